@@ -1,0 +1,40 @@
+"""Pictures from a folder, as arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from runtime.errors import ConfigError, ImageReadError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+
+
+def picture_paths(folder: Path) -> list[Path]:
+    """All pictures below `folder`, sorted.
+
+    Raises:
+        ConfigError: it is not a folder, or holds no picture.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder: name one that holds pictures")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise ConfigError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))})")
+    return paths
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """One picture as (H, W, 3) uint8 RGB; grey is repeated, alpha dropped.
+
+    Raises:
+        ImageReadError: the file cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageReadError(f"{path}: not a readable picture ({error})") from error

@@ -1,0 +1,1 @@
+"""Picture quality, as the field reports it."""

@@ -1,0 +1,1 @@
+"""The generator: configuration, modules, weights on disk."""

@@ -1,0 +1,100 @@
+"""What a generator is made of: the resolved configuration and the shipped presets.
+
+This module needs neither torch nor numpy, so that a configuration can be read anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime.errors import ConfigError
+
+TRUNK_STRIDE = 2
+"""LR pixels per trunk pixel: the shallow extractors end in a 2x pixel-unshuffle."""
+
+SCALE = 4
+"""HR pixels per LR pixel, along each axis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """The structure of one generator (Fig. 1 of the paper).
+
+    Raises:
+        ConfigError: a value is out of range, or the gradient units cannot be spaced evenly.
+    """
+
+    width: int
+    """Channels of every trunk feature map."""
+
+    image_units: int
+    """Multi-scale residual units in the image branch."""
+
+    gradient_units: int
+    """Multi-scale residual units in the gradient branch; 0 removes the branch (Table 1)."""
+
+    upsampler_widths: tuple[int, int, int]
+    """Channels after each 2x pixel-shuffle: at LR, 2x LR and HR resolution."""
+
+    se_reduction: int = 16
+    """Squeeze-and-excitation: how many times fewer channels its hidden layer has."""
+
+    se_window_px: int = 8
+    """Side of the window that SE averages over, in trunk pixels (twice as many LR pixels)."""
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.width % self.se_reduction:
+            raise ConfigError(
+                f"width is {self.width}: it must be a positive multiple of "
+                f"se_reduction ({self.se_reduction})"
+            )
+        if self.image_units < 1 or self.gradient_units < 0:
+            raise ConfigError(
+                f"image_units is {self.image_units} and gradient_units {self.gradient_units}: "
+                "there must be at least one image unit and no negative count"
+            )
+        if self.gradient_units and self.image_units % self.gradient_units:
+            raise ConfigError(
+                f"{self.gradient_units} gradient units cannot be spaced evenly over "
+                f"{self.image_units} image units: make image_units a multiple of gradient_units"
+            )
+        if min(self.upsampler_widths) < 1:
+            raise ConfigError(
+                f"upsampler_widths is {self.upsampler_widths}: it must be three positive numbers"
+            )
+        if self.se_window_px < 2 or self.se_window_px % 4:
+            raise ConfigError(
+                f"se_window_px is {self.se_window_px}: it must be a positive multiple of 4"
+            )
+
+    @property
+    def se_stride_px(self) -> int:
+        """Distance between the centres of neighbouring SE windows, in trunk pixels."""
+        return self.se_window_px // 2
+
+    @property
+    def size_multiple_px(self) -> int:
+        """Height and width of the LR input must be multiples of this."""
+        return TRUNK_STRIDE * self.se_stride_px
+
+
+PRESETS: dict[str, GeneratorConfig] = {
+    "dggn": GeneratorConfig(
+        width=96, image_units=12, gradient_units=6, upsampler_widths=(64, 72, 40)
+    ),
+    "dggn-lite": GeneratorConfig(
+        width=32, image_units=10, gradient_units=5, upsampler_widths=(32, 16, 16)
+    ),
+}
+"""The structures we ship weights for, by name."""
+
+
+def preset(name: str) -> GeneratorConfig:
+    """The configuration called `name`.
+
+    Raises:
+        ConfigError: there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"no preset is called {name!r}: choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

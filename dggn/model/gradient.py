@@ -1,0 +1,52 @@
+"""The fixed gradient operator of the paper (Eq. 5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+DELTA = 1e-6
+"""Keeps the square root's derivative finite where the picture is flat (as SPSR does)."""
+
+
+class GradientMagnitude(nn.Module):
+    """Magnitude of the image gradient, for each colour channel (Eq. 4 and 5).
+
+    `sqrt((A * S)^2 + (A^T * S)^2 + DELTA)` with A = [1, 0, -1]. The kernels are buffers:
+    they move with the module and are never trained. Borders are replicated, so that a
+    picture's edge is not an edge in the picture.
+
+    Args:
+        channels: colour channels of the image.
+    """
+
+    kernel_x: Tensor
+    kernel_y: Tensor
+
+    def __init__(self, channels: int = 3) -> None:
+        super().__init__()
+        kernel = torch.tensor([1.0, 0.0, -1.0])
+        self.register_buffer("kernel_x", kernel.view(1, 1, 1, 3).repeat(channels, 1, 1, 1))
+        self.register_buffer("kernel_y", kernel.view(1, 1, 3, 1).repeat(channels, 1, 1, 1))
+
+    def forward(self, image_nchw: Tensor) -> Tensor:
+        """The gradient magnitude of a batch of images.
+
+        Computed in float32 whatever the input's type: one grey level squared is 2e-7 of the
+        squared range, which is no longer a normal number in float16.
+
+        Args:
+            image_nchw: (N, channels, H, W), floating, RGB in [0, 1].
+
+        Returns:
+            (N, channels, H, W), float32, in [sqrt(DELTA), sqrt(2 + DELTA)].
+        """
+        image = image_nchw.float()
+        with torch.autocast(image.device.type, enabled=False):
+            channels = image.shape[1]
+            padded_x = F.pad(image, (1, 1, 0, 0), mode="replicate")
+            padded_y = F.pad(image, (0, 0, 1, 1), mode="replicate")
+            along_x = F.conv2d(padded_x, self.kernel_x, groups=channels)
+            along_y = F.conv2d(padded_y, self.kernel_y, groups=channels)
+            return torch.sqrt(along_x * along_x + along_y * along_y + DELTA)

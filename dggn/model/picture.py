@@ -1,0 +1,39 @@
+"""One picture through a torch generator, for evaluation and export checks.
+
+Deployment goes through `runtime`, which needs no torch and cuts pictures into tiles.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from dggn.model.config import SCALE
+from dggn.model.generator import Generator
+
+
+@torch.inference_mode()
+def super_resolve(generator: Generator, image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Super-resolve a whole picture at once, in float32.
+
+    It is padded at the right and bottom by replication to the generator's size multiple.
+
+    Args:
+        generator: the network; left in the mode it is in.
+        image_hwc: (H, W, 3), uint8 RGB.
+
+    Returns:
+        (4H, 4W, 3), uint8 RGB.
+    """
+    device = next(generator.parameters()).device
+    height, width = image_hwc.shape[:2]
+    multiple = generator.config.size_multiple_px
+    image = torch.from_numpy(np.ascontiguousarray(image_hwc)).to(device)
+    batch = image.permute(2, 0, 1)[None].float() / 255
+    batch = F.pad(batch, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    output = generator(batch)[0, :, : height * SCALE, : width * SCALE]
+    quantized = (output * 255).round().clamp(0, 255).to(torch.uint8)
+    result: NDArray[np.uint8] = quantized.permute(1, 2, 0).cpu().numpy()
+    return result

@@ -1,0 +1,90 @@
+"""Frozen dataclasses from plain mappings (TOML, JSON), with every mistake named.
+
+Configuration is strict: an unknown key is refused with the nearest known one, a value of the
+wrong type with the type expected. Nothing is converted silently, except that an integer is
+accepted where a float is asked for and a list where a tuple is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from runtime.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
+    """Build the dataclass `cls` from `values`, nested dataclasses included.
+
+    Args:
+        cls: a dataclass.
+        values: its fields by name; those with a default may be left out.
+        where: what the values come from, for error messages.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value has the wrong type or range.
+    """
+    assert is_dataclass(cls)
+    known = {field.name: field for field in fields(cls)}
+    for key in values:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"{where}: unknown setting {key!r}: {hint}")
+    missing = [
+        name
+        for name, field in known.items()
+        if name not in values and field.default is MISSING and field.default_factory is MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where}: missing setting {', '.join(missing)}")
+    hints = get_type_hints(cls)
+    arguments = {
+        name: _converted(value, hints[name], f"{where}: {name}") for name, value in values.items()
+    }
+    try:
+        return cls(**arguments)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def to_mapping(settings: Any) -> dict[str, Any]:
+    """The resolved settings as plain JSON types, the inverse of :func:`from_mapping`."""
+    return {name: _plain(value) for name, value in asdict(settings).items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items() if inner is not None}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _converted(value: Any, hint: Any, where: str) -> Any:
+    if get_origin(hint) in (Union, UnionType):
+        options = [option for option in get_args(hint) if option is not NoneType]
+        if value is None and len(options) < len(get_args(hint)):
+            return None
+        (hint,) = options
+    if is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} is {value!r}: expected a table of settings")
+        return from_mapping(hint, value, where=where)
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{where} is {value!r}: expected a list")
+        if inner[-1] is Ellipsis:
+            inner = inner[:1] * len(value)
+        if len(value) != len(inner):
+            raise ConfigError(f"{where} is {value!r}: expected {len(inner)} values")
+        return tuple(_converted(item, each, where) for item, each in zip(value, inner, strict=True))
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise ConfigError(f"{where} is {value!r}: expected {hint.__name__}")
+    return value

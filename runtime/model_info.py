@@ -1,0 +1,143 @@
+"""What the runtime must know of a model, read from the model file itself.
+
+An exported ONNX file carries these facts as metadata properties, so that every backend cuts
+and pads pictures alike and no model needs a file beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from runtime.errors import ModelError
+
+PREFIX = "dggn."
+"""Of every metadata key, so that other tools' properties are left alone."""
+
+MODELS_FOLDER = Path(__file__).parent / "models"
+DEFAULT_MODEL = "dggn-lite"
+
+SampleType = Literal["float32", "uint8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """The facts about one exported model.
+
+    Raises:
+        ModelError: a value is out of range.
+    """
+
+    preset: str
+    """Name of the generator's structure, or `custom`."""
+
+    scale: int
+    """HR pixels per LR pixel, along each axis."""
+
+    sample_type: SampleType
+    """`float32`: NCHW in [0, 1]; `uint8`: NHWC in [0, 255]. RGB both."""
+
+    size_multiple_px: int
+    """Height, width and origin of everything fed to the network are multiples of this."""
+
+    halo_px: int
+    """LR pixels of context per side with which tiles agree with the whole picture."""
+
+    origin: str
+    """Where the weights come from, for people."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.scale <= 16:
+            raise ModelError(f"scale is {self.scale}: expected 1 to 16")
+        if self.sample_type not in ("float32", "uint8"):
+            raise ModelError(f"sample_type is {self.sample_type!r}: expected float32 or uint8")
+        if not 1 <= self.size_multiple_px <= 256:
+            raise ModelError(f"size_multiple_px is {self.size_multiple_px}: expected 1 to 256")
+        if not 0 <= self.halo_px <= 512 or self.halo_px % self.size_multiple_px:
+            raise ModelError(
+                f"halo_px is {self.halo_px}: expected a multiple of size_multiple_px "
+                f"({self.size_multiple_px}) up to 512"
+            )
+
+    def to_metadata(self) -> dict[str, str]:
+        """The facts as metadata properties."""
+        return {PREFIX + name: str(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_metadata(cls, properties: Mapping[str, str], *, where: str) -> ModelInfo:
+        """Read the facts back.
+
+        Args:
+            properties: the model's metadata properties.
+            where: the model's name or path, for error messages.
+
+        Raises:
+            ModelError: a property is missing or makes no sense.
+        """
+
+        def text(name: str) -> str:
+            try:
+                return properties[PREFIX + name]
+            except KeyError:
+                raise ModelError(
+                    f"{where} was not written by dggn-export: its metadata lacks {PREFIX}{name}. "
+                    "Export it again with `dggn-export onnx`"
+                ) from None
+
+        def number(name: str) -> int:
+            value = text(name)
+            if not value.isascii() or not value.isdigit() or len(value) > 6:
+                raise ModelError(f"{where}: {PREFIX}{name} is {value[:40]!r}: expected a number")
+            return int(value)
+
+        try:
+            return cls(
+                preset=text("preset"),
+                scale=number("scale"),
+                sample_type=cast(SampleType, text("sample_type")),
+                size_multiple_px=number("size_multiple_px"),
+                halo_px=number("halo_px"),
+                origin=text("origin"),
+            )
+        except ModelError as error:
+            if str(error).startswith(where):
+                raise
+            raise ModelError(f"{where}: {error}") from error
+
+
+def shipped_models() -> dict[str, Path]:
+    """The models inside the package, by name."""
+    return {path.stem: path for path in sorted(MODELS_FOLDER.glob("*.onnx"))}
+
+
+def model_path(name_or_file: str) -> Path:
+    """The ONNX file that a shipped name or a path means.
+
+    Raises:
+        ModelError: there is neither such a name nor such a file.
+    """
+    shipped = shipped_models()
+    if name_or_file in shipped:
+        return shipped[name_or_file]
+    path = Path(name_or_file)
+    if not path.is_file():
+        raise ModelError(
+            f"{name_or_file} is neither a file nor a shipped model ({', '.join(shipped)})"
+        )
+    return path
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
