@@ -7,6 +7,7 @@ accepted where a float is asked for and a list where a tuple is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from difflib import get_close_matches
@@ -17,12 +18,14 @@ from runtime.errors import ConfigError
 
 T = TypeVar("T")
 
+_KINDS = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false"}
+
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     """Build the dataclass `cls` from `values`, nested dataclasses included.
 
     Args:
-        cls: a dataclass.
+        cls: a dataclass; its optional fields (`X | None`) have None as their default.
         values: its fields by name; those with a default may be left out.
         where: what the values come from, for error messages.
 
@@ -30,12 +33,14 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
         ConfigError: a key is unknown or missing, or a value has the wrong type or range.
     """
     assert is_dataclass(cls)
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} is {_short(values)}: expected a table of settings")
     known = {field.name: field for field in fields(cls)}
     for key in values:
         if key not in known:
-            near = get_close_matches(key, known, n=1)
+            near = get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise ConfigError(f"{where}: unknown setting {key!r}: {hint}")
+            raise ConfigError(f"{where}: unknown setting {_short(key)}: {hint}")
     missing = [
         name
         for name, field in known.items()
@@ -55,13 +60,20 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
 
 def to_mapping(settings: Any) -> dict[str, Any]:
     """The resolved settings as plain JSON types, the inverse of :func:`from_mapping`."""
-    return {name: _plain(value) for name, value in asdict(settings).items() if value is not None}
+    plain: dict[str, Any] = _plain(asdict(settings))
+    return plain
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
+        # TOML has no null: what is None is left out, and comes back as the default.
         return {name: _plain(inner) for name, inner in value.items() if inner is not None}
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(inner) for inner in value] if isinstance(value, tuple) else value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _converted(value: Any, hint: Any, where: str) -> Any:
@@ -71,20 +83,18 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
             return None
         (hint,) = options
     if is_dataclass(hint) and isinstance(hint, type):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{where} is {value!r}: expected a table of settings")
         return from_mapping(hint, value, where=where)
     if get_origin(hint) is tuple:
         inner = get_args(hint)
         if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{where} is {value!r}: expected a list")
+            raise ConfigError(f"{where} is {_short(value)}: expected a list")
         if inner[-1] is Ellipsis:
             inner = inner[:1] * len(value)
         if len(value) != len(inner):
-            raise ConfigError(f"{where} is {value!r}: expected {len(inner)} values")
+            raise ConfigError(f"{where} is {_short(value)}: expected {len(inner)} values")
         return tuple(_converted(item, each, where) for item, each in zip(value, inner, strict=True))
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) < 2**53:
         return float(value)
-    if type(value) is not hint:
-        raise ConfigError(f"{where} is {value!r}: expected {hint.__name__}")
+    if type(value) is not hint or (hint is float and not math.isfinite(value)):
+        raise ConfigError(f"{where} is {_short(value)}: expected {_KINDS[hint]}")
     return value

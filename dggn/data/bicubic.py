@@ -27,7 +27,8 @@ def bicubic_resize(image_hwc: NDArray[np.uint8], scale: Fraction) -> NDArray[np.
         (ceil(H * scale), ceil(W * scale), C), uint8.
     """
     resized = _resize_rows(image_hwc, scale)
-    return _resize_rows(resized.transpose(1, 0, 2), scale).transpose(1, 0, 2)
+    both = _resize_rows(resized.transpose(1, 0, 2), scale).transpose(1, 0, 2)
+    return np.ascontiguousarray(both)
 
 
 def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,14 +14,18 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def picture_paths(folder: Path) -> list[Path]:
-    """All pictures below `folder`, sorted.
+    """All pictures below `folder`, sorted; hidden files are left out.
 
     Raises:
         ConfigError: it is not a folder, or holds no picture.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder: name one that holds pictures")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
     if not paths:
         raise ConfigError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))})")
     return paths
@@ -31,10 +35,13 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     """One picture as (H, W, 3) uint8 RGB; grey is repeated, alpha dropped.
 
     Raises:
-        ImageReadError: the file cannot be decoded.
+        ImageReadError: the file cannot be decoded, or has more than 8 bits a channel.
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
+            # Pillow would clip these to white instead of scaling them.
+            if image.mode.startswith(("I", "F")):
+                raise ImageReadError(f"{path} has more than 8 bits a channel: convert it to 8")
+            return np.array(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageReadError(f"{path}: not a readable picture ({error})") from error

@@ -1,4 +1,4 @@
-"""Aligned LR/HR training crops."""
+"""Pictures with their reductions, and aligned training crops of them."""
 
 from __future__ import annotations
 
@@ -39,16 +39,35 @@ def read_pairs(folders: Sequence[Path]) -> list[Pair]:
         ConfigError: a folder is missing or empty.
         ImageReadError: a picture cannot be decoded.
     """
-    return [_pair(path) for folder in folders for path in picture_paths(folder)]
+    return [read_pair(path) for folder in folders for path in picture_paths(folder)]
 
 
-def _pair(path: Path) -> Pair:
-    hr = read_rgb(path)
-    height, width = (size // SCALE * SCALE for size in hr.shape[:2])
+def read_pair(hr_path: Path, lr_path: Path | None = None) -> Pair:
+    """Read one HR picture, and read its reduction or make it.
+
+    Args:
+        hr_path: is cropped at the right and bottom to a multiple of the scale.
+        lr_path: None to reduce the HR picture.
+
+    Raises:
+        ConfigError: the HR picture is too small, or the LR picture has not a quarter its size.
+        ImageReadError: a picture cannot be decoded.
+    """
+    hr = read_rgb(hr_path)
+    height, width = (size // SCALE for size in hr.shape[:2])
     if not height or not width:
-        raise ConfigError(f"{path} is {hr.shape[1]}x{hr.shape[0]}: too small to reduce")
-    hr = hr[:height, :width]
-    return Pair(name=path.name, lr_hwc=bicubic_resize(hr, Fraction(1, SCALE)), hr_hwc=hr)
+        raise ConfigError(f"{hr_path} is {hr.shape[1]}x{hr.shape[0]}: too small to reduce")
+    hr = hr[: height * SCALE, : width * SCALE]
+    if lr_path is None:
+        lr = bicubic_resize(hr, Fraction(1, SCALE))
+    else:
+        lr = read_rgb(lr_path)
+    if lr.shape[:2] != (height, width):
+        raise ConfigError(
+            f"{lr_path} is {lr.shape[1]}x{lr.shape[0]}: expected {width}x{height}, "
+            f"a quarter of {hr_path}"
+        )
+    return Pair(name=hr_path.name, lr_hwc=lr, hr_hwc=hr)
 
 
 class CropSampler:

@@ -11,9 +11,12 @@ from dggn.metrics.luma import luma_bt601
 
 PEAK = 255.0
 
+BORDER_PX = 4
+"""What x4 results are published with: as many pixels as the scale."""
+
 
 def peak_signal_noise_ratio(
-    image: NDArray[np.uint8], reference: NDArray[np.uint8], *, border_px: int = 4
+    image: NDArray[np.uint8], reference: NDArray[np.uint8], *, border_px: int = BORDER_PX
 ) -> float:
     """PSNR on Y, in dB; infinite for equal pictures.
 
@@ -31,7 +34,7 @@ def peak_signal_noise_ratio(
 
 
 def structural_similarity(
-    image: NDArray[np.uint8], reference: NDArray[np.uint8], *, border_px: int = 4
+    image: NDArray[np.uint8], reference: NDArray[np.uint8], *, border_px: int = BORDER_PX
 ) -> float:
     """SSIM on Y (Wang et al., 2004): 11x11 Gaussian window, sigma 1.5, valid part only.
 
@@ -60,6 +63,8 @@ def structural_similarity(
 def _lumas(
     image: NDArray[np.uint8], reference: NDArray[np.uint8], border_px: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if border_px < 0:
+        raise ValueError(f"border_px is {border_px}: it must not be negative")
     if image.shape != reference.shape:
         raise ValueError(f"the pictures differ in size: {image.shape} and {reference.shape}")
     if min(image.shape[:2]) <= 2 * border_px:

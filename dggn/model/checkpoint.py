@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,20 @@ from torch import Tensor
 
 from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
+from dggn.model.gradient import GradientMagnitude
 from dggn.settings import from_mapping, to_mapping
-from runtime.errors import ConfigError, ModelError
+from runtime.errors import ConfigError, ModelError, TargetError
 
 FORMAT_KEY = "dggn_format"
 GENERATOR_FORMAT = "generator-1"
 
 
 def save_generator(path: Path, generator: Generator) -> None:
-    """Write a generator's weights and configuration; the file appears when it is complete."""
+    """Write a generator's weights and configuration; the file appears when it is complete.
+
+    Raises:
+        TargetError: the file cannot be written.
+    """
     write_tensors(
         path,
         dict(generator.state_dict()),
@@ -43,11 +49,11 @@ def load_generator(path: Path) -> Generator:
     """
     tensors, header = read_tensors(path, format_name=GENERATOR_FORMAT)
     try:
-        config = from_mapping(GeneratorConfig, header["generator"], where=str(path))
-    except (ConfigError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{path}: its generator configuration is not usable ({error})"
-        ) from error
+        config = from_mapping(
+            GeneratorConfig, header.get("generator", {}), where="its generator configuration"
+        )
+    except ConfigError as error:
+        raise ModelError(f"{path} is damaged or from another version: {error}") from error
     return generator_from_tensors(config, tensors, where=str(path))
 
 
@@ -57,16 +63,18 @@ def generator_from_tensors(
     """A generator with the given weights, in evaluation mode.
 
     Raises:
-        ModelError: tensors are missing, left over, of the wrong shape, or not finite.
+        ModelError: tensors are missing, left over, of the wrong shape, or not finite, or the
+            gradient kernels are not those of Eq. 5.
     """
-    generator = Generator(config)
+    generator = _without_weights(config, len(tensors), where)
     expected = generator.state_dict()
     missing = sorted(expected.keys() - tensors.keys())
     left_over = sorted(tensors.keys() - expected.keys())
     if missing or left_over:
         raise ModelError(
             f"{where} does not fit its configuration: "
-            f"{len(missing)} tensors missing {missing[:3]}, {len(left_over)} unknown {left_over[:3]}"
+            f"{len(missing)} tensors missing {missing[:3]}, "
+            f"{len(left_over)} unknown {left_over[:3]}"
         )
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape:
@@ -74,22 +82,50 @@ def generator_from_tensors(
                 f"{where}: {name} has shape {tuple(tensor.shape)}, "
                 f"expected {tuple(expected[name].shape)}"
             )
+    weights = {name: tensor.float() for name, tensor in tensors.items()}
+    for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
             raise ModelError(f"{where}: {name} holds numbers that are not finite")
-    generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    generator.load_state_dict(weights, assign=True)
+    if config.gradient_units:
+        fixed = GradientMagnitude()
+        for name, kernel in fixed.named_buffers():
+            if not torch.equal(generator.gradient.get_buffer(name), kernel):
+                raise ModelError(f"{where}: gradient.{name} is not the fixed kernel [1, 0, -1]")
     return generator.eval()
+
+
+def _without_weights(config: GeneratorConfig, tensor_count: int, where: str) -> Generator:
+    # A configuration from a stranger may ask for any size: nothing of that size is built
+    # before the file is known to hold it.
+    try:
+        if config.image_units + config.gradient_units > tensor_count:
+            raise RuntimeError(f"more units than the file's {tensor_count} tensors")
+        with torch.device("meta"):
+            return Generator(config)
+    except (RuntimeError, OverflowError) as error:
+        raise ModelError(f"{where} does not fit its configuration: {error}") from error
 
 
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], *, format_name: str, header: Mapping[str, Any]
 ) -> None:
-    """Write tensors with a JSON header; the file appears when it is complete."""
+    """Write tensors with a JSON header; the file appears when it is complete.
+
+    Raises:
+        TargetError: the file cannot be written.
+    """
     metadata = {FORMAT_KEY: format_name, "header": json.dumps(header, sort_keys=True)}
     content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def read_tensors(path: Path, *, format_name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -106,8 +142,10 @@ def read_tensors(path: Path, *, format_name: str) -> tuple[dict[str, Tensor], di
                 found = metadata.get(FORMAT_KEY, "weights of another program")
                 raise ModelError(f"{path} holds {found}: {expected}")
             header = json.loads(metadata["header"])
+            if not isinstance(header, dict):
+                raise ModelError(f"{path} is damaged (its header is no object): {expected}")
             return {name: file.get_tensor(name) for name in file.keys()}, header
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist: {expected}") from error
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} is damaged or of another kind ({error}): {expected}") from error

@@ -43,10 +43,17 @@ class GeneratorConfig:
     """Side of the window that SE averages over, in trunk pixels (twice as many LR pixels)."""
 
     def __post_init__(self) -> None:
+        if self.se_reduction < 1:
+            raise ConfigError(f"se_reduction is {self.se_reduction}: it must be at least 1")
         if self.width < 1 or self.width % self.se_reduction:
             raise ConfigError(
                 f"width is {self.width}: it must be a positive multiple of "
                 f"se_reduction ({self.se_reduction})"
+            )
+        if self.width % TRUNK_STRIDE**2:
+            raise ConfigError(
+                f"width is {self.width}: it must be a multiple of {TRUNK_STRIDE**2}, because "
+                "the shallow extractors end in a pixel-unshuffle"
             )
         if self.image_units < 1 or self.gradient_units < 0:
             raise ConfigError(
@@ -62,7 +69,7 @@ class GeneratorConfig:
             raise ConfigError(
                 f"upsampler_widths is {self.upsampler_widths}: it must be three positive numbers"
             )
-        if self.se_window_px < 2 or self.se_window_px % 4:
+        if self.se_window_px < 4 or self.se_window_px % 4:
             raise ConfigError(
                 f"se_window_px is {self.se_window_px}: it must be a positive multiple of 4"
             )

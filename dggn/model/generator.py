@@ -101,8 +101,8 @@ class Generator(nn.Module):
         """Super-resolve a batch.
 
         Args:
-            image_nchw: (N, 3, H, W), floating, RGB in [0, 1]; H and W multiples of
-                `config.size_multiple_px`.
+            image_nchw: (N, 3, H, W), float32, RGB in [0, 1]; H and W multiples of
+                `config.size_multiple_px`. Autocast lowers the precision of the inside.
 
         Returns:
             (N, 3, 4H, 4W), float32, RGB, not clamped.
@@ -124,13 +124,12 @@ class Generator(nn.Module):
         if gradient is None:
             return self._image(image_nchw, image), None
         magnitude = self.gradient_tail(gradient).float()
-        enlarged = F.interpolate(self.gradient(image_nchw), scale_factor=float(SCALE), mode="bilinear")
-        return self._image(image_nchw, image), magnitude + enlarged
+        enlarged = _enlarged(self.gradient(image_nchw))
+        return self._image(image_nchw, image), enlarged + magnitude
 
     def _image(self, image_nchw: Tensor, features_hr: Tensor) -> Tensor:
         detail: Tensor = self.image_tail(features_hr)
-        enlarged = F.interpolate(image_nchw.float(), scale_factor=float(SCALE), mode="bilinear")
-        return enlarged + detail.float()
+        return _enlarged(image_nchw.float()) + detail.float()
 
     def _features(self, image_nchw: Tensor) -> tuple[Tensor, Tensor | None]:
         """HR features for the image's tail, and those of the gradient branch alone."""
@@ -155,3 +154,7 @@ class Generator(nn.Module):
         for unit in self.image_trunk:
             features = unit(features)
             yield features
+
+
+def _enlarged(image_nchw: Tensor) -> Tensor:
+    return F.interpolate(image_nchw, scale_factor=float(SCALE), mode="bilinear")

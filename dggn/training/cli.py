@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from runtime.errors import DggnError
+from runtime.errors import ConfigError, DggnError
+from runtime.extras import require
 from runtime.version import version_option
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -30,16 +31,30 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Length of the run in steps.")] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(help="End inside this time, schedule completed.")
+        float | None,
+        typer.Option(
+            help="Training time that ends the run earlier, its schedule completed inside it; "
+            "reading pictures and validating are not counted."
+        ),
     ] = None,
     version: Annotated[bool, version_option()] = False,
 ) -> None:
-    """Train a generator; interrupt with Ctrl-C, go on with the same command."""
+    """Train a generator; interrupt with Ctrl-C, go on with the same command.
+
+    The folder of the run then holds generator.safetensors (the result so far),
+    state.safetensors (what is needed to go on) and log.jsonl (the validations).
+    """
+    # A polite kill is an interruption too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        complete = _train(recipe, run, train_folders, validation_folders, steps, max_minutes)
+        complete = _train(
+            recipe, run, train_folders or [], validation_folders or [], steps, max_minutes
+        )
     except DggnError as error:
         typer.echo(f"dggn-train: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:
+        complete = False
     if not complete:
         typer.echo(f"stopped; go on with the same command ({run})", err=True)
         raise typer.Exit(130)
@@ -48,44 +63,43 @@ def train(
 def _train(
     recipe: str,
     run: Path,
-    train_folders: list[Path] | None,
-    validation_folders: list[Path] | None,
+    train_folders: list[Path],
+    validation_folders: list[Path],
     steps: int | None,
     max_minutes: float | None,
 ) -> bool:
     from dggn.training.config import read_config
-    from runtime.extras import require
 
     config = read_config(recipe)
     config = config.with_data(
-        tuple(map(str, train_folders or config.data.train)),
-        tuple(map(str, validation_folders or config.data.validation)),
+        tuple(map(str, train_folders)) or config.data.train,
+        tuple(map(str, validation_folders)) or config.data.validation,
     )
     config = replace(
         config,
-        steps=steps or config.steps,
-        max_minutes=max_minutes or config.max_minutes,
+        steps=config.steps if steps is None else steps,
+        max_minutes=config.max_minutes if max_minutes is None else max_minutes,
     )
+    if not config.data.train:
+        raise ConfigError("no training pictures: name a folder with --train")
+
     require("torch", "safetensors", extra="train")
     from dggn.data.pairs import read_pairs
+    from dggn.training.progress import show_progress
     from dggn.training.state import TrainingState
-    from dggn.training.trainer import STATE_NAME, Trainer
+    from dggn.training.trainer import Trainer
 
-    if not config.data.train:
-        from runtime.errors import ConfigError
-
-        raise ConfigError("no training pictures: name a folder with --train")
-    run.mkdir(parents=True, exist_ok=True)
-    saved = run / STATE_NAME
-    state = TrainingState.resume(saved, config) if saved.exists() else TrainingState.fresh(config)
-    train = read_pairs([Path(folder) for folder in config.data.train])
+    state = TrainingState.open(run, config)
+    pictures = read_pairs([Path(folder) for folder in config.data.train])
     validation = read_pairs([Path(folder) for folder in config.data.validation])
+    trainer = Trainer(state, pictures, validation, run)
     typer.echo(
-        f"{len(train)} training and {len(validation)} validation pictures; "
+        f"{len(pictures)} training and {len(validation)} validation pictures; "
         f"step {state.step}, {state.elapsed_s / 60:.1f} min done",
         err=True,
     )
 
+    # From here on an interruption ends the step and saves, instead of ending the process.
     interrupted = False
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -94,8 +108,5 @@ def _train(
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    from dggn.training.progress import show_progress
-
     with show_progress(sys.stderr) as progress:
-        trainer = Trainer(state, train, validation, run)
         return trainer.run(progress=progress, should_stop=lambda: interrupted)

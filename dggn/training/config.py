@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +10,7 @@ from pathlib import Path
 from dggn.model.config import GeneratorConfig, preset
 from dggn.settings import from_mapping
 from runtime.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runtime.extras import require
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
@@ -52,6 +49,13 @@ class LossConfig:
     branch_gradient: float = 0.1
     """Eta: L1 between the gradient branch's prediction and the HR gradient magnitude."""
 
+    def __post_init__(self) -> None:
+        if self.pixel <= 0 or self.branch_gradient < 0:
+            raise ConfigError(
+                f"pixel is {self.pixel} and branch_gradient {self.branch_gradient}: "
+                "expected a positive weight and one that is not negative"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
@@ -75,6 +79,18 @@ class OptimizerConfig:
     ema_decay: float = 0.999
     """Decay of the exponential moving average of the weights, which is what is kept."""
 
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0 or self.clip_norm <= 0:
+            raise ConfigError(
+                f"learning_rate is {self.learning_rate} and clip_norm {self.clip_norm}: "
+                "both must be positive"
+            )
+        if self.warmup_steps < 0:
+            raise ConfigError(f"warmup_steps is {self.warmup_steps}: it must not be negative")
+        for name in ("beta1", "beta2", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: expected 0 <= {name} < 1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -87,7 +103,8 @@ class TrainConfig:
     """Length of the run."""
 
     max_minutes: float | None = None
-    """Ends the run earlier, its schedule completed inside the time."""
+    """Training time (reading pictures and validating not counted) that ends the run earlier,
+    its schedule completed inside it."""
 
     seed: int = 0
     """Of weights and crops."""
@@ -114,9 +131,14 @@ class TrainConfig:
         if self.precision not in ("bf16", "fp32"):
             raise ConfigError(f"precision is {self.precision!r}: choose bf16 or fp32")
         if min(self.steps, self.validate_every, self.save_every) < 1:
-            raise ConfigError("steps, validate_every and save_every must be at least 1")
-        if self.max_minutes is not None and self.max_minutes <= 0:
+            raise ConfigError(
+                f"steps is {self.steps}, validate_every {self.validate_every} and save_every "
+                f"{self.save_every}: all must be at least 1"
+            )
+        if self.max_minutes is not None and not 0 < self.max_minutes < math.inf:
             raise ConfigError(f"max_minutes is {self.max_minutes}: it must be positive")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed is {self.seed}: it must be from 0 to 2**63 - 1")
         multiple = self.generator.size_multiple_px
         if self.data.patch_lr_px % multiple:
             raise ConfigError(
@@ -139,7 +161,14 @@ def read_config(recipe: str) -> TrainConfig:
 
     Raises:
         ConfigError: there is no such file or recipe, it is not TOML, or a setting is wrong.
+        MissingDependency: Python 3.10 has no TOML reader of its own.
     """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        require("tomli", extra="train")
+        import tomli as tomllib
+
     shipped = {path.stem: path for path in sorted(RECIPES_FOLDER.glob("*.toml"))}
     path = shipped.get(recipe, Path(recipe))
     try:

@@ -32,7 +32,8 @@ def show_progress(stream: TextIO) -> Iterator[TrainingProgress]:
             now = time.monotonic()
             if now - last >= SECONDS_BETWEEN_LINES or report.progress >= 1:
                 last = now
-                print(f"{100 * report.progress:5.1f}%  {_numbers(report)}", file=stream, flush=True)
+                stream.write(f"{100 * report.progress:5.1f}%  {_numbers(report)}\n")
+                stream.flush()
 
         yield line
         return

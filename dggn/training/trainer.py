@@ -16,17 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dggn.data.pairs import CropSampler, Pair
-from dggn.metrics.fidelity import peak_signal_noise_ratio
+from dggn.metrics.fidelity import BORDER_PX, peak_signal_noise_ratio
 from dggn.model.checkpoint import save_generator
 from dggn.model.generator import Generator
 from dggn.model.gradient import GradientMagnitude
 from dggn.model.picture import super_resolve
 from dggn.training.config import OptimizerConfig
 from dggn.training.loss import fidelity_loss
-from dggn.training.state import TrainingState
-from runtime.errors import ModelError
+from dggn.training.state import STATE_NAME, TrainingState
+from runtime.errors import ConfigError, TargetError
 
-STATE_NAME = "state.safetensors"
 WEIGHTS_NAME = "generator.safetensors"
 LOG_NAME = "log.jsonl"
 
@@ -64,9 +63,9 @@ def learning_rate(config: OptimizerConfig, step: int, progress: float) -> float:
     Args:
         config: the schedule.
         step: steps done.
-        progress: share of the run that is done, in [0, 1].
+        progress: share of the run that is done; from 1 on the rate is zero.
     """
-    warmup = min(1.0, (step + 1) / config.warmup_steps)
+    warmup = min(1.0, (step + 1) / max(1, config.warmup_steps))
     return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
@@ -83,13 +82,17 @@ class Trainer:
     """Runs the steps of one training run in a folder.
 
     The folder holds `state.safetensors` (everything, to go on), `generator.safetensors` (the
-    averaged weights, to use) and `log.jsonl` (a line a validation).
+    averaged weights, to use) and `log.jsonl` (a line a validation; a run that was killed
+    between checkpoints repeats the lines of the steps it repeats).
 
     Args:
         state: where the run stands.
         train: pictures to learn from.
         validation: pictures to measure on; may be empty.
         folder: of the run.
+
+    Raises:
+        ConfigError: no training picture holds a crop, or a validation picture is too small.
     """
 
     def __init__(
@@ -105,6 +108,12 @@ class Trainer:
             patch_lr_px=config.data.patch_lr_px,
             seed=config.seed,
         )
+        for pair in validation:
+            if min(pair.hr_hwc.shape[:2]) <= 2 * BORDER_PX:
+                raise ConfigError(
+                    f"validation picture {pair.name} has nothing inside the {BORDER_PX} px border "
+                    "that PSNR leaves out: take it out or add a larger one"
+                )
         self._gradient = GradientMagnitude()
         self._psnr_db: float | None = None
 
@@ -115,18 +124,18 @@ class Trainer:
             Whether the run is complete.
 
         Raises:
-            ModelError: the loss is no longer finite; the last good checkpoint stays.
+            ConfigError: the loss or its gradient is no longer finite with these settings; the
+                last good checkpoint stays.
+            TargetError: the folder cannot be written.
         """
         state = self._state
         state.generator.train()
+        if state.step == 0:
+            # A folder that cannot be written shows at once, not after the first hundred steps.
+            self._save()
         while self._progress() < 1 and not should_stop():
             started = time.monotonic()
             loss, terms = self._step()
-            if not math.isfinite(loss):
-                raise ModelError(
-                    f"the loss became {loss} at step {state.step}: lower learning_rate; "
-                    f"the last good checkpoint is {self._folder / STATE_NAME}"
-                )
             duration_s = time.monotonic() - started
             state.elapsed_s += duration_s
             done = self._progress() >= 1
@@ -164,11 +173,19 @@ class Trainer:
         loss = torch.stack(list(terms.values())).sum()
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(state.generator.parameters(), config.optimizer.clip_norm)
-        if torch.isfinite(loss):
-            state.optimizer.step()
-            self._update_average()
-            state.step += 1
+        norm = torch.nn.utils.clip_grad_norm_(
+            state.generator.parameters(), config.optimizer.clip_norm
+        )
+        # Before the weights change: what is saved later must never hold a NaN.
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise ConfigError(
+                f"at step {state.step} the loss is {loss.item()} and its gradient's norm "
+                f"{norm.item()}: lower learning_rate and begin again in another folder; the last "
+                f"good checkpoint is {self._folder / STATE_NAME}"
+            )
+        state.optimizer.step()
+        self._update_average()
+        state.step += 1
         return loss.item(), {name: term.item() for name, term in terms.items()}
 
     @torch.no_grad()
@@ -191,8 +208,12 @@ class Trainer:
         if self._validation:
             self._psnr_db = mean_psnr_db(state.average, self._validation)
             record["psnr_db"] = round(self._psnr_db, 4)
-        with (self._folder / LOG_NAME).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(record) + "\n")
+        path = self._folder / LOG_NAME
+        try:
+            with path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
 
     def _save(self) -> None:
         self._state.save(self._folder / STATE_NAME)
@@ -200,5 +221,5 @@ class Trainer:
 
 
 def _to_batch(crops_nhwc: NDArray[np.uint8]) -> Tensor:
-    # channels_last is the layout the crops already have, and the faster one on CPUs.
+    # Permuting keeps the layout that the crops already have: it is channels_last.
     return torch.from_numpy(crops_nhwc).permute(0, 3, 1, 2).float() / 255
