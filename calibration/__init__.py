@@ -1,0 +1,1 @@
+"""INT8 calibration of exported models: a room without code so far."""

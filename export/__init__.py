@@ -1,0 +1,1 @@
+"""Checkpoint to ONNX file, verified before it is kept."""

@@ -1,0 +1,24 @@
+"""What all tests share: skipping by hardware, and Hypothesis without a clock."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+
+import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("dggn", deadline=None)
+settings.load_profile("dggn")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests of hardware or libraries that this machine lacks."""
+    no_gpu = shutil.which("nvidia-smi") is None
+    no_tensorrt = no_gpu or find_spec("tensorrt") is None
+    for item in items:
+        if no_gpu and item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU here"))
+        if no_tensorrt and item.get_closest_marker("tensorrt"):
+            item.add_marker(pytest.mark.skip(reason="no GPU with TensorRT here"))
