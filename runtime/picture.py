@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 Samples: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+def reduce_to_8_bits(samples: Samples) -> NDArray[np.uint8]:
+    """The nearest 8-bit values.
+
+    Args:
+        samples: any shape, uint8 or uint16 over the type's full range.
+
+    Returns:
+        The same shape; the argument itself where it is uint8 already.
+    """
+    if samples.dtype == np.uint8:
+        return samples.astype(np.uint8, copy=False)
+    # 65535 = 257 * 255, and 257 is odd: adding half of it rounds to nearest.
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def repeat_grey(grey_hw: Samples) -> Samples:
+    """Three equal channels.
+
+    Args:
+        grey_hw: (H, W).
+
+    Returns:
+        (H, W, 3), the same type.
+    """
+    return cast(Samples, np.repeat(grey_hw[..., None], 3, axis=2))
 
 
 @dataclass(kw_only=True)
@@ -41,3 +68,18 @@ class Picture:
 
     notes: list[str] = field(default_factory=list)
     """What a person should know, for example that a profile was converted."""
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.rgb_hwc.shape[0], self.rgb_hwc.shape[1]
+
+    def grey_hw(self) -> Samples:
+        """One channel for all three: their mean, which a network may have set apart a little.
+
+        Returns:
+            (H, W), the type of `rgb_hwc`; exact where the channels are equal.
+        """
+        red, green, blue = (self.rgb_hwc[..., channel] for channel in range(3))
+        total = red.astype(np.uint32) + green + blue
+        return cast(Samples, ((total + 1) // 3).astype(self.rgb_hwc.dtype))

@@ -1,0 +1,218 @@
+"""From a file, or an image in memory, to an upright `Picture`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError, features
+
+from runtime.colour import channels_of, raw_mode
+from runtime.errors import ImageReadError
+from runtime.exif import read_exif, read_orientation
+from runtime.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
+
+MAX_PIXELS = 178_956_970
+"""Of one source picture: what Pillow too calls a decompression bomb, and x4 already 8 GiB."""
+
+MAX_FILE_BYTES = 2 << 30
+"""Of one source file, which is read into memory whole."""
+
+# Not all that Pillow can open: some of its formats start other programs, or are hardly tested.
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF") + (
+    ("AVIF",) if features.check("avif") else ()
+)
+
+_warnings_lock = threading.Lock()
+
+
+def decode(path: Path) -> Picture:
+    """Read one picture.
+
+    Orientation is applied; the ICC profile, EXIF and DPI are kept. Of several frames or pages
+    only the first is taken, and a note says so.
+
+    Args:
+        path: a regular file, whatever its name says of the format.
+
+    Raises:
+        ImageReadError: it cannot be read, is damaged, too large, or not a picture; the message
+            begins with its name.
+    """
+    try:
+        return _decode(_read(path))
+    except ImageReadError as error:
+        raise ImageReadError(f"{path.name}: {error}") from error.__cause__
+
+
+def picture_from_image(image: Image.Image) -> Picture:
+    """The picture in a PIL image of any mode.
+
+    Args:
+        image: any mode; not changed, except that it is loaded. Its orientation is applied.
+
+    Raises:
+        ImageReadError: it cannot be loaded, or its samples have no meaning as a picture.
+    """
+    with _translated():
+        return _picture(image)
+
+
+def image_from_picture(picture: Picture) -> Image.Image:
+    """A PIL image with the picture's ICC profile, EXIF and DPI.
+
+    Returns:
+        Mode L, LA, RGB or RGBA, or I;16 for 16-bit grey without alpha. Pillow has no other
+        16-bit modes, so those are reduced to 8 bits.
+    """
+    image = _image_of(picture)
+    for name in ("icc_profile", "exif", "dpi"):
+        value = getattr(picture, name)
+        if value is not None:
+            image.info[name] = value
+    return image
+
+
+def _image_of(picture: Picture) -> Image.Image:
+    colour = picture.grey_hw() if picture.is_grey else picture.rgb_hwc
+    if picture.alpha_hw is None:
+        if picture.is_grey and colour.dtype == np.uint16:
+            return Image.fromarray(colour)
+        return Image.fromarray(np.ascontiguousarray(reduce_to_8_bits(colour)))
+    # Joined by Pillow: NumPy alone cannot say that two channels are grey and alpha.
+    image = Image.fromarray(np.ascontiguousarray(reduce_to_8_bits(colour)))
+    image.putalpha(Image.fromarray(np.ascontiguousarray(reduce_to_8_bits(picture.alpha_hw))))
+    return image
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            # A pipe or device would make the read wait for ever.
+            found = "is not a regular file" if path.exists() else "is not there any more"
+            raise ImageReadError(f"{found}: expected a picture")
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ImageReadError(
+                f"the file has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read: "
+                "save it in a compressed format or cut it into parts"
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise ImageReadError("the file is empty: copy or export it again")
+    return data
+
+
+def _decode(data: bytes) -> Picture:
+    with _translated():
+        with _quiet_pillow():
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageReadError(_too_large(f"{image.width} x {image.height} pixels"))
+        with image:
+            with _quiet_pillow():
+                frames: int = getattr(image, "n_frames", 1)
+            picture = _picture(image)
+    if frames > 1:
+        picture.notes.append(f"only the first of {frames} frames or pages was taken")
+    return picture
+
+
+def _picture(image: Image.Image) -> Picture:
+    raw = raw_mode(image)
+    with _quiet_pillow():
+        # Loading a TIFF reads its tags, and complains of damaged ones only the first time.
+        read_orientation(image)
+    image.load()
+    with _quiet_pillow():
+        exif, notes = read_exif(image)
+        orientation = read_orientation(image)
+    channels = channels_of(image, raw)
+    colour, alpha = _upright(channels.colour, orientation), channels.alpha_hw
+    is_grey = colour.ndim == 2
+    return Picture(
+        rgb_hwc=repeat_grey(colour) if is_grey else colour,
+        alpha_hw=None if alpha is None else _upright(alpha, orientation),
+        is_grey=is_grey,
+        icc_profile=channels.icc_profile,
+        exif=exif,
+        dpi=_dpi(image, sideways=orientation >= 5),
+        source_format=image.format or "PNG",
+        notes=channels.notes + notes,
+    )
+
+
+def _upright(samples: Samples, orientation: int) -> Samples:
+    """Undo an EXIF orientation.
+
+    Args:
+        samples: (H, W) or (H, W, C), as stored.
+        orientation: 1 to 8; from 5 on the stored rows are columns of the scene.
+
+    Returns:
+        Contiguous, the same type.
+    """
+    if orientation >= 5:
+        samples = samples.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    return cast(Samples, np.ascontiguousarray(samples))
+
+
+def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:
+    try:
+        horizontal, vertical = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None  # not stated, or damaged: of no account for the picture
+    if not all(math.isfinite(value) and 1 <= value <= 100_000 for value in (horizontal, vertical)):
+        return None
+    return (vertical, horizontal) if sideways else (horizontal, vertical)
+
+
+def _too_large(found: str) -> str:
+    return f"has {found}; at most {MAX_PIXELS:,} are read: cut it into parts"
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Make an `ImageReadError` of whatever Pillow raises: for damaged files, nearly anything."""
+    try:
+        yield
+    except ImageReadError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageReadError(_too_large("too many pixels")) from error
+    except UnidentifiedImageError as error:
+        raise ImageReadError(
+            f"is not a picture that can be read: expected an intact {', '.join(FORMATS)} file "
+            "with 8 or 16 bits a sample"
+        ) from error
+    except MemoryError as error:
+        raise ImageReadError("needs more memory than there is: cut it into parts") from error
+    except Exception as error:
+        raise ImageReadError(
+            f"is damaged ({error or type(error).__name__}): copy or export it again"
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Silence Pillow's warnings, of large pictures and odd metadata.
+
+    What Python remembers of warnings is shared by all threads, hence the lock. Decoding the
+    samples, which takes the time, happens outside of it.
+    """
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,141 @@
+"""What results look like as files: settings, formats, and how their names end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from PIL import features
+
+from runtime.errors import ConfigError, ImageWriteError
+
+FormatName = Literal["same", "png", "jpg", "webp", "tiff"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSettings:
+    """How results are written.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    format: FormatName = "same"
+    """`same` keeps the source's where it can be written, and else takes PNG."""
+
+    quality: int = 95
+    """Of JPEG and WebP, 1 to 100; a WebP of quality 100 is lossless."""
+
+    scale: int = 4
+    """Result pixels per source pixel, along each axis: 2, 3 or 4."""
+
+    max_size_px: int | None = None
+    """The result's longest side at most; None for no limit."""
+
+    def __post_init__(self) -> None:
+        if self.format not in get_args(FormatName):
+            expected = ", ".join(get_args(FormatName))
+            raise ConfigError(f"format is {self.format!r}: expected one of {expected}")
+        if not _is_integer(self.quality) or not 1 <= self.quality <= 100:
+            raise ConfigError(f"quality is {self.quality!r}: expected 1 to 100")
+        if not _is_integer(self.scale) or self.scale not in (2, 3, 4):
+            raise ConfigError(f"scale is {self.scale!r}: expected 2, 3 or 4")
+        if self.max_size_px is not None and (
+            not _is_integer(self.max_size_px) or self.max_size_px < 1
+        ):
+            raise ConfigError(f"max_size_px is {self.max_size_px!r}: expected at least 1, or None")
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFormat:
+    """What a file format can hold."""
+
+    pillow_name: str
+    max_side_px: int
+    max_samples_bytes: int | None = None
+    """Of all samples, uncompressed; None for no limit."""
+
+    has_alpha: bool = True
+    has_16_bit_grey: bool = False
+    has_icc: bool = True
+    max_exif_bytes: int | None = None
+
+
+PNG = OutputFormat(pillow_name="PNG", max_side_px=2**31 - 1, has_16_bit_grey=True)
+JPEG = OutputFormat(pillow_name="JPEG", max_side_px=65_500, has_alpha=False, max_exif_bytes=65_533)
+"""The format could hold 65,535 pixels a side; libjpeg writes 65,500."""
+
+WEBP = OutputFormat(pillow_name="WEBP", max_side_px=16_383)
+TIFF = OutputFormat(pillow_name="TIFF", max_side_px=2**31 - 1, has_16_bit_grey=True)
+BMP = OutputFormat(
+    pillow_name="BMP",
+    max_side_px=2**31 - 1,
+    max_samples_bytes=2**32 - 2**16,
+    has_alpha=False,
+    has_icc=False,
+    max_exif_bytes=0,
+)
+
+_FORMATS_BY_SUFFIX = {
+    ".png": PNG,
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), JPEG),
+    ".webp": WEBP,
+    **dict.fromkeys((".tif", ".tiff"), TIFF),
+    ".bmp": BMP,
+}
+
+READABLE_SUFFIXES = frozenset(
+    {*_FORMATS_BY_SUFFIX, ".apng", ".gif", *((".avif",) if features.check("avif") else ())}
+)
+"""Of the files that are taken for pictures, in lower case."""
+
+
+def target_suffix(source: Path, settings: OutputSettings) -> str:
+    """How a result's name ends, told from its source's name alone.
+
+    Returns:
+        With the dot: the source's own suffix, or that of the format asked for; `.png` where
+        the source's format is read only.
+    """
+    if settings.format != "same":
+        return "." + settings.format
+    return source.suffix if source.suffix.lower() in _FORMATS_BY_SUFFIX else ".png"
+
+
+def output_format(target: Path) -> OutputFormat:
+    """The format that a target's name asks for.
+
+    Raises:
+        ConfigError: its suffix is none that can be written.
+    """
+    try:
+        return _FORMATS_BY_SUFFIX[target.suffix.lower()]
+    except KeyError:
+        raise ConfigError(
+            f"{target.name} names no format that can be written: expected a name that ends in "
+            f"{', '.join(_FORMATS_BY_SUFFIX)}"
+        ) from None
+
+
+def check_size(size_hw: tuple[int, int], target: Path) -> None:
+    """Refuse a result that its format cannot hold; to be asked before it is computed, too.
+
+    Raises:
+        ImageWriteError: it is too large; the message names formats that would do.
+        ConfigError: the target's suffix is none that can be written.
+    """
+    height, width = size_hw
+    form = output_format(target)
+    too_long = max(size_hw) > form.max_side_px
+    too_big = form.max_samples_bytes is not None and height * width * 3 > form.max_samples_bytes
+    if too_long or too_big:
+        limit = f"{form.max_side_px:,} pixels a side" if too_long else "4 GiB"
+        raise ImageWriteError(
+            f"{target.name}: the result has {width} x {height} pixels, and {form.pillow_name} "
+            f"holds at most {limit}: choose png or tiff (--format), or a smaller --max-size"
+        )

@@ -1,0 +1,133 @@
+"""Reducing results to the size asked for, and enlarging alpha."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from runtime.encode import OutputSettings
+from runtime.errors import ConfigError
+from runtime.picture import Picture, Samples, repeat_grey
+
+
+def target_size_hw(
+    source_size_hw: tuple[int, int], settings: OutputSettings, model_scale: int
+) -> tuple[int, int]:
+    """The size of a result, known before the picture is upscaled.
+
+    Raises:
+        ConfigError: the model enlarges less than the settings ask for.
+    """
+    if settings.scale > model_scale:
+        raise ConfigError(
+            f"scale is {settings.scale}, but the model enlarges {model_scale} times: "
+            f"expected at most {model_scale}"
+        )
+    height, width = (size * settings.scale for size in source_size_hw)
+    longest = max(height, width)
+    if settings.max_size_px is None or longest <= settings.max_size_px:
+        return height, width
+    # In integers, so that the longest side comes out exactly; halves round up.
+    height, width = (
+        max(1, (2 * size * settings.max_size_px + longest) // (2 * longest))
+        for size in (height, width)
+    )
+    return height, width
+
+
+def fit(
+    picture: Picture, source_size_hw: tuple[int, int], settings: OutputSettings, model_scale: int
+) -> Picture:
+    """Reduce a result to the size that the settings ask for, in one antialiased (Lanczos) step.
+
+    Colours count in proportion to their alpha, so that what is hidden under transparent pixels
+    does not bleed into what is seen.
+
+    Args:
+        picture: what the model made; not changed.
+        source_size_hw: of the picture that the model was given.
+        settings: with the scale and the longest side allowed.
+        model_scale: how often the model enlarges.
+
+    Returns:
+        The same object where its size is right already.
+
+    Raises:
+        ConfigError: the model enlarges less than the settings ask for.
+    """
+    size_hw = target_size_hw(source_size_hw, settings, model_scale)
+    if picture.size_hw == size_hw:
+        return picture
+    if picture.alpha_hw is not None:
+        return _fit_with_alpha(picture, picture.alpha_hw, size_hw)
+    if picture.is_grey:
+        grey = _resized(picture.grey_hw(), size_hw)
+        return replace(picture, rgb_hwc=repeat_grey(grey))
+    if picture.rgb_hwc.dtype == np.uint8:
+        # All channels at once, which Pillow does in 8 bits only, and several times faster.
+        image = Image.fromarray(np.ascontiguousarray(picture.rgb_hwc))
+        return replace(picture, rgb_hwc=np.asarray(_lanczos(image, size_hw)))
+    planes = [_resized(picture.rgb_hwc[..., channel], size_hw) for channel in range(3)]
+    return replace(picture, rgb_hwc=cast(Samples, np.stack(planes, axis=2)))
+
+
+def enlarge_alpha(alpha_hw: Samples, scale: int) -> Samples:
+    """Enlarge an alpha channel smoothly (bicubic, clamped); constant alpha stays as it is.
+
+    Args:
+        alpha_hw: (H, W), uint8 or uint16.
+        scale: result pixels per source pixel, along each axis.
+
+    Returns:
+        (scale * H, scale * W), the same type.
+    """
+    size_wh = (alpha_hw.shape[1] * scale, alpha_hw.shape[0] * scale)
+    if alpha_hw.dtype == np.uint8:
+        image = Image.fromarray(np.ascontiguousarray(alpha_hw))
+        return np.array(image.resize(size_wh, Image.Resampling.BICUBIC))
+    image = Image.fromarray(alpha_hw.astype(np.float32))
+    values = np.asarray(image.resize(size_wh, Image.Resampling.BICUBIC))
+    return _rounded_like(alpha_hw, values)
+
+
+def _fit_with_alpha(picture: Picture, alpha_hw: Samples, size_hw: tuple[int, int]) -> Picture:
+    full = np.float32(np.iinfo(alpha_hw.dtype).max)
+    weight = _resized_float(alpha_hw, size_hw)
+    # Less than half a step of alpha is written as transparent; dividing by it would be noise.
+    visible = weight >= 0.5
+    planes = []
+    for channel in range(3):
+        colour = picture.rgb_hwc[..., channel].astype(np.float32)
+        result = _resized_float(colour, size_hw)
+        weighted = _resized_float(colour * (alpha_hw.astype(np.float32) / full), size_hw)
+        np.divide(weighted * full, weight, out=result, where=visible)
+        planes.append(_rounded_like(picture.rgb_hwc, result))
+    rgb = cast(Samples, np.stack(planes, axis=2))
+    return replace(picture, rgb_hwc=rgb, alpha_hw=_rounded_like(alpha_hw, weight))
+
+
+def _resized(plane_hw: Samples, size_hw: tuple[int, int]) -> Samples:
+    if plane_hw.dtype == np.uint8:
+        return np.asarray(_lanczos(Image.fromarray(np.ascontiguousarray(plane_hw)), size_hw))
+    return _rounded_like(plane_hw, _resized_float(plane_hw, size_hw))
+
+
+def _resized_float(
+    plane_hw: Samples | NDArray[np.float32], size_hw: tuple[int, int]
+) -> NDArray[np.float32]:
+    image = Image.fromarray(plane_hw.astype(np.float32))
+    return np.array(_lanczos(image, size_hw))
+
+
+def _lanczos(image: Image.Image, size_hw: tuple[int, int]) -> Image.Image:
+    return image.resize((size_hw[1], size_hw[0]), Image.Resampling.LANCZOS)
+
+
+def _rounded_like(example: Samples, values: NDArray[np.float32]) -> Samples:
+    """The nearest values of the example's type, clamped to its range."""
+    clamped = np.clip(np.rint(values), 0, np.iinfo(example.dtype).max)
+    return cast(Samples, clamped.astype(example.dtype))
