@@ -1,0 +1,155 @@
+"""One run of `dggn-run`: what to do, what is done already, and the rest through the pipeline."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from runtime.errors import Cancelled, ConfigError
+from runtime.formats import READABLE_SUFFIXES, OutputSettings
+from runtime.jobs import FileResult, Job, Plan, plan_jobs
+from runtime.journal import Journal, settings_fingerprint
+from runtime.model_info import DEFAULT_MODEL
+from runtime.pipeline import Pipeline
+from runtime.progress import Progress
+from runtime.report import Report
+from runtime.resize import target_size_hw
+from runtime.targets import make_folder, remove_temporaries
+from runtime.upscaler import Upscaler
+
+FOREIGN = "the output exists, but was not made by dggn-run; use --overwrite to replace it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user asks for."""
+
+    source: Path
+    target: Path
+    settings: OutputSettings = field(default_factory=OutputSettings)
+    model: str = DEFAULT_MODEL
+    suffix: str = ""
+    tile_size: int | None = None
+    overlap: int | None = None
+    jobs: int | None = None
+    overwrite: bool = False
+    keep_results: bool = False
+    """Whether the report lists every file; off, memory does not grow with their number."""
+
+
+class Batch:
+    """Upscales everything that the options ask for.
+
+    Args:
+        options: what to do.
+        progress: told how it goes.
+    """
+
+    def __init__(self, options: Options, progress: Progress) -> None:
+        self.report = Report()
+        self._options = options
+        self._progress = progress
+        self._pipeline: Pipeline | None = None
+        self._folders: frozenset[Path] = frozenset()
+        self._cancelled = threading.Event()
+
+    def run(self) -> None:
+        """Do it all; to be called once.
+
+        Raises:
+            DggnError: nothing could be done, or the rest cannot be.
+            Cancelled: :meth:`cancel` was called.
+        """
+        options, report, progress = self._options, self.report, self._progress
+        plan = plan_jobs(options.source, options.target, options.settings, suffix=options.suffix)
+        report.plan = plan
+        if not plan.jobs and not plan.unreadable:
+            raise ConfigError(
+                f"no pictures in {options.source}; ignored: {plan.ignored or 'nothing'}. "
+                f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES))}"
+            )
+        with Upscaler(
+            options.model, tile_size=options.tile_size, overlap=options.overlap
+        ) as upscaler:
+            # Refuses a scale larger than the model's.
+            target_size_hw((1, 1), options.settings, upscaler.info.scale)
+            report.model, report.runs_on = options.model, upscaler.description
+            report.settings = {
+                "tile_size": upscaler.tile_size,
+                "overlap": upscaler.overlap,
+                **asdict(options.settings),
+            }
+            fingerprint = settings_fingerprint({"model": upscaler.model_sha256, **report.settings})
+            make_folder(plan.folder)
+            with Journal(plan.folder) as journal:
+                self._introduce(plan, upscaler.description)
+                todo = self._sort_out(plan, journal, fingerprint)
+                self._folders = frozenset(job.target.parent for job in plan.jobs)
+                for folder in self._folders:
+                    make_folder(folder)
+                remove_temporaries(self._folders)
+                self._pipeline = Pipeline(
+                    upscaler,
+                    options.settings,
+                    journal=journal,
+                    fingerprint=fingerprint,
+                    progress=progress,
+                    jobs=options.jobs,
+                )
+                self._upscale(self._pipeline, todo)
+        progress.say(report.totals.summary)
+
+    def cancel(self, *, within_s: float) -> None:
+        """Stop from another thread; leaves complete files only.
+
+        Args:
+            within_s: how long to wait for files that are being written. What is not complete
+                by then is removed, and must not be given more time: end the process.
+        """
+        self._cancelled.set()
+        if self._pipeline:
+            self._pipeline.cancel()
+            self._pipeline.join(timeout_s=within_s)
+        self._progress.stop()
+        remove_temporaries(self._folders)
+
+    def _introduce(self, plan: Plan, description: str) -> None:
+        self._progress.say(description)
+        if plan.ignored:
+            self._progress.say(f"ignored in {self._options.source}: {plan.ignored}")
+
+    def _sort_out(self, plan: Plan, journal: Journal, fingerprint: str) -> list[Job]:
+        """Report what needs no work, and return the rest."""
+        for name, message in plan.unreadable:
+            self._add(FileResult(name=name, status="failed", message=message))
+        todo = []
+        for job in plan.jobs:
+            if self._options.overwrite:
+                todo.append(job)
+            elif journal.is_foreign(job):
+                self._add(FileResult(name=job.name, status="skipped", message=FOREIGN))
+            elif journal.is_done(job, fingerprint):
+                self._add(FileResult(name=job.name, status="skipped", target=str(job.target)))
+            else:
+                todo.append(job)
+        return todo
+
+    def _upscale(self, pipeline: Pipeline, todo: list[Job]) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+        began = time.monotonic()
+        self._progress.start(len(todo))
+        try:
+            for result in pipeline.run(todo):
+                self.report.totals.seconds = time.monotonic() - began
+                self._add(result)
+        finally:
+            self._progress.stop()
+
+    def _add(self, result: FileResult) -> None:
+        self.report.totals.add(result)
+        if self._options.keep_results:
+            self.report.files.append(result)
+        self._progress.finished(result)

@@ -1,0 +1,206 @@
+"""The command `dggn-run`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from runtime.model_info import DEFAULT_MODEL
+from runtime.version import version_option
+
+if TYPE_CHECKING:
+    from runtime.batch import Batch
+    from runtime.progress import Progress
+
+INTERRUPTED = 130
+GRACE_S = 1.0
+"""After Ctrl-C, for pictures that are being written; the command ends within two seconds."""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+
+
+@app.command()
+def run(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A picture, or a folder of pictures.")
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUTPUT",
+            help="A folder, in which the tree of INPUT is recreated; or, for one picture, a file.",
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="A shipped model, or an ONNX file written by dggn-export.")
+    ] = DEFAULT_MODEL,
+    file_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="same|png|jpg|webp|tiff",
+            help="Of the results; same as the picture's by default.",
+        ),
+    ] = "same",
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of results in JPEG and WebP.")] = 95,
+    suffix: Annotated[
+        str, typer.Option(help="Put before the extension of every result, for example _x4.")
+    ] = "",
+    scale: Annotated[int, typer.Option(min=2, max=4, help="2 and 3 reduce the x4 result.")] = 4,
+    max_size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="PX", help="Reduce results whose longer side exceeds this."),
+    ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="PX", help="Input pixels per side given to the network at once."
+        ),
+    ] = None,
+    overlap: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="PX", help="Input pixels around each tile that are computed twice."
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pictures written at once; fewer take less memory."),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Redo everything, and replace files of any origin."),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    json_report: Annotated[
+        bool, typer.Option("--json", help="Print a report on standard output.")
+    ] = False,
+    version: Annotated[bool, version_option()] = False,
+) -> None:
+    """Upscale a picture or a folder of pictures.
+
+    A second run resumes: results that are complete, and were made from the same picture by the
+    same model and settings, are left alone. What it needs to know this is in the file
+    .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make is never replaced
+    without --overwrite; its picture is reported as skipped.
+
+    Exit codes:
+
+    - 0: every picture has its result
+    - 1: some failed, or were skipped because of a file that this command did not make
+    - 2: the command makes no sense as given
+    - 3: this machine lacks something, for example room on the disk
+    - 130: interrupted; what is finished is kept
+    """
+    logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
+    from runtime.errors import DggnError, EnvironmentProblem
+
+    try:
+        from runtime.batch import Batch, Options
+        from runtime.formats import FormatName, OutputSettings
+
+        options = Options(
+            source=source,
+            target=target,
+            settings=OutputSettings(
+                format=cast(FormatName, file_format),
+                quality=quality,
+                scale=scale,
+                max_size_px=max_size,
+            ),
+            model=model,
+            suffix=suffix,
+            tile_size=tile,
+            overlap=overlap,
+            jobs=jobs,
+            overwrite=overwrite,
+            keep_results=json_report,
+        )
+    except DggnError as error:
+        _complain(error)
+        raise typer.Exit(error.exit_code) from None
+    batch = Batch(options, _progress(quiet=quiet, scale=scale))
+    code = 0
+    try:
+        if not _run_interruptibly(batch):
+            code, batch.report.error = INTERRUPTED, "interrupted"
+    except DggnError as error:
+        code, batch.report.error = error.exit_code, str(error)
+        _complain(error)
+        if isinstance(error, EnvironmentProblem) and batch.report.totals.done:
+            typer.echo("What was finished is kept; the same command goes on from there.", err=True)
+    totals = batch.report.totals
+    if json_report:
+        typer.echo(json.dumps(batch.report.as_dict(), indent=2))
+    if code == INTERRUPTED:
+        typer.echo("interrupted; the same command goes on from here", err=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Threads may still be at work on a picture; nobody waits for them.
+        os._exit(INTERRUPTED)
+    raise typer.Exit(code or int(totals.failed + totals.skipped > 0))
+
+
+def _progress(*, quiet: bool, scale: int) -> Progress:
+    from runtime.progress import BarProgress, PlainProgress, QuietProgress
+
+    if quiet:
+        return QuietProgress(sys.stderr)
+    if sys.stderr.isatty():
+        return BarProgress(sys.stderr, scale=scale)
+    return PlainProgress(sys.stderr)
+
+
+def _run_interruptibly(batch: Batch) -> bool:
+    """Run a batch in a thread, so that a signal always finds the main thread free.
+
+    Python handles signals in the main thread only, and not while that loads a model.
+
+    Returns:
+        Whether it came to its end; otherwise it was interrupted, and the process must end.
+
+    Raises:
+        DggnError: what the batch raised.
+    """
+    interrupted = threading.Event()
+    errors: list[BaseException] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+
+    def work() -> None:
+        try:
+            batch.run()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # What the caller ignores, as nohup does, stays ignored.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, on_signal)
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive() and not interrupted.is_set():
+        thread.join(0.05)
+    if interrupted.is_set() and (thread.is_alive() or errors):
+        batch.cancel(within_s=GRACE_S)
+        return False
+    if errors:
+        raise errors[0]
+    return True
+
+
+def _complain(error: Exception) -> None:
+    from runtime.progress import printable
+
+    typer.echo(f"dggn-run: {printable(str(error))}", err=True)

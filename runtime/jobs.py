@@ -1,0 +1,289 @@
+"""Which pictures are to be upscaled, where each result goes, and what became of it.
+
+The plan is made before anything is decoded: what is ignored, the tree of the output
+folder, and names that would collide.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from runtime.errors import ConfigError
+from runtime.formats import (
+    READABLE_SUFFIXES,
+    OutputFormat,
+    OutputSettings,
+    output_format,
+    target_suffix,
+)
+
+Status = Literal["done", "skipped", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One picture to upscale."""
+
+    source: Path
+    target: Path
+    name: str
+    """The source relative to INPUT, with forward slashes: what people and reports call it."""
+    notes: tuple[str, ...] = ()
+    """What a person should know, for example that the target's name had to be changed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileResult:
+    """What became of one picture."""
+
+    name: str
+    status: Status
+    message: str = ""
+    """Why it failed or was skipped; empty if it was skipped because it is up to date."""
+    source_size_hw: tuple[int, int] | None = None
+    target_size_hw: tuple[int, int] | None = None
+    target: str | None = None
+    seconds: float = 0.0
+    """Spent working on it, waiting left out."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def target_mp(self) -> float:
+        """Megapixels of the result; 0 where there is none."""
+        height, width = self.target_size_hw or (0, 0)
+        return height * width / 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that one run is to do."""
+
+    jobs: tuple[Job, ...]
+    folder: Path
+    """Where the results and the journal go."""
+    hidden: int = 0
+    """How many hidden files and folders were ignored."""
+    other: int = 0
+    """How many files were ignored because their suffix is not a picture's."""
+    links: int = 0
+    """How many linked folders were not followed: they may lead round in a circle."""
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Folders that could not be listed, and why."""
+
+    @property
+    def ignored(self) -> str:
+        """What was ignored, for people; empty if nothing was."""
+        counts = (
+            (self.hidden, "hidden"),
+            (self.other, "not a picture"),
+            (self.links, "linked folder" if self.links == 1 else "linked folders"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in counts if count)
+
+
+def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: str = "") -> Plan:
+    """Find the pictures in INPUT and give each a place in OUTPUT.
+
+    The order is the same on every machine. A linked file is read, a linked folder is not
+    followed.
+
+    Args:
+        source: INPUT, a picture or a folder.
+        target: OUTPUT, a folder or, for a single picture, a file.
+        settings: the format asked for.
+        suffix: goes before the extension of every result.
+
+    Raises:
+        ConfigError: INPUT does not exist, or OUTPUT would endanger it.
+    """
+    if "/" in suffix or os.sep in suffix or "\0" in suffix:
+        raise ConfigError(f"--suffix is {suffix!r}: expected a part of a name, without slashes")
+    try:
+        plan = _plan(source, target, settings, suffix)
+        _refuse_overwriting_sources(plan.jobs)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before 3.13
+        raise ConfigError(f"cannot look at {source} and {target}: {error}") from error
+    return plan
+
+
+def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
+    if source.is_dir():
+        _refuse_inside(source, target)
+        if not target.is_dir() and _writable_format(target):
+            raise ConfigError(
+                f"INPUT is the folder {source}, so OUTPUT must be a folder too, but {target} is "
+                "named like a picture"
+            )
+        return _plan_folder(source, target, settings, suffix)
+    if source.is_file():
+        return _plan_file(source, target, settings, suffix)
+    found = "is neither a file nor a folder" if os.path.lexists(source) else "does not exist"
+    raise ConfigError(f"INPUT {source} {found}: expected a picture or a folder of pictures")
+
+
+def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
+    asked = _writable_format(target)
+    if target.is_dir() or (asked is None and not target.is_file()):
+        name = source.stem + suffix + target_suffix(source, settings)
+        job = Job(source=source, target=target / name, name=source.name)
+        return Plan(jobs=(job,), folder=target)
+    if asked is None:
+        raise ConfigError(
+            f"OUTPUT {target} is a file, but not named like a picture that can be written: "
+            "expected a folder, or a name that ends in .png, .jpg, .webp or .tiff"
+        )
+    if settings.format != "same" and asked is not output_format(Path(f"x.{settings.format}")):
+        raise ConfigError(
+            f"--format {settings.format} contradicts OUTPUT {target}: leave one of them out"
+        )
+    if suffix:
+        raise ConfigError(
+            f"--suffix {suffix} is for an OUTPUT folder, but {target} names the file: "
+            "write the name in full"
+        )
+    job = Job(source=source, target=target, name=source.name)
+    return Plan(jobs=(job,), folder=target.parent)
+
+
+def _writable_format(target: Path) -> OutputFormat | None:
+    try:
+        return output_format(target)
+    except ConfigError:
+        return None
+
+
+def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
+    found: list[PurePosixPath] = []
+    unreadable: list[tuple[str, str]] = []
+    hidden = other = links = 0
+
+    def failed(error: OSError) -> None:
+        folder = Path(error.filename)
+        unreadable.append(
+            (folder.relative_to(source).as_posix(), f"cannot list the folder: {error.strerror}")
+        )
+
+    for folder, folders, files in os.walk(source, onerror=failed):
+        here = Path(folder)
+        visible = [name for name in folders if not name.startswith(".")]
+        hidden += len(folders) - len(visible)
+        linked = {name for name in visible if (here / name).is_symlink()}
+        links += len(linked)
+        folders[:] = [name for name in visible if name not in linked]
+        for file in files:
+            if file.startswith("."):
+                hidden += 1
+            elif Path(file).suffix.lower() not in READABLE_SUFFIXES:
+                other += 1
+            else:
+                found.append(PurePosixPath((here / file).relative_to(source).as_posix()))
+    names = sorted(found, key=lambda name: name.parts)
+    targets = unique_targets(
+        (name, name.with_name(name.stem + suffix + target_suffix(source / name, settings)))
+        for name in names
+    )
+    jobs = []
+    for name in names:
+        place, renamed = targets[name]
+        note = f"written as {place}, because another result has the plain name"
+        jobs.append(
+            Job(
+                source=source / name,
+                target=target / place,
+                name=str(name),
+                notes=(note,) if renamed else (),
+            )
+        )
+    return Plan(
+        jobs=tuple(jobs),
+        folder=target,
+        hidden=hidden,
+        other=other,
+        links=links,
+        unreadable=tuple(sorted(unreadable)),
+    )
+
+
+def unique_targets(
+    wishes: Iterable[tuple[PurePosixPath, PurePosixPath]],
+) -> dict[PurePosixPath, tuple[PurePosixPath, bool]]:
+    """Give every source a target of its own, on case-insensitive disks too.
+
+    Where several sources want one name (`a.png` and `a.jpg` both `a.png`), the one that already
+    has its suffix gets it, and the others keep their suffix in the name: `a.jpg.png`.
+
+    Args:
+        wishes: pairs of a source and the target it would have were it alone, both relative.
+
+    Returns:
+        For each source its target, and whether that is another one than it wished for.
+    """
+    ordered = sorted(wishes, key=lambda wish: (_suffix(wish[0]) != _suffix(wish[1]), wish[0].parts))
+    # A folder of the tree is no place for a file either.
+    taken = {_key(folder) for _, target in ordered for folder in target.parents}
+    chosen: dict[PurePosixPath, tuple[PurePosixPath, bool]] = {}
+    for must_differ in (False, True):
+        for source, target in ordered:
+            if source in chosen:
+                continue
+            for candidate in _alternatives(source, target) if must_differ else (target,):
+                if _key(candidate) not in taken:
+                    taken.add(_key(candidate))
+                    chosen[source] = (candidate, must_differ)
+                    break
+    return chosen
+
+
+def _alternatives(source: PurePosixPath, target: PurePosixPath) -> Iterator[PurePosixPath]:
+    stem = target.stem + source.suffix
+    yield target.with_name(stem + target.suffix)
+    number = 2
+    while True:
+        yield target.with_name(f"{stem}-{number}{target.suffix}")
+        number += 1
+
+
+def _suffix(path: PurePosixPath) -> str:
+    return path.suffix.lower()
+
+
+def _key(path: PurePosixPath) -> str:
+    """The same for all names that a case-insensitive or normalizing disk takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
+
+
+def _refuse_inside(source: Path, target: Path) -> None:
+    # Comparing files, not names, sees through links and upper case.
+    resolved = target.resolve()
+    for folder in (resolved, *resolved.parents):
+        if folder.exists() and folder.samefile(source):
+            where = "is INPUT" if folder == resolved else f"lies inside INPUT {source}"
+            raise ConfigError(
+                f"OUTPUT {target} {where}: results would be taken for sources by the next run. "
+                "Choose a folder elsewhere"
+            )
+
+
+def _refuse_overwriting_sources(jobs: Iterable[Job]) -> None:
+    jobs = list(jobs)
+    sources = {_identity(job.source): job.source for job in jobs}
+    for job in jobs:
+        identity = _identity(job.target)
+        if identity is not None and identity in sources:
+            raise ConfigError(
+                f"the result of {job.source} would replace the source {sources[identity]}. "
+                "Choose another OUTPUT, or use --suffix"
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

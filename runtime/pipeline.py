@@ -1,0 +1,329 @@
+"""Decoding, inference and encoding at the same time, in bounded memory.
+
+    decode threads  ->  queue  ->  one inference thread  ->  queue  ->  encode threads
+
+Every job ends in exactly one :class:`FileResult`, so that counting results tells when all is
+done. A picture's own error is its result, and the others go on; any other error ends the run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from PIL import Image
+
+from runtime.decode import decode
+from runtime.encode import encode
+from runtime.errors import Cancelled, DggnError, ImageError, ImageReadError
+from runtime.formats import OutputSettings, check_size
+from runtime.jobs import FileResult, Job, Status
+from runtime.journal import Journal, SourceStamp
+from runtime.model_info import ModelInfo
+from runtime.picture import Picture
+from runtime.progress import Progress
+from runtime.resize import fit, target_size_hw
+
+_logger = logging.getLogger(__name__)
+
+Anything = TypeVar("Anything")
+
+POLL_S = 0.05
+"""How soon a waiting thread notices that it is to stop."""
+
+
+class PictureUpscaler(Protocol):
+    """The part of `Upscaler` that the pipeline needs."""
+
+    info: ModelInfo
+
+    def upscale_picture(
+        self, picture: Picture, *, on_tile: Callable[[float], None] | None = None
+    ) -> Picture:
+        """Upscale a picture; see `Upscaler.upscale_picture`."""
+
+    def cancel(self) -> None:
+        """Make the running and every later call raise `Cancelled`."""
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """One picture on its way."""
+
+    job: Job
+    stamp: SourceStamp | None = None
+    picture: Picture | None = None
+    source_size_hw: tuple[int, int] | None = None
+    target_size_hw: tuple[int, int] | None = None
+    large_bytes: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def result(self, status: Status, message: str = "") -> FileResult:
+        done = status == "done"
+        return FileResult(
+            name=self.job.name,
+            status=status,
+            message=message,
+            source_size_hw=self.source_size_hw,
+            target_size_hw=self.target_size_hw if done else None,
+            target=str(self.job.target) if done else None,
+            seconds=round(self.seconds, 3),
+            notes=tuple(dict.fromkeys((*self.job.notes, *self.notes))) if done else (),
+        )
+
+
+def default_jobs() -> int:
+    """How many threads encode, if nobody says: half the cores, for inference needs some too."""
+    return max(1, min(8, (os.cpu_count() or 1) // 2))
+
+
+def default_memory_bytes() -> int:
+    """What results waiting for their encoder may occupy: a quarter of memory, at most 4 GiB."""
+    try:
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not on this system
+        return 1 << 30
+    return min(4 << 30, physical // 4)
+
+
+class Pipeline:
+    """Runs jobs through decode, inference and encode.
+
+    At most `2 * jobs + 4` pictures are in memory at once, whatever the number of jobs.
+
+    Args:
+        upscaler: called from one thread only.
+        settings: how results are written.
+        journal: told what is begun and finished.
+        fingerprint: of model and settings, for the journal.
+        progress: told which picture is being upscaled.
+        jobs: threads that encode; half as many decode.
+        memory_bytes: for upscaled pictures; one is let through even if it is larger.
+    """
+
+    def __init__(
+        self,
+        upscaler: PictureUpscaler,
+        settings: OutputSettings,
+        *,
+        journal: Journal,
+        fingerprint: str,
+        progress: Progress,
+        jobs: int | None = None,
+        memory_bytes: int | None = None,
+    ) -> None:
+        self._upscaler = upscaler
+        self._settings = settings
+        self._journal = journal
+        self._fingerprint = fingerprint
+        self._progress = progress
+        self._encoders = jobs or default_jobs()
+        self._decoders = (self._encoders + 1) // 2
+        self._memory = _Memory(memory_bytes or default_memory_bytes())
+        self._decoded: queue.Queue[_Work] = queue.Queue(2)
+        self._upscaled: queue.Queue[_Work] = queue.Queue(1)
+        self._results: queue.Queue[FileResult | BaseException] = queue.Queue()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[FileResult]:
+        """Do the jobs; to be called once.
+
+        Yields:
+            A result for every job, in the order of completion.
+
+        Raises:
+            EnvironmentProblem: the inference library failed or the target cannot be written.
+            Cancelled: :meth:`cancel` was called.
+        """
+        # Pillow imports its formats on demand; two threads that do so at once lose some for good.
+        Image.init()
+        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        for job in jobs:
+            waiting.put(job)
+        loops: list[Callable[[], None]] = [self._infer_loop]
+        loops += [lambda: self._decode_loop(waiting)] * self._decoders
+        loops += [self._encode_loop] * self._encoders
+        # Daemons, so that a picture that takes long to encode does not delay a Ctrl-C.
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(loop,), daemon=True) for loop in loops
+        ]
+        for thread in self._threads:
+            thread.start()
+        try:
+            for _ in jobs:
+                result = self._get(self._results)
+                if isinstance(result, BaseException):
+                    raise result
+                yield result
+        except BaseException:
+            self.cancel()
+            raise
+        finally:
+            self._stop.set()
+            self.join(timeout_s=60)
+
+    def cancel(self) -> None:
+        """Stop as soon as possible, from any thread; :meth:`run` raises `Cancelled`."""
+        self._stop.set()
+        self._upscaler.cancel()
+
+    def join(self, *, timeout_s: float) -> bool:
+        """Wait for the threads after a stop.
+
+        Returns:
+            Whether all have ended.
+        """
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _guarded(self, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
+            self._results.put(error)
+
+    def _decode_loop(self, waiting: queue.SimpleQueue[Job]) -> None:
+        while not self._stop.is_set():
+            try:
+                work = _Work(job=waiting.get_nowait())
+            except queue.Empty:
+                return
+            if self._attempt(self._decode, work):
+                self._put(self._decoded, work)
+
+    def _infer_loop(self) -> None:
+        while True:
+            work = self._get(self._decoded)
+            self._memory.take(work.large_bytes, self._stop)
+            if self._attempt(self._infer, work):
+                self._put(self._upscaled, work)
+            else:
+                self._memory.give(work.large_bytes)
+            del work  # or the last picture would stay in memory while this waits
+
+    def _encode_loop(self) -> None:
+        while True:
+            work = self._get(self._upscaled)
+            try:
+                written = self._attempt(self._encode, work)
+            finally:
+                self._memory.give(work.large_bytes)
+            if written:
+                self._results.put(work.result("done"))
+            del work
+
+    def _attempt(self, stage: Callable[[_Work], None], work: _Work) -> bool:
+        """Do one stage; a picture's own error becomes its result.
+
+        Returns:
+            Whether the picture goes on to the next stage.
+        """
+        began = time.monotonic()
+        try:
+            stage(work)
+        except ImageError as error:
+            # Lines about a picture begin with its name already.
+            message = str(error).removeprefix(f"{work.job.source.name}: ")
+        except (DggnError, Cancelled):
+            raise
+        except MemoryError:
+            message = "not enough memory for this picture: close other programs, or use --jobs 1"
+        except Exception as error:  # a mistake of ours or a library's: never silent, never fatal
+            _logger.exception("unexpected error at %s", work.job.source)
+            message = f"unexpected {type(error).__name__}: {error}. Please report this"
+        else:
+            work.seconds += time.monotonic() - began
+            return True
+        work.picture = None
+        work.seconds += time.monotonic() - began
+        self._results.put(work.result("failed", message))
+        return False
+
+    def _decode(self, work: _Work) -> None:
+        source = work.job.source
+        try:
+            work.stamp = SourceStamp.of(source)
+            work.picture = decode(source)
+            unchanged = work.stamp.still_of(source)
+        except OSError as error:
+            raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+        if not unchanged:
+            raise ImageReadError("the file changed while it was read: run the command again")
+        samples, alpha = work.picture.rgb_hwc, work.picture.alpha_hw
+        scale = self._upscaler.info.scale
+        work.source_size_hw = work.picture.size_hw
+        work.target_size_hw = target_size_hw(work.source_size_hw, self._settings, scale)
+        # Better now than after the work of upscaling it.
+        check_size(work.target_size_hw, work.job.target)
+        work.large_bytes = (samples.nbytes + (0 if alpha is None else alpha.nbytes)) * scale**2
+        work.notes += work.picture.notes
+
+    def _infer(self, work: _Work) -> None:
+        assert work.picture is not None
+        assert work.source_size_hw is not None
+        self._progress.upscaling(work.job.name, work.source_size_hw)
+        work.picture = self._upscaler.upscale_picture(work.picture, on_tile=self._progress.upscaled)
+        work.notes += work.picture.notes
+
+    def _encode(self, work: _Work) -> None:
+        assert work.picture is not None
+        assert work.source_size_hw is not None
+        assert work.stamp is not None
+        scale = self._upscaler.info.scale
+        picture = fit(work.picture, work.source_size_hw, self._settings, scale)
+        work.picture = None
+        if self._stop.is_set():
+            raise Cancelled
+        work.notes += picture.notes
+        work.target_size_hw = picture.size_hw
+        self._journal.begin(work.job, work.stamp, self._fingerprint)
+        work.notes += encode(picture, work.job.target, self._settings)
+        self._journal.finish(work.job, work.stamp, self._fingerprint)
+
+    def _get(self, source: queue.Queue[Anything]) -> Anything:
+        while not self._stop.is_set():
+            try:
+                return source.get(timeout=POLL_S)
+            except queue.Empty:
+                continue
+        raise Cancelled
+
+    def _put(self, target: queue.Queue[Anything], item: Anything) -> None:
+        while not self._stop.is_set():
+            try:
+                return target.put(item, timeout=POLL_S)
+            except queue.Full:
+                continue
+        raise Cancelled
+
+
+class _Memory:
+    """Counts the bytes of upscaled pictures, and makes the inference wait for room."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._used = 0
+        self._changed = threading.Condition()
+
+    def take(self, size: int, stop: threading.Event) -> None:
+        with self._changed:
+            while self._used and self._used + size > self._limit:
+                if stop.is_set():
+                    raise Cancelled
+                self._changed.wait(POLL_S)
+            self._used += size
+
+    def give(self, size: int) -> None:
+        with self._changed:
+            self._used -= size
+            self._changed.notify()

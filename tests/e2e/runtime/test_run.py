@@ -1,0 +1,340 @@
+"""`dggn-run` as its users meet it: in a process of its own, with the shipped model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("onnxruntime")
+
+APP = "from runtime.cli import app; app(prog_name='dggn-run')"
+LIMIT_S = 120
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX")
+
+
+def command(*arguments: str | Path, first: str = "") -> list[str]:
+    """The command line; Python code to run first may change the process's surroundings."""
+    return [sys.executable, "-W", "error", "-c", first + APP, *map(str, arguments)]
+
+
+def run(*arguments: str | Path, first: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments, first=first), capture_output=True, text=True, timeout=LIMIT_S
+    )
+
+
+def start(*arguments: str | Path, first: str = "") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(*arguments, first=first),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def make(path: Path, size: tuple[int, int] = (24, 20), mode: str = "RGB", **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(len(path.name))
+    noise = generator.integers(0, 256, (size[1], size[0], len(mode)), np.uint8)
+    Image.fromarray(noise, mode if mode == "RGBA" else None).save(path, **options)
+    return path
+
+
+def files(folder: Path) -> set[str]:
+    """Everything in a folder but the journal."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return names - {".dggn-run.jsonl"}
+
+
+def statuses(report: dict[str, Any]) -> dict[str, str]:
+    return {file["name"]: file["status"] for file in report["files"]}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A small tree."""
+    make(tmp_path / "in/a.png")
+    make(tmp_path / "in/b.jpg")
+    make(tmp_path / "in/sub/c.webp", lossless=True)
+    (tmp_path / "in/notes.txt").write_text("not a picture")
+    make(tmp_path / "in/.hidden.png")
+    return tmp_path / "in"
+
+
+def test_a_tree_is_upscaled_resumed_and_redone_where_needed(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = run(photos, out)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == ""
+    assert files(out) == {"a.png", "b.jpg", "sub/c.webp"}
+    for name in files(out):
+        with Image.open(out / name) as image:
+            assert image.size == (96, 80)
+    assert "ONNX Runtime" in first.stderr
+    assert "1 hidden, 1 not a picture" in first.stderr
+    assert "a.png: 24x20 -> 96x80" in first.stderr
+    assert "3 upscaled" in first.stderr
+
+    make(photos / "b.jpg", (30, 20))
+    (out / "sub/c.webp").unlink()
+    second = run(photos, out, "--json", "--quiet")
+    assert second.returncode == 0, second.stderr
+    assert second.stderr == ""
+    report = json.loads(second.stdout)
+    assert statuses(report) == {"a.png": "skipped", "b.jpg": "done", "sub/c.webp": "done"}
+    assert report["totals"]["up_to_date"] == 1
+    with Image.open(out / "b.jpg") as image:
+        assert image.size == (120, 80)
+
+    third = run(photos, out, "--json", "--quality", "80", "--scale", "2", "--overwrite")
+    report = json.loads(third.stdout)
+    assert set(statuses(report).values()) == {"done"}
+    assert report["settings"]["quality"] == 80
+    assert [file["target_size_hw"] for file in report["files"] if file["name"] == "a.png"] == [
+        [40, 48]
+    ]
+    fourth = run(photos, out, "--quality", "80", "--scale", "2")
+    assert "3 up to date" in fourth.stderr
+
+
+def test_a_changed_setting_redoes_everything(photos: Path, tmp_path: Path) -> None:
+    assert run(photos, tmp_path / "out").returncode == 0
+    result = run(photos, tmp_path / "out", "--max-size", "50")
+    assert "3 upscaled" in result.stderr
+    with Image.open(tmp_path / "out/a.png") as image:
+        assert max(image.size) == 50
+
+
+def test_one_bad_file_does_not_stop_the_rest(photos: Path, tmp_path: Path) -> None:
+    data = (photos / "a.png").read_bytes()
+    (photos / "torn.png").write_bytes(data[: len(data) // 2])
+    (photos / "empty.jpg").write_bytes(b"")
+    result = run(photos, tmp_path / "out", "--json")
+    assert result.returncode == 1
+    report = json.loads(result.stdout)
+    assert files(tmp_path / "out") == {"a.png", "b.jpg", "sub/c.webp"}
+    failed = {file["name"]: file["message"] for file in report["files"] if file["message"]}
+    assert set(failed) == {"torn.png", "empty.jpg"}
+    assert "the file is empty" in failed["empty.jpg"]
+    assert report["totals"]["done"] == 3
+    assert report["totals"]["failed"] == 2
+    assert report["totals"]["ignored"] == {"hidden": 1, "other": 1, "links": 0}
+    assert report["error"] is None
+    assert "torn.png: FAILED" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_what_another_made_is_kept(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").write_bytes(b"mine")
+    result = run(photos, out, "--quiet", "--json")
+    assert result.returncode == 1
+    assert "a.png: SKIPPED" in result.stderr
+    assert "--overwrite" in result.stderr
+    assert (out / "a.png").read_bytes() == b"mine"
+    assert statuses(json.loads(result.stdout))["b.jpg"] == "done"
+    assert run(photos, out, "--overwrite").returncode == 0
+    assert run(photos, out).returncode == 0
+    with Image.open(out / "a.png") as image:
+        assert image.size == (96, 80)
+
+
+def test_one_picture_to_a_file_in_another_format(tmp_path: Path) -> None:
+    source = make(tmp_path / "a.png", mode="RGBA")
+    result = run(source, tmp_path / "large.jpg")
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "large.jpg") as image:
+        assert (image.format, image.size) == ("JPEG", (96, 80))
+    assert "a.png: 24x20 -> 96x80" in result.stderr
+    assert "alpha was flattened" in result.stderr
+
+
+def test_the_result_is_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    source = make(tmp_path / "a.jpg", exif=exif)
+    assert run(source, tmp_path / "out").returncode == 0
+    with Image.open(tmp_path / "out/a.jpg") as image:
+        assert image.size == (80, 96)
+        assert image.getexif().get(0x0112, 1) == 1
+
+
+def test_names_that_collide_after_a_format_change(tmp_path: Path) -> None:
+    make(tmp_path / "in/a.png")
+    make(tmp_path / "in/a.jpg")
+    result = run(tmp_path / "in", tmp_path / "out", "--format", "png", "--suffix", "_x4")
+    assert result.returncode == 0
+    assert files(tmp_path / "out") == {"a_x4.png", "a_x4.jpg.png"}
+    assert "written as a_x4.jpg.png" in result.stderr
+
+
+def test_leftovers_of_a_killed_run_are_removed(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "sub").mkdir(parents=True)
+    for folder in (out, out / "sub"):
+        (folder / ".dggn-1-abc.partial").write_bytes(b"half a picture")
+    (out / "mine.partial").write_bytes(b"kept")
+    assert run(photos, out).returncode == 0
+    assert files(out) == {"a.png", "b.jpg", "sub/c.webp", "mine.partial"}
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+@posix_only
+def test_stopped_in_the_middle_and_resumed(tmp_path: Path, name: str) -> None:
+    count = 40
+    for number in range(count):
+        make(tmp_path / f"in/{number:02}.png", (48, 40))
+    out = tmp_path / "out"
+    process = start(tmp_path / "in", out, "--json")
+    wait_until(lambda: len(list(out.glob("*.png"))) >= 3, process)
+    process.send_signal(getattr(signal, name))
+    began = time.monotonic()
+    stdout, stderr = process.communicate(timeout=LIMIT_S)
+    if name != "SIGKILL":
+        assert time.monotonic() - began < 2
+        assert process.returncode == 130, stderr
+        assert "interrupted" in stderr
+        assert json.loads(stdout)["error"] == "interrupted"
+        assert not list(out.glob("*.partial"))
+    assert "Traceback" not in stderr
+    finished = set(out.glob("*.png"))
+    assert len(finished) < count
+    for path in finished:
+        with Image.open(path) as image:
+            image.load()
+    again = run(tmp_path / "in", out, "--json")
+    assert again.returncode == 0, again.stderr
+    assert len(list(out.glob("*.png"))) == count
+    assert not list(out.glob("*.partial"))
+    # At most those whose completion could not be noted any more are done twice.
+    assert json.loads(again.stdout)["totals"]["up_to_date"] >= len(finished) - 2
+
+
+@posix_only
+def test_a_second_ctrl_c_changes_nothing(tmp_path: Path) -> None:
+    make(tmp_path / "large.png", (1200, 1200))
+    out = tmp_path / "out"
+    process = start(tmp_path / "large.png", out)
+    wait_until(lambda: (out / ".dggn-run.jsonl").exists(), process)
+    time.sleep(0.5)
+    began = time.monotonic()
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    _, stderr = process.communicate(timeout=LIMIT_S)
+    assert time.monotonic() - began < 2, "a long inference is interrupted, too"
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert files(out) == set()
+
+
+@posix_only
+def test_a_signal_that_is_ignored_stays_ignored(photos: Path, tmp_path: Path) -> None:
+    first = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+    process = start(photos, tmp_path / "out", first=first)
+    wait_until(lambda: (tmp_path / "out").exists(), process)
+    process.send_signal(signal.SIGHUP)
+    _, stderr = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, stderr
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("missing", "out"), 2, "missing does not exist"),
+        (("in", "in"), 2, "is INPUT"),
+        (("in", "in/sub/out"), 2, "lies inside INPUT"),
+        (("in/a.png", "in"), 2, "would replace the source"),
+        (("none", "out"), 2, "no pictures in none; ignored: 1 not a picture"),
+        (("in", "out", "--format", "gif"), 2, "gif"),
+        (("in", "out", "--scale", "5"), 2, "scale"),
+        (("in", "out", "--model", "absent"), 2, "absent is neither"),
+        (("in", "out", "--tile", "3"), 2, "til"),
+        (("in", "out", "--unknown"), 2, "--unknown"),
+        (("in", "file"), 3, "file is not a folder"),
+        (("in", "file/out"), 3, "file is not a folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none/notes.txt").write_text("not a picture")
+    (tmp_path / "file").write_text("not a folder")
+    before = sorted(path for path in tmp_path.rglob("*"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path.cwd()), *sys.path]))
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.returncode == code, result.stderr
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert sorted(path for path in tmp_path.rglob("*")) == before, "nothing is left behind"
+
+
+@posix_only
+def test_a_full_disk_ends_the_run_with_one_error(tmp_path: Path) -> None:
+    make(tmp_path / "in/a.png", (4, 4))
+    make(tmp_path / "in/b.png", (60, 60))
+    first = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+    result = run(tmp_path / "in", tmp_path / "out", "--json", first=first)
+    assert result.returncode == 3, result.stderr
+    assert "File too large" in json.loads(result.stdout)["error"]
+    assert result.stderr.count("cannot write") == 1
+    assert "Traceback" not in result.stderr
+    assert files(tmp_path / "out") <= {"a.png"}
+
+
+@posix_only
+def test_a_bar_on_a_terminal(photos: Path, tmp_path: Path) -> None:
+    import pty
+
+    terminal, inside = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        command(photos, tmp_path / "out"),
+        stdout=inside,
+        stderr=inside,
+        env=environment,
+    ) as process:
+        os.close(inside)
+        shown = b""
+        while True:
+            try:
+                chunk = os.read(terminal, 4096)
+            except OSError:  # Linux's way to say that the other side is closed
+                break
+            if not chunk:
+                break
+            shown += chunk
+    os.close(terminal)
+    assert process.returncode == 0
+    text = shown.decode()
+    for part in ("/3 images", "MP/s", "left", "sub/c.webp", "3 upscaled"):
+        assert part in text
+    assert "a.png: 24x20" not in text, "the bar counts, nothing scrolls by"
