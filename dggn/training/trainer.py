@@ -53,7 +53,7 @@ class StepReport:
 class Progress(Protocol):
     """Is told of every step."""
 
-    def __call__(self, report: StepReport) -> None:
+    def __call__(self, report: StepReport, /) -> None:
         """Show it."""
 
 

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("torch", reason="needs the train extra")
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+STEPS = 60
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Path:
+    """A folder with pictures and a recipe of short steps."""
+    y, x = np.mgrid[0:96, 0:96]
+    picture = np.stack([2 * x, 2 * y, x + y], axis=-1).astype(np.uint8)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(picture).save(tmp_path / "photos" / "one.png")
+    (tmp_path / "recipe.toml").write_text(
+        f'preset = "dggn-lite"\nsteps = {STEPS}\nprecision = "fp32"\n'
+        f"validate_every = {STEPS}\nsave_every = {STEPS}\n"
+        "[data]\npatch_lr_px = 8\nbatch_size = 1\n"
+    )
+    return tmp_path
+
+
+def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", "from dggn.training.cli import app; app()", *arguments]
+    # One thread: the nets are too small for two, and a sum's order is then the same each time.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+def _train(folder: Path, *arguments: str) -> tuple[int, str]:
+    return _finish(_start(folder, *arguments))
+
+
+def _interrupt_while_training(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Send the signal as soon as the command has reported its first step."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "loss" in line:
+            break
+    process.send_signal(number)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_interrupted_run_goes_on_and_ends_like_a_straight_one(workplace: Path) -> None:
+    arguments = ["--train", "photos", "--validation", "photos"]
+    straight = _start(workplace, "recipe.toml", "straight", *arguments)
+    weights = workplace / "run" / "generator.safetensors"
+    steps_done = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = _start(workplace, "recipe.toml", "run", *arguments)
+        _interrupt_while_training(process, number)
+        code, errors = _finish(process)
+        assert code == 130, errors
+        assert "go on with the same command" in errors
+        assert "Traceback" not in errors
+        steps_done.append(_step(workplace / "run" / "state.safetensors"))
+        assert weights.is_file()
+    assert 0 < steps_done[0] < steps_done[1] < STEPS
+
+    code, errors = _train(workplace, "recipe.toml", "run", *arguments)
+    assert code == 0, errors
+    assert f"step {steps_done[1]}," in errors
+    assert "100.0%" in errors
+    assert _finish(straight)[0] == 0
+    for name in ("generator.safetensors", "state.safetensors"):
+        one, other = (load_file(workplace / folder / name) for folder in ("straight", "run"))
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    (line,) = (workplace / "run" / "log.jsonl").read_text().splitlines()
+    assert json.loads(line)["psnr_db"] > 10
+    assert sorted(path.name for path in (workplace / "run").iterdir()) == [
+        "generator.safetensors",
+        "log.jsonl",
+        "state.safetensors",
+    ]
+
+
+def _step(path: Path) -> int:
+    with safe_open(path, framework="pt") as file:
+        step: int = json.loads(file.metadata()["header"])["step"]
+    return step
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["none.toml", "run", "--train", "photos"], 2, "neither a file nor a shipped recipe"),
+        (["recipe.toml", "run"], 2, "name a folder with --train"),
+        (["recipe.toml", "run", "--train", "photos", "--steps", "0"], 2, "steps is 0"),
+        (["recipe.toml", "run", "--train", "photos", "--max-minutes", "0"], 2, "max_minutes is 0"),
+        (["recipe.toml", "run", "--train", "none"], 2, "none is not a folder"),
+        (["recipe.toml", "recipe.toml/run", "--train", "photos"], 3, "cannot be made"),
+        (["recipe.toml", "run", "--nonsense"], 2, "No such option"),
+    ],
+)
+def test_mistakes_have_a_code_and_one_clear_line(
+    workplace: Path, arguments: list[str], code: int, message: str
+) -> None:
+    found, errors = _train(workplace, *arguments)
+    assert found == code, errors
+    assert message in errors
+    assert "Traceback" not in errors
+    assert not (workplace / "run" / "state.safetensors").exists()
