@@ -1,0 +1,41 @@
+"""DGGN: gradient-guided super-resolution, x4.
+
+    >>> import dggn
+    >>> from PIL import Image
+    >>> large = dggn.upscale(Image.open("photo.jpg"))  # doctest: +SKIP
+
+`upscale` and `Upscaler` need an inference library (`pip install 'dggn[cpu]'`), `load` needs
+torch (`pip install 'dggn[train]'`). Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dggn.model.shipped import load
+    from runtime.upscaler import Upscaler, upscale
+
+    __version__: str
+
+__all__ = ["Upscaler", "__version__", "load", "upscale"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Upscaler", "upscale"):
+        from runtime import upscaler
+
+        return getattr(upscaler, name)
+    if name == "load":
+        from dggn.model.shipped import load
+
+        return load
+    if name == "__version__":
+        from runtime.version import installed_version
+
+        return installed_version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""Enlarge pictures with an exported model: needs neither torch nor onnx."""

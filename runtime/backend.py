@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from runtime.model_info import ModelInfo
-
-Sample = TypeVar("Sample", np.uint8, np.uint16)
+from runtime.picture import Samples
 
 
 class Backend(Protocol):
@@ -31,7 +27,7 @@ class Backend(Protocol):
     def batch_size(self) -> int:
         """How many tiles :meth:`run` likes best."""
 
-    def run(self, tiles_nhwc: NDArray[Sample]) -> NDArray[Sample]:
+    def run(self, tiles_nhwc: Samples) -> Samples:
         """Super-resolve a batch.
 
         Args:

@@ -8,7 +8,7 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-Samples: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+Samples: TypeAlias = NDArray[np.uint8 | np.uint16]
 
 
 def reduce_to_8_bits(samples: Samples) -> NDArray[np.uint8]:

@@ -52,7 +52,7 @@ class Upsampler(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(N, width, H/2, W/2) to (N, widths[-1], 4H, 4W)."""
         for step in self.steps:
-            features = F.leaky_relu(F.pixel_shuffle(step(features), 2), LEAK)
+            features = F.pixel_shuffle(F.leaky_relu(step(features), LEAK), 2)
         return features
 
 

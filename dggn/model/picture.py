@@ -14,8 +14,24 @@ from dggn.model.config import SCALE
 from dggn.model.generator import Generator
 
 
-@torch.inference_mode()
 def super_resolve(generator: Generator, image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Super-resolve a whole picture at once, rounded to the nearest levels.
+
+    Args:
+        generator: the network; left in the mode it is in.
+        image_hwc: (H, W, 3), uint8 RGB.
+
+    Returns:
+        (4H, 4W, 3), uint8 RGB.
+    """
+    levels = np.rint(super_resolve_unrounded(generator, image_hwc) * 255)
+    return np.clip(levels, 0, 255).astype(np.uint8)
+
+
+@torch.inference_mode()
+def super_resolve_unrounded(
+    generator: Generator, image_hwc: NDArray[np.uint8]
+) -> NDArray[np.float32]:
     """Super-resolve a whole picture at once, in float32.
 
     It is padded at the right and bottom by replication to the generator's size multiple.
@@ -25,15 +41,15 @@ def super_resolve(generator: Generator, image_hwc: NDArray[np.uint8]) -> NDArray
         image_hwc: (H, W, 3), uint8 RGB.
 
     Returns:
-        (4H, 4W, 3), uint8 RGB.
+        (4H, 4W, 3), float32 RGB, nominally in [0, 1], not clamped.
     """
     device = next(generator.parameters()).device
     height, width = image_hwc.shape[:2]
     multiple = generator.config.size_multiple_px
-    image = torch.from_numpy(np.ascontiguousarray(image_hwc)).to(device)
+    # A copy: torch warns of arrays that it could write to by accident.
+    image = torch.from_numpy(image_hwc.copy()).to(device)
     batch = image.permute(2, 0, 1)[None].float() / 255
     batch = F.pad(batch, (0, -width % multiple, 0, -height % multiple), mode="replicate")
     output = generator(batch)[0, :, : height * SCALE, : width * SCALE]
-    quantized = (output * 255).round().clamp(0, 255).to(torch.uint8)
-    result: NDArray[np.uint8] = quantized.permute(1, 2, 0).cpu().numpy()
+    result: NDArray[np.float32] = output.permute(1, 2, 0).cpu().numpy()
     return result

@@ -1,0 +1,69 @@
+"""A torch module from an exported ONNX file: a model is one artifact, for both worlds."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from dggn.settings import from_mapping
+from runtime.errors import ConfigError, ModelError
+from runtime.extras import require
+from runtime.model_info import DEFAULT_MODEL, PREFIX, model_path
+
+if TYPE_CHECKING:
+    from dggn.model.generator import Generator
+
+LARGEST_FILE_BYTES = 2**30
+"""Larger files are refused unread: the flagship has 30 MB."""
+
+
+def load(model: str = DEFAULT_MODEL) -> Generator:
+    """Rebuild the torch module of a shipped model or of an ONNX file that dggn-export wrote.
+
+    Args:
+        model: a shipped name, or the path of an ONNX file.
+
+    Returns:
+        The generator, float32, on the CPU, in evaluation mode.
+
+    Raises:
+        MissingDependency: torch or onnx is not installed.
+        ModelError: there is no such model, or the file is damaged or not one of ours.
+    """
+    require("torch", "safetensors", "onnx", extra="train")
+    import onnx
+    import torch
+    from google.protobuf.message import DecodeError
+
+    from dggn.model.checkpoint import generator_from_tensors
+    from dggn.model.config import GeneratorConfig
+    from dggn.model.generator import Generator
+
+    path = model_path(model)
+    expected = "expected an ONNX file written by `dggn-export onnx`"
+    if path.stat().st_size > LARGEST_FILE_BYTES:
+        raise ModelError(f"{path} is larger than any DGGN model: {expected}")
+    try:
+        # External data could name any file of this machine: it is never followed.
+        proto = onnx.load(path, load_external_data=False)
+    except (OSError, DecodeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged or of another kind ({error}): {expected}") from error
+    properties = {entry.key: entry.value for entry in proto.metadata_props}
+    try:
+        config = from_mapping(
+            GeneratorConfig, json.loads(properties[PREFIX + "generator"]), where=str(path)
+        )
+    except (KeyError, ValueError, TypeError, ConfigError) as error:
+        raise ModelError(
+            f"{path} holds no usable generator configuration ({error}): {expected}"
+        ) from error
+    with torch.device("meta"):
+        names = Generator(config).state_dict().keys()
+    stored = {entry.name: entry for entry in proto.graph.initializer if entry.name in names}
+    if any(entry.data_location == onnx.TensorProto.EXTERNAL for entry in stored.values()):
+        raise ModelError(f"{path} keeps its weights in another file: {expected}")
+    tensors = {
+        name: torch.from_numpy(onnx.numpy_helper.to_array(entry).copy())
+        for name, entry in stored.items()
+    }
+    return generator_from_tensors(config, tensors, where=str(path))

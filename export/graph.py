@@ -1,0 +1,156 @@
+"""A generator's ONNX graph."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from dggn.model.config import PRESETS, SCALE
+from dggn.model.generator import Generator
+from dggn.settings import to_mapping
+from runtime.model_info import PREFIX, ModelInfo, SampleType
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
+
+DEFAULT_HALO_PX = 16
+"""LR pixels of context with which tiles agree with whole pictures; see docs/tiling.md."""
+
+
+class ByteGenerator(nn.Module):
+    """A generator that takes and gives bytes, so that a tile crosses a bus at one byte a sample.
+
+    The casts are the very first and the very last operation: TensorRT takes 8-bit tensors
+    nowhere else. Its cast truncates, hence the clamp and the rounding before it.
+
+    Args:
+        generator: the network inside.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, image_nhwc: Tensor) -> Tensor:
+        """(N, H, W, 3) uint8 RGB to (N, 4H, 4W, 3) uint8 RGB."""
+        output = self.generator(image_nhwc.float().permute(0, 3, 1, 2) / 255)
+        quantized = torch.round(torch.clamp(output * 255, 0, 255))
+        return quantized.permute(0, 2, 3, 1).to(torch.uint8)
+
+
+def model_info(
+    generator: Generator, *, sample_type: SampleType, halo_px: int, origin: str
+) -> ModelInfo:
+    """What the runtime must know of the exported generator.
+
+    Raises:
+        ModelError: the halo does not fit the generator's size multiple.
+    """
+    names = [name for name, config in PRESETS.items() if config == generator.config]
+    return ModelInfo(
+        preset=names[0] if names else "custom",
+        scale=SCALE,
+        sample_type=sample_type,
+        size_multiple_px=generator.config.size_multiple_px,
+        halo_px=halo_px,
+        origin=origin,
+    )
+
+
+def onnx_graph(generator: Generator, info: ModelInfo) -> onnx.ModelProto:
+    """Trace a generator to ONNX, with dynamic batch, height and width.
+
+    Initializers keep the parameters' names; the gradient operator's kernels are constant
+    weights of two convolutions. Weights that only training uses are kept as initializers that
+    no node reads, so that the module can be rebuilt from the file.
+
+    Args:
+        generator: the network, on the CPU, in evaluation mode.
+        info: written into the metadata properties.
+
+    Returns:
+        The model, with `input` and `output` as `info.sample_type` says, float32 weights.
+    """
+    import onnx
+
+    is_bytes = info.sample_type == "uint8"
+    module = ByteGenerator(generator).eval() if is_bytes else generator
+    multiple = info.size_multiple_px
+    # A size that no dimension of the network has, so that none is taken for a constant.
+    rows, columns = 5 * multiple, 7 * multiple
+    sample = torch.zeros(2, rows, columns, 3, dtype=torch.uint8)
+    if not is_bytes:
+        sample = sample.permute(0, 3, 1, 2).float()
+    batch, height, width = (torch.export.Dim(name) for name in ("batch", "height", "width"))
+    sizes = (multiple * height, multiple * width)
+    shape = (
+        {0: batch, 1: sizes[0], 2: sizes[1]} if is_bytes else {0: batch, 2: sizes[0], 3: sizes[1]}
+    )
+    with warnings.catch_warnings():
+        # The exporter warns of its own use of torch's internals.
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        program = torch.onnx.export(
+            module,
+            (sample,),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=["input"],
+            output_names=["output"],
+            dynamic_shapes=(shape,),
+        )
+    assert program is not None
+    model = program.model_proto
+    _forget_source(model)
+    _name_sizes(model, info)
+    if is_bytes:
+        _strip_prefix(model, "generator.")
+    present = {initializer.name for initializer in model.graph.initializer}
+    for name, tensor in generator.state_dict().items():
+        if name not in present:
+            model.graph.initializer.append(onnx.numpy_helper.from_array(tensor.numpy(), name))
+    properties = {
+        **info.to_metadata(),
+        PREFIX + "range": "[0, 255]" if is_bytes else "[0, 1]",
+        PREFIX + "generator": json.dumps(to_mapping(generator.config), sort_keys=True),
+    }
+    onnx.helper.set_model_props(model, properties)
+    return model
+
+
+def _forget_source(model: onnx.ModelProto) -> None:
+    """Drop the exporter's stack traces: a sixth of the file, with paths of this machine."""
+    del model.graph.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        value.doc_string = ""
+        del value.metadata_props[:]
+
+
+def _name_sizes(model: onnx.ModelProto, info: ModelInfo) -> None:
+    """Replace the exporter's symbolic expressions by names that mean something to people."""
+    for value, prefix in ((model.graph.input[0], ""), (model.graph.output[0], "output_")):
+        dimensions = value.type.tensor_type.shape.dim
+        height, width = (1, 2) if info.sample_type == "uint8" else (2, 3)
+        dimensions[0].dim_param = "batch"
+        dimensions[height].dim_param = f"{prefix}height"
+        dimensions[width].dim_param = f"{prefix}width"
+    del model.graph.value_info[:]
+
+
+def _strip_prefix(model: onnx.ModelProto, prefix: str) -> None:
+    """Give initializers of a wrapped generator the names they have in the generator itself."""
+    for initializer in model.graph.initializer:
+        initializer.name = initializer.name.removeprefix(prefix)
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = name.removeprefix(prefix)

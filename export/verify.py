@@ -1,0 +1,97 @@
+"""An exported model is kept only when it does what the torch module does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dggn.data.folder import read_rgb
+from dggn.model.generator import Generator
+from dggn.model.picture import super_resolve_unrounded
+from runtime.errors import ModelError
+from runtime.ort import OrtBackend
+
+PHOTOGRAPH = Path(__file__).parent / "photograph.png"
+"""A real picture: flat, textured and sharp parts (see examples/README.md for its origin)."""
+
+TOLERANCE = 1
+"""Grey levels of 65,535 for float models, of 255 for 8-bit ones.
+
+Both sides compute in float32 and differ in the order of additions only: about 1e-6 of the
+range, which can tip a value that lies between two levels.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How far an exported model is from its torch module."""
+
+    largest: int
+    """Largest difference, in grey levels."""
+
+    levels: int
+    """Grey levels of the whole range."""
+
+    samples: int
+    """Samples compared."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether the difference is within the tolerance."""
+        return self.largest <= TOLERANCE
+
+    def __str__(self) -> str:
+        return (
+            f"largest difference {self.largest} of {self.levels:,} grey levels "
+            f"(tolerance {TOLERANCE}) over {self.samples:,} samples"
+        )
+
+
+def compare(path: Path, generator: Generator) -> Comparison:
+    """Compare an ONNX file with the module it came from, on a photograph at several sizes.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load the file.
+        BackendError: ONNX Runtime fails on it.
+    """
+    largest = samples = 0
+    with OrtBackend(path) as backend:
+        is_bytes = backend.info.sample_type == "uint8"
+        levels = 255 if is_bytes else 65535
+        for batch in _batches(backend.info.size_multiple_px):
+            # 257 takes the full 8-bit range to the full 16-bit one.
+            result = backend.run(batch if is_bytes else batch.astype(np.uint16) * np.uint16(257))
+            module = np.stack([super_resolve_unrounded(generator, image) for image in batch])
+            expected = np.clip(np.rint(module * np.float32(levels)), 0, levels)
+            difference = np.abs(result.astype(np.int64) - expected.astype(np.int64))
+            largest = max(largest, int(difference.max()))
+            samples += difference.size
+    return Comparison(largest=largest, levels=levels, samples=samples)
+
+
+def require_equal(path: Path, generator: Generator) -> Comparison:
+    """Compare, and refuse a file that differs.
+
+    Raises:
+        ModelError: the difference exceeds the tolerance; the message gives both.
+    """
+    comparison = compare(path, generator)
+    if not comparison.passes:
+        raise ModelError(
+            f"the exported graph does not compute what the module does: {comparison}. "
+            "Nothing was kept; please report it with the versions of torch and onnxruntime"
+        )
+    return comparison
+
+
+def _batches(multiple: int) -> Iterator[NDArray[np.uint8]]:
+    photograph = read_rgb(PHOTOGRAPH)
+    height, width = (size // multiple * multiple for size in photograph.shape[:2])
+    whole = photograph[:height, :width]
+    yield whole[None]
+    yield np.stack([whole[: 6 * multiple, : 8 * multiple], whole[-6 * multiple :, -8 * multiple :]])
+    yield whole[None, :multiple, : 2 * multiple]

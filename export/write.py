@@ -1,0 +1,97 @@
+"""From a generator to a verified ONNX file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dggn.model.checkpoint import load_generator
+from dggn.model.generator import Generator
+from dggn.model.shipped import load
+from export.graph import model_info, onnx_graph
+from export.half_weights import round_weights, store_weights_in_half
+from export.verify import Comparison, require_equal
+from runtime.errors import TargetError
+from runtime.model_info import SampleType, shipped_models
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """How a model is written."""
+
+    sample_type: SampleType
+    """Of input and output."""
+
+    weights: Literal["float32", "float16"]
+    """How weights are stored; the graph computes in float32 either way."""
+
+    halo_px: int
+    """LR pixels of context with which tiles agree with whole pictures."""
+
+    origin: str
+    """Where the weights come from, for people."""
+
+
+def read_generator(source: str) -> Generator:
+    """The generator that a shipped name, an ONNX file or a checkpoint means.
+
+    Raises:
+        ModelError: there is no such model, or the file is damaged.
+    """
+    if source in shipped_models() or source.endswith(".onnx"):
+        return load(source)
+    return load_generator(Path(source))
+
+
+def write_onnx(generator: Generator, target: Path, options: ExportOptions) -> Comparison:
+    """Export, verify, and only then give the file its name.
+
+    Args:
+        generator: the network; its weights are rounded in place when stored as float16.
+        target: the file; replaced when the new one is verified.
+        options: how it is written.
+
+    Returns:
+        The comparison that the file passed.
+
+    Raises:
+        ModelError: the exported graph differs from the module, or the weights or the halo do
+            not fit.
+        TargetError: the file cannot be written.
+    """
+    import onnx
+
+    if options.weights == "float16":
+        round_weights(generator)
+    info = model_info(
+        generator,
+        sample_type=options.sample_type,
+        halo_px=options.halo_px,
+        origin=options.origin,
+    )
+    model = onnx_graph(generator, info)
+    if options.weights == "float16":
+        store_weights_in_half(model, {name for name, _ in generator.named_parameters()})
+    onnx.checker.check_model(model, full_check=True)
+    partial = target.with_name(f".dggn-{os.getpid()}-{target.name}.partial")
+    with _target_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(model.SerializeToString())
+            comparison = require_equal(partial, generator)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+    return comparison
+
+
+@contextmanager
+def _target_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TargetError(f"{target} cannot be written: {error.strerror}") from error

@@ -1,0 +1,142 @@
+"""ONNX Runtime as a backend."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import BackendError, Cancelled, ModelError
+from runtime.extras import require
+from runtime.model_info import ModelInfo
+from runtime.picture import Samples
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+def usable_cores() -> int:
+    """Processor cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class OrtBackend:
+    """Runs an exported model with ONNX Runtime: on CUDA where it is present, else on the CPU.
+
+    Args:
+        path: the ONNX file.
+        threads: for the CPU; by default every core this process may use.
+
+    Raises:
+        MissingDependency: onnxruntime is not installed.
+        ModelError: the file is damaged or was not written by dggn-export.
+        BackendError: ONNX Runtime cannot start.
+    """
+
+    batch_size = 1
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        require("onnxruntime", extra="cpu")
+        import onnxruntime
+
+        # Results go through exceptions; its own log would only repeat them on stderr.
+        onnxruntime.set_default_logger_severity(4)
+        self._threads = threads or usable_cores()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        # Spinning between operators would take the cores that decode and encode need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = _session(path, options)
+        self.info = ModelInfo.from_metadata(
+            self._session.get_modelmeta().custom_metadata_map, where=str(path)
+        )
+        self._run_options = onnxruntime.RunOptions()
+        self._cancelled = False
+
+    @property
+    def description(self) -> str:
+        """What runs where, for people."""
+        if self._on_cuda:
+            return "ONNX Runtime on CUDA"
+        return f"ONNX Runtime on the CPU, {self._threads} threads"
+
+    @property
+    def _on_cuda(self) -> bool:
+        return bool(self._session.get_providers()[0] == "CUDAExecutionProvider")
+
+    def run(self, tiles_nhwc: Samples) -> Samples:
+        """Super-resolve a batch; see :class:`runtime.backend.Backend`."""
+        if self._cancelled:
+            raise Cancelled
+        if self.info.sample_type == "uint8":
+            if tiles_nhwc.dtype != np.uint8:
+                raise BackendError(
+                    "this model takes 8-bit samples and the picture has 16: "
+                    "export the model without `--io uint8`"
+                )
+            return self._infer(tiles_nhwc)
+        peak = float(np.iinfo(tiles_nhwc.dtype).max)
+        batch = np.ascontiguousarray(tiles_nhwc.transpose(0, 3, 1, 2), dtype=np.float32)
+        batch *= np.float32(1 / peak)
+        output = self._infer(batch)
+        output *= np.float32(peak)
+        np.rint(output, out=output)
+        np.clip(output, 0, peak, out=output)
+        return output.transpose(0, 2, 3, 1).astype(tiles_nhwc.dtype)
+
+    def cancel(self) -> None:
+        """Make the running and every later :meth:`run` raise `Cancelled`, from any thread."""
+        self._cancelled = True
+        self._run_options.terminate = True
+
+    def __enter__(self) -> OrtBackend:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+    def _infer(self, batch: NDArray[Any]) -> NDArray[Any]:
+        try:
+            (output,) = self._session.run(["output"], {"input": batch}, self._run_options)
+        except Exception as error:  # ONNX Runtime's exceptions share no public base class.
+            if self._cancelled:
+                raise Cancelled from None
+            height, width = batch.shape[1:3] if batch.shape[-1] == 3 else batch.shape[2:]
+            raise BackendError(
+                f"ONNX Runtime failed on a tile of {height}x{width} px ({error}): "
+                "if memory ran out, lower --tile"
+            ) from error
+        if not np.isfinite(output).all():
+            raise BackendError(
+                "the network's output is not finite: the model file is unusable on this device"
+            )
+        result: NDArray[Any] = output
+        return result
+
+
+def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    available = onnxruntime.get_available_providers()
+    try:
+        return onnxruntime.InferenceSession(
+            path, options, providers=[name for name in wanted if name in available]
+        )
+    except Exception as error:  # As above.
+        raise ModelError(
+            f"{path} cannot be loaded by ONNX Runtime ({error}): "
+            "expected a model written by `dggn-export onnx`"
+        ) from error

@@ -1,0 +1,165 @@
+"""One tile plan for all backends: where tiles lie, and which part of each is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runtime.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of one axis, in LR pixels of the padded picture."""
+
+    start: int
+    """First pixel fed to the network."""
+
+    stop: int
+    """One past the last."""
+
+    keep_start: int
+    """First pixel whose result is kept."""
+
+    keep_stop: int
+    """One past the last."""
+
+    @property
+    def fed(self) -> slice:
+        """Where the tile lies in the padded picture."""
+        return slice(self.start, self.stop)
+
+    def kept_of_result(self, scale: int) -> slice:
+        """What is kept, in pixels of the tile's result."""
+        return slice((self.keep_start - self.start) * scale, (self.keep_stop - self.start) * scale)
+
+    def kept_of_output(self, scale: int) -> slice:
+        """Where that goes, in pixels of the whole output."""
+        return slice(self.keep_start * scale, self.keep_stop * scale)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of the padded picture, and the part of its result that is kept."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def fed(self) -> tuple[slice, slice]:
+        """Rows and columns of the padded picture that the network sees."""
+        return self.rows.fed, self.columns.fed
+
+    def kept_of_result(self, scale: int) -> tuple[slice, slice]:
+        """Rows and columns of the tile's result that are kept."""
+        return self.rows.kept_of_result(scale), self.columns.kept_of_result(scale)
+
+    def kept_of_output(self, scale: int) -> tuple[slice, slice]:
+        """Rows and columns of the whole output where they go."""
+        return self.rows.kept_of_output(scale), self.columns.kept_of_output(scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TilePlan:
+    """How one picture is cut.
+
+    Every tile has the same shape: the smallest that needs no more tiles than the largest one
+    allowed. Tiles at the far edges are shifted inwards instead of padded. Origins lie on
+    multiples of the model's size multiple, where its pooling grid is the picture's. The kept
+    parts partition the picture.
+    """
+
+    size_hw: tuple[int, int]
+    """LR height and width of the picture."""
+
+    padded_hw: tuple[int, int]
+    """The same, padded at the bottom and right to the model's size multiple."""
+
+    tile_hw: tuple[int, int]
+    """LR height and width of every tile."""
+
+    rows: tuple[Span, ...]
+    """Vertical cuts, top to bottom."""
+
+    columns: tuple[Span, ...]
+    """Horizontal cuts, left to right."""
+
+    @classmethod
+    def of(
+        cls, size_hw: tuple[int, int], *, tile_size: int, overlap: int, multiple: int
+    ) -> TilePlan:
+        """Plan a picture.
+
+        Args:
+            size_hw: its LR height and width, at least 1 each.
+            tile_size: longest side of a tile fed to the network, overlap included.
+            overlap: LR pixels of context at each inner side of a tile.
+            multiple: sizes and origins are multiples of this.
+
+        Raises:
+            ConfigError: the tile size or overlap does not fit the multiple or each other.
+        """
+        check_tiling(tile_size=tile_size, overlap=overlap, multiple=multiple)
+        height, width = (-(-size // multiple) * multiple for size in size_hw)
+        tile_height, tile_width = (
+            _tile_length(length, tile_size=tile_size, overlap=overlap, multiple=multiple)
+            for length in (height, width)
+        )
+        return cls(
+            size_hw=size_hw,
+            padded_hw=(height, width),
+            tile_hw=(tile_height, tile_width),
+            rows=_spans(size_hw[0], height, tile_height, overlap),
+            columns=_spans(size_hw[1], width, tile_width, overlap),
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+    def __iter__(self) -> Iterator[Tile]:
+        """Tiles from the top left, row by row."""
+        for rows in self.rows:
+            for columns in self.columns:
+                yield Tile(rows, columns)
+
+    @property
+    def waste(self) -> float:
+        """Pixels computed over pixels delivered."""
+        computed = len(self) * self.tile_hw[0] * self.tile_hw[1]
+        return computed / (self.size_hw[0] * self.size_hw[1])
+
+
+def check_tiling(*, tile_size: int, overlap: int, multiple: int) -> None:
+    """Check that tiles can be cut this way.
+
+    Raises:
+        ConfigError: the tile size or overlap does not fit the multiple or each other.
+    """
+    if overlap < 0 or overlap % multiple:
+        raise ConfigError(f"overlap is {overlap}: this model needs a multiple of {multiple}")
+    if tile_size % multiple or tile_size <= 2 * overlap:
+        raise ConfigError(
+            f"tile size is {tile_size}: this model needs a multiple of {multiple} above "
+            f"{2 * overlap}, twice the overlap"
+        )
+
+
+def _tile_length(padded: int, *, tile_size: int, overlap: int, multiple: int) -> int:
+    """The shortest tile that covers an axis with as few tiles as `tile_size` does."""
+    if padded <= tile_size:
+        return padded
+    count = -(-(padded - 2 * overlap) // (tile_size - 2 * overlap))
+    covered = padded + 2 * overlap * (count - 1)
+    return -(-covered // (count * multiple)) * multiple
+
+
+def _spans(size: int, padded: int, length: int, overlap: int) -> tuple[Span, ...]:
+    if padded == length:
+        return (Span(0, padded, 0, size),)
+    starts = [*range(0, padded - length, length - 2 * overlap), padded - length]
+    # Where the last tile was shifted inwards, its neighbour keeps what it already covers.
+    cuts = [start + length - overlap for start in starts[:-1]]
+    return tuple(
+        Span(start, start + length, keep_start, keep_stop)
+        for start, keep_start, keep_stop in zip(starts, [0, *cuts], [*cuts, size], strict=True)
+    )

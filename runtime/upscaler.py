@@ -1,0 +1,179 @@
+"""Pictures in, larger pictures out: the runtime's public face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from runtime.decode import image_from_picture, picture_from_image
+from runtime.errors import ConfigError
+from runtime.model_info import DEFAULT_MODEL, file_sha256, model_path
+from runtime.ort import OrtBackend
+from runtime.picture import Picture
+from runtime.resize import enlarge_alpha
+from runtime.stitch import upscale_in_tiles
+from runtime.tiling import check_tiling
+
+DEFAULT_TILE_PX = 256
+"""LR pixels, overlap included; see docs/tiling.md for the choice."""
+
+AnyImage = TypeVar("AnyImage", Image.Image, NDArray[Any])
+
+
+class Upscaler:
+    """Upscales many pictures with one model, loaded once.
+
+    Example:
+        >>> import numpy as np
+        >>> import dggn
+        >>> with dggn.Upscaler() as upscaler:
+        ...     upscaler(np.zeros((20, 30, 3), np.uint8)).shape
+        (80, 120, 3)
+
+    Args:
+        model: a shipped name or an ONNX file written by `dggn-export onnx`.
+        tile_size: LR pixels per side fed to the network at once, overlap included.
+        overlap: LR pixels of context per side; by default what the model was measured to need.
+        threads: of the CPU; by default every core this process may use.
+
+    Raises:
+        ModelError: there is no such model, or the file is damaged.
+        ConfigError: the tile size or overlap does not suit the model.
+        MissingDependency: no inference library is installed.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        tile_size: int | None = None,
+        overlap: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        path = model_path(str(model))
+        self._backend = OrtBackend(path, threads=threads)
+        self.info = self._backend.info
+        self.model_sha256 = file_sha256(path)
+        self.overlap = self.info.halo_px if overlap is None else overlap
+        self.tile_size = DEFAULT_TILE_PX if tile_size is None else tile_size
+        check_tiling(
+            tile_size=self.tile_size, overlap=self.overlap, multiple=self.info.size_multiple_px
+        )
+
+    @property
+    def description(self) -> str:
+        """The model and what runs it where, for people."""
+        return f"{self.info.preset} x{self.info.scale}, {self._backend.description}"
+
+    def __call__(self, image: AnyImage) -> AnyImage:
+        """Upscale one image.
+
+        Args:
+            image: a PIL image of any mode, or an array: (H, W), (H, W, 3) or (H, W, 4), uint8
+                or uint16, grey, RGB or RGBA over the type's full range.
+
+        Returns:
+            The same kind, `info.scale` times larger along each axis. PIL images keep their
+            ICC profile; palettes become RGB.
+
+        Raises:
+            ConfigError: the array has another shape or type.
+            BackendError: the inference library failed.
+            Cancelled: :meth:`cancel` was called.
+        """
+        if isinstance(image, Image.Image):
+            return image_from_picture(self.upscale_picture(picture_from_image(image)))
+        picture = self.upscale_picture(_picture_from_array(image))
+        return _array_like(image, picture)
+
+    def upscale_picture(
+        self, picture: Picture, *, on_tile: Callable[[float], None] | None = None
+    ) -> Picture:
+        """Upscale a decoded picture; alpha is enlarged by a resampler.
+
+        Args:
+            picture: the picture; not changed.
+            on_tile: told the share of the picture that is done, in [0, 1], after each batch.
+
+        Raises:
+            BackendError: the inference library failed.
+            Cancelled: :meth:`cancel` was called.
+        """
+        alpha = picture.alpha_hw
+        rgb = upscale_in_tiles(
+            picture.rgb_hwc,
+            self._backend,
+            tile_size=self.tile_size,
+            overlap=self.overlap,
+            on_tile=on_tile,
+        )
+        return replace(
+            picture,
+            rgb_hwc=rgb,
+            alpha_hw=None if alpha is None else enlarge_alpha(alpha, self.info.scale),
+        )
+
+    def cancel(self) -> None:
+        """Make the running and every later call raise `Cancelled`, from any thread."""
+        self._backend.cancel()
+
+    def __enter__(self) -> Upscaler:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._backend.__exit__(kind, error, traceback)
+
+
+def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:
+    """Upscale one image; for many, :class:`Upscaler` loads the model only once.
+
+    Example:
+        >>> from PIL import Image
+        >>> import dggn
+        >>> dggn.upscale(Image.new("L", (30, 20))).size
+        (120, 80)
+
+    Args:
+        image: see :meth:`Upscaler.__call__`.
+        model: a shipped name or an ONNX file written by `dggn-export onnx`.
+
+    Returns:
+        The same kind of image, larger.
+
+    Raises:
+        DggnError: see :class:`Upscaler`.
+    """
+    with Upscaler(model) as upscaler:
+        return upscaler(image)
+
+
+def _picture_from_array(image: NDArray[Any]) -> Picture:
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ConfigError(f"the array's type is {image.dtype}: expected uint8 or uint16")
+    if image.ndim == 2 and image.size:
+        return Picture(rgb_hwc=np.repeat(image[..., None], 3, axis=2), is_grey=True)
+    if image.ndim != 3 or image.shape[2] not in (3, 4) or not image.size:
+        raise ConfigError(
+            f"the array's shape is {image.shape}: expected (H, W), (H, W, 3) or (H, W, 4)"
+        )
+    return Picture(rgb_hwc=image[..., :3], alpha_hw=image[..., 3] if image.shape[2] == 4 else None)
+
+
+def _array_like(image: NDArray[Any], picture: Picture) -> NDArray[Any]:
+    if image.ndim == 2:
+        return picture.grey_hw()
+    if picture.alpha_hw is None:
+        return picture.rgb_hwc
+    return np.dstack((picture.rgb_hwc, picture.alpha_hw))

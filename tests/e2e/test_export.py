@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the export extra")
+pytest.importorskip("onnxscript", reason="needs the export extra")
+
+
+def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from export.cli import app; app()", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_shipped_model_is_written_and_inspected(tmp_path: Path) -> None:
+    done = run("onnx", "dggn-lite", "--io", "uint8", "-o", "bytes.onnx", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.startswith("bytes.onnx: verified against torch, largest difference ")
+    assert [path.name for path in tmp_path.iterdir()] == ["bytes.onnx"]
+    shown = run("inspect", "bytes.onnx", folder=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "dggn-lite, x4" in shown.stdout
+    assert "uint8[batch, height, width, 3]" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("onnx", "nosuch.safetensors"), "nosuch.safetensors does not exist"),
+        (("onnx", "dggn-lite", "-o", "model.pt"), "model.pt does not end in .onnx"),
+        (("inspect", "nosuch.onnx"), "neither a file nor a shipped model (dggn-lite)"),
+        (("onnx", "dggn-lite", "--halo", "12"), "halo_px is 12: expected a multiple"),
+    ],
+)
+def test_mistakes_are_explained(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = run(*arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("dggn-export: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())

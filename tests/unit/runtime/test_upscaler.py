@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import doctest
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("onnxruntime", reason="needs the cpu extra")
+
+import dggn
+import runtime.upscaler
+from runtime.errors import BackendError, Cancelled, ConfigError, ModelError
+from runtime.model_info import model_path
+from runtime.ort import OrtBackend
+from runtime.picture import Picture
+from runtime.upscaler import Upscaler
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> Upscaler:
+    return Upscaler()
+
+
+def photograph(side: int = 48) -> np.ndarray:
+    with Image.open(EXAMPLES / "coffee.jpg") as image:
+        return np.asarray(image.convert("RGB"))[:side, :side]
+
+
+def luma_distance(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one.astype(float) - other).mean())
+
+
+def test_the_documented_examples_run() -> None:
+    results = doctest.testmod(runtime.upscaler, raise_on_error=False)
+    assert results.attempted >= 5
+    assert results.failed == 0
+
+
+def test_public_names_are_the_runtimes() -> None:
+    assert dggn.Upscaler is Upscaler
+    assert dggn.upscale is runtime.upscaler.upscale
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 30), (7, 9), (8, 8), (23, 41)])
+def test_any_size_comes_out_four_times_larger(upscaler: Upscaler, size_hw: tuple[int, int]) -> None:
+    result = upscaler(photograph()[: size_hw[0], : size_hw[1]])
+    assert result.shape == (4 * size_hw[0], 4 * size_hw[1], 3)
+    assert result.dtype == np.uint8
+
+
+def test_colours_stay_where_they_are(upscaler: Upscaler) -> None:
+    """Reduced again, the result is the input: no channel is swapped, nothing is shifted."""
+    image = photograph(64)
+    large = Image.fromarray(upscaler(image))
+    small = np.asarray(large.resize((64, 64), Image.Resampling.BOX))
+    assert luma_distance(small, image) < 3
+    assert luma_distance(small[..., ::-1], image) > 10
+    assert luma_distance(np.roll(small, 1, axis=0), image) > luma_distance(small, image)
+
+
+def test_the_result_is_sharper_than_bicubic(upscaler: Upscaler) -> None:
+    reference = photograph(128)
+    small = Image.fromarray(reference).resize((32, 32), Image.Resampling.BICUBIC)
+    bicubic = np.asarray(small.resize((128, 128), Image.Resampling.BICUBIC))
+    result = np.asarray(upscaler(small))
+    inside = slice(8, -8)
+
+    def error(image: np.ndarray) -> float:
+        difference = image[inside, inside].astype(float) - reference[inside, inside]
+        return float((difference**2).mean())
+
+    assert error(result) < 0.9 * error(bicubic)
+
+
+def test_sixteen_bits_are_not_eight_bits_scaled(upscaler: Upscaler) -> None:
+    image = photograph(24)
+    eight = upscaler(image)
+    sixteen = upscaler(image.astype(np.uint16) * 257)
+    assert sixteen.dtype == np.uint16
+    assert np.abs(sixteen / 257 - eight).max() <= 0.51
+    assert (sixteen % 257).any()
+
+
+def test_grey_and_alpha_arrays_keep_their_shape(upscaler: Upscaler) -> None:
+    image = photograph(16)
+    assert upscaler(image[..., 0]).shape == (64, 64)
+    with_alpha = np.dstack((image, np.full((16, 16), 200, np.uint8)))
+    result = upscaler(with_alpha)
+    assert result.shape == (64, 64, 4)
+    assert (result[..., 3] == 200).all()
+    np.testing.assert_array_equal(result[..., :3], upscaler(image))
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("RGB", "RGB"), ("L", "L"), ("LA", "LA"), ("RGBA", "RGBA"), ("P", "RGB"), ("1", "L")],
+)
+def test_pil_images_of_any_mode(upscaler: Upscaler, mode: str, expected: str) -> None:
+    result = upscaler(Image.fromarray(photograph(16)).convert(mode))
+    assert result.mode == expected
+    assert result.size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8, 8, 2), np.uint8),
+        np.zeros((1, 8, 8, 3), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+        np.zeros((0, 8), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(upscaler: Upscaler, array: np.ndarray) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        upscaler(array)
+
+
+def test_the_input_is_not_changed(upscaler: Upscaler) -> None:
+    image = photograph(16).copy()
+    before = image.copy()
+    picture = Picture(rgb_hwc=image)
+    upscaler.upscale_picture(picture)
+    np.testing.assert_array_equal(picture.rgb_hwc, before)
+
+
+def test_tiles_must_suit_the_model() -> None:
+    with pytest.raises(ConfigError, match="tile size is 100: this model needs a multiple of 8"):
+        Upscaler(tile_size=100)
+    with pytest.raises(ConfigError, match="overlap is 3"):
+        Upscaler(overlap=3)
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"not a model")
+    with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded.*dggn-export onnx"):
+        Upscaler(path)
+    path.write_bytes(model_path("dggn-lite").read_bytes()[:10_000])
+    with pytest.raises(ModelError, match=r"model\.onnx"):
+        Upscaler(path)
+
+
+def test_cancel_interrupts_a_running_inference() -> None:
+    image = np.zeros((1, 1200, 1200, 3), np.uint8)
+    with OrtBackend(model_path("dggn-lite"), threads=1) as backend:
+        raised: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                backend.run(image)
+            except BaseException as error:  # noqa: BLE001
+                raised.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(0.5)
+        backend.cancel()
+        thread.join(60)
+        assert [type(error) for error in raised] == [Cancelled]
+        with pytest.raises(Cancelled):
+            backend.run(image[:, :8, :8])
+
+
+def test_sixteen_bits_are_refused_by_an_8_bit_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from dataclasses import replace
+
+    with OrtBackend(model_path("dggn-lite")) as backend:
+        monkeypatch.setattr(backend, "info", replace(backend.info, sample_type="uint8"))
+        with pytest.raises(BackendError, match="takes 8-bit samples"):
+            backend.run(np.zeros((1, 8, 8, 3), np.uint16))
+
+
+def test_the_description_says_what_runs_where() -> None:
+    with Upscaler(threads=2) as upscaler:
+        assert upscaler.description == "dggn-lite x4, ONNX Runtime on the CPU, 2 threads"
