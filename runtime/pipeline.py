@@ -26,6 +26,7 @@ from runtime.formats import OutputSettings, check_size
 from runtime.jobs import FileResult, Job, Status
 from runtime.journal import Journal, SourceStamp
 from runtime.model_info import ModelInfo
+from runtime.ort import usable_cores
 from runtime.picture import Picture
 from runtime.progress import Progress
 from runtime.resize import fit, target_size_hw
@@ -81,7 +82,7 @@ class _Work:
 
 def default_jobs() -> int:
     """How many threads encode, if nobody says: half the cores, for inference needs some too."""
-    return max(1, min(8, (os.cpu_count() or 1) // 2))
+    return max(1, min(8, usable_cores() // 2))
 
 
 def default_memory_bytes() -> int:

@@ -233,9 +233,10 @@ class BarProgress(QuietProgress):
 
     def stop(self) -> None:
         """Take the bar away."""
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
+        # First out of the others' reach: on Ctrl-C two threads come here.
+        bar, self._bar = self._bar, None
+        if bar:
+            bar.stop()
 
     def _update(self, *, description: str | None = None) -> None:
         if self._bar:

@@ -241,6 +241,30 @@ def test_a_second_ctrl_c_changes_nothing(tmp_path: Path) -> None:
 
 
 @posix_only
+def test_ctrl_c_while_a_result_takes_long_to_encode(photos: Path, tmp_path: Path) -> None:
+    first = (
+        "import pathlib, time, runtime.pipeline as pipeline; "
+        "pipeline.encode = lambda picture, target, settings: ("
+        "(target.parent / '.dggn-0-0.partial').touch(), time.sleep(60)); "
+    )
+    process = start(photos, tmp_path / "out", first=first)
+    wait_until(lambda: bool(list(tmp_path.glob("out/*.partial"))), process)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, stderr = process.communicate(timeout=LIMIT_S)
+    assert time.monotonic() - began < 2
+    assert process.returncode == 130, stderr
+    assert files(tmp_path / "out") == set()
+
+
+def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> None:
+    result = run(photos, tmp_path / "out", first="import sys; sys.modules['onnxruntime'] = None; ")
+    assert result.returncode == 3
+    assert "pip install 'dggn[cpu]'" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@posix_only
 def test_a_signal_that_is_ignored_stays_ignored(photos: Path, tmp_path: Path) -> None:
     first = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
     process = start(photos, tmp_path / "out", first=first)
