@@ -194,9 +194,11 @@ def _keyed_alpha(colour: NDArray[np.uint8], key: object, raw: str) -> NDArray[np
     channels = 1 if colour.ndim == 2 else 3
     if len(parts) != channels or not all(isinstance(part, int) for part in parts):
         return None
-    factor = {"1": 255, "L;2": 85, "L;4": 17}.get(raw, 1)
+    factor = {"L;2": 85, "L;4": 17}.get(raw, 1)
     shift = 8 if ";16" in raw else 0
     wanted = np.array([(part * factor) >> shift for part in parts])
+    if raw == "1":
+        wanted = np.where(wanted, 255, 0)  # some versions of Pillow have stretched it, too
     matches = (colour.reshape(*colour.shape[:2], channels) == wanted).all(axis=2)
     return np.where(matches, 0, 255).astype(np.uint8)
 

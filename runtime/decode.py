@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError
 
 from runtime.colour import channels_of, raw_mode
 from runtime.errors import ImageReadError
 from runtime.exif import read_exif, read_orientation
+from runtime.formats import HAS_AVIF
 from runtime.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
 
 MAX_PIXELS = 178_956_970
@@ -26,9 +27,8 @@ MAX_FILE_BYTES = 2 << 30
 """Of one source file, which is read into memory whole."""
 
 # Not all that Pillow can open: some of its formats start other programs, or are hardly tested.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF") + (
-    ("AVIF",) if features.check("avif") else ()
-)
+# MPO, several JPEGs in one file, comes with JPEG.
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", *(("AVIF",) if HAS_AVIF else ()))
 
 _warnings_lock = threading.Lock()
 
@@ -121,6 +121,9 @@ def _decode(data: bytes) -> Picture:
         with image:
             with _quiet_pillow():
                 frames: int = getattr(image, "n_frames", 1)
+                if image.format == "PNG":
+                    # Loading would not look at checksums, nor notice damage that still inflates.
+                    Image.open(io.BytesIO(data), formats=("PNG",)).verify()
             picture = _picture(image)
     if frames > 1:
         picture.notes.append(f"only the first of {frames} frames or pages was taken")

@@ -160,13 +160,14 @@ def _save_options(image: Image.Image, form: OutputFormat, settings: OutputSettin
     elif form is WEBP:
         options |= {"quality": settings.quality, "method": 2}
     elif form is TIFF:
-        tags = Image.Exif()
-        if "exif" in options:
-            tags.load(options["exif"])
-        tags[_TIFF_PREDICTOR] = 2  # differences of neighbours, or LZW would hardly compress
-        options |= {"compression": "tiff_lzw", "exif": tags}
-        if len(image.getbands()) * image.width * image.height >= BIG_TIFF_BYTES:
-            options["big_tiff"] = True
+        is_big = len(image.getbands()) * image.width * image.height >= BIG_TIFF_BYTES
+        if is_big or "exif" in options:
+            # Pillow's own writer does not compress, but libtiff's holds no nested EXIF and no
+            # 64-bit offsets.
+            options["big_tiff"] = is_big
+        else:
+            # Differences of neighbours, or LZW would hardly compress.
+            options |= {"compression": "tiff_lzw", "tiffinfo": {_TIFF_PREDICTOR: 2}}
     return options
 
 

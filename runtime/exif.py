@@ -2,7 +2,8 @@
 
 What describes the photograph (camera, time, place, author) is kept. What describes the file it
 came from (orientation, strips, compression, thumbnail) would be wrong in the result, and some
-tags, such as a JPEG's ImageWidth, would even break a TIFF that is written with them.
+tags, such as a JPEG's ImageWidth, would even break a TIFF that is written with them. The
+resolution travels by itself, as `Picture.dpi`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ _KEPT_TAGS = frozenset(
     {
         *(Base.DocumentName, Base.ImageDescription, Base.Make, Base.Model, Base.Software),
         *(Base.DateTime, Base.Artist, Base.HostComputer, Base.Copyright),
-        *(Base.XResolution, Base.YResolution, Base.ResolutionUnit),
         *(Base.Rating, Base.RatingPercent),
         *(Base.XPTitle, Base.XPComment, Base.XPAuthor, Base.XPKeywords, Base.XPSubject),
         *(IFD.Exif, IFD.GPSInfo),

@@ -10,6 +10,9 @@ from PIL import features
 
 from runtime.errors import ConfigError, ImageWriteError
 
+# A Pillow too old to know of AVIF warns if it is asked about it.
+HAS_AVIF = "avif" in features.modules and features.check("avif")
+
 FormatName = Literal["same", "png", "jpg", "webp", "tiff"]
 
 
@@ -90,7 +93,7 @@ _FORMATS_BY_SUFFIX = {
 }
 
 READABLE_SUFFIXES = frozenset(
-    {*_FORMATS_BY_SUFFIX, ".apng", ".gif", *((".avif",) if features.check("avif") else ())}
+    {*_FORMATS_BY_SUFFIX, ".apng", ".gif", *((".avif",) if HAS_AVIF else ())}
 )
 """Of the files that are taken for pictures, in lower case."""
 
