@@ -12,7 +12,12 @@ from runtime.errors import ConfigError, DggnError
 from runtime.model_info import DEFAULT_MODEL
 from runtime.version import version_option
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 
 @app.callback()

@@ -25,7 +25,7 @@ INTERRUPTED = 130
 GRACE_S = 1.0
 """After Ctrl-C, for pictures that are being written; the command ends within two seconds."""
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -93,13 +93,9 @@ def run(
     .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make is never replaced
     without --overwrite; its picture is reported as skipped.
 
-    Exit codes:
-
-    - 0: every picture has its result
-    - 1: some failed, or were skipped because of a file that this command did not make
-    - 2: the command makes no sense as given
-    - 3: this machine lacks something, for example room on the disk
-    - 130: interrupted; what is finished is kept
+    Exit codes: 0, every picture has its result; 1, some failed, or gave way to a file that this
+    command did not make; 2, the command makes no sense as given; 3, this machine lacks something,
+    for example room on the disk; 130, interrupted, what is finished is kept.
     """
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
     from runtime.errors import DggnError, EnvironmentProblem

@@ -65,7 +65,8 @@ class OrtBackend:
         """What runs where, for people."""
         if self._on_cuda:
             return "ONNX Runtime on CUDA"
-        return f"ONNX Runtime on the CPU, {self._threads} threads"
+        plural = "" if self._threads == 1 else "s"
+        return f"ONNX Runtime on the CPU, {self._threads} thread{plural}"
 
     @property
     def _on_cuda(self) -> bool:

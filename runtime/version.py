@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 import typer
@@ -10,6 +9,9 @@ import typer
 
 def installed_version() -> str:
     """The version of the installed distribution."""
+    # Here, because every `--help` would pay for it: it brings the email parser along.
+    from importlib.metadata import version
+
     return version("dggn")
 
 
