@@ -123,14 +123,14 @@ def calibrate(
     if not findings.passes:
         typer.echo(
             f"dggn-calibrate: no INT8 mix holds the gates; {report} says which layers stand in "
-            "the way. Nothing was written",
+            "the way. The model was not written",
             err=True,
         )
         raise typer.Exit(GATES_FAILED)
     typer.echo(
         f"{target_file}: {len(best.layers)} of {len(findings.layers)} layers in INT8, "
-        f"PSNR drop {findings.outcome.drop_db:.3f} dB, largest seam {best.seam_levels}; "
-        f"see {report}"
+        f"PSNR drop {findings.outcome.drop_db:.3f} dB, "
+        f"largest seam {best.seam_levels:.2f} grey levels; see {report}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -61,5 +62,6 @@ class Ledger:
             partial.write_text(text, encoding="utf-8")
             os.replace(partial, self._path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
             raise TargetError(f"{self._path} cannot be written: {error.strerror}") from error

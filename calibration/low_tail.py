@@ -18,6 +18,7 @@ Zero channels fill the outputs up to sixteen, and are cut off after the shuffle:
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,12 +51,17 @@ def lower_tail(model: onnx.ModelProto) -> bool:
     tail = next((node for node in graph.node if TAIL_WEIGHT in node.input), None)
     if tail is None or stored[TAIL_WEIGHT].dims[2:] != [3, 3]:
         return False
-    activated = _before_shuffles(producers, tail.input[0])
-    if activated is None:
+    shuffles = _shuffles_before(producers, tail)
+    if shuffles is None:
         return False
-    for activation, shuffle in activated:
-        activation.input[0] = shuffle.input[0]
-        graph.node.remove(shuffle)
+    for reader, shuffle in shuffles:
+        for index, name in enumerate(reader.input):
+            if name == shuffle.output[0]:
+                reader.input[index] = shuffle.input[0]
+    readers = Counter(name for node in graph.node for name in node.input)
+    for _, shuffle in shuffles:
+        if not readers[shuffle.output[0]]:
+            graph.node.remove(shuffle)
     weight = _lowered(numpy_helper.to_array(stored[TAIL_WEIGHT]))
     bias = np.repeat(numpy_helper.to_array(stored[TAIL_BIAS]), BLOCK**2)
     channels = len(bias) // BLOCK**2
@@ -89,24 +95,23 @@ def lower_tail(model: onnx.ModelProto) -> bool:
     return True
 
 
-def _before_shuffles(
-    producers: dict[str, onnx.NodeProto], name: str
+def _shuffles_before(
+    producers: dict[str, onnx.NodeProto], tail: onnx.NodeProto
 ) -> list[tuple[onnx.NodeProto, onnx.NodeProto]] | None:
-    """The activations that make a tensor, each with the shuffle before it; None if otherwise."""
-    node = producers.get(name)
-    if node is None:
+    """The shuffles that all the tail's input comes from, each after the node that reads it."""
+    joined = producers.get(tail.input[0])
+    if joined is None:
         return None
-    sources = node.input if node.op_type == "Concat" else [name]
-    pairs = []
-    for source in sources:
-        activation = producers.get(source)
-        if activation is None or activation.op_type != "LeakyRelu":
+    reader = joined if joined.op_type == "Concat" else tail
+    found = []
+    for source in joined.input if reader is joined else tail.input[:1]:
+        node, source_reader = producers.get(source), reader
+        if node is not None and node.op_type == "LeakyRelu":
+            node, source_reader = producers.get(node.input[0]), node
+        if node is None or node.op_type != "DepthToSpace" or not _is_plain(node):
             return None
-        shuffle = producers.get(activation.input[0])
-        if shuffle is None or shuffle.op_type != "DepthToSpace" or not _is_plain(shuffle):
-            return None
-        pairs.append((activation, shuffle))
-    return pairs
+        found.append((source_reader, node))
+    return found
 
 
 def _is_plain(shuffle: onnx.NodeProto) -> bool:

@@ -12,11 +12,15 @@ from dggn.data.pairs import Pair
 from dggn.metrics.fidelity import peak_signal_noise_ratio
 from runtime.model_info import ModelInfo
 from runtime.ort import OrtBackend
+from runtime.picture import Samples, reduce_to_8_bits
 from runtime.stitch import upscale_in_tiles
 
 WHOLE_PX = 1 << 14
 SEAM_CORE_PX = 32
 """LR pixels of a small tile that are kept: the smaller, the more seams there are to see."""
+
+LEVELS_OF_16_BITS = np.uint16(257)
+"""Levels of 65,535 in one of 255."""
 
 SEAM_PICTURE_PX = 192
 """Seams are measured on that much of a picture, from its upper left corner."""
@@ -35,16 +39,18 @@ def mean_psnr_db(path: Path, pairs: Sequence[Pair]) -> float:
     """
     with OrtBackend(path) as backend:
         values = [
-            peak_signal_noise_ratio(_whole(pair.lr_hwc, backend), pair.hr_hwc) for pair in pairs
+            peak_signal_noise_ratio(reduce_to_8_bits(_whole(pair.lr_hwc, backend)), pair.hr_hwc)
+            for pair in pairs
         ]
     return float(np.mean(values))
 
 
-def largest_seam(path: Path, pairs: Sequence[Pair]) -> int:
+def largest_seam(path: Path, pairs: Sequence[Pair]) -> float:
     """Largest difference between tiled and whole output, in grey levels of 255.
 
     Tiles are the smallest that make sense with the model's halo. A picture that is half black
-    and half noise is measured too.
+    and half noise is measured too. Where the model does not round, neither does the measurement:
+    what stays below one level here differs by one at most in any rounded picture.
 
     Args:
         path: an exported model.
@@ -55,9 +61,11 @@ def largest_seam(path: Path, pairs: Sequence[Pair]) -> int:
         BackendError: inference failed.
     """
     pictures = [pair.lr_hwc[:SEAM_PICTURE_PX, :SEAM_PICTURE_PX] for pair in pairs]
-    largest = 0
+    largest = 0.0
     with OrtBackend(path) as backend:
-        for image_hwc in [half_black_half_noise(), *pictures]:
+        levels = 1 if backend.info.sample_type == "uint8" else LEVELS_OF_16_BITS
+        for picture_hwc in [half_black_half_noise(), *pictures]:
+            image_hwc = picture_hwc if levels == 1 else picture_hwc.astype(np.uint16) * levels
             whole = _whole(image_hwc, backend)
             tiled = upscale_in_tiles(
                 image_hwc,
@@ -65,8 +73,8 @@ def largest_seam(path: Path, pairs: Sequence[Pair]) -> int:
                 tile_size=seam_tile_px(backend.info),
                 overlap=backend.info.halo_px,
             )
-            difference = np.abs(whole.astype(np.int16) - tiled.astype(np.int16))
-            largest = max(largest, int(difference.max()))
+            difference = np.abs(whole.astype(np.int32) - tiled.astype(np.int32))
+            largest = max(largest, float(difference.max()) / levels)
     return largest
 
 
@@ -84,10 +92,8 @@ def half_black_half_noise(side_px: int = 128) -> NDArray[np.uint8]:
     return image
 
 
-def _whole(image_hwc: NDArray[np.uint8], backend: OrtBackend) -> NDArray[np.uint8]:
-    output = upscale_in_tiles(image_hwc, backend, tile_size=_tile(backend.info), overlap=0)
-    return output.astype(np.uint8, copy=False)
-
-
-def _tile(info: ModelInfo) -> int:
-    return WHOLE_PX // info.size_multiple_px * info.size_multiple_px
+def _whole(image_hwc: Samples, backend: OrtBackend) -> Samples:
+    multiple = backend.info.size_multiple_px
+    return upscale_in_tiles(
+        image_hwc, backend, tile_size=WHOLE_PX // multiple * multiple, overlap=0
+    )

@@ -38,8 +38,8 @@ class Mix:
     psnr_db: float
     """Mean on Y against the HR pictures."""
 
-    seam_levels: int
-    """Largest difference between tiled and whole output, in grey levels."""
+    seam_levels: float
+    """Largest difference between tiled and whole output, in grey levels of 255."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +102,7 @@ class Mixer:
                 }
 
         found = self.ledger.get(f"mix {len(names)} {digest}", measure)
-        return Mix(
-            layers=tuple(layers), psnr_db=found["psnr_db"], seam_levels=int(found["seam_levels"])
-        )
+        return Mix(layers=tuple(layers), psnr_db=found["psnr_db"], seam_levels=found["seam_levels"])
 
     @contextmanager
     def _file(self, layers: Collection[Layer]) -> Iterator[Path]:

@@ -126,8 +126,35 @@ def quantize(
         extra_options=options,
     )
     quantizer.quantize_model()
+    quantizer.model.topological_sort()
     quantized: onnx.ModelProto = quantizer.model.model
+    _spare_float_readers(quantized, nodes, makers_of_8_bit=nodes if is_cpu else ())
     return quantized
+
+
+def _spare_float_readers(
+    model: onnx.ModelProto, quantized: Collection[str], makers_of_8_bit: Collection[str]
+) -> None:
+    """Let nodes that stay in float read float values, where there are any, in place.
+
+    The quantizer gives quantized values to every reader of a tensor: to residual additions,
+    too, although their operand exists in float unless an 8-bit kernel made it.
+    """
+    producers = {name: node for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        if node.name in quantized or node.op_type == "QuantizeLinear":
+            continue
+        for index, name in enumerate(node.input):
+            pair = producers.get(name)
+            if pair is None or pair.op_type != "DequantizeLinear":
+                continue
+            quantizer = producers.get(pair.input[0])
+            if quantizer is None:
+                continue
+            original = quantizer.input[0]
+            maker = producers.get(original)
+            if maker is None or maker.name not in makers_of_8_bit:
+                node.input[index] = original
 
 
 def _carriers_around(model: onnx.ModelProto, convolutions: Collection[str]) -> set[str]:

@@ -72,7 +72,7 @@ def markdown(findings: Findings, chart: str) -> str:
     outcome, gates = findings.outcome, findings.gates
     contents = Counter(tile.content for tile in findings.tiles)
     counts = ", ".join(f"{contents[content]} {content}" for content in CONTENTS)
-    float_names = {**_reasons(findings)}
+    reasons = _reasons(findings)
     lines = [
         f"# INT8 calibration of {findings.model}",
         "",
@@ -85,7 +85,7 @@ def markdown(findings: Findings, chart: str) -> str:
         f"{gates.max_drop_db:g} dB, tiled and whole output may differ by "
         f"{gates.max_seam_levels} of 255 grey levels.",
         "",
-        "| mix | INT8 layers | PSNR (Y) | drop | largest seam |",
+        "| mix | INT8 layers | PSNR (Y) | drop | largest seam (grey levels) |",
         "| --- | --- | --- | --- | --- |",
     ]
     rows = [("float32", outcome.reference), ("every layer in INT8", outcome.everything)]
@@ -94,7 +94,7 @@ def markdown(findings: Findings, chart: str) -> str:
         drop = outcome.reference.psnr_db - mix.psnr_db
         lines.append(
             f"| {label} | {len(mix.layers)} of {len(findings.layers)} | {mix.psnr_db:.3f} dB | "
-            f"{drop:+.3f} dB | {mix.seam_levels} |"
+            f"{drop:+.3f} dB | {mix.seam_levels:.2f} |"
         )
     lines += [
         "",
@@ -111,7 +111,7 @@ def markdown(findings: Findings, chart: str) -> str:
         "| --- | --- | --- | --- |",
     ]
     for name, psnr_db in sorted(outcome.costs_db.items(), key=lambda item: (item[1], item[0])):
-        precision = float_names.get(name, "INT8")
+        precision = reasons.get(name, "INT8")
         lines.append(f"| {name} | {psnr_db:.2f} dB | {rms_levels(psnr_db):.4f} | {precision} |")
     return "\n".join(lines) + "\n"
 
@@ -162,4 +162,7 @@ def _verdict(findings: Findings) -> str:
         ways.append(f"for the seams: {', '.join(outcome.for_seams)}")
     if outcome.for_fidelity:
         ways.append(f"for the PSNR: {', '.join(outcome.for_fidelity)}")
-    return f"**Nothing was written**: no INT8 mix holds the gates. In the way, {'; '.join(ways)}."
+    return (
+        "**The model was not written**: no INT8 mix holds the gates. "
+        f"In the way, {'; '.join(ways)}."
+    )
