@@ -107,7 +107,7 @@ def _shuffles_before(
     for source in joined.input if reader is joined else tail.input[:1]:
         node, source_reader = producers.get(source), reader
         if node is not None and node.op_type == "LeakyRelu":
-            node, source_reader = producers.get(node.input[0]), node
+            source_reader, node = node, producers.get(node.input[0])
         if node is None or node.op_type != "DepthToSpace" or not _is_plain(node):
             return None
         found.append((source_reader, node))

@@ -63,9 +63,11 @@ def largest_seam(path: Path, pairs: Sequence[Pair]) -> float:
     pictures = [pair.lr_hwc[:SEAM_PICTURE_PX, :SEAM_PICTURE_PX] for pair in pairs]
     largest = 0.0
     with OrtBackend(path) as backend:
-        levels = 1 if backend.info.sample_type == "uint8" else LEVELS_OF_16_BITS
+        is_rounded = backend.info.sample_type == "uint8"
         for picture_hwc in [half_black_half_noise(), *pictures]:
-            image_hwc = picture_hwc if levels == 1 else picture_hwc.astype(np.uint16) * levels
+            image_hwc: Samples = picture_hwc
+            if not is_rounded:
+                image_hwc = picture_hwc.astype(np.uint16) * LEVELS_OF_16_BITS
             whole = _whole(image_hwc, backend)
             tiled = upscale_in_tiles(
                 image_hwc,
@@ -74,7 +76,8 @@ def largest_seam(path: Path, pairs: Sequence[Pair]) -> float:
                 overlap=backend.info.halo_px,
             )
             difference = np.abs(whole.astype(np.int32) - tiled.astype(np.int32))
-            largest = max(largest, float(difference.max()) / levels)
+            levels = float(difference.max()) / (1 if is_rounded else LEVELS_OF_16_BITS)
+            largest = max(largest, levels)
     return largest
 
 

@@ -75,7 +75,7 @@ def with_bytes(path: Path) -> bytes:
             for index, name in enumerate(names):
                 names[index] = {"input": "float_in", "output": "float_out"}.get(name, name)
     for name, value in (("peak", 255), ("low", 0)):
-        graph.initializer.append(numpy_helper.from_array(np.float32(value), name))
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
     before = [
         helper.make_node("Cast", ["input"], ["cast"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["cast"], ["nchw"], perm=[0, 3, 1, 2]),
@@ -94,11 +94,12 @@ def with_bytes(path: Path) -> bytes:
     del graph.node[:], graph.input[:], graph.output[:]
     graph.node.extend(nodes)
     for name, values in (("input", graph.input), ("output", graph.output)):
-        shape = ["batch", f"{name}_height", f"{name}_width", 3]
+        shape: list[str | int | None] = ["batch", f"{name}_height", f"{name}_width", 3]
         values.append(helper.make_tensor_value_info(name, TensorProto.UINT8, shape))
     properties = {entry.key: entry.value for entry in model.metadata_props}
     helper.set_model_props(model, properties | {"dggn.sample_type": "uint8"})
-    return model.SerializeToString()
+    content: bytes = model.SerializeToString()
+    return content
 
 
 Run = Callable[["onnx.ModelProto", NDArray[Any]], NDArray[Any]]

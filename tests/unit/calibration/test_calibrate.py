@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-onnx = pytest.importorskip("onnx", reason="needs the calibrate extra")
+pytest.importorskip("onnx", reason="needs the calibrate extra")
 pytest.importorskip("onnxruntime", reason="needs the calibrate extra")
+
+import onnx
 
 from calibration.calibrate import CalibrationOptions, calibrate
 from calibration.measure import largest_seam, mean_psnr_db

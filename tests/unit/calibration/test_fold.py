@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-onnx = pytest.importorskip("onnx", reason="needs the calibrate extra")
+pytest.importorskip("onnx", reason="needs the calibrate extra")
+
+import onnx
 
 from calibration.fold import fold_weights, unfold_weights
 

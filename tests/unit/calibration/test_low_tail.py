@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-onnx = pytest.importorskip("onnx", reason="needs the calibrate extra")
+pytest.importorskip("onnx", reason="needs the calibrate extra")
+
+import onnx
 
 from calibration.fold import fold_weights
 from calibration.low_tail import TAIL_WEIGHT, lower_tail
@@ -53,7 +55,10 @@ def test_one_branch_alone(run: Callable[..., NDArray[Any]], activation_last: boo
     names = {"DepthToSpace": ("input", "x"), "LeakyRelu": ("x", "y")}
     if not activation_last:
         names = {"LeakyRelu": ("input", "x"), "DepthToSpace": ("x", "y")}
-    values = {"DepthToSpace": {"blocksize": 2, "mode": "CRD"}, "LeakyRelu": {"alpha": 0.2}}
+    values: dict[str, dict[str, Any]] = {
+        "DepthToSpace": {"blocksize": 2, "mode": "CRD"},
+        "LeakyRelu": {"alpha": 0.2},
+    }
     nodes = [
         *(
             helper.make_node(kind, [before], [after], name=kind, **values[kind])
@@ -63,7 +68,7 @@ def test_one_branch_alone(run: Callable[..., NDArray[Any]], activation_last: boo
             "Conv", ["y", TAIL_WEIGHT, "image_tail.bias"], ["output"], name="t", pads=[1] * 4
         ),
     ]
-    shape = ["n", 8, "h", "w"]
+    shape: list[str | int | None] = ["n", 8, "h", "w"]
     graph = helper.make_graph(
         nodes,
         "g",

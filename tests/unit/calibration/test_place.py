@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-onnx = pytest.importorskip("onnx", reason="needs the calibrate extra")
-onnxruntime = pytest.importorskip("onnxruntime", reason="needs the calibrate extra")
+pytest.importorskip("onnx", reason="needs the calibrate extra")
+pytest.importorskip("onnxruntime", reason="needs the calibrate extra")
+
+import onnx
+import onnxruntime
 
 from calibration.place import OPERATORS, Target, find_layers, quantize
 from calibration.ranges import Ranges, observe
@@ -148,6 +151,7 @@ def test_for_tensorrt_pairs_stand_before_convolutions_alone(tensorrt: onnx.Model
 
 def test_tensorrt_rtx_builds_it(tensorrt: onnx.ModelProto) -> None:
     trt = pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX")
+
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     network = builder.create_network(0)

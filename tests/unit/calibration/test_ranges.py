@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx", reason="needs the calibrate extra")
-onnxruntime = pytest.importorskip("onnxruntime", reason="needs the calibrate extra")
+pytest.importorskip("onnx", reason="needs the calibrate extra")
+pytest.importorskip("onnxruntime", reason="needs the calibrate extra")
+
+import onnx
+import onnxruntime
 
 from calibration.place import OPERATORS
 from calibration.ranges import METHODS, Method, feed, observe
