@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runtime import model_info
@@ -47,3 +48,17 @@ def test_precision_travels_in_the_metadata() -> None:
     assert ModelInfo.from_metadata(properties, where="x").precision == "float32"
     with pytest.raises(ModelError, match="x: precision is 'int3': expected float32 or int8"):
         ModelInfo.from_metadata({**properties, "dggn.precision": "int3"}, where="x")
+
+
+def test_the_shipped_int8_model_makes_the_same_picture() -> None:
+    pytest.importorskip("onnxruntime", reason="needs the cpu extra")
+    from runtime.upscaler import Upscaler
+
+    y, x = np.mgrid[0:40, 0:56]
+    image = np.stack([4 * x, 5 * y, 128 + 100 * np.sin(x * y / 60)], axis=-1).astype(np.uint8)
+    with Upscaler() as plain, Upscaler(precision="int8") as quick:
+        assert "in INT8" in quick.description
+        assert quick.model_sha256 != plain.model_sha256
+        difference = np.abs(plain(image).astype(int) - quick(image))
+    assert difference.max() <= 12
+    assert difference.mean() < 1
