@@ -58,7 +58,8 @@ def test_from_pictures_to_a_model_that_runs(workplace: Path) -> None:
     ran = subprocess.run(command, cwd=workplace, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "in INT8" in ran.stderr
-    assert Image.open(workplace / "large.png").size == (640, 512)
+    with Image.open(workplace / "large.png") as large:
+        assert large.size == (640, 512)
 
 
 @pytest.mark.parametrize(
