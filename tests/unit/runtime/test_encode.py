@@ -112,7 +112,7 @@ def test_colours_and_alpha_come_back(tmp_path: Path, kind: str, suffix: str) -> 
 
 
 def test_channels_of_grey_are_averaged(tmp_path: Path) -> None:
-    rgb = np.full((2, 2, 3), (99, 100, 104), np.uint8)
+    rgb = np.full((2, 2, 3), (99, 100, 103), np.uint8)  # mean 100.67
     encode(Picture(rgb_hwc=rgb, is_grey=True), tmp_path / "a.png", OutputSettings())
     image = read_back(tmp_path / "a.png")
     assert image.mode == "L"
@@ -375,6 +375,10 @@ def test_too_large_for_the_format(name: str, size_hw: tuple[int, int], words: st
     expected = rf"^{re.escape(name)}: .*{words}: choose png or tiff \(--format\)"
     with pytest.raises(ImageWriteError, match=expected):
         check_size(size_hw, Path(name))
+
+
+def test_bmp_just_below_its_limit() -> None:
+    check_size((30_000, 30_000), Path("a.bmp"))
 
 
 @pytest.mark.parametrize(("name", "side"), [("a.webp", 16_383), ("a.jpg", 65_500)])
