@@ -76,7 +76,7 @@ class _Work:
             target_size_hw=self.target_size_hw if done else None,
             target=str(self.job.target) if done else None,
             seconds=round(self.seconds, 3),
-            notes=tuple(dict.fromkeys((*self.job.notes, *self.notes))) if done else (),
+            notes=(*self.job.notes, *self.notes) if done else (),
         )
 
 
@@ -274,7 +274,6 @@ class Pipeline:
         assert work.source_size_hw is not None
         self._progress.upscaling(work.job.name, work.source_size_hw)
         work.picture = self._upscaler.upscale_picture(work.picture, on_tile=self._progress.upscaled)
-        work.notes += work.picture.notes
 
     def _encode(self, work: _Work) -> None:
         assert work.picture is not None
@@ -285,7 +284,6 @@ class Pipeline:
         work.picture = None
         if self._stop.is_set():
             raise Cancelled
-        work.notes += picture.notes
         work.target_size_hw = picture.size_hw
         self._journal.begin(work.job, work.stamp, self._fingerprint)
         work.notes += encode(picture, work.job.target, self._settings)
