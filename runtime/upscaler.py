@@ -20,6 +20,7 @@ from runtime.picture import Picture
 from runtime.resize import enlarge_alpha
 from runtime.stitch import upscale_in_tiles
 from runtime.tiling import check_tiling
+from runtime.transparency import fill_transparent
 
 DEFAULT_TILE_PX = 256
 """LR pixels, overlap included; see docs/tiling.md for the choice."""
@@ -86,6 +87,7 @@ class Upscaler:
         Raises:
             ConfigError: the array has another shape or type.
             BackendError: the inference library failed.
+            ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: :meth:`cancel` was called.
         """
         if isinstance(image, Image.Image):
@@ -98,17 +100,21 @@ class Upscaler:
     ) -> Picture:
         """Upscale a decoded picture; alpha is enlarged by a resampler.
 
+        Fully transparent pixels take the colours beside them, so that none shows at the edges.
+
         Args:
             picture: the picture; not changed.
             on_tile: told the share of the picture that is done, in [0, 1], after each batch.
 
         Raises:
             BackendError: the inference library failed.
+            ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: :meth:`cancel` was called.
         """
         alpha = picture.alpha_hw
+        rgb = picture.rgb_hwc if alpha is None else fill_transparent(picture.rgb_hwc, alpha)
         rgb = upscale_in_tiles(
-            picture.rgb_hwc,
+            rgb,
             self._backend,
             tile_size=self.tile_size,
             overlap=self.overlap,
