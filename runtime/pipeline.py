@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from PIL import Image
-
 from runtime.decode import decode
 from runtime.encode import encode
 from runtime.errors import Cancelled, DggnError, ImageError, ImageReadError
@@ -144,8 +142,6 @@ class Pipeline:
             EnvironmentProblem: the inference library failed or the target cannot be written.
             Cancelled: :meth:`cancel` was called.
         """
-        # Pillow imports its formats on demand; two threads that do so at once lose some for good.
-        Image.init()
         waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         for job in jobs:
             waiting.put(job)

@@ -15,16 +15,9 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 
 from runtime import encode as encode_module
-from runtime.encode import (
-    READABLE_SUFFIXES,
-    TEMPORARY_PREFIX,
-    OutputSettings,
-    check_size,
-    encode,
-    target_suffix,
-    temporary_path,
-)
+from runtime.encode import TEMPORARY_PREFIX, encode, temporary_path
 from runtime.errors import ConfigError, ImageWriteError, TargetError
+from runtime.formats import READABLE_SUFFIXES, OutputSettings, check_size, target_suffix
 from runtime.picture import Picture, repeat_grey
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -418,15 +411,22 @@ def test_older_result_is_replaced(target: Path) -> None:
     assert np.array_equal(np.asarray(read_back(target)), smooth(3))
 
 
-@pytest.mark.parametrize("error", [OSError("encoder error -2"), ValueError("x"), MemoryError()])
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError("encoder error -2"), r"cannot be encoded as PNG \("),
+        (ValueError("x"), r"cannot be encoded as PNG \("),
+        (MemoryError(), "encoding it needs more memory"),
+    ],
+)
 def test_encoder_that_fails(
-    target: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    target: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
 ) -> None:
     def fail(*args: Any) -> None:
         raise error
 
     monkeypatch.setitem(Image.SAVE, "PNG", fail)
-    with pytest.raises(ImageWriteError, match=r"^a\.png: cannot be encoded as PNG \("):
+    with pytest.raises(ImageWriteError, match=rf"^a\.png: {words}"):
         encode(picture_of("rgb"), target, OutputSettings())
     assert_untouched(target)
 
@@ -514,6 +514,12 @@ def test_longest_name_is_written(tmp_path: Path) -> None:
     target = tmp_path / ("n" * 251 + ".png")
     encode(picture_of("rgb"), target, OutputSettings())
     assert target.is_file()
+
+
+def test_the_folder_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="missing"):
+        encode(picture_of("rgb"), tmp_path / "missing/a.png", OutputSettings())
+    assert not list(tmp_path.iterdir())
 
 
 def test_threads_write_side_by_side(tmp_path: Path) -> None:
