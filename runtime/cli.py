@@ -25,18 +25,28 @@ INTERRUPTED = 130
 GRACE_S = 1.0
 """After Ctrl-C, for pictures that are being written; the command ends within two seconds."""
 
+
+def _path(text: str) -> Path:
+    """An argument as a path; an empty one, as of an unset shell variable, is a mistake."""
+    if not text:
+        raise typer.BadParameter("it is empty; the current folder is called .")
+    return Path(text)
+
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
 def run(
     source: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="A picture, or a folder of pictures.")
+        Path,
+        typer.Argument(metavar="INPUT", parser=_path, help="A picture, or a folder of pictures."),
     ],
     target: Annotated[
         Path,
         typer.Argument(
             metavar="OUTPUT",
+            parser=_path,
             help="A folder, in which the tree of INPUT is recreated; or, for one picture, a file.",
         ),
     ],

@@ -286,6 +286,8 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
     ("arguments", "code", "message"),
     [
         (("missing", "out"), 2, "missing does not exist"),
+        (("", "out"), 2, "it is empty"),
+        (("in", ""), 2, "it is empty"),
         (("in", "in"), 2, "is INPUT"),
         (("in", "in/sub/out"), 2, "lies inside INPUT"),
         (("in/a.png", "in"), 2, "would replace the source"),

@@ -121,6 +121,8 @@ def test_an_existing_folder_may_be_named_like_a_picture(tmp_path: Path) -> None:
         ("b.png", OutputSettings(format="jpg"), "", "contradicts"),
         ("b.png", SETTINGS, "_x4", "in full"),
         ("taken.txt", SETTINGS, "", "expected a folder"),
+        ("large.gif", SETTINGS, "", "format that cannot be written"),
+        ("large.HEIC", SETTINGS, "", "format that cannot be written"),
         ("a.png", SETTINGS, "", "would replace the source"),
         (".", SETTINGS, "", "would replace the source"),
         ("link.png", SETTINGS, "", "would replace the source"),
@@ -152,10 +154,11 @@ def test_input_in_output_is_refused_only_if_a_source_would_be_replaced(tmp_path:
         plan_jobs(tmp_path / "in", tmp_path, SETTINGS)
 
 
-def test_a_folder_is_not_written_into_a_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["out.png", "out.gif"])
+def test_a_folder_is_not_written_into_a_picture(tmp_path: Path, name: str) -> None:
     source = make(tmp_path / "in", "a.png")
     with pytest.raises(ConfigError, match="must be a folder"):
-        plan_jobs(source, tmp_path / "out.png", SETTINGS)
+        plan_jobs(source, tmp_path / name, SETTINGS)
 
 
 @pytest.mark.parametrize("name", ["missing", "dangling", "loop"])
