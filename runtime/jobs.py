@@ -172,6 +172,8 @@ def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: s
 
     def failed(error: OSError) -> None:
         folder = Path(error.filename)
+        if folder == source:
+            raise error
         unreadable.append(
             (folder.relative_to(source).as_posix(), f"cannot list the folder: {error.strerror}")
         )

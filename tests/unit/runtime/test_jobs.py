@@ -180,6 +180,7 @@ def test_a_folder_that_cannot_be_listed_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = make(tmp_path / "in", "a.png", "locked/b.png")
+    make(tmp_path, "locked/c.png")
     real = os.scandir
 
     def scandir(path: str) -> object:
@@ -191,3 +192,5 @@ def test_a_folder_that_cannot_be_listed_is_reported(
     plan = plan_jobs(source, tmp_path / "out", SETTINGS)
     assert [job.name for job in plan.jobs] == ["a.png"]
     assert plan.unreadable == (("locked", "cannot list the folder: Permission denied"),)
+    with pytest.raises(ConfigError, match=r"cannot look at .*locked.*Permission denied"):
+        plan_jobs(tmp_path / "locked", tmp_path / "out", SETTINGS)
