@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -159,11 +160,13 @@ def run(
 def _progress(*, quiet: bool, scale: int) -> Progress:
     from runtime.progress import BarProgress, PlainProgress, QuietProgress
 
+    # There is none where the caller closed it, and print(file=None) would go to the results.
+    stream = sys.stderr or io.StringIO()
     if quiet:
-        return QuietProgress(sys.stderr)
-    if sys.stderr.isatty():
-        return BarProgress(sys.stderr, scale=scale)
-    return PlainProgress(sys.stderr)
+        return QuietProgress(stream)
+    if stream.isatty():
+        return BarProgress(stream, scale=scale)
+    return PlainProgress(stream)
 
 
 def _run_interruptibly(batch: Batch) -> bool:

@@ -75,7 +75,7 @@ class OrtBackend:
     def run(self, tiles_nhwc: Samples) -> Samples:
         """Super-resolve a batch; see :class:`runtime.backend.Backend`."""
         if self._cancelled:
-            raise Cancelled
+            raise Cancelled("the backend was cancelled or closed: make a new one")
         if self.info.sample_type == "uint8":
             if tiles_nhwc.dtype != np.uint8:
                 raise ImageError(

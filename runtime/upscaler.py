@@ -86,6 +86,8 @@ class Upscaler:
 
         Raises:
             ConfigError: the array has another shape or type.
+            ImageReadError: the PIL image cannot be loaded, or its samples have no meaning as a
+                picture.
             BackendError: the inference library failed.
             ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: :meth:`cancel` was called.

@@ -174,7 +174,7 @@ def test_cancel_interrupts_a_running_inference() -> None:
         backend.cancel()
         thread.join(60)
         assert [type(error) for error in raised] == [Cancelled]
-        with pytest.raises(Cancelled):
+        with pytest.raises(Cancelled, match="make a new one"):
             backend.run(image[:, :8, :8])
 
 
