@@ -209,6 +209,22 @@ def test_damaged_files_are_refused(tmp_path: Path, content: bytes) -> None:
         describe(path)
 
 
+@pytest.mark.parametrize("damage", ["truncated", "unknown type"])
+def test_damaged_weights_are_refused(
+    exported: dict[str, Path], tmp_path: Path, damage: str
+) -> None:
+    model = onnx.load(exported["float32"])
+    victim = next(entry for entry in model.graph.initializer if entry.name == "image_tail.bias")
+    if damage == "truncated":
+        victim.raw_data = victim.raw_data[:-1]
+    else:
+        victim.data_type = 99
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"model\.onnx holds damaged weights"):
+        load(str(path))
+
+
 def test_external_data_is_not_followed(exported: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"\0" * 10_000)
     model = onnx.load(exported["float32"])
