@@ -1,4 +1,4 @@
-"""`dggn-train`: train a generator."""
+"""`dggn-train`: prepare pictures, train generators, draw how it went."""
 
 from __future__ import annotations
 
@@ -18,10 +18,29 @@ from runtime.version import version_option
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
+@app.callback()
+def main(version: Annotated[bool, version_option()] = False) -> None:
+    """Prepare pictures, train generators on them, and draw how it went."""
+
+
 @app.command()
-def train(
+def prepare(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of HR pictures.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to fill.")],
+) -> None:
+    """Cut training pictures into sub-images with their reductions."""
+    from dggn.training.prepare import prepare as prepare_folder
+
+    try:
+        prepare_folder(source, target)
+    except DggnError as error:
+        raise _failed(error) from error
+
+
+@app.command()
+def run(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe (lite) or a TOML file.")],
-    run: Annotated[Path, typer.Argument(help="Folder of the run; an unfinished one goes on.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the run; an unfinished one goes on.")],
     train_folders: Annotated[
         list[Path] | None, typer.Option("--train", help="Folder of HR pictures; repeatable.")
     ] = None,
@@ -37,7 +56,6 @@ def train(
             "reading pictures and validating are not counted."
         ),
     ] = None,
-    version: Annotated[bool, version_option()] = False,
 ) -> None:
     """Train a generator; interrupt with Ctrl-C, go on with the same command.
 
@@ -48,21 +66,26 @@ def train(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         complete = _train(
-            recipe, run, train_folders or [], validation_folders or [], steps, max_minutes
+            recipe, folder, train_folders or [], validation_folders or [], steps, max_minutes
         )
     except DggnError as error:
-        typer.echo(f"dggn-train: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+        raise _failed(error) from error
     except KeyboardInterrupt:
         complete = False
     if not complete:
-        typer.echo(f"stopped; go on with the same command ({run})", err=True)
+        typer.echo(f"stopped; go on with the same command ({folder})", err=True)
         raise typer.Exit(130)
+
+
+def _failed(error: DggnError) -> typer.Exit:
+    """Say what went wrong; the result ends the command with the error's exit code."""
+    typer.echo(f"dggn-train: {error}", err=True)
+    return typer.Exit(error.exit_code)
 
 
 def _train(
     recipe: str,
-    run: Path,
+    folder: Path,
     train_folders: list[Path],
     validation_folders: list[Path],
     steps: int | None,
@@ -89,10 +112,10 @@ def _train(
     from dggn.training.state import TrainingState
     from dggn.training.trainer import Trainer
 
-    state = TrainingState.open(run, config)
-    pictures = read_pairs([Path(folder) for folder in config.data.train])
-    validation = read_pairs([Path(folder) for folder in config.data.validation])
-    trainer = Trainer(state, pictures, validation, run)
+    state = TrainingState.open(folder, config)
+    pictures = read_pairs([Path(name) for name in config.data.train])
+    validation = read_pairs([Path(name) for name in config.data.validation])
+    trainer = Trainer(state, pictures, validation, folder)
     typer.echo(
         f"{len(pictures)} training and {len(validation)} validation pictures; "
         f"step {state.step}, {state.elapsed_s / 60:.1f} min done",

@@ -36,7 +36,8 @@ def workplace(tmp_path: Path) -> Path:
 
 
 def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from dggn.training.cli import app; app()", *arguments]
+    command = [sys.executable, "-c", "from dggn.training.cli import app; app()", "run"]
+    command += arguments
     # One thread: the nets are too small for two, and a sum's order is then the same each time.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
     return subprocess.Popen(
