@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dggn.data.bicubic import bicubic_resize
-from dggn.data.folder import picture_paths
+from dggn.data.folder import by_stem, picture_paths
 from dggn.data.pairs import read_pair
 from dggn.metrics.fidelity import peak_signal_noise_ratio, structural_similarity
 from dggn.model.config import SCALE
@@ -72,8 +72,8 @@ def path_pairs(hr_folder: Path, lr_folder: Path | None) -> list[PathPair]:
     hr_paths = picture_paths(hr_folder)
     if lr_folder is None:
         return [PathPair(hr=path, lr=None) for path in hr_paths]
-    hr_by_stem = _by_stem(hr_folder, hr_paths)
-    lr_by_stem = _by_stem(lr_folder, picture_paths(lr_folder))
+    hr_by_stem = by_stem(hr_folder, hr_paths)
+    lr_by_stem = by_stem(lr_folder, picture_paths(lr_folder))
     missing = [stem for stem in hr_by_stem if stem not in lr_by_stem]
     if missing:
         raise ConfigError(
@@ -82,16 +82,6 @@ def path_pairs(hr_folder: Path, lr_folder: Path | None) -> list[PathPair]:
             "each must have the HR picture's name, apart from the suffix"
         )
     return [PathPair(hr=path, lr=lr_by_stem[stem]) for stem, path in hr_by_stem.items()]
-
-
-def _by_stem(folder: Path, paths: Sequence[Path]) -> dict[str, Path]:
-    by_stem: dict[str, Path] = {}
-    for path in paths:
-        stem = path.relative_to(folder).with_suffix("").as_posix()
-        if stem in by_stem:
-            raise ConfigError(f"{by_stem[stem]} and {path} have one name: remove one of them")
-        by_stem[stem] = path
-    return by_stem
 
 
 def evaluate(super_resolve: SuperResolve, pairs: Sequence[PathPair]) -> Iterator[PictureResult]:
