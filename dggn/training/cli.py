@@ -144,7 +144,8 @@ def run(
 def plot(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The PNG file [default: RUN/curves.png].")
+        Path | None,
+        typer.Option("--output", "-o", help="The PNG file.", show_default="RUN/curves.png"),
     ] = None,
 ) -> None:
     """Draw the curves of a run: loss terms, critics, learning rate, PSNR and SSIM."""

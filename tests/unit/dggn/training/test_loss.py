@@ -15,7 +15,8 @@ class _Sum(nn.Module):
     """A critic that scores a picture by its sum."""
 
     def forward(self, image: Tensor) -> Tensor:
-        return image.sum(dim=(1, 2, 3))
+        scores: Tensor = image.sum(dim=(1, 2, 3))
+        return scores
 
 
 class _Distance(nn.Module):
