@@ -22,7 +22,7 @@ from dggn.training.batches import open_batches
 from dggn.training.config import TrainConfig
 from dggn.training.log import LOG_NAME
 from dggn.training.loss import GeneratorLoss
-from dggn.training.parallel import Place
+from dggn.training.parallel import Place, open_place
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
 from dggn.training.trainer import StepReport, Trainer
 from dggn.training.validation import SAMPLES_FOLDER
@@ -104,18 +104,26 @@ def test_validations_are_logged(tmp_path: Path, config: TrainConfig, pairs: list
     assert lines[-1]["psnr_db"] == pytest.approx(measured, abs=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("stage", "precision"), [("psnr", "fp32"), ("psnr", "bf16"), ("gan", "bf16")]
+)
 def test_resumed_run_equals_a_straight_one_bit_for_bit(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair], precision: str
+    tmp_path: Path,
+    config: TrainConfig,
+    gan_config: TrainConfig,
+    pairs: list[Pair],
+    stage: str,
+    precision: str,
 ) -> None:
-    config = replace(config, precision=precision)
+    chosen = config if stage == "psnr" else replace(gan_config, steps=8, save_every=3)
+    config = replace(chosen, precision=precision)
     assert _run(config, pairs, tmp_path / "straight")[0]
     interrupted = tmp_path / "interrupted"
     assert not _run(config, pairs, interrupted, stop_after=5)[0]
     assert not _run(config, pairs, interrupted, stop_after=1)[0]
     complete, reports = _run(config, pairs, interrupted)
     assert complete
-    assert [report.step for report in reports] == list(range(7, 13))
+    assert [report.step for report in reports] == list(range(7, config.steps + 1))
     one, other = (
         TrainingState.open(folder, config) for folder in (tmp_path / "straight", interrupted)
     )
@@ -125,6 +133,24 @@ def test_resumed_run_equals_a_straight_one_bit_for_bit(
         load_generator(tmp_path / "straight" / WEIGHTS_NAME),
         load_generator(interrupted / WEIGHTS_NAME),
     )
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("compiled", [False, True])
+def test_trains_on_a_gpu(
+    tmp_path: Path, gan_config: TrainConfig, pairs: list[Pair], compiled: bool
+) -> None:
+    config = replace(gan_config, precision="bf16", compile=compiled)
+    reports: list[StepReport] = []
+    with open_place("cuda") as place:
+        state = TrainingState.open(tmp_path, config, place.device)
+        with open_batches(config.data, config.seed, pairs, place) as batches:
+            trainer = Trainer(state, batches, pairs, tmp_path, place)
+            assert trainer.run(progress=reports.append, should_stop=lambda: False)
+        resumed = TrainingState.open(tmp_path, config, place.device)
+    assert all(math.isfinite(report.loss) for report in reports)
+    assert next(resumed.generator.parameters()).device.type == "cuda"
+    _assert_equal(resumed.generator, state.generator)
 
 
 def test_finished_run_stays_as_it_is(
