@@ -19,8 +19,15 @@ BICUBIC = "bicubic"
 
 
 def system_name(model: str) -> str:
-    """A short name of what :func:`opened` opens, for tables."""
-    return Path(model).stem if Path(model).suffix else model
+    """A short name of what :func:`opened` opens, for tables.
+
+    Every run of `dggn-train` calls its result generator.safetensors: there the folder's name
+    says more.
+    """
+    path = Path(model)
+    if path.stem == "generator" and path.parent.name:
+        return path.parent.name
+    return path.stem if path.suffix else model
 
 
 @contextmanager
