@@ -30,7 +30,7 @@ class Discriminator(nn.Module):
         width: channels of the first pair.
     """
 
-    def __init__(self, size_px: int, width: int = 64) -> None:
+    def __init__(self, size_px: int = 192, width: int = 64) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         side, before, after = size_px, 3, width

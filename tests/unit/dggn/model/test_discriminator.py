@@ -11,7 +11,7 @@ from dggn.model.discriminator import Discriminator
 
 def test_structure_at_the_papers_size() -> None:
     with torch.device("meta"):
-        critic = Discriminator(192)
+        critic = Discriminator()
     convolutions = [layer for layer in critic.features if isinstance(layer, nn.Conv2d)]
     assert len(convolutions) == len(critic.features) == 12
     assert [layer.out_channels for layer in convolutions[::2]] == [64, 128, 256, 512, 512, 512]
