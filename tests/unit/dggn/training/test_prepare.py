@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dggn.data.bicubic import bicubic_resize
+from dggn.data.crops import CropSampler
 from dggn.data.folder import read_rgb
-from dggn.data.pairs import read_pairs
+from dggn.data.pairs import Pair, read_pairs
 from dggn.data.prepared import MANIFEST_NAME, Manifest, PrepareOptions
 from dggn.training.prepare import Prepared, prepare, show_sources, window_starts
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, ImageReadError
 
 SMALL = PrepareOptions(size_px=48, step_px=24)
 
@@ -74,6 +75,22 @@ def test_a_prepared_set_is_read_like_pictures(photo_folder: Path, tmp_path: Path
         path = tmp_path / "set" / "HR" / f"{pair.name}.ppm"
         assert np.array_equal(pair.hr_hwc, read_rgb(path))
         assert pair.lr_hwc.shape == (*pair.size_lr_hw, 3) == (12, 12, 3)
+
+
+def test_crops_of_a_prepared_set_are_those_of_its_pictures(
+    photo_folder: Path, tmp_path: Path
+) -> None:
+    run(photo_folder, tmp_path / "set")
+    stored = read_pairs([tmp_path / "set"])
+    loaded = [Pair(name=one.name, lr_hwc=one.lr_hwc, hr_hwc=one.hr_hwc) for one in stored]
+    batches = [
+        CropSampler(pairs, batch_size=16, patch_lr_px=8, seed=0).batch(3)
+        for pairs in (stored, loaded)
+    ]
+    assert all(map(np.array_equal, *batches))
+    (tmp_path / "set" / "HR" / "one_s001.ppm").write_bytes(b"P6 short")
+    with pytest.raises(ImageReadError, match="prepare the pictures again"):
+        CropSampler(stored[:1], batch_size=1, patch_lr_px=8, seed=0).batch(0)
 
 
 def test_an_interrupted_preparation_goes_on_to_the_same_set(
