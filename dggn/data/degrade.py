@@ -34,13 +34,13 @@ class PhotoDegradation:
     blur_sigma_px: tuple[float, float] = (0.2, 3.0)
     """Of the Gaussian along each of its two axes, in HR pixels."""
 
-    resize: tuple[float, float] = (0.15, 1.5)
+    resize: tuple[float, float] = (0.2, 1.5)
     """Size of the picture between the two resizing steps, of the HR picture's."""
 
-    noise_levels: tuple[float, float] = (1.0, 15.0)
+    noise_levels: tuple[float, float] = (0.0, 10.0)
     """Standard deviation of Gaussian noise, in levels of 255."""
 
-    poisson_scale: tuple[float, float] = (0.05, 1.5)
+    poisson_scale: tuple[float, float] = (0.0, 0.6)
     """Strength of shot noise: its variance is this many levels for each level of light."""
 
     grey_noise: float = 0.4
@@ -130,7 +130,7 @@ def _resized(
     random: np.random.Generator,
     limits: PhotoDegradation,
 ) -> NDArray[np.float64]:
-    # Both directions alike in probability, as many reductions as enlargements in scale.
+    # Uniform in the logarithm: a half is as likely as a double.
     factor = math.exp(random.uniform(math.log(limits.resize[0]), math.log(limits.resize[1])))
     between = [max(1, round(size * factor)) for size in image_hwc.shape[:2]]
     filters = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)

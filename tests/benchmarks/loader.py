@@ -15,6 +15,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from platform import python_version
 
@@ -70,6 +71,25 @@ def from_png(folder: Path, pairs: list[Pair]) -> Callable[[int], object]:
     ]
 
 
+def show(label: str, rates: tuple[float, float]) -> None:
+    print(f"{label:<28}{rates[0]:8.0f} pairs/s{rates[1]:8.0f} a processor second")
+
+
+def report_batches(pairs: list[Pair], threads: int, seconds: float) -> None:
+    """As training takes them: float tensors in [0, 1], made in the thread that trains."""
+    import torch
+
+    from dggn.training.batches import open_batches
+    from dggn.training.config import DataConfig
+    from dggn.training.parallel import Place
+
+    torch.set_num_threads(1)
+    place = Place(device=torch.device("cpu"))
+    config = DataConfig(batch_size=BATCH_SIZE)
+    with open_batches(config, 0, pairs, place, workers=threads) as batches:
+        show("the same as float tensors", pairs_per_s(batches.batch, seconds))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=Path)
@@ -88,10 +108,11 @@ def main() -> None:
 
         def report(label: str, make: Callable[[int], object]) -> None:
             with Prefetcher(make, workers=options.threads) as ahead:
-                rate, rate_cpu = pairs_per_s(ahead.batch, options.seconds)
-                print(f"{label:<28}{rate:8.0f} pairs/s{rate_cpu:8.0f} a processor second")
+                show(label, pairs_per_s(ahead.batch, options.seconds))
 
         report("prepared set", sampler(pairs).batch)
+        if find_spec("torch"):
+            report_batches(pairs, options.threads, options.seconds)
         report("decoding HR from PNG alone", from_png(Path(work, "png"), pairs))
         report("photo degradation", sampler(pairs, "photo").batch)
 
