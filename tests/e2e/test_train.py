@@ -27,11 +27,13 @@ def workplace(tmp_path: Path) -> Path:
     picture = np.stack([2 * x, 2 * y, x + y], axis=-1).astype(np.uint8)
     (tmp_path / "photos").mkdir()
     Image.fromarray(picture).save(tmp_path / "photos" / "one.png")
-    (tmp_path / "recipe.toml").write_text(
+    recipe = (
         f'preset = "dggn-lite"\nsteps = {STEPS}\nprecision = "fp32"\n'
         f"validate_every = {STEPS}\nsave_every = {STEPS}\n"
         "[data]\npatch_lr_px = 8\nbatch_size = 1\n"
     )
+    (tmp_path / "recipe.toml").write_text(recipe)
+    (tmp_path / "perceptual.toml").write_text(recipe + "[loss]\nperceptual = 1.0\n")
     return tmp_path
 
 
@@ -198,6 +200,11 @@ def _step(path: Path) -> int:
         (["recipe.toml", "run", "--train", "none"], 2, "none is not a folder"),
         (["recipe.toml", "recipe.toml/run", "--train", "photos"], 3, "cannot be made"),
         (["recipe.toml", "run", "--train", "photos", "--from", "none"], 2, "none does not exist"),
+        (
+            ["perceptual.toml", "run", "--train", "photos", "--perceptual-weights", "none.pth"],
+            2,
+            "none.pth does not exist: expected torchvision's file vgg19-dcbb9e9d.pth",
+        ),
         (["recipe.toml", "run", "--train", "photos", "--device", "tpu9"], 2, "choose auto, cpu"),
         (["recipe.toml", "run", "--nonsense"], 2, "No such option"),
     ],
