@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from dggn.data.pairs import Pair
 from dggn.model.config import PRESETS, GeneratorConfig
 from dggn.training.config import DataConfig, OptimizerConfig, TrainConfig
 from dggn.training.loss_config import CriticConfig, LossConfig, PerceptualConfig
+
+if TYPE_CHECKING:
+    from dggn.training.trainer import StepReport
 
 
 @pytest.fixture
@@ -91,3 +96,38 @@ def squeezenet_file(tmp_path: Path, squeezenet_weights: dict[str, NDArray[np.flo
     path = tmp_path / "squeezenet.npz"
     np.savez(path, allow_pickle=False, **squeezenet_weights)
     return path
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[bool, list[StepReport]]]:
+    """Runs a training in a folder on the CPU: whether it is complete, and its reports."""
+    import torch
+
+    from dggn.training import log
+    from dggn.training.batches import open_batches
+    from dggn.training.parallel import Place
+    from dggn.training.state import TrainingState
+    from dggn.training.trainer import Trainer
+
+    # TensorBoard's files are a test of the log's own.
+    monkeypatch.setattr(log, "find_spec", lambda name: None)
+    place = Place(device=torch.device("cpu"))
+
+    def run(
+        config: TrainConfig,
+        pairs: list[Pair],
+        folder: Path,
+        *,
+        stop_after: int | None = None,
+        validation: list[Pair] | None = None,
+    ) -> tuple[bool, list[StepReport]]:
+        reports: list[StepReport] = []
+        state = TrainingState.open(folder, config)
+        with open_batches(config.data, config.seed, pairs, place) as batches:
+            trainer = Trainer(state, batches, validation or [], folder)
+            complete = trainer.run(
+                progress=reports.append, should_stop=lambda: len(reports) == stop_after
+            )
+        return complete, reports
+
+    return run

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -17,42 +19,15 @@ from dggn.metrics.fidelity import peak_signal_noise_ratio
 from dggn.model.checkpoint import load_generator
 from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve
-from dggn.training import log as log_module
 from dggn.training.batches import open_batches
 from dggn.training.config import TrainConfig
 from dggn.training.log import LOG_NAME
-from dggn.training.loss import GeneratorLoss
-from dggn.training.parallel import Place, open_place
-from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
+from dggn.training.parallel import open_place
+from dggn.training.state import WEIGHTS_NAME, TrainingState
 from dggn.training.trainer import StepReport, Trainer
 from dggn.training.validation import SAMPLES_FOLDER
-from runtime.errors import ConfigError, TargetError
 
-CPU = Place(device=torch.device("cpu"))
-
-
-@pytest.fixture(autouse=True)
-def _without_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its files are a test of the log's own."""
-    monkeypatch.setattr(log_module, "find_spec", lambda name: None)
-
-
-def _run(
-    config: TrainConfig,
-    pairs: list[Pair],
-    folder: Path,
-    *,
-    stop_after: int | None = None,
-    validation: list[Pair] | None = None,
-) -> tuple[bool, list[StepReport]]:
-    reports: list[StepReport] = []
-    state = TrainingState.open(folder, config)
-    with open_batches(config.data, config.seed, pairs, CPU) as batches:
-        trainer = Trainer(state, batches, validation or [], folder)
-        complete = trainer.run(
-            progress=reports.append, should_stop=lambda: len(reports) == stop_after
-        )
-    return complete, reports
+Train: TypeAlias = Callable[..., tuple[bool, list[StepReport]]]
 
 
 def _assert_equal(one: Generator, other: Generator) -> None:
@@ -60,13 +35,15 @@ def _assert_equal(one: Generator, other: Generator) -> None:
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_overfits_a_picture(tmp_path: Path, config: TrainConfig, pairs: list[Pair]) -> None:
+def test_overfits_a_picture(
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+) -> None:
     config = replace(config, steps=120, validate_every=120, save_every=120)
     (pair,) = pairs
     # Without the picture's noise, which nothing can predict.
     lr, hr = (image[..., [0, 1, 1]].copy("C") for image in (pair.lr_hwc, pair.hr_hwc))
     pair = replace(pair, lr_hwc=lr, hr_hwc=hr)
-    complete, reports = _run(config, [pair], tmp_path)
+    complete, reports = train(config, [pair], tmp_path)
     assert complete
     losses = [report.loss for report in reports]
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
@@ -78,22 +55,28 @@ def test_overfits_a_picture(tmp_path: Path, config: TrainConfig, pairs: list[Pai
     assert gain_db > 0.05
 
 
-def test_ablation_trains(tmp_path: Path, config: TrainConfig, pairs: list[Pair]) -> None:
-    complete, _ = _run(replace(config, gradient_branch=False), pairs, tmp_path)
+def test_ablation_trains(
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+) -> None:
+    complete, _ = train(replace(config, gradient_branch=False), pairs, tmp_path)
     assert complete
     assert load_generator(tmp_path / WEIGHTS_NAME).config.gradient_units == 0
 
 
-def test_reports_every_step(tmp_path: Path, config: TrainConfig, pairs: list[Pair]) -> None:
-    _, reports = _run(config, pairs, tmp_path, validation=pairs)
+def test_reports_every_step(
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+) -> None:
+    _, reports = train(config, pairs, tmp_path, validation=pairs)
     assert [report.step for report in reports] == list(range(1, 13))
     assert [report.progress for report in reports] == [step / 12 for step in range(1, 13)]
     assert reports[3].psnr_db is None
     assert reports[4].psnr_db is not None
 
 
-def test_validations_are_logged(tmp_path: Path, config: TrainConfig, pairs: list[Pair]) -> None:
-    _run(config, pairs, tmp_path, validation=pairs)
+def test_validations_are_logged(
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+) -> None:
+    train(config, pairs, tmp_path, validation=pairs)
     lines = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
     assert [line["step"] for line in lines] == [5, 10, 12]
     for line in lines:
@@ -109,6 +92,7 @@ def test_validations_are_logged(tmp_path: Path, config: TrainConfig, pairs: list
 )
 def test_resumed_run_equals_a_straight_one_bit_for_bit(
     tmp_path: Path,
+    train: Train,
     config: TrainConfig,
     gan_config: TrainConfig,
     pairs: list[Pair],
@@ -117,11 +101,11 @@ def test_resumed_run_equals_a_straight_one_bit_for_bit(
 ) -> None:
     chosen = config if stage == "psnr" else replace(gan_config, steps=8, save_every=3)
     config = replace(chosen, precision=precision)
-    assert _run(config, pairs, tmp_path / "straight")[0]
+    assert train(config, pairs, tmp_path / "straight")[0]
     interrupted = tmp_path / "interrupted"
-    assert not _run(config, pairs, interrupted, stop_after=5)[0]
-    assert not _run(config, pairs, interrupted, stop_after=1)[0]
-    complete, reports = _run(config, pairs, interrupted)
+    assert not train(config, pairs, interrupted, stop_after=5)[0]
+    assert not train(config, pairs, interrupted, stop_after=1)[0]
+    complete, reports = train(config, pairs, interrupted)
     assert complete
     assert [report.step for report in reports] == list(range(7, config.steps + 1))
     one, other = (
@@ -154,21 +138,21 @@ def test_trains_on_a_gpu(
 
 
 def test_finished_run_stays_as_it_is(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair]
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
 ) -> None:
-    _run(config, pairs, tmp_path)
+    train(config, pairs, tmp_path)
     before = load_generator(tmp_path / WEIGHTS_NAME)
-    complete, reports = _run(config, pairs, tmp_path)
+    complete, reports = train(config, pairs, tmp_path)
     assert complete
     assert reports == []
     _assert_equal(load_generator(tmp_path / WEIGHTS_NAME), before)
 
 
 def test_time_ends_the_run_with_its_schedule_completed(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair]
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
 ) -> None:
     config = replace(config, steps=10**9, max_minutes=0.5 / 60, save_every=10**9)
-    complete, reports = _run(config, pairs, tmp_path)
+    complete, reports = train(config, pairs, tmp_path)
     assert complete
     assert reports[-1].progress == 1.0
     state = TrainingState.open(tmp_path, config)
@@ -176,52 +160,12 @@ def test_time_ends_the_run_with_its_schedule_completed(
     assert state.optimizer.param_groups[0]["lr"] < 0.5 * config.optimizer.learning_rate
 
 
-def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Steps 1 to 4 are saved; the seventh fails.
-    calls = 0
-    plain = GeneratorLoss.forward
-
-    def loss(self: GeneratorLoss, *arguments: torch.Tensor) -> dict[str, torch.Tensor]:
-        nonlocal calls
-        calls += 1
-        terms = plain(self, *arguments)
-        return {**terms, "pixel": terms["pixel"] * (math.nan if calls == 7 else 1)}
-
-    monkeypatch.setattr(GeneratorLoss, "forward", loss)
-    with pytest.raises(ConfigError, match=f"at step 6 the loss is nan.*{STATE_NAME}"):
-        _run(config, pairs, tmp_path)
-    state = TrainingState.open(tmp_path, config)
-    assert state.step == 4
-
-
-def test_an_exploding_critic_keeps_the_last_good_checkpoint(
-    tmp_path: Path, gan_config: TrainConfig, pairs: list[Pair]
-) -> None:
-    _run(gan_config, pairs, tmp_path, stop_after=2)
-    before = TrainingState.open(tmp_path, gan_config)
-    state = TrainingState.open(tmp_path, gan_config)
-    with torch.no_grad():
-        state.critics["gradient"].network.score.weight.mul_(1e30)
-    with (
-        open_batches(gan_config.data, 0, pairs, CPU) as batches,
-        pytest.raises(ConfigError, match=f"at step 2 the critic of the gradient.*{STATE_NAME}"),
-    ):
-        Trainer(state, batches, [], tmp_path).run(
-            progress=lambda report: None, should_stop=lambda: False
-        )
-    after = TrainingState.open(tmp_path, gan_config)
-    assert after.step == 2
-    _assert_equal(after.generator, before.generator)
-
-
 def test_both_stages_log_their_terms(
-    tmp_path: Path, config: TrainConfig, gan_config: TrainConfig, pairs: list[Pair]
+    tmp_path: Path, train: Train, config: TrainConfig, gan_config: TrainConfig, pairs: list[Pair]
 ) -> None:
-    _run(replace(config, log_every=6), pairs, tmp_path / "psnr")
+    train(replace(config, log_every=6), pairs, tmp_path / "psnr")
     gan = replace(gan_config, initial=str(tmp_path / "psnr"))
-    _run(gan, pairs, tmp_path / "gan", validation=pairs)
+    train(gan, pairs, tmp_path / "gan", validation=pairs)
     first, second = (
         [json.loads(line) for line in (tmp_path / stage / LOG_NAME).read_text().splitlines()]
         for stage in ("psnr", "gan")
@@ -242,11 +186,11 @@ def test_both_stages_log_their_terms(
 
 
 def test_first_steps_train_the_fusion_alone(
-    tmp_path: Path, gan_config: TrainConfig, pairs: list[Pair]
+    tmp_path: Path, train: Train, gan_config: TrainConfig, pairs: list[Pair]
 ) -> None:
     before = TrainingState.fresh(gan_config).generator.state_dict()
     for steps_done, changed in ((1, {"image_tail.weight", "image_tail.bias"}), (2, None)):
-        _run(gan_config, pairs, tmp_path, stop_after=1)
+        train(gan_config, pairs, tmp_path, stop_after=1)
         state = TrainingState.open(tmp_path, gan_config)
         assert state.step == steps_done
         after = state.generator.state_dict()
@@ -258,12 +202,12 @@ def test_first_steps_train_the_fusion_alone(
 
 
 def test_critics_learn_to_tell_pictures_apart(
-    tmp_path: Path, gan_config: TrainConfig, pairs: list[Pair]
+    tmp_path: Path, train: Train, gan_config: TrainConfig, pairs: list[Pair]
 ) -> None:
     critic = replace(gan_config.critic, width=8, steps=5, learning_rate=5e-3)
     still = replace(gan_config.optimizer, learning_rate=1e-9)
     config = replace(gan_config, steps=10, critic=critic, optimizer=still, save_every=10)
-    _run(config, pairs, tmp_path)
+    train(config, pairs, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
     # What bilinear enlargement loses is told from its gradients first.
     assert np.mean([line["gradient_critic"] for line in lines]) < -0.5
@@ -273,10 +217,10 @@ def test_critics_learn_to_tell_pictures_apart(
 
 
 def test_a_branch_that_nothing_asks_for_is_left_alone(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair]
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
 ) -> None:
     config = replace(config, loss=replace(config.loss, branch_gradient=0.0))
-    _run(config, pairs, tmp_path)
+    train(config, pairs, tmp_path)
     trained = TrainingState.open(tmp_path, config).generator
     fresh = TrainingState.fresh(config).generator
     assert torch.equal(trained.gradient_tail.weight, fresh.gradient_tail.weight)
@@ -284,44 +228,15 @@ def test_a_branch_that_nothing_asks_for_is_left_alone(
 
 
 def test_compiles_when_asked(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    train: Train,
+    config: TrainConfig,
+    pairs: list[Pair],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
-    _run(replace(config, steps=1), pairs, tmp_path / "plain")
+    train(replace(config, steps=1), pairs, tmp_path / "plain")
     assert compiled == []
-    _run(replace(config, steps=1, compile=True), pairs, tmp_path / "compiled")
+    train(replace(config, steps=1, compile=True), pairs, tmp_path / "compiled")
     assert len(compiled) == 1
-
-
-def test_a_gradient_that_is_not_finite_never_reaches_the_weights(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair]
-) -> None:
-    state = TrainingState.open(tmp_path, config)
-    parameter = next(state.generator.parameters())
-    parameter.register_hook(lambda gradient: gradient * math.inf)
-    with (
-        open_batches(config.data, 0, pairs, CPU) as batches,
-        pytest.raises(ConfigError, match="at step 0 .* gradient's norm (nan|inf)"),
-    ):
-        Trainer(state, batches, [], tmp_path).run(
-            progress=lambda report: None, should_stop=lambda: False
-        )
-    assert torch.isfinite(parameter).all()
-    assert TrainingState.open(tmp_path, config).step == 0
-
-
-def test_a_folder_that_vanishes_is_an_error_of_the_target(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair]
-) -> None:
-    folder = tmp_path / "run"
-    state = TrainingState.open(folder, config)
-    folder.rmdir()
-    folder.write_text("in the way")
-    with (
-        open_batches(config.data, 0, pairs, CPU) as batches,
-        pytest.raises(TargetError, match="cannot be written"),
-    ):
-        Trainer(state, batches, [], folder).run(
-            progress=lambda report: None, should_stop=lambda: False
-        )
