@@ -12,7 +12,7 @@ onnx = pytest.importorskip("onnx", reason="needs the export extra")
 ort = pytest.importorskip("onnxruntime", reason="needs the export extra")
 
 from dggn import load
-from dggn.model.config import GeneratorConfig
+from dggn.model.config import GeneratorConfig, preset
 from dggn.model.generator import Generator
 from export import verify, write
 from export.describe import describe
@@ -262,7 +262,7 @@ def test_sources_are_names_models_and_checkpoints(
     save_generator(checkpoint, small)
     assert read_generator(str(checkpoint)).config == small.config
     assert read_generator(str(exported["float32"])).config == small.config
-    assert read_generator("dggn-lite").config.width == 32
+    assert read_generator("dggn-lite").config == preset("dggn-lite")
     with pytest.raises(ModelError, match="nosuch"):
         read_generator("nosuch")
 
