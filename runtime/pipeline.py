@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from runtime.cores import usable_cores
 from runtime.decode import decode
 from runtime.encode import encode
 from runtime.errors import Cancelled, DggnError, ImageError, ImageReadError
@@ -24,7 +25,6 @@ from runtime.formats import OutputSettings, check_size
 from runtime.jobs import FileResult, Job, Status
 from runtime.journal import Journal, SourceStamp
 from runtime.model_info import ModelInfo
-from runtime.ort import usable_cores
 from runtime.picture import Picture
 from runtime.progress import Progress
 from runtime.resize import fit, target_size_hw
