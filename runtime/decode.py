@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from runtime.colour import channels_of, raw_mode
 from runtime.errors import ImageReadError
 from runtime.exif import read_exif, read_orientation
-from runtime.formats import HAS_AVIF
+from runtime.formats import HAS_AVIF, load_formats
 from runtime.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
 
 MAX_PIXELS = 178_956_970
@@ -46,6 +46,7 @@ def decode(path: Path) -> Picture:
         ImageReadError: it cannot be read, is damaged, too large, or not a picture; the message
             begins with its name.
     """
+    load_formats()
     try:
         return _decode(_read(path))
     except ImageReadError as error:

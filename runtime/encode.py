@@ -20,27 +20,15 @@ from runtime.exif import exif_for
 from runtime.formats import (
     JPEG,
     PNG,
-    READABLE_SUFFIXES,
     TIFF,
     WEBP,
     OutputFormat,
     OutputSettings,
     check_size,
+    load_formats,
     output_format,
-    target_suffix,
 )
 from runtime.picture import Picture, Samples, reduce_to_8_bits
-
-__all__ = [
-    "READABLE_SUFFIXES",
-    "TEMPORARY_PREFIX",
-    "OutputSettings",
-    "check_size",
-    "encode",
-    "output_format",
-    "target_suffix",
-    "temporary_path",
-]
 
 Options: TypeAlias = dict[str, Any]
 
@@ -64,9 +52,9 @@ def temporary_path(target: Path) -> Path:
 def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str]:
     """Write a picture in the format that the target's suffix names.
 
-    It is written to a temporary name in the target's folder, which is made where it is missing,
-    and renamed when complete; on any failure the temporary file is removed, and what is at the
-    target stays as it was. The profile is kept byte for byte where the format holds one.
+    It is written to a temporary name in the target's folder, which must exist, and renamed when
+    complete; on any failure the temporary file is removed, and what is at the target stays as it
+    was. The profile is kept byte for byte where the format holds one.
 
     Returns:
         Notes on what the format could not keep.
@@ -78,11 +66,17 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
     """
     form = output_format(target)
     check_size(picture.size_hw, target)
+    load_formats()
     try:
         image, notes = _prepare(picture, form)
         # Into memory first: a failure of the encoder cannot be taken for one of the disk.
         buffer = io.BytesIO()
         image.save(buffer, form.pillow_name, **_save_options(image, form, settings))
+    except MemoryError as error:
+        raise ImageWriteError(
+            f"{target.name}: encoding it needs more memory than there is: close other programs, "
+            "or use --jobs 1 or a smaller --max-size"
+        ) from error
     except Exception as error:
         raise ImageWriteError(
             f"{target.name}: cannot be encoded as {form.pillow_name} "

@@ -22,6 +22,9 @@ from runtime.formats import (
     target_suffix,
 )
 
+PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga"}
+"""Who names an OUTPUT like this means a picture, and not a folder that is to be made."""
+
 Status = Literal["done", "skipped", "failed"]
 
 
@@ -114,7 +117,7 @@ def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: s
 def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
     if source.is_dir():
         _refuse_inside(source, target)
-        if not target.is_dir() and _writable_format(target):
+        if not target.is_dir() and target.suffix.lower() in PICTURE_SUFFIXES:
             raise ConfigError(
                 f"INPUT is the folder {source}, so OUTPUT must be a folder too, but {target} is "
                 "named like a picture"
@@ -128,6 +131,11 @@ def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> 
 
 def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
     asked = _writable_format(target)
+    if asked is None and target.suffix.lower() in PICTURE_SUFFIXES and not target.is_dir():
+        raise ConfigError(
+            f"OUTPUT {target} names a format that cannot be written: expected a folder, or a name "
+            "that ends in .png, .jpg, .webp or .tiff"
+        )
     if target.is_dir() or (asked is None and not target.is_file()):
         name = source.stem + suffix + target_suffix(source, settings)
         job = Job(source=source, target=target / name, name=source.name)
@@ -164,6 +172,8 @@ def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: s
 
     def failed(error: OSError) -> None:
         folder = Path(error.filename)
+        if folder == source:
+            raise error
         unreadable.append(
             (folder.relative_to(source).as_posix(), f"cannot list the folder: {error.strerror}")
         )
@@ -277,7 +287,7 @@ def _refuse_overwriting_sources(jobs: Iterable[Job]) -> None:
         if identity is not None and identity in sources:
             raise ConfigError(
                 f"the result of {job.source} would replace the source {sources[identity]}. "
-                "Choose another OUTPUT, or use --suffix"
+                "Choose another OUTPUT, or use --suffix with a folder"
             )
 
 

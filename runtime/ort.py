@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -10,32 +9,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import BackendError, Cancelled, ModelError
+from runtime.cores import usable_cores
+from runtime.errors import BackendError, Cancelled, ImageError, ModelError
 from runtime.extras import require
-from runtime.model_info import ModelInfo
+from runtime.foreign import foreign_info
+from runtime.model_info import PREFIX, ModelInfo
 from runtime.picture import Samples
 
 if TYPE_CHECKING:
     import onnxruntime
 
 
-def usable_cores() -> int:
-    """Processor cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class OrtBackend:
-    """Runs an exported model with ONNX Runtime: on CUDA where it is present, else on the CPU.
+    """Runs an ONNX model with ONNX Runtime: on CUDA where it is present, else on the CPU.
 
     Args:
-        path: the ONNX file.
+        path: the file; one that `dggn-export` did not write is tried (`runtime.foreign`).
         threads: for the CPU; by default every core this process may use.
 
     Raises:
         MissingDependency: onnxruntime is not installed.
-        ModelError: the file is damaged or was not written by dggn-export.
+        ModelError: the file is damaged or enlarges no pictures.
         BackendError: ONNX Runtime cannot start.
     """
 
@@ -54,11 +48,19 @@ class OrtBackend:
         # Spinning between operators would take the cores that decode and encode need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = _session(path, options)
-        self.info = ModelInfo.from_metadata(
-            self._session.get_modelmeta().custom_metadata_map, where=str(path)
-        )
         self._run_options = onnxruntime.RunOptions()
         self._cancelled = False
+        self.info = self._facts(path)
+
+    def _facts(self, path: Path) -> ModelInfo:
+        properties = self._session.get_modelmeta().custom_metadata_map
+        if any(name.startswith(PREFIX) for name in properties):
+            return ModelInfo.from_metadata(properties, where=str(path))
+        inputs, outputs = (
+            [(value.type, value.shape) for value in values]
+            for values in (self._session.get_inputs(), self._session.get_outputs())
+        )
+        return foreign_info(inputs, outputs, self._infer, where=str(path))
 
     @property
     def description(self) -> str:
@@ -75,12 +77,12 @@ class OrtBackend:
     def run(self, tiles_nhwc: Samples) -> Samples:
         """Super-resolve a batch; see :class:`runtime.backend.Backend`."""
         if self._cancelled:
-            raise Cancelled
+            raise Cancelled("the backend was cancelled or closed: make a new one")
         if self.info.sample_type == "uint8":
             if tiles_nhwc.dtype != np.uint8:
-                raise BackendError(
-                    "this model takes 8-bit samples and the picture has 16: "
-                    "export the model without `--io uint8`"
+                raise ImageError(
+                    "this model takes 8-bit samples and the picture has 16: convert it to 8 bits, "
+                    "or use a model exported without `--io uint8`"
                 )
             return self._infer(tiles_nhwc)
         peak = float(np.iinfo(tiles_nhwc.dtype).max)
@@ -110,7 +112,8 @@ class OrtBackend:
 
     def _infer(self, batch: NDArray[Any]) -> NDArray[Any]:
         try:
-            (output,) = self._session.run(["output"], {"input": batch}, self._run_options)
+            name = self._session.get_inputs()[0].name
+            (output,) = self._session.run(None, {name: batch}, self._run_options)
         except Exception as error:  # ONNX Runtime's exceptions share no public base class.
             if self._cancelled:
                 raise Cancelled from None
@@ -139,5 +142,5 @@ def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Inf
     except Exception as error:  # As above.
         raise ModelError(
             f"{path} cannot be loaded by ONNX Runtime ({error}): "
-            "expected a model written by `dggn-export onnx`"
+            "expected a model that enlarges pictures, such as `dggn-export onnx` writes"
         ) from error

@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from PIL import Image
-
+from runtime.cores import usable_cores
 from runtime.decode import decode
 from runtime.encode import encode
 from runtime.errors import Cancelled, DggnError, ImageError, ImageReadError
@@ -26,7 +25,6 @@ from runtime.formats import OutputSettings, check_size
 from runtime.jobs import FileResult, Job, Status
 from runtime.journal import Journal, SourceStamp
 from runtime.model_info import ModelInfo
-from runtime.ort import usable_cores
 from runtime.picture import Picture
 from runtime.progress import Progress
 from runtime.resize import fit, target_size_hw
@@ -76,7 +74,7 @@ class _Work:
             target_size_hw=self.target_size_hw if done else None,
             target=str(self.job.target) if done else None,
             seconds=round(self.seconds, 3),
-            notes=tuple(dict.fromkeys((*self.job.notes, *self.notes))) if done else (),
+            notes=(*self.job.notes, *self.notes) if done else (),
         )
 
 
@@ -144,8 +142,6 @@ class Pipeline:
             EnvironmentProblem: the inference library failed or the target cannot be written.
             Cancelled: :meth:`cancel` was called.
         """
-        # Pillow imports its formats on demand; two threads that do so at once lose some for good.
-        Image.init()
         waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         for job in jobs:
             waiting.put(job)
@@ -274,7 +270,6 @@ class Pipeline:
         assert work.source_size_hw is not None
         self._progress.upscaling(work.job.name, work.source_size_hw)
         work.picture = self._upscaler.upscale_picture(work.picture, on_tile=self._progress.upscaled)
-        work.notes += work.picture.notes
 
     def _encode(self, work: _Work) -> None:
         assert work.picture is not None
@@ -285,7 +280,6 @@ class Pipeline:
         work.picture = None
         if self._stop.is_set():
             raise Cancelled
-        work.notes += picture.notes
         work.target_size_hw = picture.size_hw
         self._journal.begin(work.job, work.stamp, self._fingerprint)
         work.notes += encode(picture, work.job.target, self._settings)

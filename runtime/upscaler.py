@@ -20,6 +20,7 @@ from runtime.picture import Picture
 from runtime.resize import enlarge_alpha
 from runtime.stitch import upscale_in_tiles
 from runtime.tiling import check_tiling
+from runtime.transparency import fill_transparent
 
 DEFAULT_TILE_PX = 256
 """LR pixels, overlap included; see docs/tiling.md for the choice."""
@@ -38,7 +39,7 @@ class Upscaler:
         (80, 120, 3)
 
     Args:
-        model: a shipped name or an ONNX file written by `dggn-export onnx`.
+        model: a shipped name or an ONNX file.
         tile_size: LR pixels per side fed to the network at once, overlap included.
         overlap: LR pixels of context per side; by default what the model was measured to need.
         threads: of the CPU; by default every core this process may use.
@@ -90,7 +91,10 @@ class Upscaler:
 
         Raises:
             ConfigError: the array has another shape or type.
+            ImageReadError: the PIL image cannot be loaded, or its samples have no meaning as a
+                picture.
             BackendError: the inference library failed.
+            ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: :meth:`cancel` was called.
         """
         if isinstance(image, Image.Image):
@@ -103,17 +107,21 @@ class Upscaler:
     ) -> Picture:
         """Upscale a decoded picture; alpha is enlarged by a resampler.
 
+        Fully transparent pixels take the colours beside them, so that none shows at the edges.
+
         Args:
             picture: the picture; not changed.
             on_tile: told the share of the picture that is done, in [0, 1], after each batch.
 
         Raises:
             BackendError: the inference library failed.
+            ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: :meth:`cancel` was called.
         """
         alpha = picture.alpha_hw
+        rgb = picture.rgb_hwc if alpha is None else fill_transparent(picture.rgb_hwc, alpha)
         rgb = upscale_in_tiles(
-            picture.rgb_hwc,
+            rgb,
             self._backend,
             tile_size=self.tile_size,
             overlap=self.overlap,
@@ -152,7 +160,7 @@ def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:
 
     Args:
         image: see :meth:`Upscaler.__call__`.
-        model: a shipped name or an ONNX file written by `dggn-export onnx`.
+        model: a shipped name or an ONNX file.
 
     Returns:
         The same kind of image, larger.

@@ -25,8 +25,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from runtime.cores import usable_cores
 from runtime.model_info import ModelInfo
-from runtime.ort import usable_cores
 
 
 def open_session(path: Path, threads: int, profile: Path | None = None) -> Any:

@@ -28,6 +28,23 @@ def test_a_shipped_model_is_written_and_inspected(tmp_path: Path) -> None:
     assert "uint8[batch, height, width, 3]" in shown.stdout
 
 
+@pytest.mark.slow
+def test_a_checkpoint_of_the_flagship_is_written(tmp_path: Path) -> None:
+    from dggn.model.checkpoint import save_generator
+    from dggn.model.config import preset
+    from dggn.model.generator import Generator
+
+    save_generator(tmp_path / "flagship.safetensors", Generator(preset("dggn")))
+    done = run("onnx", "flagship.safetensors", "--weights", "float16", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    size_mb = (tmp_path / "flagship.onnx").stat().st_size / 1e6
+    # With dggn-lite and the history it must fit a repository of 40 MB.
+    assert size_mb < 30
+    shown = run("inspect", "flagship.onnx", folder=tmp_path)
+    assert "dggn, x4" in shown.stdout
+    assert "14,663,866 float16" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -44,3 +61,11 @@ def test_mistakes_are_explained(tmp_path: Path, arguments: tuple[str, ...], mess
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_is_not_written_over_itself(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"precious")
+    done = run("onnx", "model.onnx", folder=tmp_path)
+    assert done.returncode == 2
+    assert "model.onnx is the source itself: name another --output" in done.stderr
+    assert (tmp_path / "model.onnx").read_bytes() == b"precious"

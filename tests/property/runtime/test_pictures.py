@@ -17,8 +17,9 @@ from PIL import Image
 
 from runtime import decode as decode_module
 from runtime.decode import decode, image_from_picture, picture_from_image
-from runtime.encode import OutputSettings, encode
+from runtime.encode import encode
 from runtime.errors import ImageReadError
+from runtime.formats import OutputSettings
 from runtime.picture import Picture, Samples, repeat_grey
 from runtime.resize import enlarge_alpha, fit, target_size_hw
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from runtime.encode import OutputSettings
 from runtime.errors import ConfigError
+from runtime.formats import OutputSettings
 from runtime.picture import Picture, repeat_grey
 from runtime.resize import enlarge_alpha, fit, target_size_hw
 
@@ -120,6 +121,14 @@ def test_16_bits_keep_their_precision(dtype: Type) -> None:
     for alpha in (None, np.full((16, 16), np.iinfo(dtype).max, dtype)):
         picture = Picture(rgb_hwc=np.full((16, 16, 3), value, dtype), alpha_hw=alpha)
         assert (fit(picture, (4, 4), OutputSettings(scale=3), 4).rgb_hwc == value).all()
+
+
+def test_rounds_to_nearest() -> None:
+    noise = np.random.default_rng(0).integers(20_000, 40_000, (64, 64), np.uint16)
+    picture = Picture(rgb_hwc=repeat_grey(noise), is_grey=True)
+    result = fit(picture, (16, 16), OutputSettings(scale=2), 4).rgb_hwc[..., 0]
+    exact = Image.fromarray(noise.astype(np.float32)).resize((32, 32), Image.Resampling.LANCZOS)
+    assert np.abs(result - np.asarray(exact)).max() <= 0.5
 
 
 @pytest.mark.parametrize("dtype", TYPES)
