@@ -11,7 +11,7 @@ from runtime.errors import Cancelled, ConfigError
 from runtime.formats import READABLE_SUFFIXES, OutputSettings
 from runtime.jobs import FileResult, Job, Plan, plan_jobs
 from runtime.journal import Journal, settings_fingerprint
-from runtime.model_info import DEFAULT_MODEL
+from runtime.model_info import DEFAULT_MODEL, Precision
 from runtime.pipeline import Pipeline
 from runtime.progress import Progress
 from runtime.report import Report
@@ -30,6 +30,7 @@ class Options:
     target: Path
     settings: OutputSettings = field(default_factory=OutputSettings)
     model: str = DEFAULT_MODEL
+    precision: Precision | None = None
     suffix: str = ""
     tile_size: int | None = None
     overlap: int | None = None
@@ -71,7 +72,10 @@ class Batch:
                 f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES))}"
             )
         with Upscaler(
-            options.model, tile_size=options.tile_size, overlap=options.overlap
+            options.model,
+            tile_size=options.tile_size,
+            overlap=options.overlap,
+            precision=options.precision,
         ) as upscaler:
             # Refuses a scale larger than the model's.
             target_size_hw((1, 1), options.settings, upscaler.info.scale)
