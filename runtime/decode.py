@@ -52,6 +52,27 @@ def decode(path: Path) -> Picture:
         raise ImageReadError(f"{path.name}: {error}") from error.__cause__
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """The size a picture will have once it is decoded and upright, from its header alone.
+
+    Returns:
+        Height and width.
+
+    Raises:
+        ImageReadError: the header cannot be read; what comes after it may still be damaged.
+    """
+    try:
+        _check_file(path)
+        with _translated(), _quiet_pillow(), path.open("rb") as file:
+            image = Image.open(file, formats=FORMATS)
+            _refuse_too_large(image)
+            # Pillow turns TIFF upright itself, and says so in its size.
+            sideways = image.format != "TIFF" and read_orientation(image) >= 5
+            return (image.width, image.height) if sideways else (image.height, image.width)
+    except ImageReadError as error:
+        raise ImageReadError(f"{path.name}: {error}") from error.__cause__
+
+
 def picture_from_image(image: Image.Image) -> Picture:
     """The picture in a PIL image of any mode.
 
@@ -93,31 +114,36 @@ def _image_of(picture: Picture) -> Image.Image:
 
 
 def _read(path: Path) -> bytes:
+    _check_file(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+
+
+def _check_file(path: Path) -> None:
     try:
         if not path.is_file():
             # A pipe or device would make the read wait for ever.
             found = "is not a regular file" if path.exists() else "is not there any more"
             raise ImageReadError(f"{found}: expected a picture")
         size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ImageReadError(
-                f"the file has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read: "
-                "save it in a compressed format or cut it into parts"
-            )
-        data = path.read_bytes()
     except OSError as error:
         raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
-    if not data:
+    if size > MAX_FILE_BYTES:
+        raise ImageReadError(
+            f"the file has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read: "
+            "save it in a compressed format or cut it into parts"
+        )
+    if not size:
         raise ImageReadError("the file is empty: copy or export it again")
-    return data
 
 
 def _decode(data: bytes) -> Picture:
     with _translated():
         with _quiet_pillow():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise ImageReadError(_too_large(f"{image.width} x {image.height} pixels"))
+        _refuse_too_large(image)
         with image:
             with _quiet_pillow():
                 frames: int = getattr(image, "n_frames", 1)
@@ -181,6 +207,11 @@ def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:
     if not all(math.isfinite(value) and 1 <= value <= 100_000 for value in (horizontal, vertical)):
         return None
     return (vertical, horizontal) if sideways else (horizontal, vertical)
+
+
+def _refuse_too_large(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageReadError(_too_large(f"{image.width} x {image.height} pixels"))
 
 
 def _too_large(found: str) -> str:

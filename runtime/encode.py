@@ -8,7 +8,7 @@ import os
 import secrets
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -29,7 +29,7 @@ from runtime.formats import (
     output_format,
     target_suffix,
 )
-from runtime.picture import Picture, Samples, reduce_to_8_bits
+from runtime.picture import Picture, on_white, reduce_to_8_bits
 
 __all__ = [
     "READABLE_SUFFIXES",
@@ -99,7 +99,7 @@ def _prepare(picture: Picture, form: OutputFormat) -> tuple[Image.Image, list[st
     name = form.pillow_name
     if picture.alpha_hw is not None and not form.has_alpha:
         picture = replace(
-            picture, rgb_hwc=_on_white(picture.rgb_hwc, picture.alpha_hw), alpha_hw=None
+            picture, rgb_hwc=on_white(picture.rgb_hwc, picture.alpha_hw), alpha_hw=None
         )
         notes.append(f"alpha was flattened onto white: {name} has none")
     is_deep_grey = picture.is_grey and picture.alpha_hw is None and form.has_16_bit_grey
@@ -132,15 +132,6 @@ def _with_8_bits(picture: Picture) -> Picture:
         rgb_hwc=reduce_to_8_bits(picture.rgb_hwc),
         alpha_hw=None if alpha is None else reduce_to_8_bits(alpha),
     )
-
-
-def _on_white(rgb_hwc: Samples, alpha_hw: Samples) -> Samples:
-    """Mix with white in proportion to what alpha leaves open, rounded to nearest."""
-    full = int(np.iinfo(rgb_hwc.dtype).max)
-    alpha = alpha_hw[..., None].astype(np.uint32)
-    # At most full * full + full / 2, which 32 bits just hold.
-    mixed = rgb_hwc * alpha + np.uint32(full) * (full - alpha)
-    return cast(Samples, ((mixed + full // 2) // full).astype(rgb_hwc.dtype))
 
 
 def _save_options(image: Image.Image, form: OutputFormat, settings: OutputSettings) -> Options:

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from runtime.errors import ConfigError
 from runtime.formats import (
@@ -22,7 +22,11 @@ from runtime.formats import (
     target_suffix,
 )
 
-Status = Literal["done", "skipped", "failed"]
+if TYPE_CHECKING:
+    from runtime.preview import Preview
+
+Status = Literal["done", "skipped", "failed", "planned"]
+"""`planned` is what a dry run says of a picture that it would upscale."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +55,8 @@ class FileResult:
     seconds: float = 0.0
     """Spent working on it, waiting left out."""
     notes: tuple[str, ...] = ()
+    preview: Preview | None = None
+    """For the report that people look at, where one is written."""
 
     @property
     def target_mp(self) -> float:

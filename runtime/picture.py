@@ -38,6 +38,23 @@ def repeat_grey(grey_hw: Samples) -> Samples:
     return cast(Samples, np.repeat(grey_hw[..., None], 3, axis=2))
 
 
+def on_white(rgb_hwc: Samples, alpha_hw: Samples) -> Samples:
+    """Mix with white in proportion to what alpha leaves open, rounded to nearest.
+
+    Args:
+        rgb_hwc: (H, W, 3), uint8 or uint16, over the type's full range.
+        alpha_hw: (H, W), the same type.
+
+    Returns:
+        (H, W, 3), the same type.
+    """
+    full = int(np.iinfo(rgb_hwc.dtype).max)
+    alpha = alpha_hw[..., None].astype(np.uint32)
+    # At most full * full + full / 2, which 32 bits just hold.
+    mixed = rgb_hwc * alpha + np.uint32(full) * (full - alpha)
+    return cast(Samples, ((mixed + full // 2) // full).astype(rgb_hwc.dtype))
+
+
 @dataclass(kw_only=True)
 class Picture:
     """Upright samples, and what must survive beside them.

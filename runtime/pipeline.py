@@ -28,6 +28,7 @@ from runtime.journal import Journal, SourceStamp
 from runtime.model_info import ModelInfo
 from runtime.ort import usable_cores
 from runtime.picture import Picture
+from runtime.preview import Before, Preview
 from runtime.progress import Progress
 from runtime.resize import fit, target_size_hw
 
@@ -63,6 +64,8 @@ class _Work:
     source_size_hw: tuple[int, int] | None = None
     target_size_hw: tuple[int, int] | None = None
     large_bytes: int = 0
+    before: Before | None = None
+    preview: Preview | None = None
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
 
@@ -77,6 +80,7 @@ class _Work:
             target=str(self.job.target) if done else None,
             seconds=round(self.seconds, 3),
             notes=(*self.job.notes, *self.notes) if done else (),
+            preview=self.preview if done else None,
         )
 
 
@@ -106,6 +110,7 @@ class Pipeline:
         fingerprint: of model and settings, for the journal.
         progress: told which picture is being upscaled.
         jobs: threads that encode; half as many decode.
+        previews: make small before and after pictures of every result.
         memory_bytes: for upscaled pictures; one is let through even if it is larger.
     """
 
@@ -118,6 +123,7 @@ class Pipeline:
         fingerprint: str,
         progress: Progress,
         jobs: int | None = None,
+        previews: bool = False,
         memory_bytes: int | None = None,
     ) -> None:
         self._upscaler = upscaler
@@ -125,6 +131,7 @@ class Pipeline:
         self._journal = journal
         self._fingerprint = fingerprint
         self._progress = progress
+        self._previews = previews
         self._encoders = jobs or default_jobs()
         self._decoders = (self._encoders + 1) // 2
         self._memory = _Memory(memory_bytes or default_memory_bytes())
@@ -268,6 +275,8 @@ class Pipeline:
         check_size(work.target_size_hw, work.job.target)
         work.large_bytes = (samples.nbytes + (0 if alpha is None else alpha.nbytes)) * scale**2
         work.notes += work.picture.notes
+        if self._previews:
+            work.before = Before.of(work.picture, work.target_size_hw)
 
     def _infer(self, work: _Work) -> None:
         assert work.picture is not None
@@ -285,6 +294,8 @@ class Pipeline:
         if self._stop.is_set():
             raise Cancelled
         work.target_size_hw = picture.size_hw
+        if work.before:
+            work.preview = work.before.beside(picture)
         self._journal.begin(work.job, work.stamp, self._fingerprint)
         work.notes += encode(picture, work.job.target, self._settings)
         self._journal.finish(work.job, work.stamp, self._fingerprint)

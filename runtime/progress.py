@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Protocol
 
 from runtime.jobs import FileResult
@@ -285,6 +286,12 @@ def done_line(result: FileResult) -> str:
     (height, width), (new_height, new_width) = result.source_size_hw, result.target_size_hw
     line = f"{result.name}: {width}x{height} -> {new_width}x{new_height}, {result.seconds:.1f} s"
     return line + "".join(f"; {note}" for note in result.notes)
+
+
+def planned_line(result: FileResult) -> str:
+    """A line about a picture that a dry run would upscale."""
+    line = done_line(replace(result, status="done")).rpartition(", ")[0]
+    return f"{line}, into {result.target}" + "".join(f"; {note}" for note in result.notes)
 
 
 def problem_line(result: FileResult) -> str:

@@ -362,3 +362,30 @@ def test_a_bar_on_a_terminal(photos: Path, tmp_path: Path) -> None:
     for part in ("/3 images", "MP/s", "left", "sub/c.webp", "3 upscaled"):
         assert part in text
     assert "a.png: 24x20" not in text, "the bar counts, nothing scrolls by"
+
+
+def test_a_dry_run_writes_nothing(photos: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    result = run(photos, tmp_path / "out", "--dry-run")
+    assert result.returncode == 0, result.stderr
+    assert "a.png: 24x20 -> 96x80, into" in result.stdout
+    assert "3 to upscale: 0.0 megapixels in, 0.0 out, about" in result.stdout
+    report = json.loads(run(photos, tmp_path / "out", "--dry-run", "--json", "--quiet").stdout)
+    assert set(statuses(report).values()) == {"planned"}
+    assert report["estimate"]["output_megapixels"] == pytest.approx(3 * 96 * 80 / 1e6)
+    assert sorted(tmp_path.rglob("*")) == before
+    page = tmp_path / "report.html"
+    assert run(photos, tmp_path / "out", "--dry-run", "--report", page).returncode == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_report_to_look_at(photos: Path, tmp_path: Path) -> None:
+    (photos / "torn.png").write_bytes(b"")
+    page = tmp_path / "report.html"
+    result = run(photos, tmp_path / "out", "--report", page)
+    assert result.returncode == 1
+    text = page.read_text(encoding="utf-8")
+    assert text.count('type="range"') == 3
+    assert "the file is empty" in text
+    assert run(photos, tmp_path / "out", "--report", photos / "a.png").returncode == 2
+    assert run(photos, tmp_path / "out", "--report", tmp_path / "none/r.html").returncode == 3
