@@ -47,11 +47,13 @@ def run(
         str,
         typer.Option(
             "--format",
-            metavar="same|png|jpg|webp|tiff",
+            metavar="same|png|jpg|webp|tiff|gif|avif",
             help="Of the results; same as the picture's by default.",
         ),
     ] = "same",
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of results in JPEG and WebP.")] = 95,
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Of results in JPEG, WebP and AVIF.")
+    ] = 95,
     suffix: Annotated[
         str, typer.Option(help="Put before the extension of every result, for example _x4.")
     ] = "",

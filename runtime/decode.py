@@ -8,6 +8,7 @@ import math
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -15,9 +16,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from runtime.colour import channels_of, raw_mode
+from runtime.deep import deep_samples
 from runtime.errors import ImageReadError
-from runtime.exif import read_exif, read_orientation
+from runtime.exif import read_exif, read_exif_dpi, read_orientation
 from runtime.formats import HAS_AVIF
+from runtime.frames import Frames, duration_ms, frames_of
+from runtime.metadata import read_text, read_xmp
 from runtime.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
 
 MAX_PIXELS = 178_956_970
@@ -36,8 +40,8 @@ _warnings_lock = threading.Lock()
 def decode(path: Path) -> Picture:
     """Read one picture.
 
-    Orientation is applied; the ICC profile, EXIF and DPI are kept. Of several frames or pages
-    only the first is taken, and a note says so.
+    Orientation is applied; the ICC profile, EXIF, XMP, DPI and words are kept. Further frames
+    or pages are in `Picture.more`.
 
     Args:
         path: a regular file, whatever its name says of the format.
@@ -52,11 +56,11 @@ def decode(path: Path) -> Picture:
         raise ImageReadError(f"{path.name}: {error}") from error.__cause__
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_size(path: Path) -> tuple[tuple[int, int], int]:
     """The size a picture will have once it is decoded and upright, from its header alone.
 
     Returns:
-        Height and width.
+        Height and width, and how many frames or pages it has.
 
     Raises:
         ImageReadError: the header cannot be read; what comes after it may still be damaged.
@@ -68,7 +72,8 @@ def read_size(path: Path) -> tuple[int, int]:
             _refuse_too_large(image)
             # Pillow turns TIFF upright itself, and says so in its size.
             sideways = image.format != "TIFF" and read_orientation(image) >= 5
-            return (image.width, image.height) if sideways else (image.height, image.width)
+            size_hw = (image.width, image.height) if sideways else (image.height, image.width)
+            return size_hw, len(frames_of(image).numbers)
     except ImageReadError as error:
         raise ImageReadError(f"{path.name}: {error}") from error.__cause__
 
@@ -146,18 +151,39 @@ def _decode(data: bytes) -> Picture:
         _refuse_too_large(image)
         with image:
             with _quiet_pillow():
-                frames: int = getattr(image, "n_frames", 1)
+                frames = frames_of(image)
                 if image.format == "PNG":
                     # Loading would not look at checksums, nor notice damage that still inflates.
                     Image.open(io.BytesIO(data), formats=("PNG",)).verify()
-            picture = _picture(image)
-    if frames > 1:
-        picture.notes.append(f"only the first of {frames} frames or pages was taken")
-    return picture
+            picture, *more = _frames(image, data, frames)
+    return replace(
+        picture,
+        more=tuple(more),
+        plays=frames.plays,
+        notes=[*picture.notes, *frames.notes, *_notes_of_pages(more)],
+    )
 
 
-def _picture(image: Image.Image) -> Picture:
+def _frames(image: Image.Image, data: bytes, frames: Frames) -> Iterator[Picture]:
+    pixels = 0
+    for number in frames.numbers:
+        if len(frames.numbers) > 1 or number:
+            with _quiet_pillow():
+                image.seek(number)
+        pixels += image.width * image.height
+        if pixels > MAX_PIXELS:
+            raise ImageReadError(_too_large(f"{len(frames.numbers)} frames or pages"))
+        picture = _picture(image, data, number if frames.plays is None else None)
+        yield replace(picture, duration_ms=None if frames.plays is None else duration_ms(image))
+
+
+def _notes_of_pages(pages: list[Picture]) -> list[str]:
+    return list(dict.fromkeys(note for page in pages for note in page.notes))
+
+
+def _picture(image: Image.Image, data: bytes = b"", page: int | None = None) -> Picture:
     raw = raw_mode(image)
+    format_name = image.format or "PNG"
     with _quiet_pillow():
         # Loading a TIFF reads its tags, and complains of damaged ones only the first time.
         read_orientation(image)
@@ -165,7 +191,9 @@ def _picture(image: Image.Image) -> Picture:
     with _quiet_pillow():
         exif, notes = read_exif(image)
         orientation = read_orientation(image)
-    channels = channels_of(image, raw)
+        xmp, xmp_notes = read_xmp(image)
+        deep = None if page is None else deep_samples(data, format_name, page, raw)
+    channels = channels_of(image, raw, deep)
     colour, alpha = _upright(channels.colour, orientation), channels.alpha_hw
     is_grey = colour.ndim == 2
     return Picture(
@@ -175,8 +203,10 @@ def _picture(image: Image.Image) -> Picture:
         icc_profile=channels.icc_profile,
         exif=exif,
         dpi=_dpi(image, sideways=orientation >= 5),
-        source_format=image.format or "PNG",
-        notes=channels.notes + notes,
+        xmp=xmp,
+        text=read_text(image),
+        source_format=format_name,
+        notes=channels.notes + notes + xmp_notes,
     )
 
 
@@ -200,9 +230,10 @@ def _upright(samples: Samples, orientation: int) -> Samples:
 
 
 def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:
+    stated = image.info.get("dpi") or read_exif_dpi(image)
     try:
-        horizontal, vertical = (float(value) for value in image.info["dpi"])
-    except (KeyError, TypeError, ValueError, ArithmeticError):
+        horizontal, vertical = (float(value) for value in stated or ())
+    except (TypeError, ValueError, ArithmeticError):
         return None  # not stated, or damaged: of no account for the picture
     if not all(math.isfinite(value) and 1 <= value <= 100_000 for value in (horizontal, vertical)):
         return None

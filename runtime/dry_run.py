@@ -66,6 +66,7 @@ def dry_run(options: Options, progress: Progress) -> Report:
             result.source_size_hw
             for result in results
             if result.status == "planned" and result.source_size_hw
+            for _ in range(result.frames)
         ]
         target_px = 1e6 * sum(result.target_mp for result in results)
         seconds = 0.0
@@ -146,7 +147,7 @@ def expected_s(
 def _planned(jobs: Iterable[Job], options: Options, scale: int) -> Iterable[FileResult]:
     for job in jobs:
         try:
-            size_hw = read_size(job.source)
+            size_hw, frames = read_size(job.source)
             target_hw = target_size_hw(size_hw, options.settings, scale)
             check_size(target_hw, job.target)
         except ImageError as error:
@@ -159,5 +160,6 @@ def _planned(jobs: Iterable[Job], options: Options, scale: int) -> Iterable[File
                 source_size_hw=size_hw,
                 target_size_hw=target_hw,
                 target=str(job.target),
+                frames=frames,
                 notes=job.notes,
             )

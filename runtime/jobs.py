@@ -54,15 +54,17 @@ class FileResult:
     target: str | None = None
     seconds: float = 0.0
     """Spent working on it, waiting left out."""
+    frames: int = 1
+    """Of an animation, or pages."""
     notes: tuple[str, ...] = ()
     preview: Preview | None = None
     """For the report that people look at, where one is written."""
 
     @property
     def target_mp(self) -> float:
-        """Megapixels of the result; 0 where there is none."""
+        """Megapixels of the result, all frames counted; 0 where there is none."""
         height, width = self.target_size_hw or (0, 0)
-        return height * width / 1e6
+        return self.frames * height * width / 1e6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from runtime.decode import decode
 from runtime.encode import encode
 from runtime.errors import Cancelled, DggnError, ImageError, ImageReadError
 from runtime.formats import OutputSettings, check_size
+from runtime.frames import all_of
 from runtime.jobs import FileResult, Job, Status
 from runtime.journal import Journal, SourceStamp
 from runtime.model_info import ModelInfo
@@ -64,6 +65,7 @@ class _Work:
     source_size_hw: tuple[int, int] | None = None
     target_size_hw: tuple[int, int] | None = None
     large_bytes: int = 0
+    frames: int = 1
     before: Before | None = None
     preview: Preview | None = None
     seconds: float = 0.0
@@ -79,6 +81,7 @@ class _Work:
             target_size_hw=self.target_size_hw if done else None,
             target=str(self.job.target) if done else None,
             seconds=round(self.seconds, 3),
+            frames=self.frames,
             notes=(*self.job.notes, *self.notes) if done else (),
             preview=self.preview if done else None,
         )
@@ -267,13 +270,14 @@ class Pipeline:
             raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
         if not unchanged:
             raise ImageReadError("the file changed while it was read: run the command again")
-        samples, alpha = work.picture.rgb_hwc, work.picture.alpha_hw
         scale = self._upscaler.info.scale
         work.source_size_hw = work.picture.size_hw
         work.target_size_hw = target_size_hw(work.source_size_hw, self._settings, scale)
         # Better now than after the work of upscaling it.
-        check_size(work.target_size_hw, work.job.target)
-        work.large_bytes = (samples.nbytes + (0 if alpha is None else alpha.nbytes)) * scale**2
+        for page in all_of(work.picture):
+            check_size(target_size_hw(page.size_hw, self._settings, scale), work.job.target)
+        work.frames = 1 + len(work.picture.more)
+        work.large_bytes = work.picture.nbytes * scale**2
         work.notes += work.picture.notes
         if self._previews:
             work.before = Before.of(work.picture, work.target_size_hw)

@@ -285,6 +285,8 @@ def done_line(result: FileResult) -> str:
         return ""
     (height, width), (new_height, new_width) = result.source_size_hw, result.target_size_hw
     line = f"{result.name}: {width}x{height} -> {new_width}x{new_height}, {result.seconds:.1f} s"
+    if result.frames > 1:
+        line += f"; {result.frames} frames or pages"
     return line + "".join(f"; {note}" for note in result.notes)
 
 

@@ -110,6 +110,7 @@ def _file(result: FileResult) -> dict[str, Any]:
         "target": result.target,
         "source_size_hw": result.source_size_hw,
         "target_size_hw": result.target_size_hw,
+        "frames": result.frames,
         "seconds": result.seconds,
         "notes": result.notes,
     }

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.alpha import fill_hidden
 from runtime.decode import image_from_picture, picture_from_image
 from runtime.errors import ConfigError
+from runtime.frames import all_of
 from runtime.model_info import DEFAULT_MODEL, file_sha256, model_path
 from runtime.ort import OrtBackend
-from runtime.picture import Picture
+from runtime.picture import Picture, with_8_bits
 from runtime.resize import enlarge_alpha
 from runtime.stitch import upscale_in_tiles
 from runtime.tiling import check_tiling
@@ -96,7 +98,9 @@ class Upscaler:
     def upscale_picture(
         self, picture: Picture, *, on_tile: Callable[[float], None] | None = None
     ) -> Picture:
-        """Upscale a decoded picture; alpha is enlarged by a resampler.
+        """Upscale a decoded picture with its further frames or pages.
+
+        Alpha is enlarged by a resampler; colours that it hides do not bleed into what is seen.
 
         Args:
             picture: the picture; not changed.
@@ -106,9 +110,20 @@ class Upscaler:
             BackendError: the inference library failed.
             Cancelled: :meth:`cancel` was called.
         """
-        alpha = picture.alpha_hw
+        pictures = all_of(picture)
+        results = [
+            self._upscale_one(one, _part_of(on_tile, number, len(pictures)))
+            for number, one in enumerate(pictures)
+        ]
+        return replace(results[0], more=tuple(results[1:]))
+
+    def _upscale_one(self, picture: Picture, on_tile: Callable[[float], None] | None) -> Picture:
+        if self.info.sample_type == "uint8" and picture.rgb_hwc.dtype != np.uint8:
+            picture = with_8_bits(picture)
+            picture.notes.append("reduced to 8 bits: the model takes no more")
+        rgb, alpha = picture.rgb_hwc, picture.alpha_hw
         rgb = upscale_in_tiles(
-            picture.rgb_hwc,
+            rgb if alpha is None else fill_hidden(rgb, alpha),
             self._backend,
             tile_size=self.tile_size,
             overlap=self.overlap,
@@ -116,6 +131,7 @@ class Upscaler:
         )
         return replace(
             picture,
+            more=(),
             rgb_hwc=rgb,
             alpha_hw=None if alpha is None else enlarge_alpha(alpha, self.info.scale),
         )
@@ -157,6 +173,14 @@ def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:
     """
     with Upscaler(model) as upscaler:
         return upscaler(image)
+
+
+def _part_of(
+    on_tile: Callable[[float], None] | None, number: int, count: int
+) -> Callable[[float], None] | None:
+    if on_tile is None or count == 1:
+        return on_tile
+    return lambda share: on_tile((number + share) / count)
 
 
 def _picture_from_array(image: NDArray[Any]) -> Picture:

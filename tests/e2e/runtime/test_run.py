@@ -290,7 +290,7 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
         (("in", "in/sub/out"), 2, "lies inside INPUT"),
         (("in/a.png", "in"), 2, "would replace the source"),
         (("none", "out"), 2, "no pictures in none; ignored: 1 not a picture"),
-        (("in", "out", "--format", "gif"), 2, "gif"),
+        (("in", "out", "--format", "bmp"), 2, "bmp"),
         (("in", "out", "--scale", "5"), 2, "scale"),
         (("in", "out", "--model", "absent"), 2, "absent is neither"),
         (("in", "out", "--tile", "3"), 2, "til"),
