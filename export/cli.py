@@ -61,6 +61,8 @@ def onnx(
         target = output or Path(f"{Path(source).stem}.onnx")
         if target.suffix != ".onnx":
             raise ConfigError(f"{target} does not end in .onnx: name a file that does")
+        if target.exists() and Path(source).exists() and target.samefile(source):
+            raise ConfigError(f"{target} is the source itself: name another --output")
         generator = read_generator(source)
         options = ExportOptions(
             sample_type=io,

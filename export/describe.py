@@ -29,7 +29,7 @@ def describe(path: Path) -> dict[str, str]:
         count = 1
         for dimension in tensor.dims:
             count *= dimension
-        stored[onnx.TensorProto.DataType.Name(tensor.data_type).lower()] += count
+        stored[_type_name(tensor.data_type)] += count
     operators = Counter(node.op_type for node in model.graph.node)
     return {
         "File": f"{path} ({path.stat().st_size / 1e6:.2f} MB, SHA-256 {file_sha256(path)[:16]}...)",
@@ -48,10 +48,17 @@ def describe(path: Path) -> dict[str, str]:
 
 
 def _shape(value: object) -> str:
-    from onnx import TensorProto, ValueInfoProto
+    from onnx import ValueInfoProto
 
     assert isinstance(value, ValueInfoProto)
     tensor = value.type.tensor_type
     sizes = [entry.dim_param or str(entry.dim_value) for entry in tensor.shape.dim]
-    kind = TensorProto.DataType.Name(tensor.elem_type).lower()
-    return f"{value.name} {kind}[{', '.join(sizes)}]"
+    return f"{value.name} {_type_name(tensor.elem_type)}[{', '.join(sizes)}]"
+
+
+def _type_name(number: int) -> str:
+    from onnx import TensorProto
+
+    # A damaged file, or one of a later version of ONNX, may hold any number.
+    known: dict[int, str] = {value: name.lower() for name, value in TensorProto.DataType.items()}
+    return known.get(number, f"type {number}")

@@ -39,6 +39,7 @@ class Backend(Protocol):
 
         Raises:
             BackendError: the inference library failed.
+            ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: :meth:`cancel` was called.
         """
 

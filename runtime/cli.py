@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -25,18 +26,28 @@ INTERRUPTED = 130
 GRACE_S = 1.0
 """After Ctrl-C, for pictures that are being written; the command ends within two seconds."""
 
+
+def _path(text: str) -> Path:
+    """An argument as a path; an empty one, as of an unset shell variable, is a mistake."""
+    if not text:
+        raise typer.BadParameter("it is empty; the current folder is called .")
+    return Path(text)
+
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
 def run(
     source: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="A picture, or a folder of pictures.")
+        Path,
+        typer.Argument(metavar="INPUT", parser=_path, help="A picture, or a folder of pictures."),
     ],
     target: Annotated[
         Path,
         typer.Argument(
             metavar="OUTPUT",
+            parser=_path,
             help="A folder, in which the tree of INPUT is recreated; or, for one picture, a file.",
         ),
     ],
@@ -202,11 +213,13 @@ def _write_page(batch: Batch, code: int) -> int:
 def _progress(*, quiet: bool, scale: int) -> Progress:
     from runtime.progress import BarProgress, PlainProgress, QuietProgress
 
+    # There is none where the caller closed it, and print(file=None) would go to the results.
+    stream = sys.stderr or io.StringIO()
     if quiet:
-        return QuietProgress(sys.stderr)
-    if sys.stderr.isatty():
-        return BarProgress(sys.stderr, scale=scale)
-    return PlainProgress(sys.stderr)
+        return QuietProgress(stream)
+    if stream.isatty():
+        return BarProgress(stream, scale=scale)
+    return PlainProgress(stream)
 
 
 def _run_interruptibly(batch: Batch) -> bool:

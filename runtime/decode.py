@@ -19,7 +19,7 @@ from runtime.colour import channels_of, raw_mode
 from runtime.deep import deep_samples
 from runtime.errors import ImageReadError
 from runtime.exif import read_exif, read_exif_dpi, read_orientation
-from runtime.formats import HAS_AVIF
+from runtime.formats import HAS_AVIF, load_formats
 from runtime.frames import Frames, duration_ms, frames_of
 from runtime.metadata import read_text, read_xmp
 from runtime.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
@@ -50,6 +50,7 @@ def decode(path: Path) -> Picture:
         ImageReadError: it cannot be read, is damaged, too large, or not a picture; the message
             begins with its name.
     """
+    load_formats()
     try:
         return _decode(_read(path))
     except ImageReadError as error:

@@ -23,30 +23,18 @@ from runtime.formats import (
     GIF,
     JPEG,
     PNG,
-    READABLE_SUFFIXES,
     TIFF,
     WEBP,
     OutputFormat,
     OutputSettings,
     check_size,
+    load_formats,
     output_format,
-    target_suffix,
 )
 from runtime.metadata import COMMENT, png_words, text_for, xmp_for
 from runtime.picture import Picture, is_deep, on_white, with_8_bits
 from runtime.png_writer import write_deep_png
 from runtime.tiff_writer import write_tiff
-
-__all__ = [
-    "READABLE_SUFFIXES",
-    "TEMPORARY_PREFIX",
-    "OutputSettings",
-    "check_size",
-    "encode",
-    "output_format",
-    "target_suffix",
-    "temporary_path",
-]
 
 Options: TypeAlias = dict[str, Any]
 
@@ -65,9 +53,9 @@ def temporary_path(target: Path) -> Path:
 def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str]:
     """Write a picture in the format that the target's suffix names.
 
-    It is written to a temporary name in the target's folder, which is made where it is missing,
-    and renamed when complete; on any failure the temporary file is removed, and what is at the
-    target stays as it was. The profile is kept byte for byte where the format holds one.
+    It is written to a temporary name in the target's folder, which must exist, and renamed when
+    complete; on any failure the temporary file is removed, and what is at the target stays as it
+    was. The profile is kept byte for byte where the format holds one.
 
     Returns:
         Notes on what the format could not keep.
@@ -79,6 +67,7 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
     """
     form = output_format(target)
     pages, notes = _pages_for(picture, form)
+    load_formats()
     try:
         prepared = []
         for page in pages:
@@ -91,6 +80,11 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
         _save(prepared, form, settings, buffer)
     except ImageWriteError:
         raise
+    except MemoryError as error:
+        raise ImageWriteError(
+            f"{target.name}: encoding it needs more memory than there is: close other programs, "
+            "or use --jobs 1 or a smaller --max-size"
+        ) from error
     except Exception as error:
         raise ImageWriteError(
             f"{target.name}: cannot be encoded as {form.pillow_name} "

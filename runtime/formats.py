@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from PIL import features
+from PIL import Image, features
 
 from runtime.errors import ConfigError, ImageWriteError
 
@@ -134,6 +135,18 @@ _FORMATS_BY_SUFFIX = {
 
 READABLE_SUFFIXES = frozenset({*_FORMATS_BY_SUFFIX, ".apng"})
 """Of the files that are taken for pictures, in lower case."""
+
+
+_loading = threading.Lock()
+
+
+def load_formats() -> None:
+    """Have Pillow import its formats, for which it otherwise waits until one is asked for.
+
+    Two threads that make it do so at once lose some formats for good.
+    """
+    with _loading:
+        Image.init()
 
 
 def target_suffix(source: Path, settings: OutputSettings) -> str:

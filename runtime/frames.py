@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from runtime.picture import Picture
+from runtime.picture import Picture, is_deep, with_8_bits
 
 _SUBFILE, _REDUCED = 254, 1
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
@@ -57,6 +57,14 @@ def duration_ms(image: Image.Image) -> float:
 def all_of(picture: Picture) -> tuple[Picture, ...]:
     """A picture and its further frames or pages."""
     return (picture, *picture.more)
+
+
+def all_with_8_bits(picture: Picture) -> tuple[Picture, list[str]]:
+    """A picture and its further frames or pages for a model that takes 8 bits, and notes."""
+    if not any(is_deep(page) for page in all_of(picture)):
+        return picture, []
+    more = tuple(with_8_bits(page) for page in picture.more)
+    return replace(with_8_bits(picture), more=more), ["reduced to 8 bits: the model takes no more"]
 
 
 def _plays(image: Image.Image) -> int:

@@ -25,6 +25,9 @@ from runtime.formats import (
 if TYPE_CHECKING:
     from runtime.preview import Preview
 
+PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga"}
+"""Who names an OUTPUT like this means a picture, and not a folder that is to be made."""
+
 Status = Literal["done", "skipped", "failed", "planned"]
 """`planned` is what a dry run says of a picture that it would upscale."""
 
@@ -122,7 +125,7 @@ def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: s
 def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
     if source.is_dir():
         _refuse_inside(source, target)
-        if not target.is_dir() and _writable_format(target):
+        if not target.is_dir() and target.suffix.lower() in PICTURE_SUFFIXES:
             raise ConfigError(
                 f"INPUT is the folder {source}, so OUTPUT must be a folder too, but {target} is "
                 "named like a picture"
@@ -136,6 +139,11 @@ def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> 
 
 def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
     asked = _writable_format(target)
+    if asked is None and target.suffix.lower() in PICTURE_SUFFIXES and not target.is_dir():
+        raise ConfigError(
+            f"OUTPUT {target} names a format that cannot be written: expected a folder, or a name "
+            "that ends in .png, .jpg, .webp or .tiff"
+        )
     if target.is_dir() or (asked is None and not target.is_file()):
         name = source.stem + suffix + target_suffix(source, settings)
         job = Job(source=source, target=target / name, name=source.name)
@@ -172,6 +180,8 @@ def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: s
 
     def failed(error: OSError) -> None:
         folder = Path(error.filename)
+        if folder == source:
+            raise error
         unreadable.append(
             (folder.relative_to(source).as_posix(), f"cannot list the folder: {error.strerror}")
         )
@@ -285,7 +295,7 @@ def _refuse_overwriting_sources(jobs: Iterable[Job]) -> None:
         if identity is not None and identity in sources:
             raise ConfigError(
                 f"the result of {job.source} would replace the source {sources[identity]}. "
-                "Choose another OUTPUT, or use --suffix"
+                "Choose another OUTPUT, or use --suffix with a folder"
             )
 
 

@@ -8,6 +8,7 @@ may have been made from an earlier source.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -168,7 +169,9 @@ class Journal:
 
     def close(self) -> None:
         """Free the lock."""
-        self._file.close()
+        # What a full disk refused before is tried again here, and would hide the first error.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Journal:
         return self

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import BackendError, Cancelled, ModelError
+from runtime.errors import BackendError, Cancelled, ImageError, ModelError
 from runtime.extras import require
 from runtime.model_info import ModelInfo
 from runtime.picture import Samples
@@ -75,12 +75,12 @@ class OrtBackend:
     def run(self, tiles_nhwc: Samples) -> Samples:
         """Super-resolve a batch; see :class:`runtime.backend.Backend`."""
         if self._cancelled:
-            raise Cancelled
+            raise Cancelled("the backend was cancelled or closed: make a new one")
         if self.info.sample_type == "uint8":
             if tiles_nhwc.dtype != np.uint8:
-                raise BackendError(
-                    "this model takes 8-bit samples and the picture has 16: "
-                    "export the model without `--io uint8`"
+                raise ImageError(
+                    "this model takes 8-bit samples and the picture has 16: convert it to 8 bits, "
+                    "or use a model exported without `--io uint8`"
                 )
             return self._infer(tiles_nhwc)
         peak = float(np.iinfo(tiles_nhwc.dtype).max)

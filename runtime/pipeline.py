@@ -17,13 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from PIL import Image
-
 from runtime.decode import decode
 from runtime.encode import encode
 from runtime.errors import Cancelled, DggnError, ImageError, ImageReadError
 from runtime.formats import OutputSettings, check_size
-from runtime.frames import all_of
+from runtime.frames import all_of, all_with_8_bits
 from runtime.jobs import FileResult, Job, Status
 from runtime.journal import Journal, SourceStamp
 from runtime.model_info import ModelInfo
@@ -154,8 +152,6 @@ class Pipeline:
             EnvironmentProblem: the inference library failed or the target cannot be written.
             Cancelled: :meth:`cancel` was called.
         """
-        # Pillow imports its formats on demand; two threads that do so at once lose some for good.
-        Image.init()
         waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         for job in jobs:
             waiting.put(job)
@@ -270,6 +266,9 @@ class Pipeline:
             raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
         if not unchanged:
             raise ImageReadError("the file changed while it was read: run the command again")
+        if self._upscaler.info.sample_type == "uint8":
+            work.picture, notes = all_with_8_bits(work.picture)
+            work.notes += notes
         scale = self._upscaler.info.scale
         work.source_size_hw = work.picture.size_hw
         work.target_size_hw = target_size_hw(work.source_size_hw, self._settings, scale)

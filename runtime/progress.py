@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -182,6 +183,7 @@ class BarProgress(QuietProgress):
     def __init__(self, stream: IO[str], *, scale: int) -> None:
         super().__init__(stream)
         self._scale = scale
+        self._stopping = threading.Lock()
         self._bar: RichProgress | None = None
 
     def start(self, pictures: int) -> None:
@@ -201,6 +203,7 @@ class BarProgress(QuietProgress):
             console=Console(file=self._stream),
             transient=True,
             expand=True,
+            redirect_stdout=False,  # results go there, and would end up on the bar's stream
             refresh_per_second=5,
         )
         self._task = self._bar.add_task("", total=1.0, facts=facts(self._pace, pictures))
@@ -234,10 +237,12 @@ class BarProgress(QuietProgress):
 
     def stop(self) -> None:
         """Take the bar away."""
-        # First out of the others' reach: on Ctrl-C two threads come here.
-        bar, self._bar = self._bar, None
-        if bar:
-            bar.stop()
+        # On Ctrl-C two threads come here. The second waits, because the process ends after it,
+        # and the terminal must have its cursor back by then.
+        with self._stopping:
+            bar, self._bar = self._bar, None
+            if bar:
+                bar.stop()
 
     def _update(self, *, description: str | None = None) -> None:
         if self._bar:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.encode import OutputSettings
 from runtime.errors import ConfigError
+from runtime.formats import OutputSettings
 from runtime.picture import Picture, Samples, repeat_grey
 
 

@@ -37,6 +37,7 @@ def upscale_in_tiles(
     Raises:
         ConfigError: the tile size or overlap does not suit the model.
         BackendError: the inference library failed.
+        ImageError: the model takes 8-bit samples only, and these have 16.
         Cancelled: the backend was cancelled.
     """
     height, width = rgb_hwc.shape[:2]

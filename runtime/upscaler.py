@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.alpha import fill_hidden
 from runtime.decode import image_from_picture, picture_from_image
 from runtime.errors import ConfigError
 from runtime.frames import all_of
 from runtime.model_info import DEFAULT_MODEL, file_sha256, model_path
 from runtime.ort import OrtBackend
-from runtime.picture import Picture, with_8_bits
+from runtime.picture import Picture
 from runtime.resize import enlarge_alpha
 from runtime.stitch import upscale_in_tiles
 from runtime.tiling import check_tiling
+from runtime.transparency import fill_transparent
 
 DEFAULT_TILE_PX = 256
 """LR pixels, overlap included; see docs/tiling.md for the choice."""
@@ -87,7 +87,10 @@ class Upscaler:
 
         Raises:
             ConfigError: the array has another shape or type.
+            ImageReadError: the PIL image cannot be loaded, or its samples have no meaning as a
+                picture.
             BackendError: the inference library failed.
+            ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: :meth:`cancel` was called.
         """
         if isinstance(image, Image.Image):
@@ -100,7 +103,9 @@ class Upscaler:
     ) -> Picture:
         """Upscale a decoded picture with its further frames or pages.
 
-        Alpha is enlarged by a resampler; colours that it hides do not bleed into what is seen.
+        Alpha is enlarged by a resampler.
+
+        Fully transparent pixels take the colours beside them, so that none shows at the edges.
 
         Args:
             picture: the picture; not changed.
@@ -108,6 +113,7 @@ class Upscaler:
 
         Raises:
             BackendError: the inference library failed.
+            ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: :meth:`cancel` was called.
         """
         pictures = all_of(picture)
@@ -118,12 +124,9 @@ class Upscaler:
         return replace(results[0], more=tuple(results[1:]))
 
     def _upscale_one(self, picture: Picture, on_tile: Callable[[float], None] | None) -> Picture:
-        if self.info.sample_type == "uint8" and picture.rgb_hwc.dtype != np.uint8:
-            picture = with_8_bits(picture)
-            picture.notes.append("reduced to 8 bits: the model takes no more")
         rgb, alpha = picture.rgb_hwc, picture.alpha_hw
         rgb = upscale_in_tiles(
-            rgb if alpha is None else fill_hidden(rgb, alpha),
+            rgb if alpha is None else fill_transparent(rgb, alpha),
             self._backend,
             tile_size=self.tile_size,
             overlap=self.overlap,

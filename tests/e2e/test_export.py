@@ -61,3 +61,11 @@ def test_mistakes_are_explained(tmp_path: Path, arguments: tuple[str, ...], mess
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_is_not_written_over_itself(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"precious")
+    done = run("onnx", "model.onnx", folder=tmp_path)
+    assert done.returncode == 2
+    assert "model.onnx is the source itself: name another --output" in done.stderr
+    assert (tmp_path / "model.onnx").read_bytes() == b"precious"

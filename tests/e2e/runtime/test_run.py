@@ -257,6 +257,13 @@ def test_ctrl_c_while_a_result_takes_long_to_encode(photos: Path, tmp_path: Path
     assert files(tmp_path / "out") == set()
 
 
+def test_a_closed_standard_error_is_no_error(tmp_path: Path) -> None:
+    picture = make(tmp_path / "a.png")
+    result = run(picture, tmp_path / "out", "--json", first="import sys; sys.stderr = None\n")
+    assert result.returncode == 0
+    assert statuses(json.loads(result.stdout)) == {"a.png": "done"}
+
+
 def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> None:
     result = run(photos, tmp_path / "out", first="import sys; sys.modules['onnxruntime'] = None; ")
     assert result.returncode == 3
@@ -286,6 +293,8 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
     ("arguments", "code", "message"),
     [
         (("missing", "out"), 2, "missing does not exist"),
+        (("", "out"), 2, "it is empty"),
+        (("in", ""), 2, "it is empty"),
         (("in", "in"), 2, "is INPUT"),
         (("in", "in/sub/out"), 2, "lies inside INPUT"),
         (("in/a.png", "in"), 2, "would replace the source"),

@@ -256,3 +256,11 @@ def test_description(exported: dict[str, Path]) -> None:
     assert facts["Preset"] == "custom, x4"
     assert facts["Input"] == "input uint8[batch, height, width, 3], RGB in [0, 255]"
     assert "multiples of 8 px" in facts["Sizes"]
+
+
+def test_an_unknown_weight_type_is_described_too(exported: dict[str, Path], tmp_path: Path) -> None:
+    model = onnx.load(exported["float32"])
+    model.graph.initializer[0].data_type = 999
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert "type 999" in describe(path)["Weights"]

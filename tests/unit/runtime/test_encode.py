@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,17 +16,12 @@ from PIL.ExifTags import IFD, Base
 
 from runtime import tiff_writer
 from runtime.decode import decode
-from runtime.encode import (
-    READABLE_SUFFIXES,
-    TEMPORARY_PREFIX,
+from runtime.encode import TEMPORARY_PREFIX, encode, temporary_path
+from runtime.errors import ImageWriteError, TargetError
+from runtime.formats import (
     OutputSettings,
     check_size,
-    encode,
-    target_suffix,
-    temporary_path,
 )
-from runtime.errors import ConfigError, ImageWriteError, TargetError
-from runtime.formats import HAS_AVIF
 from runtime.picture import Picture, repeat_grey
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -193,76 +188,6 @@ def test_large_tiff_has_64_bit_offsets(tmp_path: Path, monkeypatch: pytest.Monke
     assert np.array_equal(np.asarray(read_back(tmp_path / "a.tif")), picture.rgb_hwc)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"format": "bmp"},
-        {"format": "PNG"},
-        {"quality": 0},
-        {"quality": 101},
-        {"quality": 95.0},
-        {"quality": True},
-        {"scale": 1},
-        {"scale": 5},
-        {"scale": 2.0},
-        {"max_size_px": 0},
-        {"max_size_px": 10.5},
-    ],
-)
-def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
-    (name,) = wrong
-    with pytest.raises(ConfigError, match=f"^{name} is .*: expected "):
-        OutputSettings(**wrong)
-
-
-def test_limits_of_settings_are_allowed() -> None:
-    OutputSettings(quality=1, scale=2, max_size_px=1)
-    OutputSettings(quality=100, scale=4, format="webp")
-
-
-# --- names -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("source", "form", "suffix"),
-    [
-        ("a.png", "same", ".png"),
-        ("a.JPG", "same", ".JPG"),
-        ("a.b.Jpeg", "same", ".Jpeg"),
-        ("a.jfif", "same", ".jfif"),
-        ("a.webp", "same", ".webp"),
-        ("a.TIF", "same", ".TIF"),
-        ("a.bmp", "same", ".bmp"),
-        ("a.gif", "same", ".gif"),
-        ("a.avif", "same", ".avif" if HAS_AVIF else ".png"),
-        ("a.apng", "same", ".png"),
-        ("a", "same", ".png"),
-        ("a.png", "jpg", ".jpg"),
-        ("a.JPEG", "jpg", ".jpg"),
-        ("a.gif", "webp", ".webp"),
-        ("a.tif", "tiff", ".tiff"),
-        ("a.bmp", "png", ".png"),
-    ],
-)
-def test_target_suffix(
-    source: str, form: Literal["same", "png", "jpg", "webp", "tiff"], suffix: str
-) -> None:
-    assert target_suffix(Path(source), OutputSettings(format=form)) == suffix
-
-
-def test_every_readable_name_leads_to_one_that_is_written(tmp_path: Path) -> None:
-    assert {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"} <= READABLE_SUFFIXES
-    for suffix in READABLE_SUFFIXES:
-        target = tmp_path / ("a" + target_suffix(Path("a" + suffix), OutputSettings()))
-        encode(picture_of("rgb"), target, OutputSettings())
-        read_back(target)
-
-
-def test_name_that_says_no_format(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"a\.xyz names no format .* \.png, \.jpg"):
-        encode(picture_of("rgb"), tmp_path / "a.xyz", OutputSettings())
-
-
 # --- metadata ----------------------------------------------------------------------------
 
 
@@ -423,15 +348,22 @@ def test_older_result_is_replaced(target: Path) -> None:
     assert np.array_equal(np.asarray(read_back(target)), smooth(3))
 
 
-@pytest.mark.parametrize("error", [OSError("encoder error -2"), ValueError("x"), MemoryError()])
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError("encoder error -2"), r"cannot be encoded as PNG \("),
+        (ValueError("x"), r"cannot be encoded as PNG \("),
+        (MemoryError(), "encoding it needs more memory"),
+    ],
+)
 def test_encoder_that_fails(
-    target: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    target: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
 ) -> None:
     def fail(*args: Any) -> None:
         raise error
 
     monkeypatch.setitem(Image.SAVE, "PNG", fail)
-    with pytest.raises(ImageWriteError, match=r"^a\.png: cannot be encoded as PNG \("):
+    with pytest.raises(ImageWriteError, match=rf"^a\.png: {words}"):
         encode(picture_of("rgb"), target, OutputSettings())
     assert_untouched(target)
 
@@ -519,6 +451,12 @@ def test_longest_name_is_written(tmp_path: Path) -> None:
     target = tmp_path / ("n" * 251 + ".png")
     encode(picture_of("rgb"), target, OutputSettings())
     assert target.is_file()
+
+
+def test_the_folder_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="missing"):
+        encode(picture_of("rgb"), tmp_path / "missing/a.png", OutputSettings())
+    assert not list(tmp_path.iterdir())
 
 
 def test_threads_write_side_by_side(tmp_path: Path) -> None:

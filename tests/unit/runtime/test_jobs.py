@@ -121,6 +121,8 @@ def test_an_existing_folder_may_be_named_like_a_picture(tmp_path: Path) -> None:
         ("b.png", OutputSettings(format="jpg"), "", "contradicts"),
         ("b.png", SETTINGS, "_x4", "in full"),
         ("taken.txt", SETTINGS, "", "expected a folder"),
+        ("large.psd", SETTINGS, "", "format that cannot be written"),
+        ("large.HEIC", SETTINGS, "", "format that cannot be written"),
         ("a.png", SETTINGS, "", "would replace the source"),
         (".", SETTINGS, "", "would replace the source"),
         ("link.png", SETTINGS, "", "would replace the source"),
@@ -152,10 +154,11 @@ def test_input_in_output_is_refused_only_if_a_source_would_be_replaced(tmp_path:
         plan_jobs(tmp_path / "in", tmp_path, SETTINGS)
 
 
-def test_a_folder_is_not_written_into_a_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["out.png", "out.gif"])
+def test_a_folder_is_not_written_into_a_picture(tmp_path: Path, name: str) -> None:
     source = make(tmp_path / "in", "a.png")
     with pytest.raises(ConfigError, match="must be a folder"):
-        plan_jobs(source, tmp_path / "out.png", SETTINGS)
+        plan_jobs(source, tmp_path / name, SETTINGS)
 
 
 @pytest.mark.parametrize("name", ["missing", "dangling", "loop"])
@@ -177,6 +180,7 @@ def test_a_folder_that_cannot_be_listed_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = make(tmp_path / "in", "a.png", "locked/b.png")
+    make(tmp_path, "locked/c.png")
     real = os.scandir
 
     def scandir(path: str) -> object:
@@ -188,3 +192,5 @@ def test_a_folder_that_cannot_be_listed_is_reported(
     plan = plan_jobs(source, tmp_path / "out", SETTINGS)
     assert [job.name for job in plan.jobs] == ["a.png"]
     assert plan.unreadable == (("locked", "cannot list the folder: Permission denied"),)
+    with pytest.raises(ConfigError, match=r"cannot look at .*locked.*Permission denied"):
+        plan_jobs(tmp_path / "locked", tmp_path / "out", SETTINGS)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -47,6 +48,32 @@ def test_nothing_is_known_at_first(job: Job) -> None:
 def test_done(done: Job) -> None:
     assert ask(done) == (True, False)
     assert ask(done) == (True, False), "compacting forgets nothing"
+
+
+def test_a_full_disk_is_named_in_spite_of_what_closing_says(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FullDisk:
+        def __init__(self, file: IO[str]) -> None:
+            self.file = file
+
+        def write(self, text: str) -> int:
+            return len(text)
+
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self) -> None:
+            self.file.close()
+            self.flush()
+
+    def begin() -> None:
+        with Journal(job.target.parent) as journal:
+            monkeypatch.setattr(journal, "_file", FullDisk(journal._file))
+            journal.begin(job, SourceStamp.of(job.source), "f")
+
+    with pytest.raises(TargetError, match="No space left"):
+        begin()
 
 
 def test_other_settings(done: Job) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import io
+import sys
+import threading
+import time
 
 import pytest
 
@@ -134,6 +137,39 @@ def test_bar_prints_notes_and_problems_above_itself() -> None:
     assert "a.png: alpha was flattened" in lines
     assert "b.png: FAILED: the file is empty" in lines
     assert lines[-1] == "a summary"
+
+
+def test_bar_is_gone_when_a_second_stop_returns() -> None:
+    """On Ctrl-C the process ends after the second, whatever the first is still doing."""
+    progress = BarProgress(io.StringIO(), scale=4)
+    progress.start(1)
+    assert progress._bar
+    stop_bar, ended = progress._bar.stop, []
+    begun = threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        time.sleep(0.2)
+        stop_bar()
+        ended.append(True)
+
+    progress._bar.stop = slow  # type: ignore[method-assign]
+    thread = threading.Thread(target=progress.stop)
+    thread.start()
+    begun.wait()
+    progress.stop()
+    assert ended
+    thread.join()
+
+
+def test_bar_leaves_standard_output_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the stream for a terminal
+    progress = BarProgress(io.StringIO(), scale=4)
+    before = sys.stdout
+    progress.start(1)
+    during = sys.stdout
+    progress.stop()
+    assert during is before
 
 
 def test_names_cannot_drive_the_terminal() -> None:

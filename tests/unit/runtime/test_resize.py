@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.encode import OutputSettings
 from runtime.errors import ConfigError
+from runtime.formats import OutputSettings
 from runtime.picture import Picture, repeat_grey
 from runtime.resize import enlarge_alpha, fit, target_size_hw
 

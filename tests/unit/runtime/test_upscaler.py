@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
 import dggn
 import runtime.upscaler
-from runtime.errors import BackendError, Cancelled, ConfigError, ModelError
+from runtime.errors import Cancelled, ConfigError, ImageError, ModelError
 from runtime.model_info import model_path
 from runtime.ort import OrtBackend
 from runtime.picture import Picture
@@ -97,6 +97,16 @@ def test_grey_and_alpha_arrays_keep_their_shape(upscaler: Upscaler) -> None:
     np.testing.assert_array_equal(result[..., :3], upscaler(image))
 
 
+def test_hidden_colours_do_not_show_at_edges(upscaler: Upscaler) -> None:
+    """A red square on transparent green, laid onto red, shows nothing but red."""
+    image = np.full((24, 24, 4), (0, 255, 0, 0), np.uint8)
+    image[8:16, 8:16] = (255, 0, 0, 255)
+    result = upscaler(image).astype(float)
+    opacity = result[..., 3:] / 255
+    shown = result[..., :3] * opacity + np.array([255, 0, 0]) * (1 - opacity)
+    assert np.abs(shown - (255, 0, 0)).max() < 24
+
+
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [("RGB", "RGB"), ("L", "L"), ("LA", "LA"), ("RGBA", "RGBA"), ("P", "RGB"), ("1", "L")],
@@ -164,7 +174,7 @@ def test_cancel_interrupts_a_running_inference() -> None:
         backend.cancel()
         thread.join(60)
         assert [type(error) for error in raised] == [Cancelled]
-        with pytest.raises(Cancelled):
+        with pytest.raises(Cancelled, match="make a new one"):
             backend.run(image[:, :8, :8])
 
 
@@ -175,7 +185,7 @@ def test_sixteen_bits_are_refused_by_an_8_bit_model(
 
     with OrtBackend(model_path("dggn-lite")) as backend:
         monkeypatch.setattr(backend, "info", replace(backend.info, sample_type="uint8"))
-        with pytest.raises(BackendError, match="takes 8-bit samples"):
+        with pytest.raises(ImageError, match="takes 8-bit samples"):
             backend.run(np.zeros((1, 8, 8, 3), np.uint16))
 
 
