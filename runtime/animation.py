@@ -29,13 +29,13 @@ def save_animation(
     """
     # Some with alpha and some without would each be encoded as another kind.
     has_alpha = any(frame.alpha_hw is not None for frame in frames)
-    images = (_image(frame, format_name, has_alpha=has_alpha) for frame in frames)
-    first = next(images)
+    # A list: some of Pillow's writers go through it twice.
+    first, *others = (_image(frame, format_name, has_alpha=has_alpha) for frame in frames)
     if len(frames) > 1:
         durations = [frame.duration_ms or 0.0 for frame in frames]
         options = options | {
             "save_all": True,
-            "append_images": images,
+            "append_images": others,
             "duration": _rounded(durations, 10 if format_name == "GIF" else 1),
         }
         options |= _loop(frames[0].plays or 0, format_name)

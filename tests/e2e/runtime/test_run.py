@@ -398,3 +398,42 @@ def test_a_report_to_look_at(photos: Path, tmp_path: Path) -> None:
     assert "the file is empty" in text
     assert run(photos, tmp_path / "out", "--report", photos / "a.png").returncode == 2
     assert run(photos, tmp_path / "out", "--report", tmp_path / "none/r.html").returncode == 3
+
+
+def test_16_bits_frames_and_pages_go_all_the_way(tmp_path: Path) -> None:
+    from runtime.decode import decode
+    from runtime.encode import encode
+    from runtime.formats import OutputSettings
+    from runtime.picture import Picture
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    # A ramp so gentle that 8 bits hold it in seven steps.
+    ramp = np.linspace(20000, 21800, 24 * 20).reshape(20, 24, 1).repeat(3, axis=2)
+    deep = Picture(rgb_hwc=ramp.astype(np.uint16))
+    for suffix in (".png", ".tiff"):
+        encode(deep, folder / f"deep{suffix}", OutputSettings())
+    frames = [Image.new("RGB", (16, 12), colour) for colour in ("red", "lime", "blue")]
+    for name in ("a.gif", "a.webp", "a.tif"):
+        frames[0].save(
+            folder / name, save_all=True, append_images=frames[1:], duration=[50, 70, 90]
+        )
+    result = run(folder, tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    for suffix in (".png", ".tiff"):
+        large = decode(tmp_path / f"out/deep{suffix}").rgb_hwc
+        assert large.dtype == np.uint16
+        assert len(np.unique(large)) > 300
+        # Reduced again, it is the ramp: to a hundredth of what 8 bits could tell.
+        small = large.reshape(20, 4, 24, 4, 3).mean(axis=(1, 3))
+        assert np.abs(small - ramp)[4:-4, 4:-4].mean() < 257
+    for name in ("a.gif", "a.webp", "a.tif"):
+        picture = decode(tmp_path / "out" / name)
+        assert picture.size_hw == (48, 64)
+        pages = [page.rgb_hwc[24, 32].astype(int) for page in (picture, *picture.more)]
+        for found, wanted in zip(pages, [(255, 0, 0), (0, 255, 0), (0, 0, 255)], strict=True):
+            assert np.abs(found - wanted).max() < 30
+        if name != "a.tif":
+            assert [page.duration_ms for page in (picture, *picture.more)] == [50, 70, 90]
+    assert "a.gif: 16x12 -> 64x48" in result.stderr
+    assert "3 frames or pages" in result.stderr
