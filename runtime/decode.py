@@ -23,6 +23,7 @@ from runtime.formats import HAS_AVIF, load_formats
 from runtime.frames import Frames, duration_ms, frames_of
 from runtime.metadata import read_text, read_xmp
 from runtime.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
+from runtime.png_check import has_all_samples
 
 MAX_PIXELS = 178_956_970
 """Of one source picture: what Pillow too calls a decompression bomb, and x4 already 8 GiB."""
@@ -156,6 +157,8 @@ def _decode(data: bytes) -> Picture:
                 if image.format == "PNG":
                     # Loading would not look at checksums, nor notice damage that still inflates.
                     Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+                    if not has_all_samples(data):
+                        raise ImageReadError("is damaged (its samples end early): export it again")
             picture, *more = _frames(image, data, frames)
     return replace(
         picture,
