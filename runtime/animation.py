@@ -78,7 +78,7 @@ def _with_palette(image: Image.Image) -> Image.Image:
     # Dithering would flicker at the edges of what is transparent.
     small = image.convert("RGB").quantize(_CLEAR, Image.Quantize.MEDIANCUT)
     indices = np.where(alpha < 128, _CLEAR, np.asarray(small)).astype(np.uint8)
-    result = Image.fromarray(indices, "P")
+    result = Image.fromarray(indices)
     palette = (small.getpalette() or [])[: 3 * _CLEAR]
     result.putpalette(palette + [0] * (768 - len(palette)))
     result.info["transparency"] = _CLEAR
