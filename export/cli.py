@@ -28,7 +28,11 @@ def main(version: Annotated[bool, version_option()] = False) -> None:
 @app.command()
 def onnx(
     source: Annotated[
-        str, typer.Argument(help="A shipped model's name, a checkpoint, or an exported model.")
+        str,
+        typer.Argument(
+            help="A shipped model's name, a checkpoint (ours, or of what spandrel knows: "
+            "dggn[community]), or an exported model."
+        ),
     ] = DEFAULT_MODEL,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file [default: SOURCE.onnx].")
@@ -53,7 +57,7 @@ def onnx(
 
     try:
         require("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", extra="export")
-        from export.graph import DEFAULT_HALO_PX
+        from export.graph import default_halo_px
         from export.write import ExportOptions, read_generator, write_onnx
 
         # The exporter's own notes are about operators that no generator uses.
@@ -67,7 +71,7 @@ def onnx(
         options = ExportOptions(
             sample_type=io,
             weights=weights,
-            halo_px=DEFAULT_HALO_PX if halo is None else halo,
+            halo_px=default_halo_px(generator) if halo is None else halo,
             origin=origin or Path(source).name,
         )
         comparison = write_onnx(generator, target, options)

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from dggn.model.config import PRESETS, SCALE
+from dggn.model.community import CommunityConfig, CommunityModel
+from dggn.model.config import PRESETS
 from dggn.model.generator import Generator
 from dggn.settings import to_mapping
+from runtime.errors import ModelError
+from runtime.foreign import FOREIGN_HALO_PX
 from runtime.model_info import PREFIX, ModelInfo, SampleType
 
 if TYPE_CHECKING:
@@ -21,6 +24,14 @@ OPSET = 18
 
 DEFAULT_HALO_PX = 16
 """LR pixels of context with which tiles agree with whole pictures; see docs/tiling.md."""
+
+
+def default_halo_px(generator: Generator | CommunityModel) -> int:
+    """LR pixels of context that tiles get when nobody says how many."""
+    if isinstance(generator, Generator):
+        return DEFAULT_HALO_PX
+    multiple = generator.config.size_multiple_px
+    return -(-FOREIGN_HALO_PX // multiple) * multiple
 
 
 class ByteGenerator(nn.Module):
@@ -33,37 +44,41 @@ class ByteGenerator(nn.Module):
         generator: the network inside.
     """
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator | CommunityModel) -> None:
         super().__init__()
         self.generator = generator
 
     def forward(self, image_nhwc: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 RGB to (N, 4H, 4W, 3) uint8 RGB."""
+        """(N, H, W, 3) uint8 RGB to (N, scale * H, scale * W, 3) uint8 RGB."""
         output = self.generator(image_nhwc.float().permute(0, 3, 1, 2) / 255)
         quantized = torch.round(torch.clamp(output * 255, 0, 255))
         return quantized.permute(0, 2, 3, 1).to(torch.uint8)
 
 
 def model_info(
-    generator: Generator, *, sample_type: SampleType, halo_px: int, origin: str
+    generator: Generator | CommunityModel, *, sample_type: SampleType, halo_px: int, origin: str
 ) -> ModelInfo:
     """What the runtime must know of the exported generator.
 
     Raises:
         ModelError: the halo does not fit the generator's size multiple.
     """
-    names = [name for name, config in PRESETS.items() if config == generator.config]
+    config = generator.config
+    if isinstance(config, CommunityConfig):
+        preset = config.architecture
+    else:
+        preset = next((name for name, one in PRESETS.items() if one == config), "custom")
     return ModelInfo(
-        preset=names[0] if names else "custom",
-        scale=SCALE,
+        preset=preset,
+        scale=config.scale,
         sample_type=sample_type,
-        size_multiple_px=generator.config.size_multiple_px,
+        size_multiple_px=config.size_multiple_px,
         halo_px=halo_px,
         origin=origin,
     )
 
 
-def onnx_graph(generator: Generator, info: ModelInfo) -> onnx.ModelProto:
+def onnx_graph(generator: Generator | CommunityModel, info: ModelInfo) -> onnx.ModelProto:
     """Trace a generator to ONNX, with dynamic batch, height and width.
 
     Initializers keep the parameters' names; the gradient operator's kernels are constant
@@ -83,12 +98,13 @@ def onnx_graph(generator: Generator, info: ModelInfo) -> onnx.ModelProto:
     module = ByteGenerator(generator).eval() if is_bytes else generator
     multiple = info.size_multiple_px
     # A size that no dimension of the network has, so that none is taken for a constant.
-    rows, columns = 5 * multiple, 7 * multiple
+    least = -(-8 // multiple) * multiple
+    rows, columns = 5 * least, 7 * least
     sample = torch.zeros(2, rows, columns, 3, dtype=torch.uint8)
     if not is_bytes:
         sample = sample.permute(0, 3, 1, 2).float()
     batch, height, width = (torch.export.Dim(name) for name in ("batch", "height", "width"))
-    sizes = (multiple * height, multiple * width)
+    sizes = (multiple * height, multiple * width) if multiple > 1 else (height, width)
     shape = (
         {0: batch, 1: sizes[0], 2: sizes[1]} if is_bytes else {0: batch, 2: sizes[0], 3: sizes[1]}
     )
@@ -96,16 +112,21 @@ def onnx_graph(generator: Generator, info: ModelInfo) -> onnx.ModelProto:
         # The exporter warns of its own use of torch's internals.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
-        program = torch.onnx.export(
-            module,
-            (sample,),
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=["input"],
-            output_names=["output"],
-            dynamic_shapes=(shape,),
-        )
+        try:
+            program = torch.onnx.export(
+                module,
+                (sample,),
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=["input"],
+                output_names=["output"],
+                dynamic_shapes=(shape,),
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise ModelError(
+                f"PyTorch cannot export {info.preset} to ONNX ({str(error).splitlines()[0]})"
+            ) from error
     assert program is not None
     model = program.model_proto
     _forget_source(model)
@@ -114,13 +135,15 @@ def onnx_graph(generator: Generator, info: ModelInfo) -> onnx.ModelProto:
         _strip_prefix(model, "generator.")
     present = {initializer.name for initializer in model.graph.initializer}
     for name, tensor in generator.state_dict().items():
-        if name not in present:
+        if name not in present and isinstance(generator, Generator):
             model.graph.initializer.append(onnx.numpy_helper.from_array(tensor.numpy(), name))
     properties = {
         **info.to_metadata(),
         PREFIX + "range": "[0, 255]" if is_bytes else "[0, 1]",
-        PREFIX + "generator": json.dumps(to_mapping(generator.config), sort_keys=True),
     }
+    if isinstance(generator, Generator):
+        # From this, dggn.load rebuilds the module.
+        properties[PREFIX + "generator"] = json.dumps(to_mapping(generator.config), sort_keys=True)
     onnx.helper.set_model_props(model, properties)
     return model
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
-from dggn.model.generator import Generator
 from runtime.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
 
 
-def round_weights(generator: Generator) -> None:
+def round_weights(generator: nn.Module) -> None:
     """Round every weight to float16, in place.
 
     Raises:

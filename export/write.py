@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dggn.model.checkpoint import load_generator
+from dggn.model.community import CommunityModel, read_module
 from dggn.model.generator import Generator
 from dggn.model.shipped import load
 from export.graph import model_info, onnx_graph
@@ -36,18 +36,21 @@ class ExportOptions:
     """Where the weights come from, for people."""
 
 
-def read_generator(source: str) -> Generator:
-    """The generator that a shipped name, an ONNX file or a checkpoint means.
+def read_generator(source: str) -> Generator | CommunityModel:
+    """The network that a shipped name, an ONNX file or a checkpoint means.
 
     Raises:
         ModelError: there is no such model, or the file is damaged.
+        MissingDependency: the checkpoint is of another architecture, and spandrel is missing.
     """
     if source in shipped_models() or source.endswith(".onnx"):
         return load(source)
-    return load_generator(Path(source))
+    return read_module(Path(source))
 
 
-def write_onnx(generator: Generator, target: Path, options: ExportOptions) -> Comparison:
+def write_onnx(
+    generator: Generator | CommunityModel, target: Path, options: ExportOptions
+) -> Comparison:
     """Export, verify, and only then give the file its name.
 
     Args:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from runtime.errors import BackendError, Cancelled, ImageError, ModelError
 from runtime.extras import require
-from runtime.model_info import ModelInfo
+from runtime.foreign import foreign_info
+from runtime.model_info import PREFIX, ModelInfo
 from runtime.picture import Samples
 
 if TYPE_CHECKING:
@@ -27,15 +28,15 @@ def usable_cores() -> int:
 
 
 class OrtBackend:
-    """Runs an exported model with ONNX Runtime: on CUDA where it is present, else on the CPU.
+    """Runs an ONNX model with ONNX Runtime: on CUDA where it is present, else on the CPU.
 
     Args:
-        path: the ONNX file.
+        path: the file; one that `dggn-export` did not write is tried (`runtime.foreign`).
         threads: for the CPU; by default every core this process may use.
 
     Raises:
         MissingDependency: onnxruntime is not installed.
-        ModelError: the file is damaged or was not written by dggn-export.
+        ModelError: the file is damaged or enlarges no pictures.
         BackendError: ONNX Runtime cannot start.
     """
 
@@ -54,11 +55,19 @@ class OrtBackend:
         # Spinning between operators would take the cores that decode and encode need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = _session(path, options)
-        self.info = ModelInfo.from_metadata(
-            self._session.get_modelmeta().custom_metadata_map, where=str(path)
-        )
         self._run_options = onnxruntime.RunOptions()
         self._cancelled = False
+        self.info = self._facts(path)
+
+    def _facts(self, path: Path) -> ModelInfo:
+        properties = self._session.get_modelmeta().custom_metadata_map
+        if any(name.startswith(PREFIX) for name in properties):
+            return ModelInfo.from_metadata(properties, where=str(path))
+        inputs, outputs = (
+            [(value.type, value.shape) for value in values]
+            for values in (self._session.get_inputs(), self._session.get_outputs())
+        )
+        return foreign_info(inputs, outputs, self._infer, where=str(path))
 
     @property
     def description(self) -> str:
@@ -110,7 +119,8 @@ class OrtBackend:
 
     def _infer(self, batch: NDArray[Any]) -> NDArray[Any]:
         try:
-            (output,) = self._session.run(["output"], {"input": batch}, self._run_options)
+            name = self._session.get_inputs()[0].name
+            (output,) = self._session.run(None, {name: batch}, self._run_options)
         except Exception as error:  # ONNX Runtime's exceptions share no public base class.
             if self._cancelled:
                 raise Cancelled from None
@@ -139,5 +149,5 @@ def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Inf
     except Exception as error:  # As above.
         raise ModelError(
             f"{path} cannot be loaded by ONNX Runtime ({error}): "
-            "expected a model written by `dggn-export onnx`"
+            "expected a model that enlarges pictures, such as `dggn-export onnx` writes"
         ) from error

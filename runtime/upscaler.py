@@ -40,7 +40,7 @@ class Upscaler:
         (80, 120, 3)
 
     Args:
-        model: a shipped name or an ONNX file written by `dggn-export onnx`.
+        model: a shipped name or an ONNX file.
         tile_size: LR pixels per side fed to the network at once, overlap included.
         overlap: LR pixels of context per side; by default what the model was measured to need.
         threads: of the CPU; by default every core this process may use.
@@ -166,7 +166,7 @@ def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:
 
     Args:
         image: see :meth:`Upscaler.__call__`.
-        model: a shipped name or an ONNX file written by `dggn-export onnx`.
+        model: a shipped name or an ONNX file.
 
     Returns:
         The same kind of image, larger.

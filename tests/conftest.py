@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -11,6 +13,18 @@ from hypothesis import settings
 # How long an example takes depends on what else the machine does.
 settings.register_profile("dggn", deadline=None)
 settings.load_profile("dggn")
+
+
+SHARED_DATA = Path(os.environ.get("DGGN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def benchmark_folder() -> Path:
+    """Set5 and Set14, which are not part of the repository; see CONTRIBUTING.md."""
+    folder = SHARED_DATA / "benchmark"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not on this machine: DGGN_DATA can name another data folder")
+    return folder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

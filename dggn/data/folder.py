@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from runtime.errors import ConfigError, ImageReadError
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
 
 
 def picture_paths(folder: Path) -> list[Path]:
@@ -29,6 +30,21 @@ def picture_paths(folder: Path) -> list[Path]:
     if not paths:
         raise ConfigError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))})")
     return paths
+
+
+def by_stem(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:
+    """Pictures by their path below `folder` without the suffix.
+
+    Raises:
+        ConfigError: two of them differ in the suffix only.
+    """
+    stems: dict[str, Path] = {}
+    for path in paths:
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if stem in stems:
+            raise ConfigError(f"{stems[stem]} and {path} have one name: remove one of them")
+        stems[stem] = path
+    return stems
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Pictures with their reductions, and aligned training crops of them."""
+"""Pictures with their reductions, from folders of pictures and from prepared sets."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from dggn.data.bicubic import bicubic_resize
 from dggn.data.folder import picture_paths, read_rgb
+from dggn.data.prepared import SubImage, map_ppm, paths_of, read_manifest
 from dggn.model.config import SCALE
 from runtime.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A picture and its bicubic reduction."""
+    """A picture and its reduction."""
 
     name: str
     """The picture's file name."""
@@ -29,17 +30,70 @@ class Pair:
     hr_hwc: NDArray[np.uint8]
     """(4H, 4W, 3), RGB."""
 
+    @property
+    def size_lr_hw(self) -> tuple[int, int]:
+        """Height and width of the LR picture."""
+        return self.lr_hwc.shape[0], self.lr_hwc.shape[1]
+
+
+class StoredPair(Pair):
+    """A pair of a prepared set: its pixels stay on disk and are read where they are looked at.
+
+    Args:
+        folder: of the set.
+        sub_image: which of its sub-images.
+    """
+
+    def __init__(self, folder: Path, sub_image: SubImage) -> None:
+        # The base is frozen; it has no other fields that are not properties here.
+        object.__setattr__(self, "name", sub_image.name)
+        object.__setattr__(self, "_paths", paths_of(folder, [sub_image.name]))
+        object.__setattr__(self, "_size_hr_hw", (sub_image.height, sub_image.width))
+
+    _paths: list[Path]
+    _size_hr_hw: tuple[int, int]
+
+    @property
+    def lr_hwc(self) -> NDArray[np.uint8]:
+        """(H, W, 3), RGB, read-only."""
+        return map_ppm(self._paths[1], *self.size_lr_hw)
+
+    @property
+    def hr_hwc(self) -> NDArray[np.uint8]:
+        """(4H, 4W, 3), RGB, read-only."""
+        return map_ppm(self._paths[0], *self._size_hr_hw)
+
+    @property
+    def size_lr_hw(self) -> tuple[int, int]:
+        """Height and width of the LR picture, without reading it."""
+        height, width = self._size_hr_hw
+        return height // SCALE, width // SCALE
+
 
 def read_pairs(folders: Sequence[Path]) -> list[Pair]:
-    """Read every HR picture below `folders` into memory and reduce it.
+    """The pictures of folders: of prepared sets as they are, of others read and reduced.
 
     HR pictures are cropped at the right and bottom to a multiple of the scale.
 
     Raises:
-        ConfigError: a folder is missing or empty.
+        ConfigError: a folder is missing or empty, or a set's preparation was not finished.
         ImageReadError: a picture cannot be decoded.
     """
-    return [read_pair(path) for folder in folders for path in picture_paths(folder)]
+    pairs: list[Pair] = []
+    for folder in folders:
+        manifest = read_manifest(folder)
+        if manifest is None:
+            pairs += [read_pair(path) for path in picture_paths(folder)]
+            continue
+        if not manifest.complete:
+            raise ConfigError(
+                f"{folder} is not completely prepared: run `dggn-train prepare` again"
+            )
+        sub_images = [one for source in manifest.sources for one in source.sub_images]
+        if not sub_images:
+            raise ConfigError(f"{folder} holds no sub-image: prepare a folder of pictures")
+        pairs += [StoredPair(folder, sub_image) for sub_image in sub_images]
+    return pairs
 
 
 def read_pair(hr_path: Path, lr_path: Path | None = None) -> Pair:
@@ -68,63 +122,3 @@ def read_pair(hr_path: Path, lr_path: Path | None = None) -> Pair:
             f"a quarter of {hr_path}"
         )
     return Pair(name=hr_path.name, lr_hwc=lr, hr_hwc=hr)
-
-
-class CropSampler:
-    """Random aligned crops, flipped and rotated, reproducible from a seed.
-
-    Batch number `step` depends on the seed and on `step` alone, so that a resumed run goes
-    on with the very batches it would have seen.
-
-    Args:
-        pairs: where to crop; a picture is drawn in proportion to its area.
-        batch_size: crops in a batch.
-        patch_lr_px: side of an LR crop.
-        seed: of the whole sequence.
-
-    Raises:
-        ConfigError: no picture is large enough for a crop.
-    """
-
-    def __init__(
-        self, pairs: Sequence[Pair], *, batch_size: int, patch_lr_px: int, seed: int
-    ) -> None:
-        self._pairs = [pair for pair in pairs if min(pair.lr_hwc.shape[:2]) >= patch_lr_px]
-        if not self._pairs:
-            raise ConfigError(
-                f"none of the {len(pairs)} training pictures is at least "
-                f"{patch_lr_px * SCALE} px wide and high, the size of a crop: "
-                "add larger pictures or lower patch_lr_px"
-            )
-        areas = np.array([pair.lr_hwc.shape[0] * pair.lr_hwc.shape[1] for pair in self._pairs])
-        self._weights = areas / areas.sum()
-        self._batch_size = batch_size
-        self._patch_lr_px = patch_lr_px
-        self._seed = seed
-
-    def batch(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Batch number `step`.
-
-        Returns:
-            LR crops (N, P, P, 3) and HR crops (N, 4P, 4P, 3), uint8 RGB.
-        """
-        random = np.random.default_rng((self._seed, step))
-        crops = [self._crop(random) for _ in range(self._batch_size)]
-        return np.stack([lr for lr, _ in crops]), np.stack([hr for _, hr in crops])
-
-    def _crop(self, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        pair = self._pairs[random.choice(len(self._pairs), p=self._weights)]
-        side = self._patch_lr_px
-        top = int(random.integers(pair.lr_hwc.shape[0] - side + 1))
-        left = int(random.integers(pair.lr_hwc.shape[1] - side + 1))
-        turns = int(random.integers(4))
-        mirrored = bool(random.integers(2))
-
-        def cut(image_hwc: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-            window = image_hwc[
-                top * scale : (top + side) * scale, left * scale : (left + side) * scale
-            ]
-            window = np.rot90(window, turns)
-            return window[:, ::-1] if mirrored else window
-
-        return cut(pair.lr_hwc, 1), cut(pair.hr_hwc, SCALE)

@@ -1,52 +1,160 @@
-"""`dggn-eval`: measure a model on a folder of pictures."""
+"""`dggn-eval`: how good models are, what they cost, and how their pictures look."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.errors import DggnError
-from runtime.extras import require
+from runtime.errors import ConfigError, DggnError
 from runtime.version import version_option
 
 if TYPE_CHECKING:
-    from dggn.metrics.evaluate import Fidelity, PathPair, PictureResult, SuperResolve
+    from dggn.metrics.evaluate import Metric, PictureScores
+    from dggn.metrics.report import BenchmarkResult
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON; infinite PSNR is null.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, a line for each picture.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print the means as Markdown.")]
+Perceptual = Annotated[
+    bool, typer.Option("--perceptual", help="LPIPS, NIQE and PI too (needs dggn[metrics]).")
+]
+
+MODELS_HELP = (
+    "A shipped name (dggn-lite), an ONNX file, a checkpoint (.safetensors, .pth), or the word "
+    "bicubic."
+)
+
+
+@app.callback()
+def main(version: Annotated[bool, version_option()] = False) -> None:
+    """Measure pictures and models as published tables do: PSNR and SSIM on Y, border 4."""
+
 
 @app.command()
-def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A shipped name (dggn-lite), an ONNX file, or a generator checkpoint "
-            "(.safetensors)."
-        ),
-    ],
+def images(
     hr_folder: Annotated[Path, typer.Argument(metavar="HR_DIR", help="Folder of HR pictures.")],
-    lr_folder: Annotated[
-        Path | None,
+    sr_folder: Annotated[
+        Path, typer.Argument(metavar="SR_DIR", help="Folder of results, of the same names.")
+    ],
+    perceptual: Perceptual = False,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_markdown: Markdown = False,
+) -> None:
+    """Measure pictures that any program made."""
+    with _explained():
+        from dggn.metrics.evaluate import evaluate_images
+        from dggn.metrics.report import BenchmarkResult
+
+        form = _form(as_json, as_csv, as_markdown)
+        results = evaluate_images(hr_folder, sr_folder, _metrics(perceptual))
+        done = _shown(hr_folder.resolve().name, results, form)
+        name = sr_folder.resolve().name
+        _print(name, [BenchmarkResult(benchmark=hr_folder.resolve().name, pictures=done)], form)
+
+
+@app.command()
+def model(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODELS_HELP)],
+    more: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR]...", help="More benchmark folders.")
+    ] = None,
+    benchmarks: Annotated[
+        list[Path] | None,
         typer.Option(
-            "--lr",
-            metavar="LR_DIR",
-            help="Folder of their x4 reductions, of the same names; made by antialiased bicubic "
-            "reduction when left out.",
+            "--benchmark",
+            metavar="DIR",
+            help="Folder with HR/ and LR_x4/, or of HR pictures alone, which are then reduced "
+            "by antialiased bicubic; repeatable.",
         ),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON; PSNR is null where pictures are equal.")
-    ] = False,
-    version: Annotated[bool, version_option()] = False,
+    perceptual: Perceptual = False,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_markdown: Markdown = False,
 ) -> None:
-    """Measure PSNR and SSIM of a model on Y, border 4, beside bicubic enlargement."""
+    """Measure a model on benchmarks."""
+    with _explained():
+        from dggn.metrics.evaluate import evaluate, find_benchmark
+        from dggn.metrics.report import BenchmarkResult
+        from dggn.metrics.systems import opened, system_name
+
+        form = _form(as_json, as_csv, as_markdown)
+        folders = [*(benchmarks or []), *(more or [])]
+        if not folders:
+            raise ConfigError("no benchmark: name a folder with --benchmark")
+        found = [find_benchmark(folder) for folder in folders]
+        metrics = _metrics(perceptual)
+        finished = []
+        with opened(model) as super_resolve:
+            for benchmark in found:
+                results = evaluate(super_resolve, benchmark.pairs, metrics)
+                done = _shown(benchmark.name, results, form)
+                finished.append(BenchmarkResult(benchmark=benchmark.name, pictures=done))
+        _print(system_name(model), finished, form)
+
+
+@app.command()
+def complexity(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...",
+            help="Presets (dggn, dggn-lite), ONNX files or checkpoints [default: the presets].",
+        ),
+    ] = None,
+    size: Annotated[str, typer.Option(metavar="HEIGHTxWIDTH", help="Of the LR picture.")] = "50x50",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Markdown = False,
+) -> None:
+    """Count parameters, GFLOPs and receptive field, beside the paper's Table 4."""
+    with _explained():
+        from dggn.metrics.costs import costs_of, costs_report, parse_size
+
+        size_hw = parse_size(size)
+        form = _form(as_json, False, as_markdown)
+        typer.echo(costs_report(costs_of(models or [], size_hw), size_hw, form), nl=False)
+
+
+@app.command()
+def compare(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=MODELS_HELP)],
+    pictures: Annotated[
+        list[Path],
+        typer.Option("--images", metavar="FILE", help="HR picture; repeatable, one row each."),
+    ],
+    crops: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--crop",
+            metavar="X,Y,W,H",
+            help="What to enlarge, in HR pixels, for each picture [default: the middle].",
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path(
+        "comparison.png"
+    ),
+) -> None:
+    """Draw crops of several models' results side by side, with names and scores (Figure 4)."""
+    with _explained():
+        from dggn.metrics.compare import comparison_rows, draw_comparison, save_png
+
+        rows = comparison_rows(models, pictures, crops or [])
+        save_png(output, draw_comparison(rows))
+        typer.echo(f"wrote {output}")
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn errors into one line and an exit code."""
     try:
-        _evaluate(model, hr_folder, lr_folder, as_json)
+        yield
     except DggnError as error:
         typer.echo(f"dggn-eval: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
@@ -55,74 +163,46 @@ def evaluate(
         raise typer.Exit(130) from None
 
 
-def _evaluate(model: str, hr_folder: Path, lr_folder: Path | None, as_json: bool) -> None:
-    from dggn.metrics.evaluate import evaluate, path_pairs
-
-    pairs = path_pairs(hr_folder, lr_folder)
-    with _opened(model) as super_resolve:
-        results = evaluate(super_resolve, pairs)
-        if as_json:
-            typer.echo(json.dumps(_report(model, list(results)), indent=2))
-        else:
-            _print_table(pairs, results)
+def _form(as_json: bool, as_csv: bool, as_markdown: bool) -> str:
+    chosen = {"json": as_json, "csv": as_csv, "markdown": as_markdown}
+    forms = [name for name, wanted in chosen.items() if wanted]
+    if len(forms) > 1:
+        raise ConfigError(f"{' and '.join(f'--{name}' for name in forms)} exclude each other")
+    return forms[0] if forms else "table"
 
 
-@contextmanager
-def _opened(model: str) -> Iterator[SuperResolve]:
-    if not model.endswith(".safetensors"):
-        from runtime.upscaler import Upscaler
+def _metrics(perceptual: bool) -> Mapping[str, Metric]:
+    from dggn.metrics.evaluate import FIDELITY
 
-        with Upscaler(model=model) as upscaler:
-            yield upscaler
-        return
-    require("torch", "safetensors", extra="train")
-    from dggn.model.checkpoint import load_generator
-    from dggn.model.picture import super_resolve
+    if not perceptual:
+        return FIDELITY
+    from dggn.metrics.perceptual import perceptual_metrics
 
-    generator = load_generator(Path(model))
-    yield lambda image_hwc: super_resolve(generator, image_hwc)
+    return {**FIDELITY, **perceptual_metrics()}
 
 
-def _print_table(pairs: list[PathPair], results: Iterator[PictureResult]) -> None:
-    """Print every picture's line as soon as it is measured."""
+def _shown(
+    benchmark: str, results: Iterator[PictureScores], form: str
+) -> tuple[PictureScores, ...]:
+    """All results; in a table every picture's line is printed as soon as it is measured."""
+    if form != "table":
+        return tuple(results)
     from dggn.metrics.evaluate import mean
+    from dggn.metrics.report import table_header, table_line
 
-    width = max(len("picture"), *(len(pair.hr.name) for pair in pairs))
-    typer.echo(f"{'picture':<{width}}  PSNR (dB)    SSIM  bicubic: PSNR (dB)    SSIM")
-
-    def line(name: str, model: Fidelity, bicubic: Fidelity) -> None:
-        typer.echo(
-            f"{name:<{width}}  {model.psnr_db:9.3f}  {model.ssim:6.4f}  "
-            f"{bicubic.psnr_db:18.3f}  {bicubic.ssim:6.4f}"
-        )
-
-    done = []
+    done: list[PictureScores] = []
     for result in results:
-        line(result.name, result.model, result.bicubic)
+        if not done:
+            typer.echo(f"{benchmark}\n{table_header(list(result.scores))}")
+        typer.echo(table_line(result.name, result.scores))
         done.append(result)
-    line("mean", mean([one.model for one in done]), mean([one.bicubic for one in done]))
+    typer.echo(table_line("mean", mean(done)) + "\n")
+    return tuple(done)
 
 
-def _report(model: str, results: list[PictureResult]) -> dict[str, Any]:
-    from dggn.metrics.evaluate import mean
-    from dggn.metrics.fidelity import BORDER_PX
+def _print(system: str, results: list[BenchmarkResult], form: str) -> None:
+    from dggn.metrics.report import as_csv, as_json, as_markdown
 
-    return {
-        "model": model,
-        "channel": "Y",
-        "border_px": BORDER_PX,
-        "pictures": [
-            {"name": one.name, "model": _figures(one.model), "bicubic": _figures(one.bicubic)}
-            for one in results
-        ],
-        "mean": {
-            "model": _figures(mean([one.model for one in results])),
-            "bicubic": _figures(mean([one.bicubic for one in results])),
-        },
-    }
-
-
-def _figures(fidelity: Fidelity) -> dict[str, float | None]:
-    # JSON has no infinity.
-    psnr_db = fidelity.psnr_db if fidelity.psnr_db != float("inf") else None
-    return {"psnr_db": psnr_db, "ssim": fidelity.ssim}
+    forms = {"json": as_json, "csv": as_csv, "markdown": as_markdown}
+    if form in forms:
+        typer.echo(forms[form](system, results), nl=False)

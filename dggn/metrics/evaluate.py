@@ -1,19 +1,18 @@
-"""How well a model super-resolves a folder of pictures, beside bicubic enlargement."""
+"""How good pictures are: a model's on benchmarks, or those of a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dggn.data.bicubic import bicubic_resize
-from dggn.data.folder import picture_paths
+from dggn.data.folder import by_stem, picture_paths, read_rgb
 from dggn.data.pairs import read_pair
+from dggn.data.prepared import HR_FOLDER, LR_FOLDER
 from dggn.metrics.fidelity import peak_signal_noise_ratio, structural_similarity
 from dggn.model.config import SCALE
 from runtime.errors import ConfigError, ModelError
@@ -21,30 +20,14 @@ from runtime.errors import ConfigError, ModelError
 SuperResolve: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """(H, W, 3) uint8 RGB to (4H, 4W, 3) uint8 RGB."""
 
+Metric: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
+"""Picture and reference, both (H, W, 3) uint8 RGB, to a figure."""
 
-@dataclass(frozen=True, kw_only=True)
-class Fidelity:
-    """PSNR and SSIM on Y, border 4."""
-
-    psnr_db: float
-    """Infinite for equal pictures."""
-
-    ssim: float
-    """1 for equal pictures."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PictureResult:
-    """One picture's figures."""
-
-    name: str
-    """The HR picture's file name."""
-
-    model: Fidelity
-    """Of the model."""
-
-    bicubic: Fidelity
-    """Of bicubic enlargement, the baseline."""
+FIDELITY: Mapping[str, Metric] = {
+    "psnr_db": peak_signal_noise_ratio,
+    "ssim": structural_similarity,
+}
+"""PSNR and SSIM on Y, border 4, by the name of their figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +39,46 @@ class PathPair:
 
     lr: Path | None
     """Its reduction; None to make it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Pictures that results are published on."""
+
+    name: str
+    """For tables."""
+
+    pairs: tuple[PathPair, ...]
+    """The pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureScores:
+    """One picture's figures."""
+
+    name: str
+    """The HR picture's file name."""
+
+    scores: Mapping[str, float]
+    """Each metric's figure."""
+
+
+def find_benchmark(folder: Path) -> Benchmark:
+    """The benchmark in a folder.
+
+    Args:
+        folder: holds HR pictures in `HR/` and their reductions in `LR_x4/`; without `LR_x4/`,
+            or when it holds the HR pictures themselves, reductions are made.
+
+    Raises:
+        ConfigError: there are no pictures, or HR and LR do not belong together.
+    """
+    hr_folder = folder / HR_FOLDER
+    if not hr_folder.is_dir():
+        return Benchmark(name=folder.resolve().name, pairs=tuple(path_pairs(folder, None)))
+    lr_folder = folder / LR_FOLDER
+    pairs = path_pairs(hr_folder, lr_folder if lr_folder.is_dir() else None)
+    return Benchmark(name=folder.resolve().name, pairs=tuple(pairs))
 
 
 def path_pairs(hr_folder: Path, lr_folder: Path | None) -> list[PathPair]:
@@ -72,30 +95,16 @@ def path_pairs(hr_folder: Path, lr_folder: Path | None) -> list[PathPair]:
     hr_paths = picture_paths(hr_folder)
     if lr_folder is None:
         return [PathPair(hr=path, lr=None) for path in hr_paths]
-    hr_by_stem = _by_stem(hr_folder, hr_paths)
-    lr_by_stem = _by_stem(lr_folder, picture_paths(lr_folder))
-    missing = [stem for stem in hr_by_stem if stem not in lr_by_stem]
-    if missing:
-        raise ConfigError(
-            f"{lr_folder} lacks the reductions of {len(missing)} pictures of {hr_folder} "
-            f"({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}): "
-            "each must have the HR picture's name, apart from the suffix"
-        )
-    return [PathPair(hr=path, lr=lr_by_stem[stem]) for stem, path in hr_by_stem.items()]
+    matched = _matched(hr_folder, lr_folder, "the reductions")
+    return [PathPair(hr=hr, lr=lr) for hr, lr in matched]
 
 
-def _by_stem(folder: Path, paths: Sequence[Path]) -> dict[str, Path]:
-    by_stem: dict[str, Path] = {}
-    for path in paths:
-        stem = path.relative_to(folder).with_suffix("").as_posix()
-        if stem in by_stem:
-            raise ConfigError(f"{by_stem[stem]} and {path} have one name: remove one of them")
-        by_stem[stem] = path
-    return by_stem
-
-
-def evaluate(super_resolve: SuperResolve, pairs: Sequence[PathPair]) -> Iterator[PictureResult]:
-    """Measure one picture after the other.
+def evaluate(
+    super_resolve: SuperResolve,
+    pairs: Sequence[PathPair],
+    metrics: Mapping[str, Metric] = FIDELITY,
+) -> Iterator[PictureScores]:
+    """Super-resolve and measure one picture after the other.
 
     Raises:
         ConfigError: a picture is too small to measure, or an LR picture has not a quarter the
@@ -112,27 +121,63 @@ def evaluate(super_resolve: SuperResolve, pairs: Sequence[PathPair]) -> Iterator
                 f"{pair.hr_hwc.shape[1]}x{pair.hr_hwc.shape[0]}: only x{SCALE} models can be "
                 "evaluated"
             )
-        enlarged = bicubic_resize(pair.lr_hwc, Fraction(SCALE))
-        try:
-            yield PictureResult(
-                name=pair.name,
-                model=_fidelity(sr, pair.hr_hwc),
-                bicubic=_fidelity(enlarged, pair.hr_hwc),
+        yield _measured(paths.hr, sr, pair.hr_hwc, metrics)
+
+
+def evaluate_images(
+    hr_folder: Path, sr_folder: Path, metrics: Mapping[str, Metric] = FIDELITY
+) -> Iterator[PictureScores]:
+    """Measure pictures that any program made, matched to the HR pictures by stem.
+
+    An HR picture whose size is no multiple of the scale is cropped to one at the right and
+    bottom, when its SR picture has that size.
+
+    Raises:
+        ConfigError: pictures are missing, too small to measure, or differ in size.
+        ImageReadError: a picture cannot be decoded.
+    """
+    for hr_path, sr_path in _matched(hr_folder, sr_folder, "the results"):
+        hr, sr = read_rgb(hr_path), read_rgb(sr_path)
+        height, width = (size // SCALE * SCALE for size in hr.shape[:2])
+        if sr.shape[:2] == (height, width):
+            hr = hr[:height, :width]
+        if sr.shape != hr.shape:
+            raise ConfigError(
+                f"{sr_path} is {sr.shape[1]}x{sr.shape[0]}: expected "
+                f"{hr.shape[1]}x{hr.shape[0]}, the size of {hr_path}"
             )
-        except ValueError as error:
-            raise ConfigError(f"{paths.hr} is too small to measure: {error}") from error
+        yield _measured(hr_path, sr, hr, metrics)
 
 
-def mean(values: Sequence[Fidelity]) -> Fidelity:
+def mean(results: Sequence[PictureScores]) -> dict[str, float]:
     """The mean of each figure, as published tables report it."""
-    return Fidelity(
-        psnr_db=float(np.mean([value.psnr_db for value in values])),
-        ssim=float(np.mean([value.ssim for value in values])),
-    )
+    return {
+        metric: float(np.mean([result.scores[metric] for result in results]))
+        for metric in results[0].scores
+    }
 
 
-def _fidelity(image_hwc: NDArray[np.uint8], reference_hwc: NDArray[np.uint8]) -> Fidelity:
-    return Fidelity(
-        psnr_db=peak_signal_noise_ratio(image_hwc, reference_hwc),
-        ssim=structural_similarity(image_hwc, reference_hwc),
-    )
+def _measured(
+    path: Path,
+    image: NDArray[np.uint8],
+    reference: NDArray[np.uint8],
+    metrics: Mapping[str, Metric],
+) -> PictureScores:
+    try:
+        scores = {name: metric(image, reference) for name, metric in metrics.items()}
+    except ValueError as error:
+        raise ConfigError(f"{path} is too small to measure: {error}") from error
+    return PictureScores(name=path.name, scores=scores)
+
+
+def _matched(hr_folder: Path, other_folder: Path, what: str) -> list[tuple[Path, Path]]:
+    hr_by_stem = by_stem(hr_folder, picture_paths(hr_folder))
+    other_by_stem = by_stem(other_folder, picture_paths(other_folder))
+    missing = [stem for stem in hr_by_stem if stem not in other_by_stem]
+    if missing:
+        raise ConfigError(
+            f"{other_folder} lacks {what} of {len(missing)} pictures of {hr_folder} "
+            f"({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}): "
+            "each must have the HR picture's name, apart from the suffix"
+        )
+    return [(path, other_by_stem[stem]) for stem, path in hr_by_stem.items()]

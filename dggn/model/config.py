@@ -15,6 +15,9 @@ TRUNK_STRIDE = 2
 SCALE = 4
 """HR pixels per LR pixel, along each axis."""
 
+COMMUNITY_SUFFIXES = frozenset({".pth", ".pt", ".ckpt"})
+"""Of checkpoints that only other programs write."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
@@ -73,6 +76,11 @@ class GeneratorConfig:
             raise ConfigError(
                 f"se_window_px is {self.se_window_px}: it must be a positive multiple of 4"
             )
+
+    @property
+    def scale(self) -> int:
+        """HR pixels per LR pixel, along each axis."""
+        return SCALE
 
     @property
     def se_stride_px(self) -> int:

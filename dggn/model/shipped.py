@@ -62,8 +62,11 @@ def load(model: str = DEFAULT_MODEL) -> Generator:
     stored = {entry.name: entry for entry in proto.graph.initializer if entry.name in names}
     if any(entry.data_location == onnx.TensorProto.EXTERNAL for entry in stored.values()):
         raise ModelError(f"{path} keeps its weights in another file: {expected}")
-    tensors = {
-        name: torch.from_numpy(onnx.numpy_helper.to_array(entry).copy())
-        for name, entry in stored.items()
-    }
+    try:
+        tensors = {
+            name: torch.from_numpy(onnx.numpy_helper.to_array(entry).copy())
+            for name, entry in stored.items()
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} holds damaged weights ({error}): {expected}") from error
     return generator_from_tensors(config, tensors, where=str(path))

@@ -1,13 +1,14 @@
-"""`dggn-train`: train a generator."""
+"""`dggn-train`: prepare pictures, train generators, draw how it went."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,19 +16,80 @@ from runtime.errors import ConfigError, DggnError
 from runtime.extras import require
 from runtime.version import version_option
 
+if TYPE_CHECKING:
+    from dggn.training.config import TrainConfig
+
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
+@app.callback()
+def main(version: Annotated[bool, version_option()] = False) -> None:
+    """Prepare pictures, train generators on them, and draw how it went."""
+
+
 @app.command()
-def train(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe (lite) or a TOML file.")],
-    run: Annotated[Path, typer.Argument(help="Folder of the run; an unfinished one goes on.")],
+def prepare(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of HR pictures.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to fill.")],
+    size: Annotated[int, typer.Option(help="Side of a sub-image in pixels.")] = 480,
+    step: Annotated[int, typer.Option(help="Distance between neighbouring sub-images.")] = 240,
+) -> None:
+    """Cut training pictures into sub-images with their reductions, once.
+
+    Interrupt with Ctrl-C, go on with the same command; what is done and still current is kept.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from dggn.data.prepared import PrepareOptions
+    from dggn.training.prepare import prepare as prepare_folder
+    from dggn.training.prepare import show_sources
+
+    try:
+        options = PrepareOptions(size_px=size, step_px=step)
+        with show_sources(sys.stderr) as on_source:
+            manifest = prepare_folder(source, target, options, on_source=on_source)
+    except DggnError as error:
+        raise _failed(error) from error
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; go on with the same command ({target})", err=True)
+        raise typer.Exit(130) from None
+    bad = [one for one in manifest.sources if one.problem]
+    for one in bad:
+        typer.echo(f"skipped {one.name}: {one.problem}", err=True)
+    count = sum(len(one.sub_images) for one in manifest.sources)
+    typer.echo(f"{count} sub-images of {len(manifest.sources) - len(bad)} pictures in {target}")
+    if bad:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="A shipped recipe (psnr, gan, lite, photo, ablation-psnr, ablation-gan) or a "
+            "TOML file."
+        ),
+    ],
+    folder: Annotated[Path, typer.Argument(help="Folder of the run; an unfinished one goes on.")],
     train_folders: Annotated[
-        list[Path] | None, typer.Option("--train", help="Folder of HR pictures; repeatable.")
+        list[Path] | None,
+        typer.Option(
+            "--train", help="Folder of HR pictures, or one that `prepare` filled; repeatable."
+        ),
     ] = None,
     validation_folders: Annotated[
         list[Path] | None,
         typer.Option("--validation", help="Folder of HR pictures to validate on; repeatable."),
+    ] = None,
+    initial: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Generator checkpoint, or folder of a run, whose weights to start from."
+        ),
+    ] = None,
+    perceptual_weights: Annotated[
+        Path | None,
+        typer.Option(help="File of the perceptual network's weights, of the recipe's kind."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Length of the run in steps.")] = None,
     max_minutes: Annotated[
@@ -37,37 +99,75 @@ def train(
             "reading pictures and validating are not counted."
         ),
     ] = None,
-    version: Annotated[bool, version_option()] = False,
+    device: Annotated[
+        str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.")
+    ] = "auto",
+    workers: Annotated[
+        int, typer.Option(help="Threads of each process that make batches.", min=1)
+    ] = 2,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the generator: starts slower, runs faster.")
+    ] = False,
 ) -> None:
     """Train a generator; interrupt with Ctrl-C, go on with the same command.
 
-    The folder of the run then holds generator.safetensors (the result so far),
-    state.safetensors (what is needed to go on) and log.jsonl (the validations).
+    The folder of the run then holds generator.safetensors (the result so far), state.safetensors
+    (what is needed to go on), log.jsonl and tensorboard/ (how it went) and samples/ (pictures).
+    Several GPUs: torchrun --nproc-per-node 4 --no-python dggn-train run ...
     """
     # A polite kill is an interruption too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
     try:
-        complete = _train(
-            recipe, run, train_folders or [], validation_folders or [], steps, max_minutes
+        config = _config(recipe, train_folders or [], validation_folders or [])
+        config = replace(
+            config,
+            initial=config.initial if initial is None else str(initial),
+            steps=config.steps if steps is None else steps,
+            max_minutes=config.max_minutes if max_minutes is None else max_minutes,
+            compile=config.compile or compiled,
         )
+        if perceptual_weights:
+            perceptual = replace(config.perceptual, weights=str(perceptual_weights))
+            config = replace(config, perceptual=perceptual)
+        complete = _train(config, folder, device, workers)
     except DggnError as error:
-        typer.echo(f"dggn-train: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+        raise _failed(error) from error
     except KeyboardInterrupt:
         complete = False
     if not complete:
-        typer.echo(f"stopped; go on with the same command ({run})", err=True)
+        typer.echo(f"stopped; go on with the same command ({folder})", err=True)
         raise typer.Exit(130)
 
 
-def _train(
-    recipe: str,
-    run: Path,
-    train_folders: list[Path],
-    validation_folders: list[Path],
-    steps: int | None,
-    max_minutes: float | None,
-) -> bool:
+@app.command()
+def plot(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The PNG file.", show_default="RUN/curves.png"),
+    ] = None,
+) -> None:
+    """Draw the curves of a run: loss terms, critics, learning rate, PSNR and SSIM."""
+    try:
+        require("matplotlib", extra="train")
+        from dggn.training.log import read_log
+        from dggn.training.plot import CURVES_NAME, draw_curves
+
+        target = output or folder / CURVES_NAME
+        draw_curves(read_log(folder), target, title=folder.name)
+    except DggnError as error:
+        raise _failed(error) from error
+    typer.echo(target)
+
+
+def _failed(error: DggnError) -> typer.Exit:
+    """Say what went wrong; the result ends the command with the error's exit code."""
+    typer.echo(f"dggn-train: {error}", err=True)
+    return typer.Exit(error.exit_code)
+
+
+def _config(recipe: str, train_folders: list[Path], validation_folders: list[Path]) -> TrainConfig:
     from dggn.training.config import read_config
 
     config = read_config(recipe)
@@ -75,38 +175,41 @@ def _train(
         tuple(map(str, train_folders)) or config.data.train,
         tuple(map(str, validation_folders)) or config.data.validation,
     )
-    config = replace(
-        config,
-        steps=config.steps if steps is None else steps,
-        max_minutes=config.max_minutes if max_minutes is None else max_minutes,
-    )
     if not config.data.train:
         raise ConfigError("no training pictures: name a folder with --train")
+    return config
 
+
+def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool:
     require("torch", "safetensors", extra="train")
     from dggn.data.pairs import read_pairs
+    from dggn.training.batches import open_batches
+    from dggn.training.parallel import open_place
     from dggn.training.progress import show_progress
     from dggn.training.state import TrainingState
     from dggn.training.trainer import Trainer
 
-    state = TrainingState.open(run, config)
-    pictures = read_pairs([Path(folder) for folder in config.data.train])
-    validation = read_pairs([Path(folder) for folder in config.data.validation])
-    trainer = Trainer(state, pictures, validation, run)
-    typer.echo(
-        f"{len(pictures)} training and {len(validation)} validation pictures; "
-        f"step {state.step}, {state.elapsed_s / 60:.1f} min done",
-        err=True,
-    )
+    with open_place(device) as place:
+        state = TrainingState.open(folder, config, place.device)
+        pictures = read_pairs([Path(name) for name in config.data.train])
+        validation = read_pairs([Path(name) for name in config.data.validation])
+        with open_batches(config.data, config.seed, pictures, place, workers) as batches:
+            trainer = Trainer(state, batches, validation, folder, place)
+            if place.is_first:
+                typer.echo(
+                    f"{len(pictures)} training and {len(validation)} validation pictures on "
+                    f"{place.device}; step {state.step}, {state.elapsed_s / 60:.1f} min done",
+                    err=True,
+                )
 
-    # From here on an interruption ends the step and saves, instead of ending the process.
-    interrupted = False
+            # From here on an interruption ends the step and saves, instead of the process.
+            interrupted = False
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        interrupted = True
+            def stop(number: int, frame: FrameType | None) -> None:
+                nonlocal interrupted
+                interrupted = True
 
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    with show_progress(sys.stderr) as progress:
-        return trainer.run(progress=progress, should_stop=lambda: interrupted)
+            signal.signal(signal.SIGINT, stop)
+            signal.signal(signal.SIGTERM, stop)
+            with show_progress(sys.stderr) as progress:
+                return trainer.run(progress=progress, should_stop=lambda: interrupted)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dggn.data.degrade import check_degradation
 from dggn.model.config import GeneratorConfig, preset
 from dggn.settings import from_mapping
+from dggn.training.loss_config import CriticConfig, LossConfig, PerceptualConfig
 from runtime.errors import ConfigError
 from runtime.extras import require
 
@@ -29,9 +31,21 @@ class DataConfig:
     """Side of an LR crop (48 in the paper, Section 4.2)."""
 
     batch_size: int = 8
-    """Crops in a step."""
+    """Crops in a batch, over all processes together."""
+
+    degradation: str = "bicubic"
+    """How LR crops come about: `bicubic` (the paper's) or `photo` (blur, noise and JPEG too)."""
+
+    rotate: bool = True
+    """All eight flips and quarter turns; false for horizontal flips alone, as in the paper."""
+
+    scale_jitter: float = 0.0
+    """HR pictures are first reduced by a random factor down to 1 minus this."""
 
     def __post_init__(self) -> None:
+        check_degradation(self.degradation)
+        if not 0 <= self.scale_jitter <= 0.75:
+            raise ConfigError(f"scale_jitter is {self.scale_jitter}: expected 0 to 0.75")
         if self.patch_lr_px < 8 or self.batch_size < 1:
             raise ConfigError(
                 f"patch_lr_px is {self.patch_lr_px} and batch_size {self.batch_size}: "
@@ -40,29 +54,17 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """Weights of the terms of Eq. 6 that a PSNR run uses, and of the gradient branch."""
-
-    pixel: float = 1.0
-    """Alpha: L1 between the pictures."""
-
-    branch_gradient: float = 0.1
-    """Eta: L1 between the gradient branch's prediction and the HR gradient magnitude."""
-
-    def __post_init__(self) -> None:
-        if self.pixel <= 0 or self.branch_gradient < 0:
-            raise ConfigError(
-                f"pixel is {self.pixel} and branch_gradient {self.branch_gradient}: "
-                "expected a positive weight and one that is not negative"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Adam and its schedule: linear warm-up, then a cosine down to nothing."""
+    """The generator's Adam, and the schedule of all rates."""
 
     learning_rate: float = 5e-4
     """At the end of the warm-up."""
+
+    schedule: str = "cosine"
+    """After the linear warm-up: `cosine`, down to nothing, or `halving`."""
+
+    halve_at: tuple[int, ...] = (50_000, 100_000, 200_000, 300_000)
+    """Steps at which `halving` halves the rate."""
 
     warmup_steps: int = 200
     """Steps over which the rate rises from nothing."""
@@ -80,6 +82,8 @@ class OptimizerConfig:
     """Decay of the exponential moving average of the weights, which is what is kept."""
 
     def __post_init__(self) -> None:
+        if self.schedule not in ("cosine", "halving"):
+            raise ConfigError(f"schedule is {self.schedule!r}: choose cosine or halving")
         if self.learning_rate <= 0 or self.clip_norm <= 0:
             raise ConfigError(
                 f"learning_rate is {self.learning_rate} and clip_norm {self.clip_norm}: "
@@ -102,6 +106,16 @@ class TrainConfig:
     steps: int
     """Length of the run."""
 
+    gradient_branch: bool = True
+    """Whether the structure keeps its gradient branch; the paper's Table 1 removes it."""
+
+    initial: str | None = None
+    """Generator checkpoint, or folder of a run, whose weights the run starts from; the
+    optimizer starts afresh, and `warmup_steps` gives it time."""
+
+    fusion_only_steps: int = 0
+    """First steps, in which only the fusion of the two branches is trained."""
+
     max_minutes: float | None = None
     """Training time (reading pictures and validating not counted) that ends the run earlier,
     its schedule completed inside it."""
@@ -112,17 +126,32 @@ class TrainConfig:
     precision: str = "bf16"
     """`bf16` (autocast) or `fp32`."""
 
+    compile: bool = False
+    """Whether the generator is compiled: slower to start, faster to train."""
+
     validate_every: int = 1000
     """Steps between validations."""
 
     save_every: int = 500
     """Steps between checkpoints."""
 
+    log_every: int = 100
+    """Steps between lines of the log."""
+
+    samples: int = 4
+    """Validation pictures on the sheet of samples."""
+
     data: DataConfig = DataConfig()
     """Pictures and crops."""
 
-    loss: LossConfig = LossConfig()
+    loss: LossConfig = field(default_factory=LossConfig)
     """Loss weights."""
+
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    """Network of the perceptual loss."""
+
+    critic: CriticConfig = field(default_factory=CriticConfig)
+    """The critics, where the loss has adversarial terms."""
 
     optimizer: OptimizerConfig = OptimizerConfig()
     """Optimizer and schedule."""
@@ -130,15 +159,23 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.precision not in ("bf16", "fp32"):
             raise ConfigError(f"precision is {self.precision!r}: choose bf16 or fp32")
-        if min(self.steps, self.validate_every, self.save_every) < 1:
+        for name in ("steps", "validate_every", "save_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if min(self.fusion_only_steps, self.samples) < 0:
             raise ConfigError(
-                f"steps is {self.steps}, validate_every {self.validate_every} and save_every "
-                f"{self.save_every}: all must be at least 1"
+                f"fusion_only_steps is {self.fusion_only_steps} and samples {self.samples}: "
+                "neither may be negative"
             )
         if self.max_minutes is not None and not 0 < self.max_minutes < math.inf:
             raise ConfigError(f"max_minutes is {self.max_minutes}: it must be positive")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed is {self.seed}: it must be from 0 to 2**63 - 1")
+        if not self.gradient_branch and self.fusion_only_steps:
+            raise ConfigError(
+                f"fusion_only_steps is {self.fusion_only_steps}: without a gradient branch nothing "
+                "is fused"
+            )
         multiple = self.generator.size_multiple_px
         if self.data.patch_lr_px % multiple:
             raise ConfigError(
@@ -148,8 +185,15 @@ class TrainConfig:
 
     @property
     def generator(self) -> GeneratorConfig:
-        """The structure that `preset` names."""
-        return preset(self.preset)
+        """The structure that `preset` and `gradient_branch` describe."""
+        structure = preset(self.preset)
+        return structure if self.gradient_branch else replace(structure, gradient_units=0)
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches that a step consumes: one for the generator, and one for each critic step."""
+        adversarial = self.loss.adversarial or self.loss.gradient_adversarial
+        return 1 + (self.critic.steps if adversarial else 0)
 
     def with_data(self, train: tuple[str, ...], validation: tuple[str, ...]) -> TrainConfig:
         """The same run on other folders."""

@@ -1,33 +1,65 @@
-"""The terms of Eq. 6 that fidelity training uses."""
+"""The six terms of Eq. 6."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Mapping
+
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dggn.model.gradient import GradientMagnitude
-from dggn.training.config import LossConfig
+from dggn.training.loss_config import LossConfig
 
 
-def fidelity_loss(
-    image: Tensor,
-    branch_gradient: Tensor | None,
-    target: Tensor,
-    gradient: GradientMagnitude,
-    config: LossConfig,
-) -> dict[str, Tensor]:
-    """Weighted loss terms by name; their sum is what is minimized.
+class GeneratorLoss(nn.Module):
+    """What the generator minimizes; a term whose weight is 0 is neither computed nor reported.
 
     Args:
-        image: the generator's pictures, (N, 3, H, W), float32.
-        branch_gradient: its gradient branch's prediction, same shape; None without a branch.
-        target: the HR pictures, same shape, RGB in [0, 1].
-        gradient: the operator of Eq. 5.
         config: the weights.
+        perceptual: the perceptual loss of two batches; needed where its weight is not 0.
+        critics: by name, `image` and `gradient`; each needed where its weight is not 0.
     """
-    terms = {"pixel": config.pixel * F.l1_loss(image, target)}
-    if branch_gradient is not None:
-        terms["branch_gradient"] = config.branch_gradient * F.l1_loss(
-            branch_gradient, gradient(target)
-        )
-    return terms
+
+    def __init__(
+        self,
+        config: LossConfig,
+        perceptual: nn.Module | None = None,
+        critics: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        self._config = config
+        self._gradient = GradientMagnitude()
+        self._perceptual = perceptual
+        self._critics = nn.ModuleDict(critics or {})
+
+    def forward(
+        self, image: Tensor, branch_gradient: Tensor | None, target: Tensor
+    ) -> dict[str, Tensor]:
+        """Weighted terms by the names of `LossConfig`; their sum is what is minimized.
+
+        Args:
+            image: the generator's pictures, (N, 3, H, W), float32.
+            branch_gradient: its gradient branch's prediction, same shape; None without a branch.
+            target: the HR pictures, same shape, RGB in [0, 1].
+        """
+        config = self._config
+        terms: dict[str, Tensor] = {}
+        if config.perceptual:
+            assert self._perceptual is not None
+            terms["perceptual"] = config.perceptual * self._perceptual(image, target)
+        if config.pixel:
+            terms["pixel"] = config.pixel * F.l1_loss(image, target)
+        if config.gradient:
+            terms["gradient"] = config.gradient * F.mse_loss(
+                self._gradient(image), self._gradient(target)
+            )
+        if config.adversarial:
+            terms["adversarial"] = -config.adversarial * self._critics["image"](image).mean()
+        if config.gradient_adversarial:
+            scores = self._critics["gradient"](self._gradient(image))
+            terms["gradient_adversarial"] = -config.gradient_adversarial * scores.mean()
+        if config.branch_gradient and branch_gradient is not None:
+            terms["branch_gradient"] = config.branch_gradient * F.l1_loss(
+                branch_gradient, self._gradient(target)
+            )
+        return terms

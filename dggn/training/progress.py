@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dggn.training.trainer import Progress as TrainingProgress
 from dggn.training.trainer import StepReport
@@ -18,7 +19,11 @@ SECONDS_BETWEEN_LINES = 30.0
 
 def _numbers(report: StepReport) -> str:
     psnr = "" if report.psnr_db is None else f"  {report.psnr_db:.2f} dB"
-    return f"step {report.step}  loss {report.loss:.4f}  {report.images_per_s:.1f} img/s{psnr}"
+    left = timedelta(seconds=round(report.left_s))
+    return (
+        f"step {report.step}  loss {report.loss:.4f}  {report.images_per_s:.1f} img/s{psnr}  "
+        f"{left} left"
+    )
 
 
 @contextmanager
@@ -41,7 +46,6 @@ def show_progress(stream: TextIO) -> Iterator[TrainingProgress]:
         TextColumn("{task.description}"),
         BarColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
         console=Console(file=stream),
     ) as bars:
         bar = bars.add_task("starting", total=1.0)

@@ -9,23 +9,39 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dggn.model.checkpoint import read_tensors, write_tensors
+from dggn.model.checkpoint import load_generator, read_tensors, write_tensors
+from dggn.model.config import SCALE
+from dggn.model.discriminator import Discriminator
 from dggn.model.generator import Generator
 from dggn.settings import to_mapping
 from dggn.training.config import TrainConfig
 from runtime.errors import ModelError, TargetError
 
-TRAINING_FORMAT = "training-1"
+TRAINING_FORMAT = "training-2"
 
 STATE_NAME = "state.safetensors"
 """The state's file in the folder of a run."""
 
+WEIGHTS_NAME = "generator.safetensors"
+"""The averaged weights' file in the folder of a run."""
+
+
+@dataclass(kw_only=True)
+class Critic:
+    """A critic and its optimizer."""
+
+    network: Discriminator
+    """The weights."""
+
+    optimizer: torch.optim.Adam
+    """Adam with its moments."""
+
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """Weights, their moving average, Adam's moments, and how far the run has come."""
+    """Weights, their moving average, all optimizers' moments, and how far the run has come."""
 
     config: TrainConfig
     """The run's resolved configuration."""
@@ -39,6 +55,9 @@ class TrainingState:
     optimizer: torch.optim.Adam
     """Adam with its moments."""
 
+    critics: dict[str, Critic]
+    """By what they see, `image` and `gradient`; those whose term the loss has."""
+
     step: int = 0
     """Steps done."""
 
@@ -46,28 +65,52 @@ class TrainingState:
     """Seconds spent training, over all resumptions."""
 
     @classmethod
-    def fresh(cls, config: TrainConfig) -> TrainingState:
-        """The state before the first step."""
-        torch.manual_seed(config.seed)
-        generator = Generator(config.generator)
-        # The layout of the crops, and the faster one on CPUs.
-        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = torch.optim.Adam(
-            generator.parameters(), betas=(config.optimizer.beta1, config.optimizer.beta2)
-        )
-        average = copy.deepcopy(generator).eval().requires_grad_(False)
-        return cls(config=config, generator=generator, average=average, optimizer=optimizer)
+    def fresh(cls, config: TrainConfig, device: torch.device | None = None) -> TrainingState:
+        """The state before the first step, from the weights that `config.initial` names.
+
+        Args:
+            config: the run's resolved configuration.
+            device: where to train; None for the CPU.
+
+        Raises:
+            ModelError: the initial weights are missing or have another structure.
+        """
+        state = cls._new(config, device)
+        if config.initial is not None:
+            weights = _initial_weights(Path(config.initial), state.generator)
+            state.generator.load_state_dict(weights)
+            state.average.load_state_dict(weights)
+        return state
 
     @classmethod
-    def open(cls, folder: Path, config: TrainConfig) -> TrainingState:
+    def _new(cls, config: TrainConfig, device: torch.device | None) -> TrainingState:
+        torch.manual_seed(config.seed)
+        generator = _placed(Generator(config.generator), device)
+        betas = (config.optimizer.beta1, config.optimizer.beta2)
+        optimizer = torch.optim.Adam(generator.parameters(), betas=betas)
+        average = copy.deepcopy(generator).eval().requires_grad_(False)
+        weights = {"image": config.loss.adversarial, "gradient": config.loss.gradient_adversarial}
+        return cls(
+            config=config,
+            generator=generator,
+            average=average,
+            optimizer=optimizer,
+            critics={name: _critic(config, device) for name, weight in weights.items() if weight},
+        )
+
+    @classmethod
+    def open(
+        cls, folder: Path, config: TrainConfig, device: torch.device | None = None
+    ) -> TrainingState:
         """The state of the run in `folder`: resumed where it has begun, fresh otherwise.
 
         Args:
             folder: of the run; made when it is missing.
             config: the run's resolved configuration.
+            device: where to train; None for the CPU.
 
         Raises:
-            ModelError: as in :meth:`resume`.
+            ModelError: as in :meth:`resume` and :meth:`fresh`.
             TargetError: the folder cannot be made.
         """
         try:
@@ -75,7 +118,7 @@ class TrainingState:
         except OSError as error:
             raise TargetError(f"{folder} cannot be made: {error.strerror or error}") from error
         saved = folder / STATE_NAME
-        return cls.resume(saved, config) if saved.exists() else cls.fresh(config)
+        return cls.resume(saved, config, device) if saved.exists() else cls.fresh(config, device)
 
     def save(self, path: Path) -> None:
         """Write the state; an older file at `path` is replaced only by a complete one.
@@ -84,13 +127,16 @@ class TrainingState:
             TargetError: the file cannot be written.
         """
         tensors: dict[str, Tensor] = {}
-        for name, tensor in self.generator.state_dict().items():
-            tensors[f"generator.{name}"] = tensor
-        for name, tensor in self.average.state_dict().items():
-            tensors[f"average.{name}"] = tensor
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            for name, tensor in moments.items():
-                tensors[f"optimizer.{index}.{name}"] = tensor
+        for group, part in self._parts().items():
+            if isinstance(part, nn.Module):
+                values = dict(part.state_dict())
+            else:
+                values = {
+                    f"{index}.{name}": tensor
+                    for index, moments in part.state_dict()["state"].items()
+                    for name, tensor in moments.items()
+                }
+            tensors |= {f"{group}.{name}": tensor for name, tensor in values.items()}
         header = {
             "config": to_mapping(self.config),
             "step": self.step,
@@ -99,8 +145,15 @@ class TrainingState:
         write_tensors(path, tensors, format_name=TRAINING_FORMAT, header=header)
 
     @classmethod
-    def resume(cls, path: Path, config: TrainConfig) -> TrainingState:
+    def resume(
+        cls, path: Path, config: TrainConfig, device: torch.device | None = None
+    ) -> TrainingState:
         """Read the state of an earlier run of the same configuration.
+
+        Args:
+            path: what :meth:`save` wrote.
+            config: the run's resolved configuration.
+            device: where to train; None for the CPU.
 
         Raises:
             ModelError: the file is no training checkpoint, or belongs to another configuration.
@@ -113,31 +166,72 @@ class TrainingState:
                     f"{path} belongs to a run with other settings ({', '.join(changed)}): "
                     "name another run folder, or restore the settings"
                 )
-            state = cls.fresh(config)
+            state = cls._new(config, device)
             state._load(tensors)
             state.step, state.elapsed_s = int(header["step"]), float(header["elapsed_s"])
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ModelError(f"{path} is damaged ({error}): name another run folder") from error
         return state
 
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Adam]:
+        """Everything that a checkpoint holds, by the first part of its tensors' names."""
+        parts: dict[str, nn.Module | torch.optim.Adam] = {
+            "generator": self.generator,
+            "average": self.average,
+            "optimizer": self.optimizer,
+        }
+        for name, critic in self.critics.items():
+            parts[f"{name}_critic"] = critic.network
+            parts[f"{name}_critic_optimizer"] = critic.optimizer
+        return parts
+
     def _load(self, tensors: Mapping[str, Tensor]) -> None:
-        groups: dict[str, dict[str, Tensor]] = {"generator": {}, "average": {}, "optimizer": {}}
+        parts = self._parts()
+        groups: dict[str, dict[str, Tensor]] = {group: {} for group in parts}
         for name, tensor in tensors.items():
             group, _, rest = name.partition(".")
             groups[group][rest] = tensor
-        self.generator.load_state_dict(groups["generator"])
-        self.average.load_state_dict(groups["average"])
-        parameters = list(self.generator.parameters())
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in groups["optimizer"].items():
-            index, _, moment = name.partition(".")
-            if tensor.ndim:
-                # In the parameter's memory layout, as Adam had it: the sums of a resumed run
-                # are then those of an uninterrupted one, bit for bit.
-                tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
-            moments.setdefault(int(index), {})[moment] = tensor
-        optimizer = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({**optimizer, "state": moments})
+        for group, part in parts.items():
+            if isinstance(part, nn.Module):
+                part.load_state_dict(groups[group])
+            else:
+                _load_moments(part, groups[group])
+
+
+def _placed(network: Generator | Discriminator, device: torch.device | None) -> Any:
+    # The layout of the crops, and the faster one.
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _critic(config: TrainConfig, device: torch.device | None) -> Critic:
+    network = Discriminator(config.data.patch_lr_px * SCALE, config.critic.width)
+    network = _placed(network, device)
+    betas = (config.critic.beta1, config.critic.beta2)
+    return Critic(network=network, optimizer=torch.optim.Adam(network.parameters(), betas=betas))
+
+
+def _initial_weights(path: Path, generator: Generator) -> dict[str, Tensor]:
+    loaded = load_generator(path / WEIGHTS_NAME if path.is_dir() else path)
+    if loaded.config != generator.config:
+        differing = _changed(to_mapping(loaded.config), to_mapping(generator.config))
+        raise ModelError(
+            f"{path} has another structure than this run ({', '.join(differing)}): "
+            "start from weights of the same preset and branches"
+        )
+    return dict(loaded.state_dict())
+
+
+def _load_moments(optimizer: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, moment = name.partition(".")
+        if tensor.ndim:
+            # In the parameter's memory layout, as Adam had it: the sums of a resumed run
+            # are then those of an uninterrupted one, bit for bit.
+            tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
+        moments.setdefault(int(index), {})[moment] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
 
 def _changed(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

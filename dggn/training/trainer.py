@@ -1,33 +1,26 @@
-"""The training loop."""
+"""The training loop, the same for every stage: the configuration decides what a step does."""
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from dggn.data.pairs import CropSampler, Pair
-from dggn.metrics.fidelity import BORDER_PX, peak_signal_noise_ratio
+from dggn.data.pairs import Pair
 from dggn.model.checkpoint import save_generator
-from dggn.model.generator import Generator
-from dggn.model.gradient import GradientMagnitude
-from dggn.model.picture import super_resolve
-from dggn.training.config import OptimizerConfig
-from dggn.training.loss import fidelity_loss
-from dggn.training.state import STATE_NAME, TrainingState
-from runtime.errors import ConfigError, TargetError
-
-WEIGHTS_NAME = "generator.safetensors"
-LOG_NAME = "log.jsonl"
+from dggn.training.batches import Batches
+from dggn.training.log import Log, Record
+from dggn.training.parallel import Place
+from dggn.training.schedule import share_done
+from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
+from dggn.training.step import Step
+from dggn.training.validation import SAMPLES_FOLDER, check_pictures, validate
+from runtime.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +37,10 @@ class StepReport:
     """Of this step."""
 
     images_per_s: float
-    """HR crops a second in this step."""
+    """HR crops a second that the generator learnt from in this step."""
+
+    left_s: float
+    """Time left, at this process's pace so far."""
 
     psnr_db: float | None
     """Of the newest validation."""
@@ -57,64 +53,41 @@ class Progress(Protocol):
         """Show it."""
 
 
-def learning_rate(config: OptimizerConfig, step: int, progress: float) -> float:
-    """Linear warm-up, then a cosine from `learning_rate` to zero over the run.
-
-    Args:
-        config: the schedule.
-        step: steps done.
-        progress: share of the run that is done; from 1 on the rate is zero.
-    """
-    warmup = min(1.0, (step + 1) / max(1, config.warmup_steps))
-    return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-
-
-def mean_psnr_db(generator: Generator, pairs: list[Pair]) -> float:
-    """Mean PSNR on Y, border 4, of whole pictures."""
-    values = [
-        peak_signal_noise_ratio(super_resolve(generator, pair.lr_hwc), pair.hr_hwc)
-        for pair in pairs
-    ]
-    return float(np.mean(values))
-
-
 class Trainer:
     """Runs the steps of one training run in a folder.
 
     The folder holds `state.safetensors` (everything, to go on), `generator.safetensors` (the
-    averaged weights, to use) and `log.jsonl` (a line a validation; a run that was killed
-    between checkpoints repeats the lines of the steps it repeats).
+    averaged weights, to use), `log.jsonl` and `tensorboard/` (the terms of the loss, the
+    critics and the validations), and `samples/` (pictures to look at). Of several processes
+    the first writes it.
 
     Args:
         state: where the run stands.
-        train: pictures to learn from.
+        batches: what it learns from.
         validation: pictures to measure on; may be empty.
         folder: of the run.
+        place: of this process; by default the only one, on the CPU.
 
     Raises:
-        ConfigError: no training picture holds a crop, or a validation picture is too small.
+        ConfigError: a validation picture is too small, or as in :class:`Step`.
+        EnvironmentProblem: as in :class:`Step`.
+        ModelError: as in :class:`Step`.
     """
 
     def __init__(
-        self, state: TrainingState, train: list[Pair], validation: list[Pair], folder: Path
+        self,
+        state: TrainingState,
+        batches: Batches,
+        validation: list[Pair],
+        folder: Path,
+        place: Place | None = None,
     ) -> None:
-        config = state.config
+        check_pictures(validation)
         self._state = state
         self._validation = validation
         self._folder = folder
-        self._sampler = CropSampler(
-            train,
-            batch_size=config.data.batch_size,
-            patch_lr_px=config.data.patch_lr_px,
-            seed=config.seed,
-        )
-        for pair in validation:
-            if min(pair.hr_hwc.shape[:2]) <= 2 * BORDER_PX:
-                raise ConfigError(
-                    f"validation picture {pair.name} has nothing inside the {BORDER_PX} px border "
-                    "that PSNR leaves out: take it out or add a larger one"
-                )
-        self._gradient = GradientMagnitude()
+        self._place = place or Place(device=torch.device("cpu"))
+        self._step = Step(state, batches, self._place)
         self._psnr_db: float | None = None
 
     def run(self, *, progress: Progress, should_stop: Callable[[], bool]) -> bool:
@@ -124,8 +97,9 @@ class Trainer:
             Whether the run is complete.
 
         Raises:
-            ConfigError: the loss or its gradient is no longer finite with these settings; the
-                last good checkpoint stays.
+            ConfigError: the loss or its gradient is no longer finite with these settings, or a
+                critic explodes; the last good checkpoint stays.
+            ImageReadError: a picture of a prepared set is damaged.
             TargetError: the folder cannot be written.
         """
         state = self._state
@@ -133,93 +107,69 @@ class Trainer:
         if state.step == 0:
             # A folder that cannot be written shows at once, not after the first hundred steps.
             self._save()
-        while self._progress() < 1 and not should_stop():
-            started = time.monotonic()
-            loss, terms = self._step()
-            duration_s = time.monotonic() - started
-            state.elapsed_s += duration_s
-            done = self._progress() >= 1
-            if state.step % state.config.validate_every == 0 or done:
-                self._validate(loss, terms)
-            if state.step % state.config.save_every == 0:
-                self._save()
-            progress(
-                StepReport(
-                    step=state.step,
-                    progress=min(1.0, self._progress()),
-                    loss=loss,
-                    images_per_s=state.config.data.batch_size / duration_s,
-                    psnr_db=self._psnr_db,
-                )
-            )
+        with Log(self._folder, state.step) if self._place.is_first else nullcontext() as log:
+            begun, begun_at = time.monotonic(), self._share_done()
+            while not self._should_end(should_stop):
+                started = time.monotonic()
+                terms = self._step_once()
+                duration_s = time.monotonic() - started
+                state.elapsed_s += duration_s
+                if log is not None:
+                    self._record(log, terms, duration_s)
+                    done = self._share_done()
+                    pace = (time.monotonic() - begun) / (done - begun_at)
+                    progress(
+                        StepReport(
+                            step=state.step,
+                            progress=min(1.0, done),
+                            loss=terms["loss"],
+                            images_per_s=state.config.data.batch_size / duration_s,
+                            left_s=max(0.0, pace * (1 - done)),
+                            psnr_db=self._psnr_db,
+                        )
+                    )
         self._save()
-        return self._progress() >= 1
+        return self._share_done() >= 1
 
-    def _progress(self) -> float:
-        state, config = self._state, self._state.config
-        by_steps = state.step / config.steps
-        if config.max_minutes is None:
-            return by_steps
-        return max(by_steps, state.elapsed_s / (60 * config.max_minutes))
+    def _share_done(self) -> float:
+        return share_done(self._state.config, self._state.step, self._state.elapsed_s)
 
-    def _step(self) -> tuple[float, dict[str, float]]:
-        state, config = self._state, self._state.config
-        lr, hr = (_to_batch(crops) for crops in self._sampler.batch(state.step))
-        for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate(config.optimizer, state.step, self._progress())
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-            image, branch_gradient = state.generator.forward_with_gradient(lr)
-        terms = fidelity_loss(image, branch_gradient, hr, self._gradient, config.loss)
-        loss = torch.stack(list(terms.values())).sum()
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(
-            state.generator.parameters(), config.optimizer.clip_norm
+    def _should_end(self, should_stop: Callable[[], bool]) -> bool:
+        # The clocks and the signals of the processes differ: the first one's count.
+        stop, self._state.elapsed_s = self._place.agree(
+            [float(should_stop()), self._state.elapsed_s]
         )
-        # Before the weights change: what is saved later must never hold a NaN.
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            raise ConfigError(
-                f"at step {state.step} the loss is {loss.item()} and its gradient's norm "
-                f"{norm.item()}: lower learning_rate and begin again in another folder; the last "
-                f"good checkpoint is {self._folder / STATE_NAME}"
-            )
-        state.optimizer.step()
-        self._update_average()
-        state.step += 1
-        return loss.item(), {name: term.item() for name, term in terms.items()}
+        return bool(stop) or self._share_done() >= 1
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
+    def _step_once(self) -> Record:
         state = self._state
-        # A short memory at first, so that the average forgets the random start.
-        decay = min(state.config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
-        torch._foreach_lerp_(
-            list(state.average.parameters()), list(state.generator.parameters()), 1 - decay
-        )
-
-    def _validate(self, loss: float, terms: dict[str, float]) -> None:
-        state = self._state
-        record: dict[str, float] = {
-            "step": state.step,
-            "elapsed_s": round(state.elapsed_s, 1),
-            "loss": loss,
-            **terms,
-        }
-        if self._validation:
-            self._psnr_db = mean_psnr_db(state.average, self._validation)
-            record["psnr_db"] = round(self._psnr_db, 4)
-        path = self._folder / LOG_NAME
         try:
-            with path.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
+            terms = self._step(self._share_done())
+        except ConfigError as error:
+            raise ConfigError(
+                f"at step {state.step} {error}, and begin again in another folder; the last good "
+                f"checkpoint is {self._folder / STATE_NAME}"
+            ) from error
+        state.step += 1
+        return terms
+
+    def _record(self, log: Log, terms: Record, duration_s: float) -> None:
+        """Log, validate and save after a step, as often as the configuration says."""
+        state, config = self._state, self._state.config
+        last = self._share_done() >= 1
+        record: Record = {"step": state.step, "elapsed_s": round(state.elapsed_s, 1), **terms}
+        record["images_per_s"] = round(config.data.batch_size / duration_s, 2)
+        due = state.step % config.validate_every == 0 or last
+        if due and self._validation:
+            sheet = self._folder / SAMPLES_FOLDER / f"step-{state.step:07}.png"
+            record |= validate(state.average, self._validation, sheet, config.samples)
+            self._psnr_db = record["psnr_db"]
+        if due or state.step % config.log_every == 0:
+            log.write(record)
+        if state.step % config.save_every == 0:
+            self._save()
 
     def _save(self) -> None:
-        self._state.save(self._folder / STATE_NAME)
-        save_generator(self._folder / WEIGHTS_NAME, self._state.average)
-
-
-def _to_batch(crops_nhwc: NDArray[np.uint8]) -> Tensor:
-    # Permuting keeps the layout that the crops already have: it is channels_last.
-    return torch.from_numpy(crops_nhwc).permute(0, 3, 1, 2).float() / 255
+        if self._place.is_first:
+            self._state.save(self._folder / STATE_NAME)
+            save_generator(self._folder / WEIGHTS_NAME, self._state.average)

@@ -1,8 +1,8 @@
 """The whole `dggn-run` command against bare inference of the same tiles.
 
-    python tests/benchmarks/folder_throughput.py PHOTOGRAPHS [--runs 5] [--threads N]
+    python tests/benchmarks/folder_throughput.py PHOTOGRAPHS [--runs 5]
 
-Reduces 12 photographs of a folder to about 0.28 megapixels, then alternates between the two
+Reduces 12 photographs of a folder to 648 px, about 0.3 megapixels, then alternates between the two
 and prints the medians and the ratio of each pair as Markdown. The command includes the start of
 Python, loading the model, decoding, PNG encoding and the resume journal; bare inference is
 `InferenceSession.run` alone, with the same thread budget.

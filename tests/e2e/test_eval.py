@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -22,15 +24,16 @@ from dggn.model.generator import Generator
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
-    """A folder with two HR pictures, their reductions, and an untrained checkpoint."""
+    """A benchmark of two pictures, a plain folder of the same, and an untrained checkpoint."""
     y, x = np.mgrid[0:49, 0:66]
     picture = np.stack([3 * x, 4 * y, 128 + 100 * np.sin(x * y / 300)], axis=-1).astype(np.uint8)
-    for name in ("hr", "lr"):
-        (tmp_path / name).mkdir()
+    for name in ("Set2/HR", "Set2/LR_x4", "plain"):
+        (tmp_path / name).mkdir(parents=True)
     for name, hr in (("one", picture), ("two", picture[::-1].copy())):
-        Image.fromarray(hr).save(tmp_path / "hr" / f"{name}.png")
+        Image.fromarray(hr).save(tmp_path / "Set2" / "HR" / f"{name}.png")
+        Image.fromarray(hr).save(tmp_path / "plain" / f"{name}.png")
         lr = bicubic_resize(hr[:48, :64], Fraction(1, 4))
-        Image.fromarray(lr).save(tmp_path / "lr" / f"{name}.bmp")
+        Image.fromarray(lr).save(tmp_path / "Set2" / "LR_x4" / f"{name}.bmp")
     config = GeneratorConfig(
         width=8, image_units=1, gradient_units=1, upsampler_widths=(4, 4, 4), se_reduction=2
     )
@@ -52,46 +55,82 @@ def _evaluate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_json_of_a_checkpoint(workplace: Path) -> None:
-    done = _evaluate(workplace, "tiny.safetensors", "hr", "--json")
+def test_json_of_a_checkpoint_on_two_benchmarks(workplace: Path) -> None:
+    done = _evaluate(
+        workplace, "model", "tiny.safetensors", "--benchmark", "Set2", "plain", "--json"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     report = json.loads(done.stdout)
-    assert report["model"] == "tiny.safetensors"
-    assert (report["channel"], report["border_px"]) == ("Y", 4)
-    assert [picture["name"] for picture in report["pictures"]] == ["one.png", "two.png"]
-    for which in ("model", "bicubic"):
-        for figure in ("psnr_db", "ssim"):
-            values = [picture[which][figure] for picture in report["pictures"]]
-            assert report["mean"][which][figure] == pytest.approx(np.mean(values))
-    assert 20 < report["mean"]["bicubic"]["psnr_db"] < 60
+    assert (report["model"], report["channel"], report["border_px"]) == ("tiny", "Y", 4)
+    given, made = report["benchmarks"]
+    assert (given["name"], made["name"]) == ("Set2", "plain")
+    assert [picture["name"] for picture in given["pictures"]] == ["one.png", "two.png"]
+    # The reductions that are given are those that are made.
+    assert given["mean"] == made["mean"]
+    for figure in ("psnr_db", "ssim"):
+        values = [picture[figure] for picture in given["pictures"]]
+        assert given["mean"][figure] == pytest.approx(np.mean(values))
 
 
-def test_table(workplace: Path) -> None:
-    done = _evaluate(workplace, "tiny.safetensors", "hr", "--lr", "lr")
+def test_table_csv_and_markdown_of_bicubic(workplace: Path) -> None:
+    arguments = ("model", "bicubic", "--benchmark", "Set2")
+    done = _evaluate(workplace, *arguments)
     assert done.returncode == 0, done.stderr
-    header, *lines = done.stdout.splitlines()
-    assert header.startswith("picture")
+    name, header, *lines = done.stdout.strip().splitlines()
+    assert name == "Set2"
     assert [line.split()[0] for line in lines] == ["one.png", "two.png", "mean"]
     assert len({len(line) for line in (header, *lines)}) == 1
+    rows = list(csv.DictReader(io.StringIO(_evaluate(workplace, *arguments, "--csv").stdout)))
+    assert [row["picture"] for row in rows] == ["one.png", "two.png", "mean"]
+    assert 20 < float(rows[-1]["psnr_db"]) < 60
+    markdown = _evaluate(workplace, *arguments, "--markdown").stdout
+    assert f"| bicubic | Set2 | 2 | {float(rows[-1]['psnr_db']):.2f} |" in markdown
 
 
-def test_shipped_model(workplace: Path) -> None:
-    done = _evaluate(workplace, "dggn-lite", "hr", "--json")
+def test_shipped_model_and_its_pictures(workplace: Path) -> None:
+    done = _evaluate(workplace, "model", "dggn-lite", "plain", "--json")
     assert done.returncode == 0, done.stderr
-    mean = json.loads(done.stdout)["mean"]
-    assert mean["model"]["psnr_db"] > 20
+    (benchmark,) = json.loads(done.stdout)["benchmarks"]
+    assert benchmark["mean"]["psnr_db"] > 20
+    done = _evaluate(workplace, "images", "Set2/HR", "plain", "--json")
+    assert done.returncode == 0, done.stderr
+    (benchmark,) = json.loads(done.stdout)["benchmarks"]
+    assert benchmark["mean"] == {"psnr_db": None, "ssim": pytest.approx(1)}
+
+
+def test_complexity(workplace: Path) -> None:
+    done = _evaluate(workplace, "complexity", "tiny.safetensors", "--size", "64x48")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith("tiny ")
+    assert "GFLOPs at 64x48" in done.stdout
+    assert done.stdout.count("published (Table 4)") == 6
+
+
+def test_comparison(workplace: Path) -> None:
+    done = _evaluate(
+        workplace,
+        *("compare", "tiny.safetensors", "dggn-lite", "--images", "Set2/HR/one.png"),
+        *("--crop", "8,8,32,24", "--output", "figures/four.png"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "wrote figures/four.png\n"
+    with Image.open(workplace / "figures" / "four.png") as figure:
+        assert figure.width > 400
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["none.safetensors", "hr"], 2, "none.safetensors does not exist"),
-        (["none", "hr"], 2, "neither a file nor a shipped model"),
-        (["hr/one.png", "hr"], 2, "one.png"),
-        (["tiny.safetensors", "none"], 2, "none is not a folder"),
-        (["tiny.safetensors", "hr", "--lr", "."], 2, "lacks the reductions of 2 pictures"),
-        (["tiny.safetensors", "hr", "--lr", "hr"], 2, "one.png is 66x49: expected 16x12"),
+        (["model", "none.safetensors", "plain"], 2, "none.safetensors does not exist"),
+        (["model", "none", "plain"], 2, "neither a file nor a shipped model"),
+        (["model", "plain/one.png", "plain"], 2, "one.png"),
+        (["model", "bicubic", "none"], 2, "none is not a folder"),
+        (["model", "bicubic"], 2, "no benchmark: name a folder with --benchmark"),
+        (["model", "bicubic", "plain", "--json", "--csv"], 2, "--json and --csv exclude each"),
+        (["images", "plain", "."], 2, "lacks the results of 2 pictures"),
+        (["complexity", "--size", "50"], 2, "expected HEIGHTxWIDTH"),
+        (["compare", "bicubic", "--images", "none.png"], 1, "none.png: not a readable picture"),
     ],
 )
 def test_mistakes_have_a_code_and_one_clear_line(

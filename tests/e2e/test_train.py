@@ -17,7 +17,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-STEPS = 60
+STEPS = 30
 
 
 @pytest.fixture
@@ -27,16 +27,20 @@ def workplace(tmp_path: Path) -> Path:
     picture = np.stack([2 * x, 2 * y, x + y], axis=-1).astype(np.uint8)
     (tmp_path / "photos").mkdir()
     Image.fromarray(picture).save(tmp_path / "photos" / "one.png")
-    (tmp_path / "recipe.toml").write_text(
+    recipe = (
         f'preset = "dggn-lite"\nsteps = {STEPS}\nprecision = "fp32"\n'
         f"validate_every = {STEPS}\nsave_every = {STEPS}\n"
         "[data]\npatch_lr_px = 8\nbatch_size = 1\n"
     )
+    (tmp_path / "recipe.toml").write_text(recipe)
+    (tmp_path / "perceptual.toml").write_text(recipe + "[loss]\nperceptual = 1.0\n")
     return tmp_path
 
 
-def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from dggn.training.cli import app; app()", *arguments]
+COMMAND = [sys.executable, "-c", "from dggn.training.cli import app; app()"]
+
+
+def _popen(folder: Path, command: list[str]) -> subprocess.Popen[str]:
     # One thread: the nets are too small for two, and a sum's order is then the same each time.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
     return subprocess.Popen(
@@ -47,6 +51,10 @@ def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return _popen(folder, [*COMMAND, "run", *arguments])
 
 
 def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -69,9 +77,8 @@ def _interrupt_while_training(process: subprocess.Popen[str], number: signal.Sig
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-def test_interrupted_run_goes_on_and_ends_like_a_straight_one(workplace: Path) -> None:
+def test_interrupted_run_goes_on_to_its_end(workplace: Path) -> None:
     arguments = ["--train", "photos", "--validation", "photos"]
-    straight = _start(workplace, "recipe.toml", "straight", *arguments)
     weights = workplace / "run" / "generator.safetensors"
     steps_done = []
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -89,18 +96,92 @@ def test_interrupted_run_goes_on_and_ends_like_a_straight_one(workplace: Path) -
     assert code == 0, errors
     assert f"step {steps_done[1]}," in errors
     assert "100.0%" in errors
-    assert _finish(straight)[0] == 0
-    for name in ("generator.safetensors", "state.safetensors"):
-        one, other = (load_file(workplace / folder / name) for folder in ("straight", "run"))
-        assert one.keys() == other.keys()
-        assert all(torch.equal(one[key], other[key]) for key in one)
+    assert _step(workplace / "run" / "state.safetensors") == STEPS
     (line,) = (workplace / "run" / "log.jsonl").read_text().splitlines()
     assert json.loads(line)["psnr_db"] > 10
     assert sorted(path.name for path in (workplace / "run").iterdir()) == [
         "generator.safetensors",
         "log.jsonl",
+        "samples",
         "state.safetensors",
+        "tensorboard",
     ]
+
+
+GAN = """
+preset = "tiny"
+steps = 4
+precision = "fp32"
+log_every = 1
+[data]
+patch_lr_px = 8
+batch_size = 4
+[loss]
+gradient = 1.0
+adversarial = 0.01
+gradient_adversarial = 0.01
+[critic]
+width = 4
+steps = 2
+learning_rate = 1e-3
+[optimizer]
+learning_rate = 1e-3
+warmup_steps = 1
+"""
+
+WITH_TINY_PRESET = """
+from dggn.model.config import PRESETS, GeneratorConfig
+from dggn.training.cli import app
+
+PRESETS["tiny"] = GeneratorConfig(
+    width=8, image_units=2, gradient_units=1, upsampler_widths=(4, 4, 4), se_reduction=2
+)
+app()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch without distributed")
+def test_two_processes_train_like_one(workplace: Path) -> None:
+    (workplace / "gan.toml").write_text(GAN)
+    (workplace / "train.py").write_text(WITH_TINY_PRESET)
+    arguments = ["--train", "photos", "--validation", "photos", "--device", "cpu"]
+    alone = [sys.executable, "train.py", "run", "gan.toml", "one", *arguments]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    beside = [*torchrun, "--nproc-per-node", "2", "train.py", "run", "gan.toml", "two", *arguments]
+    for command in (alone, beside):
+        code, errors = _finish(_popen(workplace, command))
+        assert code == 0, errors
+        # Only the first process speaks.
+        assert errors.count("1 training and 1 validation pictures on cpu") == 1
+    one, two = (
+        [json.loads(line) for line in (workplace / name / "log.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    )
+    assert len(one) == len(two) == 4
+    clocks = {"elapsed_s", "images_per_s"}
+    for record, other in zip(one, two, strict=True):
+        assert record.keys() == other.keys()
+        for name in record.keys() - clocks:
+            assert other[name] == pytest.approx(record[name], rel=1e-3, abs=1e-5), name
+    first, second = (
+        load_file(workplace / name / "generator.safetensors") for name in ("one", "two")
+    )
+    for name, weights in first.items():
+        torch.testing.assert_close(second[name], weights, rtol=1e-3, atol=1e-4)
+
+
+def test_plot_draws_a_run(workplace: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the train extra")
+    (workplace / "run").mkdir()
+    lines = [{"step": 1, "loss": 0.5, "psnr_db": 20.0}, {"step": 2, "loss": 0.4, "psnr_db": 21.0}]
+    (workplace / "run" / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    process = _popen(workplace, [*COMMAND, "plot", "run"])
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert out.strip() == str(Path("run") / "curves.png")
+    with Image.open(workplace / "run" / "curves.png") as image:
+        assert image.format == "PNG"
 
 
 def _step(path: Path) -> int:
@@ -118,6 +199,13 @@ def _step(path: Path) -> int:
         (["recipe.toml", "run", "--train", "photos", "--max-minutes", "0"], 2, "max_minutes is 0"),
         (["recipe.toml", "run", "--train", "none"], 2, "none is not a folder"),
         (["recipe.toml", "recipe.toml/run", "--train", "photos"], 3, "cannot be made"),
+        (["recipe.toml", "run", "--train", "photos", "--from", "none"], 2, "none does not exist"),
+        (
+            ["perceptual.toml", "run", "--train", "photos", "--perceptual-weights", "none.pth"],
+            2,
+            "none.pth does not exist: expected torchvision's file vgg19-dcbb9e9d.pth",
+        ),
+        (["recipe.toml", "run", "--train", "photos", "--device", "tpu9"], 2, "choose auto, cpu"),
         (["recipe.toml", "run", "--nonsense"], 2, "No such option"),
     ],
 )

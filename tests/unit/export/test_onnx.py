@@ -12,7 +12,7 @@ onnx = pytest.importorskip("onnx", reason="needs the export extra")
 ort = pytest.importorskip("onnxruntime", reason="needs the export extra")
 
 from dggn import load
-from dggn.model.config import GeneratorConfig
+from dggn.model.config import GeneratorConfig, preset
 from dggn.model.generator import Generator
 from export import verify, write
 from export.describe import describe
@@ -209,6 +209,22 @@ def test_damaged_files_are_refused(tmp_path: Path, content: bytes) -> None:
         describe(path)
 
 
+@pytest.mark.parametrize("damage", ["truncated", "unknown type"])
+def test_damaged_weights_are_refused(
+    exported: dict[str, Path], tmp_path: Path, damage: str
+) -> None:
+    model = onnx.load(exported["float32"])
+    victim = next(entry for entry in model.graph.initializer if entry.name == "image_tail.bias")
+    if damage == "truncated":
+        victim.raw_data = victim.raw_data[:-1]
+    else:
+        victim.data_type = 99
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"model\.onnx holds damaged weights"):
+        load(str(path))
+
+
 def test_external_data_is_not_followed(exported: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"\0" * 10_000)
     model = onnx.load(exported["float32"])
@@ -246,7 +262,7 @@ def test_sources_are_names_models_and_checkpoints(
     save_generator(checkpoint, small)
     assert read_generator(str(checkpoint)).config == small.config
     assert read_generator(str(exported["float32"])).config == small.config
-    assert read_generator("dggn-lite").config.width == 32
+    assert read_generator("dggn-lite").config == preset("dggn-lite")
     with pytest.raises(ModelError, match="nosuch"):
         read_generator("nosuch")
 

@@ -9,12 +9,9 @@ import pytest
 from dggn.data.bicubic import bicubic_resize
 from dggn.data.folder import read_rgb
 
-BENCHMARK = Path(__file__).parents[5] / "shared" / "data" / "benchmark"
 
-
-@pytest.mark.skipif(not BENCHMARK.is_dir(), reason=f"{BENCHMARK} is not on this machine")
-def test_reproduces_the_published_lr_files() -> None:
-    paths = sorted(BENCHMARK.glob("*/HR/*.png"))
+def test_reproduces_the_published_lr_files(benchmark_folder: Path) -> None:
+    paths = sorted(benchmark_folder.glob("*/HR/*.png"))
     assert len(paths) == 19
     for path in paths:
         published = read_rgb(path.parents[1] / "LR_x4" / path.name)

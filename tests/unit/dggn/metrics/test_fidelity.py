@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dggn.metrics.fidelity import peak_signal_noise_ratio, structural_similarity
+from dggn.metrics.luma import luma_bt601
 
 
 @pytest.fixture
@@ -36,6 +37,20 @@ def test_ssim_is_that_of_scikit_image(
     pictures: tuple[NDArray[np.uint8], NDArray[np.uint8]],
 ) -> None:
     assert structural_similarity(*pictures) == pytest.approx(0.9188634928513248, abs=1e-9)
+
+
+def test_both_are_those_of_an_installed_scikit_image(photo: NDArray[np.uint8]) -> None:
+    metrics = pytest.importorskip("skimage.metrics")
+    worse = np.clip(photo.astype(int) + np.arange(112)[None, :, None] % 23, 0, 255).astype(np.uint8)
+    lumas = [luma_bt601(image)[4:-4, 4:-4] for image in (photo, worse)]
+    assert peak_signal_noise_ratio(worse, photo) == pytest.approx(
+        metrics.peak_signal_noise_ratio(*lumas, data_range=255)
+    )
+    assert structural_similarity(worse, photo) == pytest.approx(
+        metrics.structural_similarity(
+            *lumas, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+    )
 
 
 def test_equal_pictures(photo: NDArray[np.uint8]) -> None:

@@ -1,8 +1,11 @@
-"""A training run that takes a second."""
+"""Training runs that take a second."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,11 +15,15 @@ from dggn.data.bicubic import bicubic_resize
 from dggn.data.pairs import Pair
 from dggn.model.config import PRESETS, GeneratorConfig
 from dggn.training.config import DataConfig, OptimizerConfig, TrainConfig
+from dggn.training.loss_config import CriticConfig, LossConfig, PerceptualConfig
+
+if TYPE_CHECKING:
+    from dggn.training.trainer import StepReport
 
 
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch, tiny_config: GeneratorConfig) -> TrainConfig:
-    """Twelve float32 steps of a tiny generator."""
+    """Twelve float32 steps of a tiny generator, for fidelity."""
     monkeypatch.setitem(PRESETS, "tiny", tiny_config)
     return TrainConfig(
         preset="tiny",
@@ -30,6 +37,97 @@ def config(monkeypatch: pytest.MonkeyPatch, tiny_config: GeneratorConfig) -> Tra
 
 
 @pytest.fixture
+def gan_config(config: TrainConfig, squeezenet_file: Path) -> TrainConfig:
+    """The same with all six terms of Eq. 6 and tiny critics."""
+    return TrainConfig(
+        preset="tiny",
+        steps=4,
+        precision="fp32",
+        validate_every=4,
+        save_every=1,
+        log_every=1,
+        fusion_only_steps=1,
+        data=config.data,
+        loss=LossConfig(
+            perceptual=0.01,
+            pixel=1.0,
+            gradient=1.0,
+            adversarial=0.01,
+            gradient_adversarial=0.01,
+            branch_gradient=0.5,
+        ),
+        perceptual=PerceptualConfig(network="squeezenet", weights=str(squeezenet_file)),
+        critic=CriticConfig(width=4, steps=2, learning_rate=1e-3),
+        optimizer=OptimizerConfig(learning_rate=1e-3, warmup_steps=2, schedule="halving"),
+    )
+
+
+@pytest.fixture
 def pairs(photo: NDArray[np.uint8]) -> list[Pair]:
     """One picture."""
     return [Pair(name="photo", lr_hwc=bicubic_resize(photo, Fraction(1, 4)), hr_hwc=photo)]
+
+
+@pytest.fixture
+def squeezenet_weights() -> dict[str, NDArray[np.float32]]:
+    """A SqueezeNet's weights with few channels, random."""
+    random = np.random.default_rng(0)
+    weights: dict[str, NDArray[np.float32]] = {}
+
+    def add(name: str, outputs: int, inputs: int, kernel: int) -> None:
+        shape = (outputs, inputs, kernel, kernel)
+        weights[f"{name}.weight"] = random.normal(0, (inputs * kernel**2) ** -0.5, shape).astype(
+            np.float32
+        )
+        weights[f"{name}.bias"] = random.normal(0, 0.1, outputs).astype(np.float32)
+
+    add("conv1", 6, 3, 7)
+    for fire in range(2, 10):
+        add(f"fire{fire}/conv1x1_1", 2, 6, 1)
+        add(f"fire{fire}/conv1x1_2", 3, 2, 1)
+        add(f"fire{fire}/conv3x3_2", 3, 2, 3)
+    add("conv_final", 5, 6, 1)
+    return weights
+
+
+@pytest.fixture
+def squeezenet_file(tmp_path: Path, squeezenet_weights: dict[str, NDArray[np.float32]]) -> Path:
+    """The same as a file."""
+    path = tmp_path / "squeezenet.npz"
+    np.savez(path, allow_pickle=False, **squeezenet_weights)
+    return path
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[bool, list[StepReport]]]:
+    """Runs a training in a folder on the CPU: whether it is complete, and its reports."""
+    import torch
+
+    from dggn.training import log
+    from dggn.training.batches import open_batches
+    from dggn.training.parallel import Place
+    from dggn.training.state import TrainingState
+    from dggn.training.trainer import Trainer
+
+    # TensorBoard's files are a test of the log's own.
+    monkeypatch.setattr(log, "find_spec", lambda name: None)
+    place = Place(device=torch.device("cpu"))
+
+    def run(
+        config: TrainConfig,
+        pairs: list[Pair],
+        folder: Path,
+        *,
+        stop_after: int | None = None,
+        validation: list[Pair] | None = None,
+    ) -> tuple[bool, list[StepReport]]:
+        reports: list[StepReport] = []
+        state = TrainingState.open(folder, config)
+        with open_batches(config.data, config.seed, pairs, place) as batches:
+            trainer = Trainer(state, batches, validation or [], folder)
+            complete = trainer.run(
+                progress=reports.append, should_stop=lambda: len(reports) == stop_after
+            )
+        return complete, reports
+
+    return run

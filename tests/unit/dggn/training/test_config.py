@@ -42,7 +42,20 @@ def test_file(tmp_path: Path) -> None:
         ('preset = "dggn-lite"\nsteps = 5\nprecision = "int8"', "choose bf16 or fp32"),
         ('preset = "dggn-lite"\nsteps = 5\n[data]\npatch_lr_px = 12', "multiple of 8"),
         ('preset = "dggn-lite"\nsteps = 5\n[data]\nbatch_size = 0', "batch_size 0"),
-        ('preset = "dggn-lite"\nsteps = 5\n[loss]\npixel = 0', "pixel is 0"),
+        ('preset = "dggn-lite"\nsteps = 5\n[loss]\npixel = 0', "nothing would train the pictures"),
+        ('preset = "dggn-lite"\nsteps = 5\n[loss]\ngradient = -1', "gradient is -1"),
+        ('preset = "dggn-lite"\nsteps = 5\n[loss]\nadversary = 1', "did you mean 'adversarial'"),
+        ('preset = "dggn-lite"\nsteps = 5\n[perceptual]\nnetwork = "vgg16"', "choose one of vgg19"),
+        ('preset = "dggn-lite"\nsteps = 5\n[perceptual]\nnetwork = "squeezenet"', r"\.npz"),
+        ('preset = "dggn-lite"\nsteps = 5\n[critic]\nsteps = 0', "steps 0: both"),
+        ('preset = "dggn-lite"\nsteps = 5\n[critic]\npenalty = 0', "penalty is 0"),
+        ('preset = "dggn-lite"\nsteps = 5\n[critic]\nbeta1 = 1', "0 <= beta1 < 1"),
+        ('preset = "dggn-lite"\nsteps = 5\n[optimizer]\nschedule = "step"', "cosine or halving"),
+        ('preset = "dggn-lite"\nsteps = 5\nsamples = -1', "samples -1: neither"),
+        (
+            'preset = "dggn-lite"\nsteps = 5\ngradient_branch = false\nfusion_only_steps = 1',
+            "nothing is fused",
+        ),
         ('preset = "dggn-lite"\nsteps = 5\n[optimizer]\nlearning_rate = 0', "must be positive"),
         ('preset = "dggn-lite"\nsteps = 5\n[optimizer]\nlearning_rate = inf', "a finite number"),
         ('preset = "dggn-lite"\nsteps = 5\n[optimizer]\nwarmup_steps = -1', "warmup_steps is -1"),
@@ -58,7 +71,10 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"neither a file nor a shipped recipe \(lite"):
+    with pytest.raises(
+        ConfigError,
+        match=r"neither a file nor a shipped recipe \(ablation-gan, .*lite, photo, psnr",
+    ):
         read_config(str(tmp_path / "none.toml"))
     with pytest.raises(ConfigError, match="not a readable TOML file"):
         read_config(str(tmp_path))
@@ -72,3 +88,17 @@ def test_unreadable_files(tmp_path: Path) -> None:
 def test_time_must_be_positive_and_finite(minutes: float) -> None:
     with pytest.raises(ConfigError, match="max_minutes"):
         TrainConfig(preset="dggn-lite", steps=1, max_minutes=minutes)
+
+
+def test_recipes_are_the_papers() -> None:
+    psnr, gan, ablation = (read_config(name) for name in ("psnr", "gan", "ablation-gan"))
+    assert psnr.batches_per_step == 1
+    assert gan.batches_per_step == 6
+    assert psnr.generator == gan.generator
+    assert gan.data.patch_lr_px == 48
+    assert min(to_mapping(gan.loss).values()) > 0
+    assert ablation.generator.gradient_units == 0
+    removed = {"gradient": 0, "gradient_adversarial": 0, "branch_gradient": 0}
+    assert to_mapping(ablation.loss) == {**to_mapping(gan.loss), **removed}
+    assert read_config("ablation-psnr").generator == ablation.generator
+    assert read_config("photo").data.degradation == "photo"

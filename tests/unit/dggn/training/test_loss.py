@@ -2,32 +2,69 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("torch", reason="needs the train extra")
+torch = pytest.importorskip("torch", reason="needs the train extra")
 
-import torch
+from torch import Tensor, nn
 
 from dggn.model.gradient import GradientMagnitude
-from dggn.training.config import LossConfig
-from dggn.training.loss import fidelity_loss
+from dggn.training.loss import GeneratorLoss
+from dggn.training.loss_config import LossConfig
 
 
-def test_terms_by_hand() -> None:
-    target = torch.zeros(1, 3, 4, 4)
+class _Sum(nn.Module):
+    """A critic that scores a picture by its sum."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.sum(dim=(1, 2, 3))
+
+
+class _Distance(nn.Module):
+    """A perceptual loss that is always 3."""
+
+    def forward(self, image: Tensor, target: Tensor) -> Tensor:
+        return image.new_tensor(3.0)
+
+
+def _pictures() -> tuple[Tensor, Tensor]:
+    target = torch.zeros(2, 3, 4, 4)
     target[..., 2:] = 1.0
-    image = target + 0.25
+    return target * 0.5 + 0.25, target
+
+
+def test_six_terms_by_hand() -> None:
+    image, target = _pictures()
     gradient = GradientMagnitude()
-    terms = fidelity_loss(
-        image,
-        gradient(target) + 0.5,
-        target,
-        gradient,
-        LossConfig(pixel=2.0, branch_gradient=0.1),
+    weights = LossConfig(
+        perceptual=0.5,
+        pixel=2.0,
+        gradient=3.0,
+        adversarial=0.01,
+        gradient_adversarial=0.02,
+        branch_gradient=0.1,
     )
-    assert terms["pixel"].item() == pytest.approx(2 * 0.25)
-    assert terms["branch_gradient"].item() == pytest.approx(0.1 * 0.5)
+    loss = GeneratorLoss(weights, _Distance(), {"image": _Sum(), "gradient": _Sum()})
+    terms = loss(image, gradient(target) + 0.5, target)
+    # The edge's magnitude is 1 in two of four columns; half as much in the picture.
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        {
+            "perceptual": 0.5 * 3,
+            "pixel": 2.0 * 0.25,
+            "gradient": 3.0 * 0.25 / 2,
+            "adversarial": -0.01 * image.sum().item() / 2,
+            "gradient_adversarial": -0.02 * gradient(image).sum().item() / 2,
+            "branch_gradient": 0.1 * 0.5,
+        },
+        rel=1e-4,
+    )
+
+
+def test_fidelity_training_has_two_terms() -> None:
+    _, target = _pictures()
+    terms = GeneratorLoss(LossConfig())(target, target, target)
+    assert list(terms) == ["pixel", "branch_gradient"]
 
 
 def test_without_gradient_branch_there_is_one_term() -> None:
-    target = torch.zeros(1, 3, 4, 4)
-    terms = fidelity_loss(target, None, target, GradientMagnitude(), LossConfig())
+    _, target = _pictures()
+    terms = GeneratorLoss(LossConfig())(target, None, target)
     assert list(terms) == ["pixel"]

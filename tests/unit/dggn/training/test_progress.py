@@ -17,7 +17,12 @@ class _Terminal(io.StringIO):
 
 def _report(step: int) -> StepReport:
     return StepReport(
-        step=step, progress=step / 3, loss=0.0123, images_per_s=4.0, psnr_db=30.0 + step
+        step=step,
+        progress=step / 3,
+        loss=0.0123,
+        images_per_s=4.0,
+        left_s=3700.0 - 1850.0 * (step - 1),
+        psnr_db=30.0 + step,
     )
 
 
@@ -27,8 +32,8 @@ def test_without_a_terminal_the_first_and_the_last_line_are_plain() -> None:
         for step in (1, 2, 3):
             progress(_report(step))
     assert stream.getvalue() == (
-        " 33.3%  step 1  loss 0.0123  4.0 img/s  31.00 dB\n"
-        "100.0%  step 3  loss 0.0123  4.0 img/s  33.00 dB\n"
+        " 33.3%  step 1  loss 0.0123  4.0 img/s  31.00 dB  1:01:40 left\n"
+        "100.0%  step 3  loss 0.0123  4.0 img/s  33.00 dB  0:00:00 left\n"
     )
 
 

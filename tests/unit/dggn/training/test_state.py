@@ -13,7 +13,12 @@ import torch
 from dggn.model.checkpoint import read_tensors, save_generator, write_tensors
 from dggn.settings import to_mapping
 from dggn.training.config import DataConfig, TrainConfig
-from dggn.training.state import STATE_NAME, TRAINING_FORMAT, TrainingState
+from dggn.training.state import (
+    STATE_NAME,
+    TRAINING_FORMAT,
+    WEIGHTS_NAME,
+    TrainingState,
+)
 from runtime.errors import ModelError, TargetError
 
 
@@ -44,6 +49,69 @@ def test_round_trip(tmp_path: Path, config: TrainConfig, state: TrainingState) -
         for name, tensor in moments.items():
             assert torch.equal(tensor, after[index][name])
             assert tensor.stride() == after[index][name].stride()
+
+
+def test_critics_round_trip(tmp_path: Path, gan_config: TrainConfig) -> None:
+    state = TrainingState.fresh(gan_config)
+    assert list(state.critics) == ["image", "gradient"]
+    for critic in state.critics.values():
+        critic.network(torch.rand(2, 3, 32, 32)).sum().backward()
+        critic.optimizer.step()
+    state.save(tmp_path / STATE_NAME)
+    loaded = TrainingState.open(tmp_path, gan_config)
+    for name, critic in state.critics.items():
+        other = loaded.critics[name]
+        for tensor, read in zip(
+            critic.network.parameters(), other.network.parameters(), strict=True
+        ):
+            assert torch.equal(tensor, read)
+        before, after = (one.optimizer.state_dict()["state"] for one in (critic, other))
+        assert before.keys() == after.keys() and len(before) > 0
+        for index, moments in before.items():
+            assert all(torch.equal(value, after[index][key]) for key, value in moments.items())
+
+
+def test_critics_are_those_whose_terms_the_loss_has(gan_config: TrainConfig) -> None:
+    without = replace(gan_config, loss=replace(gan_config.loss, gradient_adversarial=0.0))
+    assert list(TrainingState.fresh(without).critics) == ["image"]
+
+
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_starts_from_weights_alone(
+    tmp_path: Path, config: TrainConfig, state: TrainingState, as_folder: bool
+) -> None:
+    path = tmp_path / WEIGHTS_NAME
+    save_generator(path, state.generator)
+    initial = str(tmp_path if as_folder else path)
+    started = TrainingState.fresh(replace(config, seed=1, initial=initial))
+    assert started.step == 0
+    assert not started.optimizer.state_dict()["state"]
+    for other in (started.generator, started.average):
+        for parameter, expected in zip(
+            other.parameters(), state.generator.parameters(), strict=True
+        ):
+            assert torch.equal(parameter, expected)
+            assert parameter.data_ptr() != expected.data_ptr()
+
+
+def test_resuming_needs_no_initial_weights(
+    tmp_path: Path, config: TrainConfig, state: TrainingState
+) -> None:
+    initial = tmp_path / WEIGHTS_NAME
+    save_generator(initial, state.generator)
+    config = replace(config, initial=str(initial))
+    TrainingState.fresh(config).save(tmp_path / STATE_NAME)
+    initial.unlink()
+    assert TrainingState.open(tmp_path, config).step == 0
+
+
+def test_initial_weights_of_another_structure_are_refused(
+    tmp_path: Path, config: TrainConfig, state: TrainingState
+) -> None:
+    save_generator(tmp_path / WEIGHTS_NAME, state.generator)
+    other = replace(config, gradient_branch=False, initial=str(tmp_path))
+    with pytest.raises(ModelError, match="another structure .*gradient_units was 1, is 0"):
+        TrainingState.fresh(other)
 
 
 def test_average_starts_equal_and_apart(config: TrainConfig) -> None:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -16,34 +17,17 @@ import torch
 from dggn.data.pairs import Pair
 from dggn.metrics.fidelity import peak_signal_noise_ratio
 from dggn.model.checkpoint import load_generator
-from dggn.model.config import PRESETS
 from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve
-from dggn.training.config import OptimizerConfig, TrainConfig
-from dggn.training.loss import fidelity_loss
-from dggn.training.state import STATE_NAME, TrainingState
-from dggn.training.trainer import (
-    LOG_NAME,
-    WEIGHTS_NAME,
-    StepReport,
-    Trainer,
-    learning_rate,
-)
-from runtime.errors import ConfigError, TargetError
+from dggn.training.batches import open_batches
+from dggn.training.config import TrainConfig
+from dggn.training.log import LOG_NAME
+from dggn.training.parallel import open_place
+from dggn.training.state import WEIGHTS_NAME, TrainingState
+from dggn.training.trainer import StepReport, Trainer
+from dggn.training.validation import SAMPLES_FOLDER
 
-
-def _run(
-    config: TrainConfig,
-    pairs: list[Pair],
-    folder: Path,
-    *,
-    stop_after: int | None = None,
-    validation: list[Pair] | None = None,
-) -> tuple[bool, list[StepReport]]:
-    reports: list[StepReport] = []
-    trainer = Trainer(TrainingState.open(folder, config), pairs, validation or [], folder)
-    complete = trainer.run(progress=reports.append, should_stop=lambda: len(reports) == stop_after)
-    return complete, reports
+Train: TypeAlias = Callable[..., tuple[bool, list[StepReport]]]
 
 
 def _assert_equal(one: Generator, other: Generator) -> None:
@@ -51,21 +35,15 @@ def _assert_equal(one: Generator, other: Generator) -> None:
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_learning_rate_rises_then_follows_a_cosine() -> None:
-    config = OptimizerConfig(learning_rate=1.0, warmup_steps=4)
-    rises = [learning_rate(config, step, 0.0) for step in range(6)]
-    assert rises == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
-    falls = [learning_rate(config, 100, progress) for progress in (0.0, 0.5, 1.0, 1.5)]
-    assert falls == pytest.approx([1.0, 0.5, 0.0, 0.0], abs=1e-12)
-    assert learning_rate(replace(config, warmup_steps=0), 0, 0.0) == 1.0
-
-
-def test_overfits_a_picture(tmp_path: Path, config: TrainConfig, pairs: list[Pair]) -> None:
+def test_overfits_a_picture(
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+) -> None:
     config = replace(config, steps=120, validate_every=120, save_every=120)
     (pair,) = pairs
     # Without the picture's noise, which nothing can predict.
-    pair = replace(pair, lr_hwc=pair.lr_hwc[..., [0, 1, 1]], hr_hwc=pair.hr_hwc[..., [0, 1, 1]])
-    complete, reports = _run(config, [pair], tmp_path)
+    lr, hr = (image[..., [0, 1, 1]].copy("C") for image in (pair.lr_hwc, pair.hr_hwc))
+    pair = replace(pair, lr_hwc=lr, hr_hwc=hr)
+    complete, reports = train(config, [pair], tmp_path)
     assert complete
     losses = [report.loss for report in reports]
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
@@ -77,23 +55,28 @@ def test_overfits_a_picture(tmp_path: Path, config: TrainConfig, pairs: list[Pai
     assert gain_db > 0.05
 
 
-def test_ablation_trains(tmp_path: Path, config: TrainConfig, pairs: list[Pair]) -> None:
-    PRESETS["tiny"] = replace(PRESETS["tiny"], gradient_units=0)
-    complete, _ = _run(config, pairs, tmp_path)
+def test_ablation_trains(
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+) -> None:
+    complete, _ = train(replace(config, gradient_branch=False), pairs, tmp_path)
     assert complete
     assert load_generator(tmp_path / WEIGHTS_NAME).config.gradient_units == 0
 
 
-def test_reports_every_step(tmp_path: Path, config: TrainConfig, pairs: list[Pair]) -> None:
-    _, reports = _run(config, pairs, tmp_path, validation=pairs)
+def test_reports_every_step(
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+) -> None:
+    _, reports = train(config, pairs, tmp_path, validation=pairs)
     assert [report.step for report in reports] == list(range(1, 13))
     assert [report.progress for report in reports] == [step / 12 for step in range(1, 13)]
     assert reports[3].psnr_db is None
     assert reports[4].psnr_db is not None
 
 
-def test_validations_are_logged(tmp_path: Path, config: TrainConfig, pairs: list[Pair]) -> None:
-    _run(config, pairs, tmp_path, validation=pairs)
+def test_validations_are_logged(
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+) -> None:
+    train(config, pairs, tmp_path, validation=pairs)
     lines = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
     assert [line["step"] for line in lines] == [5, 10, 12]
     for line in lines:
@@ -104,18 +87,27 @@ def test_validations_are_logged(tmp_path: Path, config: TrainConfig, pairs: list
     assert lines[-1]["psnr_db"] == pytest.approx(measured, abs=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("stage", "precision"), [("psnr", "fp32"), ("psnr", "bf16"), ("gan", "bf16")]
+)
 def test_resumed_run_equals_a_straight_one_bit_for_bit(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair], precision: str
+    tmp_path: Path,
+    train: Train,
+    config: TrainConfig,
+    gan_config: TrainConfig,
+    pairs: list[Pair],
+    stage: str,
+    precision: str,
 ) -> None:
-    config = replace(config, precision=precision)
-    assert _run(config, pairs, tmp_path / "straight")[0]
+    chosen = config if stage == "psnr" else replace(gan_config, steps=8, save_every=3)
+    config = replace(chosen, precision=precision)
+    assert train(config, pairs, tmp_path / "straight")[0]
     interrupted = tmp_path / "interrupted"
-    assert not _run(config, pairs, interrupted, stop_after=5)[0]
-    assert not _run(config, pairs, interrupted, stop_after=1)[0]
-    complete, reports = _run(config, pairs, interrupted)
+    assert not train(config, pairs, interrupted, stop_after=5)[0]
+    assert not train(config, pairs, interrupted, stop_after=1)[0]
+    complete, reports = train(config, pairs, interrupted)
     assert complete
-    assert [report.step for report in reports] == list(range(7, 13))
+    assert [report.step for report in reports] == list(range(7, config.steps + 1))
     one, other = (
         TrainingState.open(folder, config) for folder in (tmp_path / "straight", interrupted)
     )
@@ -127,22 +119,40 @@ def test_resumed_run_equals_a_straight_one_bit_for_bit(
     )
 
 
-def test_finished_run_stays_as_it_is(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair]
+@pytest.mark.gpu
+@pytest.mark.parametrize("compiled", [False, True])
+def test_trains_on_a_gpu(
+    tmp_path: Path, gan_config: TrainConfig, pairs: list[Pair], compiled: bool
 ) -> None:
-    _run(config, pairs, tmp_path)
+    config = replace(gan_config, precision="bf16", compile=compiled)
+    reports: list[StepReport] = []
+    with open_place("cuda") as place:
+        state = TrainingState.open(tmp_path, config, place.device)
+        with open_batches(config.data, config.seed, pairs, place) as batches:
+            trainer = Trainer(state, batches, pairs, tmp_path, place)
+            assert trainer.run(progress=reports.append, should_stop=lambda: False)
+        resumed = TrainingState.open(tmp_path, config, place.device)
+    assert all(math.isfinite(report.loss) for report in reports)
+    assert next(resumed.generator.parameters()).device.type == "cuda"
+    _assert_equal(resumed.generator, state.generator)
+
+
+def test_finished_run_stays_as_it_is(
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+) -> None:
+    train(config, pairs, tmp_path)
     before = load_generator(tmp_path / WEIGHTS_NAME)
-    complete, reports = _run(config, pairs, tmp_path)
+    complete, reports = train(config, pairs, tmp_path)
     assert complete
     assert reports == []
     _assert_equal(load_generator(tmp_path / WEIGHTS_NAME), before)
 
 
 def test_time_ends_the_run_with_its_schedule_completed(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair]
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
 ) -> None:
     config = replace(config, steps=10**9, max_minutes=0.5 / 60, save_every=10**9)
-    complete, reports = _run(config, pairs, tmp_path)
+    complete, reports = train(config, pairs, tmp_path)
     assert complete
     assert reports[-1].progress == 1.0
     state = TrainingState.open(tmp_path, config)
@@ -150,63 +160,83 @@ def test_time_ends_the_run_with_its_schedule_completed(
     assert state.optimizer.param_groups[0]["lr"] < 0.5 * config.optimizer.learning_rate
 
 
-def _nan_loss(at_call: int) -> Callable[..., dict[str, torch.Tensor]]:
-    calls = 0
-
-    def loss(*arguments: object) -> dict[str, torch.Tensor]:
-        nonlocal calls
-        calls += 1
-        terms = fidelity_loss(*arguments)  # type: ignore[arg-type]
-        return {**terms, "pixel": terms["pixel"] * (math.nan if calls == at_call else 1)}
-
-    return loss
-
-
-def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+def test_both_stages_log_their_terms(
+    tmp_path: Path, train: Train, config: TrainConfig, gan_config: TrainConfig, pairs: list[Pair]
 ) -> None:
-    # Steps 1 to 4 are saved; the seventh fails.
-    monkeypatch.setattr("dggn.training.trainer.fidelity_loss", _nan_loss(7))
-    with pytest.raises(ConfigError, match=f"at step 6 the loss is nan.*{STATE_NAME}"):
-        _run(config, pairs, tmp_path)
-    state = TrainingState.open(tmp_path, config)
-    assert state.step == 4
-
-
-def test_a_gradient_that_is_not_finite_never_reaches_the_weights(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair]
-) -> None:
-    state = TrainingState.open(tmp_path, config)
-    parameter = next(state.generator.parameters())
-    parameter.register_hook(lambda gradient: gradient * math.inf)
-    with pytest.raises(ConfigError, match="at step 0 .* gradient's norm (nan|inf)"):
-        Trainer(state, pairs, [], tmp_path).run(
-            progress=lambda report: None, should_stop=lambda: False
-        )
-    assert torch.isfinite(parameter).all()
-    assert TrainingState.open(tmp_path, config).step == 0
-
-
-def test_a_folder_that_vanishes_is_an_error_of_the_target(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair]
-) -> None:
-    folder = tmp_path / "run"
-    state = TrainingState.open(folder, config)
-    folder.rmdir()
-    folder.write_text("in the way")
-    with pytest.raises(TargetError, match="cannot be written"):
-        Trainer(state, pairs, [], folder).run(
-            progress=lambda report: None, should_stop=lambda: False
-        )
-
-
-def test_tiny_validation_pictures_are_refused_before_training(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair]
-) -> None:
-    small = Pair(
-        name="small.png",
-        lr_hwc=np.zeros((2, 9, 3), np.uint8),
-        hr_hwc=np.zeros((8, 36, 3), np.uint8),
+    train(replace(config, log_every=6), pairs, tmp_path / "psnr")
+    gan = replace(gan_config, initial=str(tmp_path / "psnr"))
+    train(gan, pairs, tmp_path / "gan", validation=pairs)
+    first, second = (
+        [json.loads(line) for line in (tmp_path / stage / LOG_NAME).read_text().splitlines()]
+        for stage in ("psnr", "gan")
     )
-    with pytest.raises(ConfigError, match=r"small\.png has nothing inside the 4 px border"):
-        Trainer(TrainingState.fresh(config), pairs, [small], tmp_path)
+    common = {"step", "elapsed_s", "loss", "learning_rate", "images_per_s"}
+    fidelity = {"pixel", "branch_gradient"}
+    adversarial = {"perceptual", "gradient", "adversarial", "gradient_adversarial"}
+    critics = {"image_critic", "image_penalty", "gradient_critic", "gradient_penalty"}
+    assert [line["step"] for line in first] == [5, 6, 10, 12]
+    assert [line["step"] for line in second] == [1, 2, 3, 4]
+    assert all(line.keys() == common | fidelity for line in first)
+    for line in second[:-1]:
+        assert line.keys() == common | fidelity | adversarial | critics
+        total = sum(line[name] for name in fidelity | adversarial)
+        assert line["loss"] == pytest.approx(total, rel=1e-4)
+    assert second[-1].keys() - second[0].keys() == {"psnr_db", "ssim"}
+    assert (tmp_path / "gan" / SAMPLES_FOLDER / "step-0000004.png").is_file()
+
+
+def test_first_steps_train_the_fusion_alone(
+    tmp_path: Path, train: Train, gan_config: TrainConfig, pairs: list[Pair]
+) -> None:
+    before = TrainingState.fresh(gan_config).generator.state_dict()
+    for steps_done, changed in ((1, {"image_tail.weight", "image_tail.bias"}), (2, None)):
+        train(gan_config, pairs, tmp_path, stop_after=1)
+        state = TrainingState.open(tmp_path, gan_config)
+        assert state.step == steps_done
+        after = state.generator.state_dict()
+        found = {name for name in before if not torch.equal(before[name], after[name])}
+        if changed is None:
+            assert len(found) > 20
+        else:
+            assert found == changed
+
+
+def test_critics_learn_to_tell_pictures_apart(
+    tmp_path: Path, train: Train, gan_config: TrainConfig, pairs: list[Pair]
+) -> None:
+    critic = replace(gan_config.critic, width=8, steps=5, learning_rate=5e-3)
+    still = replace(gan_config.optimizer, learning_rate=1e-9)
+    config = replace(gan_config, steps=10, critic=critic, optimizer=still, save_every=10)
+    train(config, pairs, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
+    # What bilinear enlargement loses is told from its gradients first.
+    assert np.mean([line["gradient_critic"] for line in lines]) < -0.5
+    # A critic begins nearly flat, where the penalty is its weight, 10.
+    for name in ("image_penalty", "gradient_penalty"):
+        assert np.mean([line[name] for line in lines[2:]]) < 8
+
+
+def test_a_branch_that_nothing_asks_for_is_left_alone(
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+) -> None:
+    config = replace(config, loss=replace(config.loss, branch_gradient=0.0))
+    train(config, pairs, tmp_path)
+    trained = TrainingState.open(tmp_path, config).generator
+    fresh = TrainingState.fresh(config).generator
+    assert torch.equal(trained.gradient_tail.weight, fresh.gradient_tail.weight)
+    assert not torch.equal(trained.gradient_head.conv.weight, fresh.gradient_head.conv.weight)
+
+
+def test_compiles_when_asked(
+    tmp_path: Path,
+    train: Train,
+    config: TrainConfig,
+    pairs: list[Pair],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
+    train(replace(config, steps=1), pairs, tmp_path / "plain")
+    assert compiled == []
+    train(replace(config, steps=1, compile=True), pairs, tmp_path / "compiled")
+    assert len(compiled) == 1

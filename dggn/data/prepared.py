@@ -1,0 +1,214 @@
+"""A prepared set on disk: sub-images and their reductions, ready to be cropped.
+
+    SET/HR/NAME.ppm         sub-images
+    SET/LR_x4/NAME.ppm      their reductions, of the same names
+    SET/prepared.jsonl      the options, a line for each source picture, and an end mark
+
+PPM is raw pixels behind a header of 15 bytes: every viewer opens it, and a crop is read without
+decoding the rest. (PNG is decoded as a whole: tests/benchmarks/loader.md has both.)
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dggn.model.config import SCALE
+from dggn.settings import from_mapping, to_mapping
+from runtime.errors import ConfigError, ImageReadError, TargetError
+
+MANIFEST_NAME = "prepared.jsonl"
+HR_FOLDER = "HR"
+LR_FOLDER = f"LR_x{SCALE}"
+FORMAT = "dggn-prepared-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions:
+    """How pictures are cut into sub-images."""
+
+    size_px: int = 480
+    """Side of a sub-image (480 in the paper, Section 4.2)."""
+
+    step_px: int = 240
+    """Distance between neighbouring sub-images (240 in the paper)."""
+
+    def __post_init__(self) -> None:
+        if min(self.size_px, self.step_px) < SCALE or self.size_px % SCALE or self.step_px % SCALE:
+            raise ConfigError(
+                f"the sub-images' size is {self.size_px} and their step {self.step_px}: "
+                f"both must be positive multiples of {SCALE}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubImage:
+    """One sub-image of a set."""
+
+    name: str
+    """Path below `HR` and `LR_x4`, without the suffix."""
+
+    height: int
+    """Of the HR picture."""
+
+    width: int
+    """Of the HR picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What became of one source picture."""
+
+    name: str
+    """Path below the source folder."""
+
+    sha256: str
+    """Of the file: a changed picture is cut again."""
+
+    sub_images: tuple[SubImage, ...] = ()
+    """What was cut from it."""
+
+    problem: str | None = None
+    """Why nothing was cut from it; None when all is well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a prepared set holds."""
+
+    options: PrepareOptions
+    """How it was cut."""
+
+    sources: tuple[Source, ...]
+    """The source pictures dealt with so far."""
+
+    complete: bool
+    """Whether that is all of them."""
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace a set's manifest; the new one appears when it is complete.
+
+    Raises:
+        TargetError: it cannot be written.
+    """
+    lines = [json.dumps({"format": FORMAT, "options": to_mapping(manifest.options)})]
+    lines += [_line(source) for source in manifest.sources]
+    if manifest.complete:
+        lines.append(json.dumps({"complete": len(manifest.sources)}))
+    write_bytes(folder / MANIFEST_NAME, "".join(f"{line}\n" for line in lines).encode())
+
+
+def append_source(folder: Path, source: Source) -> None:
+    """Note in the manifest that a source picture has been dealt with.
+
+    Raises:
+        TargetError: it cannot be written.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(_line(source) + "\n")
+    except OSError as error:
+        raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """What a set holds; None where there is no set.
+
+    A last line that was cut off by a crash is left out.
+
+    Raises:
+        ConfigError: the manifest is damaged or of another version.
+    """
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        records = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        first, *others = records
+        if first["format"] != FORMAT:
+            raise ConfigError(f"its format is {first['format']!r}, expected {FORMAT!r}")
+        options = from_mapping(PrepareOptions, first["options"], where="options")
+        complete = bool(others) and "complete" in others[-1]
+        sources = tuple(_source(record) for record in (others[:-1] if complete else others))
+    except (OSError, KeyError, ValueError, TypeError, ConfigError) as error:
+        raise ConfigError(
+            f"{path} is damaged or of another version ({error}): "
+            "prepare the pictures again, into another folder"
+        ) from error
+    return Manifest(options=options, sources=sources, complete=complete)
+
+
+def write_ppm(path: Path, image_hwc: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) uint8 RGB as binary PPM; the file appears when it is complete.
+
+    Raises:
+        TargetError: it cannot be written.
+    """
+    write_bytes(path, _header(*image_hwc.shape[:2]) + image_hwc.tobytes())
+
+
+def map_ppm(path: Path, height: int, width: int) -> NDArray[np.uint8]:
+    """The pixels of a PPM file of known size, read only where they are looked at.
+
+    Returns:
+        (height, width, 3), uint8 RGB, read-only.
+
+    Raises:
+        ImageReadError: the file is missing or has another size.
+    """
+    header_bytes, pixels_bytes = len(_header(height, width)), height * width * 3
+    try:
+        with path.open("rb") as file:
+            content = mmap.mmap(file.fileno(), header_bytes + pixels_bytes, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise ImageReadError(
+            f"{path} is missing or damaged ({error}): prepare the pictures again"
+        ) from error
+    pixels = np.frombuffer(content, np.uint8, pixels_bytes, header_bytes)
+    return pixels.reshape(height, width, 3)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file that appears when it is complete.
+
+    Raises:
+        TargetError: it cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def paths_of(folder: Path, names: Iterable[str]) -> list[Path]:
+    """The files of some sub-images, HR and LR."""
+    return [folder / kind / f"{name}.ppm" for name in names for kind in (HR_FOLDER, LR_FOLDER)]
+
+
+def _header(height: int, width: int) -> bytes:
+    return f"P6\n{width} {height}\n255\n".encode()
+
+
+def _line(source: Source) -> str:
+    return json.dumps(to_mapping(source))
+
+
+def _source(record: dict[str, Any]) -> Source:
+    return from_mapping(Source, record, where="a source picture")

@@ -1,0 +1,156 @@
+"""What models cost, beside what the paper published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dggn.metrics.systems import system_name
+from dggn.model.config import COMMUNITY_SUFFIXES, PRESETS
+from runtime.errors import ConfigError, ModelError
+from runtime.extras import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """One model's costs."""
+
+    name: str
+    """For tables."""
+
+    parameters_m: float
+    """Millions."""
+
+    gflops: float
+    """Thousand millions of operations, two for each multiply-accumulate."""
+
+    receptive_field_px: int | None = None
+    """LR pixels along an axis, by convolutions alone; None where it is not known."""
+
+    receptive_field_se_px: int | None = None
+    """The same with SE's windows."""
+
+    published: bool = False
+    """Whether the paper says so, instead of a measurement of ours."""
+
+
+TABLE_4 = tuple(
+    Costs(name=name, parameters_m=parameters_m, gflops=gflops, published=True)
+    for name, parameters_m, gflops in (
+        ("SFTGAN", 1.8, 0.8),
+        ("NatSR", 5.0, 12.5),
+        ("ESRGAN", 16.7, 89.7),
+        ("SRGAN", 0.7, 7.0),
+        ("SPSR", 24.8, 265.1),
+        ("DGGN", 14.6, 23.7),
+    )
+)
+"""The paper's Table 4. Its size is not stated: 50x50 gives its figures for ESRGAN and SPSR."""
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width from `50x50`.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    height, _, width = text.lower().partition("x")
+    if not all(
+        side.isascii() and side.isdigit() and 0 < int(side) < 2**16 for side in (height, width)
+    ):
+        raise ConfigError(f"--size is {text!r}: expected HEIGHTxWIDTH, for example 50x50")
+    return int(height), int(width)
+
+
+def costs_of(models: Sequence[str], size_hw: tuple[int, int]) -> list[Costs]:
+    """Count what models cost.
+
+    Args:
+        models: presets, shipped names, ONNX files or checkpoints; none for all presets.
+        size_hw: of the LR picture.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be counted.
+        MissingDependency: torch or onnx is not installed.
+    """
+    require("torch", "safetensors", extra="train")
+    return [_costs(model, size_hw) for model in models or PRESETS]
+
+
+def costs_report(costs: Sequence[Costs], size_hw: tuple[int, int], form: str) -> str:
+    """Our measurements and the paper's table as text, `markdown` or `json`."""
+    rows = [*costs, *TABLE_4]
+    if form == "json":
+        report = {"size_hw": size_hw, "models": [asdict(row) for row in rows]}
+        return json.dumps(report, indent=2) + "\n"
+    title = f"GFLOPs at {size_hw[0]}x{size_hw[1]}"
+    header = ("model", "parameters (M)", title, "receptive field (LR px)", "with SE", "source")
+    cells = [header, *(_cells(row) for row in rows)]
+    if form == "markdown":
+        rule = ("---", "---:", "---:", "---:", "---:", "---")
+        lines = [f"| {' | '.join(row)} |" for row in (header, rule, *cells[1:])]
+    else:
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if 0 < place < 5 else cell.ljust(width)
+                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in cells
+        ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _cells(row: Costs) -> tuple[str, ...]:
+    def pixels(value: int | None) -> str:
+        return "-" if value is None else str(value)
+
+    return (
+        row.name,
+        f"{row.parameters_m:.1f}" if row.published else f"{row.parameters_m:.2f}",
+        f"{row.gflops:.1f}" if row.published else f"{row.gflops:.2f}",
+        pixels(row.receptive_field_px),
+        pixels(row.receptive_field_se_px),
+        "published (Table 4)" if row.published else "measured",
+    )
+
+
+def _costs(model: str, size_hw: tuple[int, int]) -> Costs:
+    from dggn.model.community import CommunityModel, read_module
+    from dggn.model.complexity import flops, parameter_count, receptive_field_px
+    from dggn.model.config import preset
+    from dggn.model.generator import Generator
+    from dggn.model.onnx_costs import onnx_costs
+    from dggn.model.shipped import load
+    from runtime.model_info import model_path
+
+    suffix = Path(model).suffix.lower()
+    if model in PRESETS:
+        module: Generator | CommunityModel = Generator(preset(model))
+    elif suffix == ".safetensors" or suffix in COMMUNITY_SUFFIXES:
+        module = read_module(Path(model))
+    else:
+        path = model_path(model)
+        try:
+            module = load(model)
+        except ModelError:
+            # Of another program: its graph is all there is.
+            parameters, operations = onnx_costs(path, *size_hw)
+            return Costs(
+                name=system_name(model), parameters_m=parameters / 1e6, gflops=operations / 1e9
+            )
+    fields: list[int | None] = [None, None]
+    if isinstance(module, Generator):
+        fields = [
+            receptive_field_px(module.config, squeeze_excitation=squeeze_excitation)
+            for squeeze_excitation in (False, True)
+        ]
+    return Costs(
+        name=system_name(model),
+        parameters_m=parameter_count(module) / 1e6,
+        gflops=flops(module, *size_hw) / 1e9,
+        receptive_field_px=fields[0],
+        receptive_field_se_px=fields[1],
+    )

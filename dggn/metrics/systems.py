@@ -1,0 +1,66 @@
+"""What can be evaluated, by the words that name it on a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dggn.data.bicubic import bicubic_resize
+from dggn.metrics.evaluate import SuperResolve
+from dggn.model.config import COMMUNITY_SUFFIXES, SCALE
+from runtime.extras import require
+
+BICUBIC = "bicubic"
+
+
+def system_name(model: str) -> str:
+    """A short name of what :func:`opened` opens, for tables.
+
+    Every run of `dggn-train` calls its result generator.safetensors: there the folder's name
+    says more.
+    """
+    path = Path(model)
+    if path.stem == "generator" and path.parent.name:
+        return path.parent.name
+    return path.stem if path.suffix else model
+
+
+@contextmanager
+def opened(model: str) -> Iterator[SuperResolve]:
+    """Something that super-resolves pictures, for as long as the context lasts.
+
+    Args:
+        model: a shipped name, an ONNX file, a checkpoint (our own or the community's), or the
+            word `bicubic`.
+
+    Raises:
+        ModelError: there is no such model, or the file is damaged.
+        MissingDependency: a library that it needs is not installed.
+    """
+    suffix = Path(model).suffix.lower()
+    if model == BICUBIC:
+        yield enlarge_bicubic
+    elif suffix == ".safetensors" or suffix in COMMUNITY_SUFFIXES:
+        require("torch", "safetensors", extra="train")
+        import torch
+
+        from dggn.model.community import read_module
+        from dggn.model.picture import super_resolve
+
+        module = read_module(Path(model)).to("cuda" if torch.cuda.is_available() else "cpu")
+        yield lambda image_hwc: super_resolve(module, image_hwc)
+    else:
+        from runtime.upscaler import Upscaler
+
+        with Upscaler(model=model) as upscaler:
+            yield upscaler
+
+
+def enlarge_bicubic(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The baseline of all tables: bicubic enlargement as MATLAB does it."""
+    return bicubic_resize(image_hwc, Fraction(SCALE))

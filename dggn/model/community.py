@@ -1,0 +1,133 @@
+"""Checkpoints of other architectures, read by `spandrel`.
+
+ESRGAN, SPSR, RCAN and the rest of what spandrel knows: the systems of the paper's tables, to be
+evaluated beside ours and exported the same way. Its pickles are read by a restricted unpickler.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from dggn.model.checkpoint import FORMAT_KEY, load_generator
+from dggn.model.config import COMMUNITY_SUFFIXES
+from dggn.model.generator import Generator
+from runtime.errors import MissingDependency, ModelError
+from runtime.extras import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommunityConfig:
+    """What there is to know of a community model from outside."""
+
+    architecture: str
+    """Its name, for example `ESRGAN`."""
+
+    scale: int
+    """HR pixels per LR pixel, along each axis."""
+
+    size_multiple_px: int
+    """Height and width of the LR input must be multiples of this."""
+
+
+class CommunityModel(nn.Module):
+    """A network of another architecture, called like a :class:`Generator`.
+
+    Args:
+        network: (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W).
+        config: what there is to know of it.
+    """
+
+    def __init__(self, network: nn.Module, config: CommunityConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+
+    def forward(self, image_nchw: Tensor) -> Tensor:
+        """Super-resolve a batch; see :meth:`Generator.forward`."""
+        output: Tensor = self.network(image_nchw)
+        return output
+
+
+def read_module(path: Path) -> Generator | CommunityModel:
+    """The network of a checkpoint, our own or the community's, in evaluation mode on the CPU.
+
+    Raises:
+        ModelError: the file is missing, damaged, or of no architecture that spandrel knows.
+        MissingDependency: it is not ours, and spandrel is not installed or cannot be imported.
+    """
+    foreign = path.suffix.lower() in COMMUNITY_SUFFIXES
+    if foreign or (path.is_file() and _is_foreign(path)):
+        return load_community(path)
+    return load_generator(path)
+
+
+def load_community(path: Path) -> CommunityModel:
+    """Read a checkpoint of another architecture, in evaluation mode on the CPU.
+
+    Raises:
+        ModelError: the file is missing, damaged, of an unknown architecture, or enlarges no
+            RGB pictures.
+        MissingDependency: spandrel is not installed or cannot be imported.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist: expected a checkpoint")
+    require("spandrel", extra="community")
+    try:
+        import spandrel
+    except (ImportError, RuntimeError) as error:
+        # torchvision is built for one version of torch, and says so in a RuntimeError.
+        raise MissingDependency(
+            f"spandrel is installed but cannot be imported ({error}): it needs the torchvision "
+            "that belongs to the installed torch"
+        ) from error
+    try:
+        descriptor: Any = spandrel.ModelLoader().load_from_file(path)
+    except (
+        spandrel.UnsupportedModelError,
+        pickle.UnpicklingError,
+        SafetensorError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        EOFError,
+        OSError,
+    ) as error:
+        raise ModelError(
+            f"{path} is damaged, or of an architecture that spandrel does not know ({error}): "
+            "expected a checkpoint of a super-resolution network"
+        ) from error
+    return _described(descriptor, path)
+
+
+def _described(descriptor: Any, path: Path) -> CommunityModel:
+    channels = (descriptor.input_channels, descriptor.output_channels)
+    requirements = descriptor.size_requirements
+    name = str(descriptor.architecture.name)
+    if not isinstance(descriptor.model, nn.Module) or channels != (3, 3) or requirements.square:
+        raise ModelError(
+            f"{path} is {name} with {channels[0]} input and {channels[1]} output channels"
+            f"{' for square pictures' if requirements.square else ''}: "
+            "expected a network that enlarges RGB pictures of any shape"
+        )
+    config = CommunityConfig(
+        architecture=name,
+        scale=int(descriptor.scale),
+        # A least size is a multiple of the multiple: its multiples meet both.
+        size_multiple_px=max(int(requirements.multiple_of), int(requirements.minimum)),
+    )
+    return CommunityModel(descriptor.model.float(), config).eval()
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a safetensors file was written by another program; damaged ones count as ours."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return FORMAT_KEY not in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False

@@ -1,0 +1,99 @@
+"""Batches of crops on the device that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dggn.data.crops import CropSampler
+from dggn.data.pairs import Pair
+from dggn.data.prefetch import Prefetcher
+from dggn.training.config import DataConfig
+from dggn.training.parallel import Place
+from runtime.errors import ConfigError
+
+
+class Batches:
+    """The batches of a run, by their number; a process gets its own crops of each.
+
+    Crop `i` of batch `b` depends on the seed and on `b * batch_size + i` alone: a resumed run
+    goes on with the very crops that it would have seen, and several processes see together
+    what one alone would.
+
+    Args:
+        config: the crops.
+        seed: of the run.
+        pairs: where to crop.
+        place: of the process.
+        workers: threads that make batches.
+
+    Raises:
+        ConfigError: no picture holds a crop, or the processes cannot share a batch evenly.
+    """
+
+    def __init__(
+        self, config: DataConfig, seed: int, pairs: Sequence[Pair], place: Place, workers: int
+    ) -> None:
+        if config.batch_size % place.count:
+            raise ConfigError(
+                f"batch_size is {config.batch_size}: {place.count} processes cannot share it "
+                "evenly; make it a multiple"
+            )
+        self._sampler = CropSampler(
+            pairs,
+            batch_size=1,
+            patch_lr_px=config.patch_lr_px,
+            seed=seed,
+            degradation=config.degradation,
+            rotate=config.rotate,
+            scale_jitter=config.scale_jitter,
+        )
+        self._size = config.batch_size
+        self._place = place
+        self._prefetcher = Prefetcher(self._make, workers=workers)
+
+    def _make(self, number: int) -> tuple[Tensor, Tensor]:
+        own = range(self._place.rank, self._size, self._place.count)
+        crops = [self._sampler.batch(number * self._size + index) for index in own]
+        lr, hr = (_joined([crop[side] for crop in crops]) for side in (0, 1))
+        if self._place.device.type == "cuda":
+            return lr.pin_memory(), hr.pin_memory()
+        return lr, hr
+
+    def batch(self, number: int) -> tuple[Tensor, Tensor]:
+        """This process's part of batch `number`; the following ones are being made.
+
+        Returns:
+            LR crops (N, 3, P, P) and HR crops (N, 3, 4P, 4P), float32, RGB in [0, 1],
+            channels_last, on the device.
+        """
+        lr, hr = self._prefetcher.batch(number)
+        return self._placed(lr), self._placed(hr)
+
+    def _placed(self, crops_nhwc: Tensor) -> Tensor:
+        crops = crops_nhwc.to(self._place.device, non_blocking=True)
+        # Permuting keeps the layout that the crops already have: it is channels_last.
+        return crops.permute(0, 3, 1, 2).float() / 255
+
+
+@contextmanager
+def open_batches(
+    config: DataConfig, seed: int, pairs: Sequence[Pair], place: Place, workers: int = 1
+) -> Iterator[Batches]:
+    """The batches of a run, their threads ended with the context.
+
+    Raises:
+        ConfigError: as in :class:`Batches`.
+    """
+    batches = Batches(config, seed, pairs, place, workers)
+    with batches._prefetcher:
+        yield batches
+
+
+def _joined(crops_nhwc: list[NDArray[np.uint8]]) -> Tensor:
+    return torch.from_numpy(np.concatenate(crops_nhwc))

@@ -1,0 +1,108 @@
+"""What training minimizes: the weights of Eq. 6, the perceptual network, the critics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from runtime.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of the terms of Eq. 6; a term whose weight is 0 is not computed.
+
+    The defaults are those of fidelity training: two terms, no critics.
+    """
+
+    perceptual: float = 0.0
+    """Theta: L1 between features of a perceptual network (Eq. 7)."""
+
+    pixel: float = 1.0
+    """Alpha: L1 between the pictures."""
+
+    gradient: float = 0.0
+    """Mu: mean squared error between the pictures' gradient magnitudes."""
+
+    adversarial: float = 0.0
+    """Beta: what the critic of pictures thinks of them."""
+
+    gradient_adversarial: float = 0.0
+    """Epsilon: what the critic of gradient magnitudes thinks of those of the pictures."""
+
+    branch_gradient: float = 0.1
+    """Eta: L1 between the gradient branch's prediction and the HR gradient magnitude."""
+
+    def __post_init__(self) -> None:
+        weights = {field.name: getattr(self, field.name) for field in fields(self)}
+        negative = [f"{name} is {weight}" for name, weight in weights.items() if weight < 0]
+        if negative:
+            raise ConfigError(f"{', '.join(negative)}: a weight must not be negative")
+        if not any(weights[name] for name in weights if name != "branch_gradient"):
+            raise ConfigError(
+                "no weight but branch_gradient is positive: nothing would train the pictures"
+            )
+
+
+PERCEPTUAL_NETWORKS = ("vgg19", "squeezenet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptualConfig:
+    """The network whose features the perceptual loss compares."""
+
+    network: str = "vgg19"
+    """`vgg19` (the paper) or `squeezenet` (SqueezeNet 1.0)."""
+
+    weights: str | None = None
+    """File of its weights; without one, VGG19's are downloaded, once, through torch.hub."""
+
+    layers: tuple[str, ...] = ()
+    """Layers whose features are compared, such as `conv5_4` or `fire9`; none: those two."""
+
+    def __post_init__(self) -> None:
+        if self.network not in PERCEPTUAL_NETWORKS:
+            raise ConfigError(
+                f"network is {self.network!r}: choose one of {', '.join(PERCEPTUAL_NETWORKS)}"
+            )
+        if self.network == "squeezenet" and self.weights is None:
+            raise ConfigError("squeezenet's weights are not downloaded: name their .npz file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticConfig:
+    """Both critics and how they are trained (WGAN-GP: Gulrajani et al., 2017)."""
+
+    width: int = 64
+    """Channels after the first convolution."""
+
+    steps: int = 5
+    """Steps of the critics in a step of the generator, each on a batch of its own."""
+
+    penalty: float = 10.0
+    """Weight of the gradient penalty."""
+
+    learning_rate: float = 1e-4
+    """Follows the generator's schedule."""
+
+    beta1: float = 0.0
+    """Adam's decay of the first moment."""
+
+    beta2: float = 0.9
+    """Adam's decay of the second moment."""
+
+    largest_loss: float = 1e5
+    """A critic whose loss is further from 0 than this has exploded, which ends the run."""
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.steps < 1:
+            raise ConfigError(
+                f"width is {self.width} and steps {self.steps}: both must be at least 1"
+            )
+        if min(self.penalty, self.learning_rate, self.largest_loss) <= 0:
+            raise ConfigError(
+                f"penalty is {self.penalty}, learning_rate {self.learning_rate} and largest_loss "
+                f"{self.largest_loss}: all must be positive"
+            )
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: expected 0 <= {name} < 1")

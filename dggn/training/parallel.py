@@ -1,0 +1,116 @@
+"""Where a run computes: which device, and beside which other processes (torchrun)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from runtime.errors import ConfigError
+
+LONGEST_WAIT = timedelta(hours=2)
+"""For the first process, which validates while the others wait."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A process's device and its place among the processes of a run."""
+
+    device: torch.device
+    """What it computes on."""
+
+    rank: int = 0
+    """Its number; the first writes files and speaks."""
+
+    count: int = 1
+    """Processes of the run."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def share(self, batch: Tensor) -> Tensor:
+        """This process's samples of a batch."""
+        return batch[self.rank :: self.count]
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module with its gradients averaged over all processes."""
+        if self.count == 1:
+            return module
+        return DistributedDataParallel(module, broadcast_buffers=False)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of small tensors over all processes."""
+        if self.count > 1:
+            distributed.all_reduce(values)
+            values = values / self.count
+        return values
+
+    def agree(self, values: list[float]) -> list[float]:
+        """What the first process says, so that all decide alike."""
+        if self.count == 1:
+            return values
+        told = torch.tensor(values, dtype=torch.float64)
+        distributed.broadcast(told, src=0)
+        agreed: list[float] = told.tolist()
+        return agreed
+
+
+@contextmanager
+def open_place(device: str) -> Iterator[Place]:
+    """Join the other processes where torchrun has started several, and find the device.
+
+    Args:
+        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:1`; of several
+            processes each takes the GPU of its own number.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    rank, count = (int(os.environ.get(name, default)) for name, default in _TORCHRUN.items())
+    found = _device(device, int(os.environ.get("LOCAL_RANK", "0")) if count > 1 else None)
+    if found.type == "cuda":
+        torch.cuda.set_device(found)
+        # All crops have one size: the search for the fastest convolutions is worth its time.
+        torch.backends.cudnn.benchmark = True
+    if count == 1:
+        yield Place(device=found)
+        return
+    # What processes agree on stays off the GPU, which would have to finish its work first.
+    backend = "gloo" if found.type == "cpu" else "cpu:gloo,cuda:nccl"
+    distributed.init_process_group(backend, timeout=LONGEST_WAIT)
+    try:
+        yield Place(device=found, rank=rank, count=count)
+    finally:
+        distributed.destroy_process_group()
+
+
+_TORCHRUN = {"RANK": "0", "WORLD_SIZE": "1"}
+
+
+def _device(name: str, local_rank: int | None) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device is {name!r}: choose auto, cpu, cuda or cuda:1") from error
+    if device.type == "cuda":
+        if local_rank is not None:
+            device = torch.device("cuda", local_rank)
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise ConfigError(
+                f"device is {device}: this machine has {torch.cuda.device_count()} GPUs that "
+                "PyTorch can use; choose another, or cpu"
+            )
+        return torch.device("cuda", device.index or 0)
+    if device.type != "cpu":
+        raise ConfigError(f"device is {name!r}: choose auto, cpu, cuda or cuda:1")
+    return device

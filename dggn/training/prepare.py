@@ -1,0 +1,217 @@
+"""Cut pictures into sub-images with their reductions, once, before training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from dggn.data.bicubic import bicubic_resize
+from dggn.data.folder import by_stem, picture_paths, read_rgb
+from dggn.data.prepared import (
+    HR_FOLDER,
+    LR_FOLDER,
+    Manifest,
+    PrepareOptions,
+    Source,
+    SubImage,
+    append_source,
+    paths_of,
+    read_manifest,
+    write_manifest,
+    write_ppm,
+)
+from dggn.model.config import SCALE
+from runtime.errors import ConfigError, ImageReadError, TargetError
+from runtime.model_info import file_sha256
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """How far a preparation is."""
+
+    done: int
+    """Source pictures dealt with."""
+
+    total: int
+    """All of them."""
+
+    source: Source
+    """The newest."""
+
+
+OnSource = Callable[[Prepared], None]
+
+
+def window_starts(length_px: int, options: PrepareOptions) -> list[int]:
+    """Where sub-images begin along an axis: at every step, the last flush with the border.
+
+    An axis that is shorter than a sub-image is kept whole.
+
+    Args:
+        length_px: of the axis, a multiple of the scale.
+        options: size and step.
+    """
+    last = length_px - options.size_px
+    if last <= 0:
+        return [0]
+    starts = list(range(0, last + 1, options.step_px))
+    return starts if starts[-1] == last else [*starts, last]
+
+
+def prepare(
+    source: Path, target: Path, options: PrepareOptions, *, on_source: OnSource
+) -> Manifest:
+    """Cut every picture below `source` into sub-images, or go on with what was begun.
+
+    Pictures are cropped at the right and bottom to a multiple of the scale and reduced as a
+    whole, so that a sub-image's reduction knows what lies beyond its border, as in the LR
+    files that DIV2K publishes. The result depends on the pictures and options alone.
+
+    Args:
+        source: folder of HR pictures.
+        target: folder of the set; what is there and still current is kept.
+        options: size and step.
+        on_source: told of every source picture, those that were already done included.
+
+    Returns:
+        The set; sources that could not be read carry their problem.
+
+    Raises:
+        ConfigError: a folder makes no sense, or the set was begun with other options.
+        TargetError: the set cannot be written.
+    """
+    if target.resolve().is_relative_to(source.resolve()):
+        raise ConfigError(f"{target} lies inside {source}: choose a folder outside of it")
+    paths = picture_paths(source)
+    by_stem(source, paths)  # Two pictures of one stem would overwrite each other's sub-images.
+    manifest = _begin(target, options)
+    known = {entry.name: entry for entry in manifest.sources}
+    current = {path.relative_to(source).as_posix(): path for path in paths}
+    for name, entry in known.items():
+        if name not in current:
+            _remove(target, entry)
+    kept = tuple(entry for name, entry in known.items() if name in current)
+    write_manifest(target, Manifest(options=options, sources=kept, complete=False))
+    done = {}
+    for name, path in current.items():
+        done[name] = _current(path, target, known.get(name)) or _cut(name, path, target, options)
+        if done[name] != known.get(name):
+            append_source(target, done[name])
+        on_source(Prepared(done=len(done), total=len(current), source=done[name]))
+    finished = Manifest(options=options, sources=tuple(done.values()), complete=True)
+    write_manifest(target, finished)
+    return finished
+
+
+def _begin(target: Path, options: PrepareOptions) -> Manifest:
+    try:
+        manifest = read_manifest(target)
+        if manifest is None and target.exists() and any(target.iterdir()):
+            raise ConfigError(f"{target} holds other things: choose a new or empty folder")
+    except OSError as error:
+        raise TargetError(f"{target} cannot be used: {error.strerror or error}") from error
+    if manifest is None:
+        return Manifest(options=options, sources=(), complete=False)
+    if manifest.options != options:
+        was = manifest.options
+        raise ConfigError(
+            f"{target} was begun with size {was.size_px} and step {was.step_px}, not "
+            f"{options.size_px} and {options.step_px}: use those, or another folder"
+        )
+    # A source that was cut again has two lines: the newer one holds.
+    newest = {entry.name: entry for entry in manifest.sources}
+    return replace(manifest, sources=tuple(newest.values()))
+
+
+def _current(path: Path, target: Path, known: Source | None) -> Source | None:
+    """The known source when nothing of it has changed, else None."""
+    if known is None or known.problem is not None:
+        return None
+    try:
+        if file_sha256(path) != known.sha256:
+            _remove(target, known)
+            return None
+    except OSError:
+        return None
+    files = paths_of(target, (sub_image.name for sub_image in known.sub_images))
+    return known if all(file.is_file() for file in files) else None
+
+
+def _cut(name: str, path: Path, target: Path, options: PrepareOptions) -> Source:
+    try:
+        sha256 = file_sha256(path)
+    except OSError as error:
+        return Source(name=name, sha256="", problem=f"it cannot be read: {error.strerror}")
+    try:
+        hr = read_rgb(path)
+    except ImageReadError as error:
+        return Source(name=name, sha256=sha256, problem=str(error))
+    height, width = (size // SCALE * SCALE for size in hr.shape[:2])
+    if not height or not width:
+        problem = f"it is {hr.shape[1]}x{hr.shape[0]}: too small to reduce"
+        return Source(name=name, sha256=sha256, problem=problem)
+    hr = hr[:height, :width]
+    lr = bicubic_resize(hr, Fraction(1, SCALE))
+    stem = name.rpartition(".")[0]
+    sub_images: list[SubImage] = []
+    for top in window_starts(height, options):
+        for left in window_starts(width, options):
+            window = hr[top : top + options.size_px, left : left + options.size_px]
+            below, beyond = top + window.shape[0], left + window.shape[1]
+            reduced = lr[top // SCALE : below // SCALE, left // SCALE : beyond // SCALE]
+            sub_name = f"{stem}_s{len(sub_images) + 1:03d}"
+            write_ppm(target / HR_FOLDER / f"{sub_name}.ppm", window)
+            write_ppm(target / LR_FOLDER / f"{sub_name}.ppm", reduced)
+            sub_images.append(
+                SubImage(name=sub_name, height=window.shape[0], width=window.shape[1])
+            )
+    return Source(name=name, sha256=sha256, sub_images=tuple(sub_images))
+
+
+def _remove(target: Path, source: Source) -> None:
+    for path in paths_of(target, (sub_image.name for sub_image in source.sub_images)):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise TargetError(f"{path} cannot be removed: {error.strerror}") from error
+
+
+@contextmanager
+def show_sources(stream: TextIO) -> Iterator[OnSource]:
+    """A display of :func:`prepare`: a bar on a terminal, a line now and then elsewhere."""
+    if stream.isatty():
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with RichProgress(*columns, console=Console(file=stream)) as bars:
+            bar = bars.add_task("preparing")
+
+            def advance(prepared: Prepared) -> None:
+                bars.update(bar, completed=prepared.done, total=prepared.total)
+
+            yield advance
+        return
+    last = time.monotonic()
+
+    def line(prepared: Prepared) -> None:
+        nonlocal last
+        if prepared.done == prepared.total or time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            stream.write(f"{prepared.done} of {prepared.total} pictures  {prepared.source.name}\n")
+            stream.flush()
+
+    yield line

@@ -1,0 +1,186 @@
+"""One step of a run: the critics' updates, where there are any, then the generator's."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dggn.model.generator import Generator
+from dggn.model.gradient import GradientMagnitude
+from dggn.training.adversary import CriticLoss, interpolation
+from dggn.training.batches import Batches
+from dggn.training.loss import GeneratorLoss
+from dggn.training.parallel import Place
+from dggn.training.perceptual import open_perceptual
+from dggn.training.schedule import learning_rate
+from dggn.training.state import TrainingState
+from runtime.errors import ConfigError
+
+FUSION = "image_tail."
+"""The generator's parameters that join the two branches' features."""
+
+
+class TrainingForward(nn.Module):
+    """The generator's forward pass in training, as DistributedDataParallel and compilers want it.
+
+    Args:
+        generator: the network.
+        with_gradient: whether the gradient branch's prediction is wanted.
+    """
+
+    def __init__(self, generator: Generator, with_gradient: bool) -> None:
+        super().__init__()
+        self.generator = generator
+        self._with_gradient = with_gradient
+
+    def forward(self, lr_nchw: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As :meth:`Generator.forward_with_gradient`."""
+        if self._with_gradient:
+            return self.generator.forward_with_gradient(lr_nchw)
+        return self.generator(lr_nchw), None
+
+
+class Step:
+    """Updates all networks of a run once.
+
+    Args:
+        state: where the run stands; its networks are updated, its counters are not.
+        batches: what it learns from.
+        place: of this process.
+
+    Raises:
+        ConfigError: a layer of the perceptual network is unknown.
+        EnvironmentProblem: the perceptual network's weights cannot be downloaded.
+        ModelError: the perceptual network's weights are missing or damaged.
+    """
+
+    def __init__(self, state: TrainingState, batches: Batches, place: Place) -> None:
+        config = state.config
+        self._state, self._batches, self._place = state, batches, place
+        wants_gradient = bool(config.loss.branch_gradient and config.generator.gradient_units)
+        if config.generator.gradient_units and not wants_gradient:
+            # Nothing trains it then, and processes would wait for its gradients.
+            state.generator.gradient_tail.requires_grad_(False)
+        forward: nn.Module = TrainingForward(state.generator, wants_gradient)
+        if config.compile:
+            forward.compile()
+        self._generate = place.wrap(forward)
+        self._critic_losses = {
+            name: place.wrap(CriticLoss(critic.network, config.precision))
+            for name, critic in state.critics.items()
+        }
+        self._gradient = GradientMagnitude().to(place.device)
+        self._loss = GeneratorLoss(
+            config.loss,
+            open_perceptual(config.perceptual) if config.loss.perceptual else None,
+            {name: critic.network for name, critic in state.critics.items()},
+        ).to(place.device)
+
+    def __call__(self, progress: float) -> dict[str, float]:
+        """Run one step.
+
+        Args:
+            progress: share of the run that is done, which sets the learning rates.
+
+        Returns:
+            The weighted terms of the generator's loss, and of the critics', by name.
+
+        Raises:
+            ConfigError: a loss or gradient is no longer finite, or a critic explodes; no network
+                has been touched by the bad numbers.
+        """
+        state, config = self._state, self._state.config
+        rate = learning_rate(config.optimizer, state.step, progress, config.steps)
+        critic_rate = rate * config.critic.learning_rate / config.optimizer.learning_rate
+        first = state.step * config.batches_per_step
+        last = first + config.batches_per_step - 1
+        terms: dict[str, float] = {}
+        for number in range(first, last):
+            terms = self._train_critics(number, critic_rate)
+        return {**self._train_generator(last, rate), **terms}
+
+    def _train_critics(self, number: int, rate: float) -> dict[str, float]:
+        config = self._state.config
+        lr, hr = self._batches.batch(number)
+        with torch.no_grad(), self._autocast():
+            # The plain generator: its gradients are not wanted here.
+            fake = self._state.generator(lr)
+        mix = interpolation(config.seed, number, len(hr) * self._place.count)
+        mix = self._place.share(mix).to(self._place.device)
+        terms: dict[str, Tensor] = {}
+        for name, critic in self._state.critics.items():
+            seen = (hr, fake) if name == "image" else (self._gradient(hr), self._gradient(fake))
+            difference, penalty = self._critic_losses[name](*seen, mix)
+            critic.optimizer.zero_grad(set_to_none=True)
+            (difference + config.critic.penalty * penalty).backward()
+            terms[f"{name}_critic"] = difference.detach()
+            terms[f"{name}_penalty"] = config.critic.penalty * penalty.detach()
+        told = self._told(terms)
+        for name, critic in self._state.critics.items():
+            norm = nn.utils.get_total_norm(
+                [one.grad for one in critic.network.parameters() if one.grad is not None]
+            ).item()
+            loss = told[f"{name}_critic"] + told[f"{name}_penalty"]
+            # Also false for what is not a number.
+            if not (abs(loss) <= config.critic.largest_loss and norm < float("inf")):
+                raise ConfigError(
+                    f"the critic of the {name} explodes: its loss is {loss:.4g} and its gradient's "
+                    f"norm {norm:.4g}, expected a loss within {config.critic.largest_loss:.4g}: "
+                    "lower learning_rate in [critic] or the adversarial weights"
+                )
+        for critic in self._state.critics.values():
+            _update(critic.optimizer, rate)
+        return told
+
+    def _train_generator(self, number: int, rate: float) -> dict[str, float]:
+        state, config = self._state, self._state.config
+        lr, hr = self._batches.batch(number)
+        for critic in state.critics.values():
+            critic.network.requires_grad_(False)
+        with self._autocast():
+            image, branch_gradient = self._generate(lr)
+            terms = self._loss(image, branch_gradient, hr)
+        loss = torch.stack(list(terms.values())).sum()
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for critic in state.critics.values():
+            critic.network.requires_grad_(True)
+        if state.step < config.fusion_only_steps:
+            for name, parameter in state.generator.named_parameters():
+                if not name.startswith(FUSION):
+                    parameter.grad = None  # which Adam passes over
+        norm = nn.utils.clip_grad_norm_(state.generator.parameters(), config.optimizer.clip_norm)
+        told = self._told({"loss": loss.detach(), **terms})
+        # Before the weights change: what is saved later must never hold a NaN.
+        if not (abs(told["loss"]) < float("inf") and norm.item() < float("inf")):
+            raise ConfigError(
+                f"the loss is {told['loss']} and its gradient's norm {norm.item()}: "
+                "lower learning_rate in [optimizer]"
+            )
+        _update(state.optimizer, rate)
+        self._update_average()
+        return {**told, "learning_rate": rate}
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self._state.config.precision == "bf16"
+        return torch.autocast(self._place.device.type, torch.bfloat16, enabled=enabled)
+
+    def _told(self, terms: dict[str, Tensor]) -> dict[str, float]:
+        """The terms' means over all processes, as numbers."""
+        values = torch.stack([term.detach().float() for term in terms.values()])
+        return dict(zip(terms, self._place.mean(values).tolist(), strict=True))
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        state = self._state
+        # A short memory at first, so that the average forgets a random start.
+        decay = min(state.config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
+        torch._foreach_lerp_(
+            list(state.average.parameters()), list(state.generator.parameters()), 1 - decay
+        )
+
+
+def _update(optimizer: torch.optim.Adam, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()

@@ -1,0 +1,83 @@
+"""What a generator makes of the validation pictures: PSNR, SSIM and a sheet to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dggn.data.bicubic import bicubic_resize
+from dggn.data.pairs import Pair
+from dggn.metrics.fidelity import BORDER_PX, peak_signal_noise_ratio, structural_similarity
+from dggn.model.config import SCALE
+from dggn.model.generator import Generator
+from dggn.model.picture import super_resolve
+from runtime.errors import ConfigError, TargetError
+
+SAMPLES_FOLDER = "samples"
+SAMPLE_PX = 192
+"""Side of the part that the sheet shows of each picture."""
+
+SMALLEST_PX = 2 * BORDER_PX + 11
+"""SSIM's window must fit inside the border."""
+
+
+def check_pictures(pairs: Sequence[Pair]) -> None:
+    """Refuse pictures that cannot be measured, before the training begins.
+
+    Raises:
+        ConfigError: a picture is too small.
+    """
+    for pair in pairs:
+        height, width = pair.hr_hwc.shape[:2]
+        if min(height, width) < SMALLEST_PX:
+            raise ConfigError(
+                f"validation picture {pair.name} is {width}x{height}: too small for SSIM inside "
+                f"a border of {BORDER_PX} px, which needs {SMALLEST_PX} px; take it out"
+            )
+
+
+def validate(
+    generator: Generator, pairs: Sequence[Pair], sheet: Path, samples: int
+) -> dict[str, float]:
+    """Mean PSNR and SSIM on Y, border 4, of whole pictures.
+
+    Args:
+        generator: the network, in evaluation mode.
+        pairs: the pictures, at least one.
+        sheet: PNG file to write: a row for each of the first pictures, its middle in LR enlarged
+            by bicubic interpolation, SR, and HR.
+        samples: rows of the sheet; 0 writes none.
+
+    Raises:
+        TargetError: the sheet cannot be written.
+    """
+    psnr_db, ssim, rows = [], [], []
+    for number, pair in enumerate(pairs):
+        sr = super_resolve(generator, pair.lr_hwc)
+        psnr_db.append(peak_signal_noise_ratio(sr, pair.hr_hwc))
+        ssim.append(structural_similarity(sr, pair.hr_hwc))
+        if number < samples:
+            enlarged = bicubic_resize(pair.lr_hwc, Fraction(SCALE))
+            rows.append(np.hstack([_middle(one) for one in (enlarged, sr, pair.hr_hwc)]))
+    if rows:
+        try:
+            sheet.parent.mkdir(exist_ok=True)
+            Image.fromarray(np.vstack(rows)).save(sheet)
+        except OSError as error:
+            raise TargetError(f"{sheet} cannot be written: {error.strerror or error}") from error
+    return {"psnr_db": float(np.mean(psnr_db)), "ssim": float(np.mean(ssim))}
+
+
+def _middle(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The middle of a picture, (SAMPLE_PX, SAMPLE_PX, 3); smaller ones on black."""
+    height, width = image_hwc.shape[:2]
+    top, left = max(0, (height - SAMPLE_PX) // 2), max(0, (width - SAMPLE_PX) // 2)
+    window = image_hwc[top : top + SAMPLE_PX, left : left + SAMPLE_PX]
+    canvas = np.zeros((SAMPLE_PX, SAMPLE_PX, 3), np.uint8)
+    canvas[: window.shape[0], : window.shape[1]] = window
+    return canvas

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dggn.metrics.systems import enlarge_bicubic, opened, system_name
+from runtime.errors import ModelError
+
+
+def test_names_for_tables() -> None:
+    assert system_name("bicubic") == "bicubic"
+    assert system_name("models/esrgan.pth") == "esrgan"
+    assert system_name("runs/psnr/generator.safetensors") == "psnr"
+    assert system_name("generator.safetensors") == "generator"
+
+
+def test_bicubic(photo: NDArray[np.uint8]) -> None:
+    with opened("bicubic") as super_resolve:
+        assert np.array_equal(super_resolve(photo), enlarge_bicubic(photo))
+
+
+def test_a_shipped_model(photo: NDArray[np.uint8]) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the cpu extra")
+    with opened("dggn-lite") as super_resolve:
+        assert super_resolve(photo[:16, :24]).shape == (64, 96, 3)
+
+
+def test_missing_models(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="neither a file nor a shipped model"), opened("none"):
+        pass
+    pytest.importorskip("torch", reason="needs the train extra")
+    for name in ("none.safetensors", "none.pth"):
+        with pytest.raises(ModelError, match=f"{name} does not exist"), opened(name):
+            pass

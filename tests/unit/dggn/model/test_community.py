@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+pytest.importorskip("safetensors", reason="needs the train extra")
+
+from dggn.model.checkpoint import save_generator
+from dggn.model.community import CommunityModel, load_community, read_module
+from dggn.model.complexity import flops, parameter_count
+from dggn.model.config import GeneratorConfig
+from dggn.model.generator import Generator
+from dggn.model.picture import super_resolve
+from runtime.errors import MissingDependency, ModelError
+
+STAND_IN = '''
+"""What we use of spandrel, for a network that enlarges twice by a transposed convolution."""
+
+from types import SimpleNamespace
+
+import torch
+
+
+class UnsupportedModelError(Exception):
+    pass
+
+
+class ModelLoader:
+    def load_from_file(self, path):
+        weights = torch.load(path, weights_only=True)
+        if "up.weight" not in weights:
+            raise UnsupportedModelError("nothing of that kind")
+        model = torch.nn.Sequential()
+        model.add_module("up", torch.nn.ConvTranspose2d(3, 3, 2, stride=2))
+        model.load_state_dict(weights)
+        return SimpleNamespace(
+            model=model.half(),
+            architecture=SimpleNamespace(name="Doubler"),
+            scale=2,
+            input_channels=weights.get("channels", 3),
+            output_channels=3,
+            size_requirements=SimpleNamespace(minimum=8, multiple_of=4, square=False),
+        )
+'''
+
+
+@pytest.fixture
+def other_spandrel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose `spandrel.py` is imported instead of the real package."""
+    real = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_spandrel(name)}
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("spandrel", None)
+    sys.modules.update(real)
+
+
+def _is_spandrel(name: str) -> bool:
+    return name.partition(".")[0] == "spandrel"
+
+
+@pytest.fixture
+def stand_in(other_spandrel: Path) -> Path:
+    """A folder with a module called spandrel, and a checkpoint for it."""
+    tmp_path = other_spandrel
+    (tmp_path / "spandrel.py").write_text(STAND_IN)
+    weights = {"up.weight": torch.zeros(3, 3, 2, 2), "up.bias": torch.zeros(3)}
+    for channel in range(3):
+        weights["up.weight"][channel, channel] = 1
+    torch.save(weights, tmp_path / "doubler.pth")
+    return tmp_path
+
+
+def test_a_community_checkpoint_super_resolves(stand_in: Path, photo: NDArray[np.uint8]) -> None:
+    module = read_module(stand_in / "doubler.pth")
+    assert isinstance(module, CommunityModel)
+    assert not module.training
+    assert module.config.architecture == "Doubler"
+    assert module.config.scale == 2
+    assert module.config.size_multiple_px == 8
+    small = photo[:13, :21]
+    assert np.array_equal(super_resolve(module, small), small.repeat(2, 0).repeat(2, 1))
+    assert parameter_count(module) == 3 * 3 * 4 + 3
+    assert flops(module, 10, 10) == 2 * 100 * 3 * 3 * 4
+
+
+def test_our_own_checkpoints_need_no_spandrel(tmp_path: Path, tiny_config: GeneratorConfig) -> None:
+    save_generator(tmp_path / "ours.safetensors", Generator(tiny_config))
+    assert isinstance(read_module(tmp_path / "ours.safetensors"), Generator)
+
+
+def test_unusable_files_are_named(stand_in: Path) -> None:
+    torch.save({"other": torch.zeros(1)}, stand_in / "other.pth")
+    with pytest.raises(ModelError, match=r"other\.pth is .*does not know \(nothing of that kind"):
+        load_community(stand_in / "other.pth")
+    (stand_in / "damaged.pth").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match=r"damaged\.pth is damaged"):
+        load_community(stand_in / "damaged.pth")
+    with pytest.raises(ModelError, match="does not exist"):
+        load_community(stand_in / "none.pth")
+
+
+def test_spandrel_that_is_missing_or_broken(
+    other_spandrel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path = other_spandrel
+    torch.save({}, tmp_path / "any.pth")
+    (tmp_path / "spandrel.py").write_text('raise RuntimeError("operator nms does not exist")')
+    with pytest.raises(MissingDependency, match=r"cannot be imported \(operator nms"):
+        load_community(tmp_path / "any.pth")
+    monkeypatch.setattr("runtime.extras.find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match=r"dggn\[community\]"):
+        load_community(tmp_path / "any.pth")
+
+
+def test_a_real_architecture(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    try:
+        import spandrel
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"needs the community extra ({error})")
+    from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
+
+    torch.manual_seed(0)
+    network = RRDBNet(in_nc=3, out_nc=3, num_filters=8, num_blocks=1, scale=4)
+    torch.save(network.state_dict(), tmp_path / "esrgan.pth")
+    module = load_community(tmp_path / "esrgan.pth")
+    assert (
+        module.config.architecture
+        == spandrel.ModelLoader().load_from_file(tmp_path / "esrgan.pth").architecture.name
+    )
+    assert super_resolve(module, photo[:20, :24]).shape == (80, 96, 3)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("matplotlib", reason="needs the train extra")
+
+from PIL import Image
+
+from dggn.training.plot import draw_curves
+from runtime.errors import ConfigError, TargetError
+
+RECORDS = [
+    {"step": 1, "loss": 0.5, "adversarial": -0.1, "image_critic": -2.0, "learning_rate": 1e-4},
+    {"step": 2, "loss": 0.4, "adversarial": 0.1, "image_critic": 3.0, "psnr_db": 30.0},
+]
+
+
+def test_a_panel_for_each_group_that_is_there(tmp_path: Path) -> None:
+    draw_curves(RECORDS, tmp_path / "all.png", title="run")
+    draw_curves([{"step": 1, "loss": 0.5}], tmp_path / "one.png", title="run")
+    heights = []
+    for name in ("all.png", "one.png"):
+        with Image.open(tmp_path / name) as image:
+            assert image.format == "PNG"
+            heights.append(image.height)
+    assert heights[0] == pytest.approx(4 * heights[1], abs=2)
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="empty so far"):
+        draw_curves([], tmp_path / "a.png", title="run")
+    with pytest.raises(TargetError, match="cannot be written"):
+        draw_curves(RECORDS, tmp_path / "none" / "a.png", title="run")
