@@ -151,6 +151,8 @@ def _lines(result: FileResult) -> list[str]:
     line = _size(result.source_size_hw)
     if result.target_size_hw:
         line += f" → {_size(result.target_size_hw)}"
+    if result.frames > 1:
+        line += f" · {result.frames} frames or pages"
     return [f"{line} · {_seconds(result.seconds)}"]
 
 

@@ -166,8 +166,8 @@ KINDS: dict[str, Kind] = {
     ),
     "shell script": Kind(make=raw(b"#!/bin/sh\ntouch /tmp/owned\n"), fate="failed"),
     "1 x 1": Kind(make=raw(lambda: data("PNG", (1, 1))), fate="done", size=(1, 1)),
-    "1 x 3000": Kind(make=raw(lambda: data("PNG", (1, 3000))), fate="done", size=(1, 3000)),
-    "3000 x 1": Kind(make=raw(lambda: data("PNG", (3000, 1))), fate="done", size=(3000, 1)),
+    "1 x 20000": Kind(make=raw(lambda: data("PNG", (1, 20000))), fate="done", size=(1, 20000)),
+    "20000 x 1": Kind(make=raw(lambda: data("PNG", (20000, 1))), fate="done", size=(20000, 1)),
     "too long for WebP": Kind(
         make=raw(lambda: data("WEBP", (5000, 1))), fate="failed", name="x.webp", words="16,383"
     ),
