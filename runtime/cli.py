@@ -52,7 +52,7 @@ def run(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="A shipped model, or an ONNX file written by dggn-export.")
+        str, typer.Option(help="A shipped model, or an ONNX file that enlarges RGB pictures.")
     ] = DEFAULT_MODEL,
     file_format: Annotated[
         str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.cores import usable_cores
 from runtime.errors import BackendError, Cancelled, ImageError, ModelError
 from runtime.extras import require
 from runtime.foreign import foreign_info
@@ -19,13 +19,6 @@ from runtime.picture import Samples
 
 if TYPE_CHECKING:
     import onnxruntime
-
-
-def usable_cores() -> int:
-    """Processor cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class OrtBackend:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from runtime.cores import usable_cores
 from runtime.decode import decode
 from runtime.encode import encode
 from runtime.errors import Cancelled, DggnError, ImageError, ImageReadError
@@ -25,7 +26,6 @@ from runtime.frames import all_of, all_with_8_bits
 from runtime.jobs import FileResult, Job, Status
 from runtime.journal import Journal, SourceStamp
 from runtime.model_info import ModelInfo
-from runtime.ort import usable_cores
 from runtime.picture import Picture
 from runtime.preview import Before, Preview
 from runtime.progress import Progress

@@ -8,7 +8,16 @@ from importlib.metadata import entry_points
 
 import pytest
 
-HEAVY = ("torch", "onnx", "onnxruntime", "onnxscript", "safetensors", "tensorrt")
+HEAVY = (
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "safetensors",
+    "tensorrt",
+    "matplotlib",
+    "tensorboard",
+)
 
 COMMANDS = {
     entry.name: entry.value.partition(":")[0]

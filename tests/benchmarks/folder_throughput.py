@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from runtime.cores import usable_cores
 from runtime.model_info import DEFAULT_MODEL, model_path
-from runtime.ort import OrtBackend, usable_cores
+from runtime.ort import OrtBackend
 from runtime.tiling import TilePlan
 from runtime.upscaler import DEFAULT_TILE_PX
 
@@ -36,7 +37,7 @@ GOAL = 1.15
 def make_photographs(source: Path, folder: Path) -> list[Path]:
     """Reduce the first photographs of a folder, as JPEG files."""
     paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
-    made = []
+    made: list[Path] = []
     for path in paths:
         with Image.open(path) as opened:
             image = opened.convert("RGB")

@@ -1,6 +1,6 @@
 """What SE's mean is taken over: quality and seams of each way, with one set of weights.
 
-    python tests/campaigns/pooling.py BENCHMARK... [--model NAME]
+    python -m tests.campaigns.pooling BENCHMARK... [--model NAME]
 
 A benchmark is a folder with `HR` pictures; their reductions are made. Prints Markdown rows:
 
@@ -19,7 +19,7 @@ from types import TracebackType
 
 import numpy as np
 import torch
-from seams import half_black_half_noise
+from numpy.typing import NDArray
 from torch import Tensor
 
 import dggn
@@ -32,6 +32,7 @@ from runtime.model_info import ModelInfo, model_path
 from runtime.ort import OrtBackend
 from runtime.picture import Samples
 from runtime.stitch import upscale_in_tiles
+from tests.campaigns.seams import half_black_half_noise
 
 HALO_PX = 16
 TILE_PX = 128
@@ -47,7 +48,9 @@ class TorchBackend:
     description: str = "torch"
 
     def run(self, tiles_nhwc: Samples) -> Samples:
-        return np.stack([super_resolve(self.generator, tile) for tile in tiles_nhwc])
+        assert tiles_nhwc.dtype == np.uint8
+        tiles = tiles_nhwc.astype(np.uint8, copy=False)
+        return np.stack([super_resolve(self.generator, tile) for tile in tiles])
 
     def cancel(self) -> None: ...
 
@@ -79,7 +82,7 @@ def use_global_mean(generator: Generator) -> None:
             block.forward = forward  # type: ignore[method-assign]
 
 
-def use_picture_gates(generator: Generator, image: Samples) -> None:
+def use_picture_gates(generator: Generator, image: NDArray[np.uint8]) -> None:
     """Every SE block uses the gates that it has for the whole picture."""
     use_global_mean(generator)
     fixed: dict[int, Tensor] = {}

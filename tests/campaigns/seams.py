@@ -1,6 +1,6 @@
 """How far tiled output is from whole-picture output, in grey levels of 255.
 
-    python tests/campaigns/seams.py PICTURE_OR_FOLDER... [--model NAME] [--halos 8 16 24]
+    python -m tests.campaigns.seams PICTURE_OR_FOLDER... [--model NAME] [--halos 8 16 24]
 
 Prints one Markdown row for each halo and tile size: the largest difference over all pictures,
 the 99.99th percentile, and the mean. A synthetic picture, half black and half noise, is always
