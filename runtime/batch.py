@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from runtime.errors import Cancelled, ConfigError
 from runtime.formats import READABLE_SUFFIXES, OutputSettings
+from runtime.html_report import HtmlReport
 from runtime.jobs import FileResult, Job, Plan, plan_jobs
 from runtime.journal import Journal, settings_fingerprint
 from runtime.model_info import DEFAULT_MODEL, Precision
@@ -38,6 +39,8 @@ class Options:
     overwrite: bool = False
     keep_results: bool = False
     """Whether the report lists every file; off, memory does not grow with their number."""
+    page: Path | None = None
+    """Where to write a page for people to look at; None for nowhere."""
 
 
 class Batch:
@@ -55,6 +58,7 @@ class Batch:
         self._pipeline: Pipeline | None = None
         self._folders: frozenset[Path] = frozenset()
         self._cancelled = threading.Event()
+        self._page: HtmlReport | None = None
 
     def run(self) -> None:
         """Do it all; to be called once.
@@ -64,29 +68,18 @@ class Batch:
             Cancelled: :meth:`cancel` was called.
         """
         options, report, progress = self._options, self.report, self._progress
-        plan = plan_jobs(options.source, options.target, options.settings, suffix=options.suffix)
+        plan = plan_for(options)
         report.plan = plan
-        if not plan.jobs and not plan.unreadable:
-            raise ConfigError(
-                f"no pictures in {options.source}; ignored: {plan.ignored or 'nothing'}. "
-                f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES))}"
-            )
         with Upscaler(
             options.model,
             tile_size=options.tile_size,
             overlap=options.overlap,
             precision=options.precision,
         ) as upscaler:
-            # Refuses a scale larger than the model's.
-            target_size_hw((1, 1), options.settings, upscaler.info.scale)
-            report.model, report.runs_on = options.model, upscaler.description
-            report.settings = {
-                "tile_size": upscaler.tile_size,
-                "overlap": upscaler.overlap,
-                **asdict(options.settings),
-            }
-            fingerprint = settings_fingerprint({"model": upscaler.model_sha256, **report.settings})
+            fingerprint = describe(report, options, upscaler)
             make_folder(plan.folder)
+            if options.page:
+                self._page = HtmlReport(options.page)
             with Journal(plan.folder) as journal:
                 self._introduce(plan, upscaler.description)
                 todo = self._sort_out(plan, journal, fingerprint)
@@ -101,9 +94,20 @@ class Batch:
                     fingerprint=fingerprint,
                     progress=progress,
                     jobs=options.jobs,
+                    previews=self._page is not None,
                 )
                 self._upscale(self._pipeline, todo)
         progress.say(report.totals.summary)
+
+    def write_page(self) -> None:
+        """Write the page for people, if one is wanted; to be called last, however it ended.
+
+        Raises:
+            TargetError: it cannot be written.
+        """
+        page, self._page = self._page, None
+        if page:
+            page.finish(self.report)
 
     def cancel(self, *, within_s: float) -> None:
         """Stop from another thread; leaves complete files only.
@@ -126,18 +130,9 @@ class Batch:
 
     def _sort_out(self, plan: Plan, journal: Journal, fingerprint: str) -> list[Job]:
         """Report what needs no work, and return the rest."""
-        for name, message in plan.unreadable:
-            self._add(FileResult(name=name, status="failed", message=message))
-        todo = []
-        for job in plan.jobs:
-            if self._options.overwrite:
-                todo.append(job)
-            elif journal.is_foreign(job):
-                self._add(FileResult(name=job.name, status="skipped", message=FOREIGN))
-            elif journal.is_done(job, fingerprint):
-                self._add(FileResult(name=job.name, status="skipped", target=str(job.target)))
-            else:
-                todo.append(job)
+        todo, settled = sort_out(plan, journal, fingerprint, overwrite=self._options.overwrite)
+        for result in settled:
+            self._add(result)
         return todo
 
     def _upscale(self, pipeline: Pipeline, todo: list[Job]) -> None:
@@ -154,6 +149,69 @@ class Batch:
 
     def _add(self, result: FileResult) -> None:
         self.report.totals.add(result)
+        if self._page:
+            self._page.add(result)
         if self._options.keep_results:
-            self.report.files.append(result)
+            self.report.files.append(replace(result, preview=None))
         self._progress.finished(result)
+
+
+def plan_for(options: Options) -> Plan:
+    """What is to be done, and where.
+
+    Raises:
+        ConfigError: nothing, or it makes no sense.
+    """
+    plan = plan_jobs(options.source, options.target, options.settings, suffix=options.suffix)
+    if not plan.jobs and not plan.unreadable:
+        raise ConfigError(
+            f"no pictures in {options.source}; ignored: {plan.ignored or 'nothing'}. "
+            f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES))}"
+        )
+    return plan
+
+
+def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
+    """Say in a report what results are made with.
+
+    Returns:
+        The fingerprint of model and settings.
+
+    Raises:
+        ConfigError: the scale asked for is larger than the model's.
+    """
+    target_size_hw((1, 1), options.settings, upscaler.info.scale)
+    report.model, report.runs_on = options.model, upscaler.description
+    report.settings = {
+        "tile_size": upscaler.tile_size,
+        "overlap": upscaler.overlap,
+        **asdict(options.settings),
+    }
+    return settings_fingerprint({"model": upscaler.model_sha256, **report.settings})
+
+
+def sort_out(
+    plan: Plan, journal: Journal, fingerprint: str, *, overwrite: bool
+) -> tuple[list[Job], list[FileResult]]:
+    """Tell what is to be upscaled from what needs no work.
+
+    Returns:
+        The jobs to do, and the results of everything else.
+
+    Raises:
+        TargetError: the journal cannot be written.
+    """
+    todo = []
+    settled = [
+        FileResult(name=name, status="failed", message=message) for name, message in plan.unreadable
+    ]
+    for job in plan.jobs:
+        if overwrite:
+            todo.append(job)
+        elif journal.is_foreign(job):
+            settled.append(FileResult(name=job.name, status="skipped", message=FOREIGN))
+        elif journal.is_done(job, fingerprint):
+            settled.append(FileResult(name=job.name, status="skipped", target=str(job.target)))
+        else:
+            todo.append(job)
+    return todo, settled

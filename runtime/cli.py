@@ -19,7 +19,7 @@ from runtime.model_info import DEFAULT_MODEL
 from runtime.version import version_option
 
 if TYPE_CHECKING:
-    from runtime.batch import Batch
+    from runtime.batch import Batch, Options
     from runtime.progress import Progress
 
 INTERRUPTED = 130
@@ -62,11 +62,13 @@ def run(
         str,
         typer.Option(
             "--format",
-            metavar="same|png|jpg|webp|tiff",
+            metavar="same|png|jpg|webp|tiff|gif|avif",
             help="Of the results; same as the picture's by default.",
         ),
     ] = "same",
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of results in JPEG and WebP.")] = 95,
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Of results in JPEG, WebP and AVIF.")
+    ] = 95,
     suffix: Annotated[
         str, typer.Option(help="Put before the extension of every result, for example _x4.")
     ] = "",
@@ -95,6 +97,14 @@ def run(
         bool,
         typer.Option("--overwrite", help="Redo everything, and replace files of any origin."),
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="PAGE.html", help="Write a page with every picture before and after."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would be done and how long it would take."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     json_report: Annotated[
         bool, typer.Option("--json", help="Print a report on standard output.")
@@ -113,7 +123,7 @@ def run(
     for example room on the disk; 130, interrupted, what is finished is kept.
     """
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
-    from runtime.errors import DggnError, EnvironmentProblem
+    from runtime.errors import ConfigError, DggnError, EnvironmentProblem
 
     try:
         from runtime.batch import Batch, Options
@@ -136,7 +146,12 @@ def run(
             jobs=jobs,
             overwrite=overwrite,
             keep_results=json_report,
+            page=report,
         )
+        if dry_run and report:
+            raise ConfigError("--dry-run writes nothing, so no --report either: leave one out")
+        if dry_run:
+            raise typer.Exit(_dry_run(options, quiet=quiet, as_json=json_report))
     except DggnError as error:
         _complain(error)
         raise typer.Exit(error.exit_code) from None
@@ -150,6 +165,7 @@ def run(
         _complain(error)
         if isinstance(error, EnvironmentProblem) and batch.report.totals.done:
             typer.echo("What was finished is kept; the same command goes on from there.", err=True)
+    code = _write_page(batch, code)
     totals = batch.report.totals
     if json_report:
         typer.echo(json.dumps(batch.report.as_dict(), indent=2))
@@ -160,6 +176,43 @@ def run(
         # Threads may still be at work on a picture; nobody waits for them.
         os._exit(INTERRUPTED)
     raise typer.Exit(code or int(totals.failed + totals.skipped > 0))
+
+
+def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
+    """Print what would be done.
+
+    Raises:
+        DggnError: nothing could be done.
+    """
+    from runtime.dry_run import dry_run, forecast
+    from runtime.progress import PlainProgress, QuietProgress, planned_line, printable
+
+    progress = QuietProgress(sys.stderr) if quiet else PlainProgress(sys.stderr)
+    result = dry_run(options, progress)
+    if as_json:
+        typer.echo(json.dumps(result.as_dict(), indent=2))
+    else:
+        for file in result.files:
+            if file.status == "planned" and not quiet:
+                typer.echo(printable(planned_line(file)))
+        typer.echo(forecast(result))
+    return int(result.totals.failed + result.totals.skipped > 0)
+
+
+def _write_page(batch: Batch, code: int) -> int:
+    """Write the report that was asked for.
+
+    Returns:
+        The exit code: the run's, unless that was good and the page cannot be written.
+    """
+    from runtime.errors import DggnError
+
+    try:
+        batch.write_page()
+    except DggnError as error:
+        _complain(error)
+        return code or error.exit_code
+    return code
 
 
 def _progress(*, quiet: bool, scale: int) -> Progress:

@@ -48,12 +48,15 @@ def raw_mode(image: Image.Image) -> str:
     return first if isinstance(first, str) else ""
 
 
-def channels_of(image: Image.Image, raw: str = "") -> Channels:
+def channels_of(
+    image: Image.Image, raw: str = "", deep: NDArray[np.uint16] | None = None
+) -> Channels:
     """The colours of an image.
 
     Args:
         image: loaded; not changed.
         raw: what :func:`raw_mode` said before it was loaded.
+        deep: its samples with 16 bits, where it has so many; see `deep.deep_samples`.
 
     Raises:
         ImageReadError: the samples have no meaning as a picture, or Pillow misreads them.
@@ -63,6 +66,8 @@ def channels_of(image: Image.Image, raw: str = "") -> Channels:
         return _from_deep_grey(image, raw)
     if image.mode in ("CMYK", "LAB"):
         return _from_print(image)
+    if deep is not None:
+        return _from_16_bits(image, deep)
     return _from_8_bits(image, raw)
 
 
@@ -154,6 +159,18 @@ def _from_print(image: Image.Image) -> Channels:
         if rgb is None:
             rgb = image.convert("RGB")
     return Channels(colour=np.asarray(rgb), alpha_hw=None, icc_profile=None, notes=[note])
+
+
+def _from_16_bits(image: Image.Image, deep: NDArray[np.uint16]) -> Channels:
+    profile, notes = _checked_profile(image)
+    channels = deep.shape[2]
+    colour = deep[..., 0] if channels < 3 else deep[..., :3]
+    alpha: NDArray[np.uint16] | None = deep[..., -1] if channels % 2 == 0 else None
+    key = image.info.get("transparency")
+    if alpha is None and isinstance(key, tuple) and len(key) == 3:
+        matches = (colour == np.array(key)).all(axis=2)
+        alpha = np.where(matches, 0, 65535).astype(np.uint16)
+    return Channels(colour=colour, alpha_hw=alpha, icc_profile=profile, notes=notes)
 
 
 def _from_8_bits(image: Image.Image, raw: str) -> Channels:

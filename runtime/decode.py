@@ -8,6 +8,7 @@ import math
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -15,10 +16,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from runtime.colour import channels_of, raw_mode
+from runtime.deep import deep_samples
 from runtime.errors import ImageReadError
-from runtime.exif import read_exif, read_orientation
+from runtime.exif import read_exif, read_exif_dpi, read_orientation
 from runtime.formats import HAS_AVIF, load_formats
+from runtime.frames import Frames, duration_ms, frames_of
+from runtime.metadata import read_text, read_xmp
 from runtime.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
+from runtime.png_check import has_all_samples
 
 MAX_PIXELS = 178_956_970
 """Of one source picture: what Pillow too calls a decompression bomb, and x4 already 8 GiB."""
@@ -36,8 +41,8 @@ _warnings_lock = threading.Lock()
 def decode(path: Path) -> Picture:
     """Read one picture.
 
-    Orientation is applied; the ICC profile, EXIF and DPI are kept. Of several frames or pages
-    only the first is taken, and a note says so.
+    Orientation is applied; the ICC profile, EXIF, XMP, DPI and words are kept. Further frames
+    or pages are in `Picture.more`.
 
     Args:
         path: a regular file, whatever its name says of the format.
@@ -49,6 +54,28 @@ def decode(path: Path) -> Picture:
     load_formats()
     try:
         return _decode(_read(path))
+    except ImageReadError as error:
+        raise ImageReadError(f"{path.name}: {error}") from error.__cause__
+
+
+def read_size(path: Path) -> tuple[tuple[int, int], int]:
+    """The size a picture will have once it is decoded and upright, from its header alone.
+
+    Returns:
+        Height and width, and how many frames or pages it has.
+
+    Raises:
+        ImageReadError: the header cannot be read; what comes after it may still be damaged.
+    """
+    try:
+        _check_file(path)
+        with _translated(), _quiet_pillow(), path.open("rb") as file:
+            image = Image.open(file, formats=FORMATS)
+            _refuse_too_large(image)
+            # Pillow turns TIFF upright itself, and says so in its size.
+            sideways = image.format != "TIFF" and read_orientation(image) >= 5
+            size_hw = (image.width, image.height) if sideways else (image.height, image.width)
+            return size_hw, len(frames_of(image).numbers)
     except ImageReadError as error:
         raise ImageReadError(f"{path.name}: {error}") from error.__cause__
 
@@ -94,45 +121,73 @@ def _image_of(picture: Picture) -> Image.Image:
 
 
 def _read(path: Path) -> bytes:
+    _check_file(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+
+
+def _check_file(path: Path) -> None:
     try:
         if not path.is_file():
             # A pipe or device would make the read wait for ever.
             found = "is not a regular file" if path.exists() else "is not there any more"
             raise ImageReadError(f"{found}: expected a picture")
         size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ImageReadError(
-                f"the file has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read: "
-                "save it in a compressed format or cut it into parts"
-            )
-        data = path.read_bytes()
     except OSError as error:
         raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
-    if not data:
+    if size > MAX_FILE_BYTES:
+        raise ImageReadError(
+            f"the file has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read: "
+            "save it in a compressed format or cut it into parts"
+        )
+    if not size:
         raise ImageReadError("the file is empty: copy or export it again")
-    return data
 
 
 def _decode(data: bytes) -> Picture:
     with _translated():
         with _quiet_pillow():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise ImageReadError(_too_large(f"{image.width} x {image.height} pixels"))
+        _refuse_too_large(image)
         with image:
             with _quiet_pillow():
-                frames: int = getattr(image, "n_frames", 1)
+                frames = frames_of(image)
                 if image.format == "PNG":
                     # Loading would not look at checksums, nor notice damage that still inflates.
                     Image.open(io.BytesIO(data), formats=("PNG",)).verify()
-            picture = _picture(image)
-    if frames > 1:
-        picture.notes.append(f"only the first of {frames} frames or pages was taken")
-    return picture
+                    if not has_all_samples(data):
+                        raise ImageReadError("is damaged (its samples end early): export it again")
+            picture, *more = _frames(image, data, frames)
+    return replace(
+        picture,
+        more=tuple(more),
+        plays=frames.plays,
+        notes=[*picture.notes, *frames.notes, *_notes_of_pages(more)],
+    )
 
 
-def _picture(image: Image.Image) -> Picture:
+def _frames(image: Image.Image, data: bytes, frames: Frames) -> Iterator[Picture]:
+    pixels = 0
+    for number in frames.numbers:
+        if len(frames.numbers) > 1 or number:
+            with _quiet_pillow():
+                image.seek(number)
+        pixels += image.width * image.height
+        if pixels > MAX_PIXELS:
+            raise ImageReadError(_too_large(f"{len(frames.numbers)} frames or pages"))
+        picture = _picture(image, data, number if frames.plays is None else None)
+        yield replace(picture, duration_ms=None if frames.plays is None else duration_ms(image))
+
+
+def _notes_of_pages(pages: list[Picture]) -> list[str]:
+    return list(dict.fromkeys(note for page in pages for note in page.notes))
+
+
+def _picture(image: Image.Image, data: bytes = b"", page: int | None = None) -> Picture:
     raw = raw_mode(image)
+    format_name = image.format or "PNG"
     with _quiet_pillow():
         # Loading a TIFF reads its tags, and complains of damaged ones only the first time.
         read_orientation(image)
@@ -140,7 +195,9 @@ def _picture(image: Image.Image) -> Picture:
     with _quiet_pillow():
         exif, notes = read_exif(image)
         orientation = read_orientation(image)
-    channels = channels_of(image, raw)
+        xmp, xmp_notes = read_xmp(image)
+        deep = None if page is None else deep_samples(data, format_name, page, raw)
+    channels = channels_of(image, raw, deep)
     colour, alpha = _upright(channels.colour, orientation), channels.alpha_hw
     is_grey = colour.ndim == 2
     return Picture(
@@ -150,8 +207,10 @@ def _picture(image: Image.Image) -> Picture:
         icc_profile=channels.icc_profile,
         exif=exif,
         dpi=_dpi(image, sideways=orientation >= 5),
-        source_format=image.format or "PNG",
-        notes=channels.notes + notes,
+        xmp=xmp,
+        text=read_text(image),
+        source_format=format_name,
+        notes=channels.notes + notes + xmp_notes,
     )
 
 
@@ -175,13 +234,19 @@ def _upright(samples: Samples, orientation: int) -> Samples:
 
 
 def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:
+    stated = image.info.get("dpi") or read_exif_dpi(image)
     try:
-        horizontal, vertical = (float(value) for value in image.info["dpi"])
-    except (KeyError, TypeError, ValueError, ArithmeticError):
+        horizontal, vertical = (float(value) for value in stated or ())
+    except (TypeError, ValueError, ArithmeticError):
         return None  # not stated, or damaged: of no account for the picture
     if not all(math.isfinite(value) and 1 <= value <= 100_000 for value in (horizontal, vertical)):
         return None
     return (vertical, horizontal) if sideways else (horizontal, vertical)
+
+
+def _refuse_too_large(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageReadError(_too_large(f"{image.width} x {image.height} pixels"))
 
 
 def _too_large(found: str) -> str:

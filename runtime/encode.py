@@ -8,16 +8,19 @@ import os
 import secrets
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import ImageCms
 
+from runtime.animation import save_animation
 from runtime.colour import to_srgb
 from runtime.decode import image_from_picture
 from runtime.errors import ImageWriteError, TargetError
 from runtime.exif import exif_for
 from runtime.formats import (
+    AVIF,
+    GIF,
     JPEG,
     PNG,
     TIFF,
@@ -28,18 +31,16 @@ from runtime.formats import (
     load_formats,
     output_format,
 )
-from runtime.picture import Picture, Samples, reduce_to_8_bits
+from runtime.metadata import COMMENT, png_words, text_for, xmp_for
+from runtime.picture import Picture, is_deep, on_white, with_8_bits
+from runtime.png_writer import write_deep_png
+from runtime.tiff_writer import write_tiff
 
 Options: TypeAlias = dict[str, Any]
-
-_TIFF_PREDICTOR = 317
 
 TEMPORARY_PREFIX = ".dggn-"
 TEMPORARY_SUFFIX = ".partial"
 """What unfinished files in the target folder are called, so that a later run can remove them."""
-
-BIG_TIFF_BYTES = 2**32 - 2**20
-"""From so many bytes of samples on, a classic TIFF's 32-bit offsets might not do."""
 
 
 def temporary_path(target: Path) -> Path:
@@ -65,13 +66,20 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
         ConfigError: the target's suffix is none that can be written.
     """
     form = output_format(target)
-    check_size(picture.size_hw, target)
+    pages, notes = _pages_for(picture, form)
     load_formats()
     try:
-        image, notes = _prepare(picture, form)
+        prepared = []
+        for page in pages:
+            check_size(page.size_hw, target)
+            prepared_page, page_notes = _prepare(page, form)
+            prepared.append(prepared_page)
+            notes += page_notes
         # Into memory first: a failure of the encoder cannot be taken for one of the disk.
         buffer = io.BytesIO()
-        image.save(buffer, form.pillow_name, **_save_options(image, form, settings))
+        _save(prepared, form, settings, buffer)
+    except ImageWriteError:
+        raise
     except MemoryError as error:
         raise ImageWriteError(
             f"{target.name}: encoding it needs more memory than there is: close other programs, "
@@ -82,70 +90,110 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
             f"{target.name}: cannot be encoded as {form.pillow_name} "
             f"({error or type(error).__name__}): choose another --format"
         ) from error
-    del image
+    del prepared, pages
     _write(buffer, target)
-    return notes
+    return list(dict.fromkeys(notes))
 
 
-def _prepare(picture: Picture, form: OutputFormat) -> tuple[Image.Image, list[str]]:
-    """The picture as the format can hold it, its `info` with the metadata to write."""
+def _pages_for(picture: Picture, form: OutputFormat) -> tuple[list[Picture], list[str]]:
+    """What of a picture's frames or pages the format can hold, and notes."""
+    pages = [replace(picture, more=()), *picture.more]
+    name = form.pillow_name
+    if len(pages) == 1 or form.has_pages:
+        timed = len(pages) > 1 and picture.plays is not None
+        return pages, ["the frames' times were left out: TIFF holds none"] if timed else []
+    if form.has_frames and picture.plays is not None:
+        return pages, []
+    what, instead = ("frames", "webp") if picture.plays is not None else ("pages", "tiff")
+    note = f"only the first of {len(pages)} {what} was written: {name} holds one, {instead} all"
+    return pages[:1], [note]
+
+
+def _prepare(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
+    """The picture as the format can hold it, with the metadata to write, and notes."""
     notes = []
     name = form.pillow_name
     if picture.alpha_hw is not None and not form.has_alpha:
         picture = replace(
-            picture, rgb_hwc=_on_white(picture.rgb_hwc, picture.alpha_hw), alpha_hw=None
+            picture, rgb_hwc=on_white(picture.rgb_hwc, picture.alpha_hw), alpha_hw=None
         )
         notes.append(f"alpha was flattened onto white: {name} has none")
-    is_deep_grey = picture.is_grey and picture.alpha_hw is None and form.has_16_bit_grey
-    if picture.rgb_hwc.dtype == np.uint16 and not is_deep_grey:
-        picture = _with_8_bits(picture)
-        notes.append("reduced to 8 bits: 16 are written for grey PNG and TIFF without alpha only")
-    image = image_from_picture(picture)
-    exif, exif_notes = exif_for(picture)
-    notes += exif_notes
-    if exif and form.max_exif_bytes is not None and len(exif) > form.max_exif_bytes:
-        notes.append(f"the EXIF block was left out: {name} holds {form.max_exif_bytes} bytes of it")
-        exif = None
-    image.info["exif"] = exif
-    if picture.icc_profile and not form.has_icc:
-        try:
-            converted = to_srgb(image, picture.icc_profile)
-        except ImageCms.PyCMSError:
-            del image.info["icc_profile"]
-            notes.append(f"the ICC profile was left out: {name} holds none, and it is damaged")
-        else:
-            notes.append(f"colours were converted to sRGB: {name} holds no ICC profile")
-            image = converted.convert("L") if picture.is_grey else converted
-    return image, notes
-
-
-def _with_8_bits(picture: Picture) -> Picture:
-    alpha = picture.alpha_hw
-    return replace(
-        picture,
-        rgb_hwc=reduce_to_8_bits(picture.rgb_hwc),
-        alpha_hw=None if alpha is None else reduce_to_8_bits(alpha),
+    if is_deep(picture) and not (form.has_16_bits and picture.plays is None):
+        picture = with_8_bits(picture)
+        notes.append(f"reduced to 8 bits: {name} holds no more")
+    if form is TIFF and picture.is_grey and picture.alpha_hw is not None and is_deep(picture):
+        picture = replace(picture, is_grey=False)
+        notes.append("grey was written as RGB: few programs read 16-bit grey with alpha in TIFF")
+    exif, exif_notes = exif_for(picture, with_dpi=not form.has_dpi and form.max_exif_bytes is None)
+    exif, left_out = _if_short(exif, form.max_exif_bytes, f"the EXIF block was left out: {name}")
+    xmp, xmp_left_out = _if_short(
+        xmp_for(picture), form.max_xmp_bytes, f"the XMP block was left out: {name}"
     )
+    text, text_notes = text_for(picture, form)
+    picture = replace(picture, exif=exif, xmp=xmp, text=text)
+    if picture.icc_profile and not form.has_icc:
+        picture, note = _without_profile(picture, name)
+        notes.append(note)
+    if form is GIF:
+        notes.append("reduced to 256 colours: GIF holds no more; webp and png would")
+    return picture, notes + exif_notes + left_out + xmp_left_out + text_notes
 
 
-def _on_white(rgb_hwc: Samples, alpha_hw: Samples) -> Samples:
-    """Mix with white in proportion to what alpha leaves open, rounded to nearest."""
-    full = int(np.iinfo(rgb_hwc.dtype).max)
-    alpha = alpha_hw[..., None].astype(np.uint32)
-    # At most full * full + full / 2, which 32 bits just hold.
-    mixed = rgb_hwc * alpha + np.uint32(full) * (full - alpha)
-    return cast(Samples, ((mixed + full // 2) // full).astype(rgb_hwc.dtype))
+def _if_short(
+    block: bytes | None, limit: int | None, complaint: str
+) -> tuple[bytes | None, list[str]]:
+    if block is None or limit is None or len(block) <= limit:
+        return block, []
+    return None, [f"{complaint} holds {limit or 'none'}{' bytes of it' if limit else ''}"]
 
 
-def _save_options(image: Image.Image, form: OutputFormat, settings: OutputSettings) -> Options:
+def _without_profile(picture: Picture, name: str) -> tuple[Picture, str]:
+    """The picture in sRGB."""
+    assert picture.icc_profile is not None
+    plain = replace(picture, icc_profile=None, alpha_hw=None)
+    try:
+        converted = to_srgb(image_from_picture(plain), picture.icc_profile)
+    except ImageCms.PyCMSError:
+        note = f"the ICC profile was left out: {name} holds none, and it is damaged"
+        return replace(picture, icc_profile=None), note
+    if picture.is_grey:
+        converted = converted.convert("L").convert("RGB")
+    note = f"colours were converted to sRGB: {name} holds no ICC profile"
+    return replace(picture, rgb_hwc=np.asarray(converted), icc_profile=None), note
+
+
+def _save(
+    pages: list[Picture], form: OutputFormat, settings: OutputSettings, file: io.BytesIO
+) -> None:
+    first = pages[0]
+    if form is TIFF:
+        write_tiff(pages, file)
+        return
+    options = _save_options(first, form, settings)
+    if is_deep(first) and not (first.is_grey and first.alpha_hw is None):
+        write_deep_png(first, file, options)
+    elif form is GIF or len(pages) > 1:
+        save_animation(pages, form.pillow_name, file, options)
+    else:
+        image = image_from_picture(first)
+        # Some of Pillow's writers look here, too, for what they are not given.
+        image.info.clear()
+        image.save(file, form.pillow_name, **options)
+
+
+def _save_options(picture: Picture, form: OutputFormat, settings: OutputSettings) -> Options:
     """Pillow's arguments: quick ones, for encoding must keep up with the network."""
     options: Options = {
-        name: image.info[name] for name in ("icc_profile", "exif", "dpi") if image.info.get(name)
+        "icc_profile": picture.icc_profile,
+        "exif": picture.exif,
+        "dpi": picture.dpi if form.has_dpi else None,
     }
     if form is PNG:
         # Pillow's default of 6 takes over three times as long for a fifth of the size.
-        options["compress_level"] = 1
-    elif form is JPEG:
+        options |= {"compress_level": 1, "pnginfo": png_words(picture)}
+    else:
+        options |= {"xmp": picture.xmp, "comment": picture.text.get(COMMENT)}
+    if form is JPEG:
         # 4:4:4: halving the colours' resolution would undo a part of what was just computed.
         options |= {"quality": settings.quality, "subsampling": 0}
     elif form is WEBP and settings.quality == 100:
@@ -153,16 +201,9 @@ def _save_options(image: Image.Image, form: OutputFormat, settings: OutputSettin
         options |= {"lossless": True, "quality": 20, "method": 1}
     elif form is WEBP:
         options |= {"quality": settings.quality, "method": 2}
-    elif form is TIFF:
-        is_big = len(image.getbands()) * image.width * image.height >= BIG_TIFF_BYTES
-        if is_big or "exif" in options:
-            # Pillow's own writer does not compress, but libtiff's holds no nested EXIF and no
-            # 64-bit offsets.
-            options["big_tiff"] = is_big
-        else:
-            # Differences of neighbours, or LZW would hardly compress.
-            options |= {"compression": "tiff_lzw", "tiffinfo": {_TIFF_PREDICTOR: 2}}
-    return options
+    elif form is AVIF:
+        options |= {"quality": settings.quality, "subsampling": "4:4:4", "speed": 8}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _write(data: io.BytesIO, target: Path) -> None:

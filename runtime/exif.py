@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
+from PIL.TiffImagePlugin import IFDRational
 
 from runtime.picture import Picture
 
@@ -63,13 +64,35 @@ def read_exif(image: Image.Image) -> tuple[bytes | None, list[str]]:
         return None, [BROKEN_NOTE]
 
 
-def exif_for(picture: Picture) -> tuple[bytes | None, list[str]]:
-    """The picture's EXIF with the pixel dimensions of its samples, and notes."""
-    if picture.exif is None:
+def read_exif_dpi(image: Image.Image) -> tuple[float, float] | None:
+    """The resolution that EXIF states, for formats that have no other place for it."""
+    try:
+        block = image.getexif()
+        per_inch = {2: 1.0, 3: 2.54}[block.get(Base.ResolutionUnit, 2)]
+        return float(block[Base.XResolution]) * per_inch, float(block[Base.YResolution]) * per_inch
+    except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block
+        return None
+
+
+def exif_for(picture: Picture, *, with_dpi: bool = False) -> tuple[bytes | None, list[str]]:
+    """The picture's EXIF with the pixel dimensions of its samples, and notes.
+
+    Args:
+        picture: the picture.
+        with_dpi: state the resolution here, for the format has no other place for it.
+    """
+    dpi = picture.dpi if with_dpi else None
+    if picture.exif is None and dpi is None:
         return None, []
     try:
         block = Image.Exif()
-        block.load(picture.exif)
+        if picture.exif is not None:
+            block.load(picture.exif)
+        if dpi:
+            block[Base.XResolution], block[Base.YResolution] = (
+                IFDRational(round(value * 1000), 1000) for value in dpi
+            )
+            block[Base.ResolutionUnit] = 2
         details = block.get_ifd(IFD.Exif)
         for tag, size_px in zip(
             (Base.ExifImageHeight, Base.ExifImageWidth), picture.size_hw, strict=True

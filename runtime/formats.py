@@ -14,7 +14,7 @@ from runtime.errors import ConfigError, ImageWriteError
 # A Pillow too old to know of AVIF warns if it is asked about it.
 HAS_AVIF = "avif" in features.modules and features.check("avif")
 
-FormatName = Literal["same", "png", "jpg", "webp", "tiff"]
+FormatName = Literal["same", "png", "jpg", "webp", "tiff", "gif", "avif"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class OutputSettings:
     """`same` keeps the source's where it can be written, and else takes PNG."""
 
     quality: int = 95
-    """Of JPEG and WebP, 1 to 100; a WebP of quality 100 is lossless."""
+    """Of JPEG, WebP and AVIF, 1 to 100; a WebP of quality 100 is lossless."""
 
     scale: int = 4
     """Result pixels per source pixel, along each axis: 2, 3 or 4."""
@@ -41,6 +41,10 @@ class OutputSettings:
         if self.format not in get_args(FormatName):
             expected = ", ".join(get_args(FormatName))
             raise ConfigError(f"format is {self.format!r}: expected one of {expected}")
+        if self.format == "avif" and not HAS_AVIF:
+            raise ConfigError(
+                "format is 'avif', which the installed Pillow cannot write: choose webp"
+            )
         if not _is_integer(self.quality) or not 1 <= self.quality <= 100:
             raise ConfigError(f"quality is {self.quality!r}: expected 1 to 100")
         if not _is_integer(self.scale) or self.scale not in (2, 3, 4):
@@ -65,17 +69,50 @@ class OutputFormat:
     """Of all samples, uncompressed; None for no limit."""
 
     has_alpha: bool = True
-    has_16_bit_grey: bool = False
+    has_16_bits: bool = False
     has_icc: bool = True
     max_exif_bytes: int | None = None
+    max_xmp_bytes: int | None = None
+    has_dpi: bool = True
+    """A place for the resolution outside of EXIF."""
+    has_frames: bool = False
+    """Pictures that follow each other in time."""
+    has_pages: bool = False
+    """Pictures of different sizes and kinds."""
+    has_text: bool = False
+    has_comment: bool = False
 
 
-PNG = OutputFormat(pillow_name="PNG", max_side_px=2**31 - 1, has_16_bit_grey=True)
-JPEG = OutputFormat(pillow_name="JPEG", max_side_px=65_500, has_alpha=False, max_exif_bytes=65_533)
+PNG = OutputFormat(
+    pillow_name="PNG", max_side_px=2**31 - 1, has_16_bits=True, has_frames=True, has_text=True
+)
+JPEG = OutputFormat(
+    pillow_name="JPEG",
+    max_side_px=65_500,
+    has_alpha=False,
+    max_exif_bytes=65_533,
+    max_xmp_bytes=65_504,
+    has_comment=True,
+)
 """The format could hold 65,535 pixels a side; libjpeg writes 65,500."""
 
-WEBP = OutputFormat(pillow_name="WEBP", max_side_px=16_383)
-TIFF = OutputFormat(pillow_name="TIFF", max_side_px=2**31 - 1, has_16_bit_grey=True)
+WEBP = OutputFormat(pillow_name="WEBP", max_side_px=16_383, has_dpi=False, has_frames=True)
+TIFF = OutputFormat(
+    pillow_name="TIFF", max_side_px=2**31 - 1, has_16_bits=True, has_frames=True, has_pages=True
+)
+GIF = OutputFormat(
+    pillow_name="GIF",
+    max_side_px=65_535,
+    has_icc=False,
+    max_exif_bytes=0,
+    max_xmp_bytes=0,
+    has_dpi=False,
+    has_frames=True,
+    has_comment=True,
+)
+AVIF = OutputFormat(pillow_name="AVIF", max_side_px=32_768, has_dpi=False, has_frames=True)
+"""The format could hold 65,536; its decoders refuse more than half of that."""
+
 BMP = OutputFormat(
     pillow_name="BMP",
     max_side_px=2**31 - 1,
@@ -83,6 +120,7 @@ BMP = OutputFormat(
     has_alpha=False,
     has_icc=False,
     max_exif_bytes=0,
+    max_xmp_bytes=0,
 )
 
 _FORMATS_BY_SUFFIX = {
@@ -91,11 +129,11 @@ _FORMATS_BY_SUFFIX = {
     ".webp": WEBP,
     **dict.fromkeys((".tif", ".tiff"), TIFF),
     ".bmp": BMP,
+    ".gif": GIF,
+    **({".avif": AVIF} if HAS_AVIF else {}),
 }
 
-READABLE_SUFFIXES = frozenset(
-    {*_FORMATS_BY_SUFFIX, ".apng", ".gif", *((".avif",) if HAS_AVIF else ())}
-)
+READABLE_SUFFIXES = frozenset({*_FORMATS_BY_SUFFIX, ".apng"})
 """Of the files that are taken for pictures, in lower case."""
 
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from runtime.errors import ConfigError
 from runtime.formats import (
@@ -22,10 +22,14 @@ from runtime.formats import (
     target_suffix,
 )
 
+if TYPE_CHECKING:
+    from runtime.preview import Preview
+
 PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga"}
 """Who names an OUTPUT like this means a picture, and not a folder that is to be made."""
 
-Status = Literal["done", "skipped", "failed"]
+Status = Literal["done", "skipped", "failed", "planned"]
+"""`planned` is what a dry run says of a picture that it would upscale."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,13 +57,17 @@ class FileResult:
     target: str | None = None
     seconds: float = 0.0
     """Spent working on it, waiting left out."""
+    frames: int = 1
+    """Of an animation, or pages."""
     notes: tuple[str, ...] = ()
+    preview: Preview | None = None
+    """For the report that people look at, where one is written."""
 
     @property
     def target_mp(self) -> float:
-        """Megapixels of the result; 0 where there is none."""
+        """Megapixels of the result, all frames counted; 0 where there is none."""
         height, width = self.target_size_hw or (0, 0)
-        return height * width / 1e6
+        return self.frames * height * width / 1e6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,16 +89,23 @@ class Journal:
 
     Args:
         folder: the output folder, which exists.
+        read_only: answer questions only, without a lock; nothing is written, and the folder need
+            not exist.
 
     Raises:
         TargetError: the folder cannot be written, or another run is writing to it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self._folder = folder
         self._path = folder / JOURNAL_NAME
         self._guard = threading.Lock()
+        self._read_only = read_only
         try:
+            if read_only:
+                self._file: IO[str] = Path(os.devnull).open("a", encoding="utf-8")  # noqa: SIM115
+                self._entries = self._read() if self._path.exists() else {}
+                return
             self._file = self._open()
             try:
                 self._entries = self._read()

@@ -13,6 +13,7 @@ from runtime.cores import usable_cores
 from runtime.errors import BackendError, Cancelled, ImageError, ModelError
 from runtime.extras import require
 from runtime.foreign import foreign_info
+from runtime.model_file import check_model_file
 from runtime.model_info import PREFIX, ModelInfo
 from runtime.picture import Samples
 
@@ -39,6 +40,7 @@ class OrtBackend:
         require("onnxruntime", extra="cpu")
         import onnxruntime
 
+        check_model_file(path)
         # Results go through exceptions; its own log would only repeat them on stderr.
         onnxruntime.set_default_logger_severity(4)
         self._threads = threads or usable_cores()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -38,6 +39,39 @@ def repeat_grey(grey_hw: Samples) -> Samples:
     return cast(Samples, np.repeat(grey_hw[..., None], 3, axis=2))
 
 
+def is_deep(picture: Picture) -> bool:
+    """Whether its samples have 16 bits."""
+    return picture.rgb_hwc.dtype == np.uint16
+
+
+def with_8_bits(picture: Picture) -> Picture:
+    """The nearest picture with 8 bits a sample; further frames or pages stay as they are."""
+    alpha = picture.alpha_hw
+    return replace(
+        picture,
+        rgb_hwc=reduce_to_8_bits(picture.rgb_hwc),
+        alpha_hw=None if alpha is None else reduce_to_8_bits(alpha),
+        notes=list(picture.notes),
+    )
+
+
+def on_white(rgb_hwc: Samples, alpha_hw: Samples) -> Samples:
+    """Mix with white in proportion to what alpha leaves open, rounded to nearest.
+
+    Args:
+        rgb_hwc: (H, W, 3), uint8 or uint16, over the type's full range.
+        alpha_hw: (H, W), the same type.
+
+    Returns:
+        (H, W, 3), the same type.
+    """
+    full = int(np.iinfo(rgb_hwc.dtype).max)
+    alpha = alpha_hw[..., None].astype(np.uint32)
+    # At most full * full + full / 2, which 32 bits just hold.
+    mixed = rgb_hwc * alpha + np.uint32(full) * (full - alpha)
+    return cast(Samples, ((mixed + full // 2) // full).astype(rgb_hwc.dtype))
+
+
 @dataclass(kw_only=True)
 class Picture:
     """Upright samples, and what must survive beside them.
@@ -63,6 +97,21 @@ class Picture:
     dpi: tuple[float, float] | None = None
     """Pixels per inch, horizontally and vertically."""
 
+    xmp: bytes | None = None
+    """The XMP packet, as it was in the source."""
+
+    text: Mapping[str, str] = field(default_factory=dict)
+    """Words beside the pixels, by key: PNG's text, or a JPEG's or GIF's comment."""
+
+    more: tuple[Picture, ...] = ()
+    """Further frames or pages, which have no more of their own."""
+
+    duration_ms: float | None = None
+    """How long this frame of an animation is shown; None for a page, or a single picture."""
+
+    plays: int | None = None
+    """Of an animation's first frame: how often it is played; 0 for ever."""
+
     source_format: str = "PNG"
     """Pillow's name of the format it was read from."""
 
@@ -73,6 +122,12 @@ class Picture:
     def size_hw(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.rgb_hwc.shape[0], self.rgb_hwc.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Of all samples, alpha and further frames or pages included."""
+        alpha = 0 if self.alpha_hw is None else self.alpha_hw.nbytes
+        return self.rgb_hwc.nbytes + alpha + sum(page.nbytes for page in self.more)
 
     def grey_hw(self) -> Samples:
         """One channel for all three: their mean, which a network may have set apart a little.

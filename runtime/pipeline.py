@@ -22,10 +22,12 @@ from runtime.decode import decode
 from runtime.encode import encode
 from runtime.errors import Cancelled, DggnError, ImageError, ImageReadError
 from runtime.formats import OutputSettings, check_size
+from runtime.frames import all_of, all_with_8_bits
 from runtime.jobs import FileResult, Job, Status
 from runtime.journal import Journal, SourceStamp
 from runtime.model_info import ModelInfo
 from runtime.picture import Picture
+from runtime.preview import Before, Preview
 from runtime.progress import Progress
 from runtime.resize import fit, target_size_hw
 
@@ -61,6 +63,9 @@ class _Work:
     source_size_hw: tuple[int, int] | None = None
     target_size_hw: tuple[int, int] | None = None
     large_bytes: int = 0
+    frames: int = 1
+    before: Before | None = None
+    preview: Preview | None = None
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
 
@@ -74,7 +79,9 @@ class _Work:
             target_size_hw=self.target_size_hw if done else None,
             target=str(self.job.target) if done else None,
             seconds=round(self.seconds, 3),
+            frames=self.frames,
             notes=(*self.job.notes, *self.notes) if done else (),
+            preview=self.preview if done else None,
         )
 
 
@@ -104,6 +111,7 @@ class Pipeline:
         fingerprint: of model and settings, for the journal.
         progress: told which picture is being upscaled.
         jobs: threads that encode; half as many decode.
+        previews: make small before and after pictures of every result.
         memory_bytes: for upscaled pictures; one is let through even if it is larger.
     """
 
@@ -116,6 +124,7 @@ class Pipeline:
         fingerprint: str,
         progress: Progress,
         jobs: int | None = None,
+        previews: bool = False,
         memory_bytes: int | None = None,
     ) -> None:
         self._upscaler = upscaler
@@ -123,6 +132,7 @@ class Pipeline:
         self._journal = journal
         self._fingerprint = fingerprint
         self._progress = progress
+        self._previews = previews
         self._encoders = jobs or default_jobs()
         self._decoders = (self._encoders + 1) // 2
         self._memory = _Memory(memory_bytes or default_memory_bytes())
@@ -256,14 +266,20 @@ class Pipeline:
             raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
         if not unchanged:
             raise ImageReadError("the file changed while it was read: run the command again")
-        samples, alpha = work.picture.rgb_hwc, work.picture.alpha_hw
+        if self._upscaler.info.sample_type == "uint8":
+            work.picture, notes = all_with_8_bits(work.picture)
+            work.notes += notes
         scale = self._upscaler.info.scale
         work.source_size_hw = work.picture.size_hw
         work.target_size_hw = target_size_hw(work.source_size_hw, self._settings, scale)
         # Better now than after the work of upscaling it.
-        check_size(work.target_size_hw, work.job.target)
-        work.large_bytes = (samples.nbytes + (0 if alpha is None else alpha.nbytes)) * scale**2
+        for page in all_of(work.picture):
+            check_size(target_size_hw(page.size_hw, self._settings, scale), work.job.target)
+        work.frames = 1 + len(work.picture.more)
+        work.large_bytes = work.picture.nbytes * scale**2
         work.notes += work.picture.notes
+        if self._previews:
+            work.before = Before.of(work.picture, work.target_size_hw)
 
     def _infer(self, work: _Work) -> None:
         assert work.picture is not None
@@ -281,6 +297,8 @@ class Pipeline:
         if self._stop.is_set():
             raise Cancelled
         work.target_size_hw = picture.size_hw
+        if work.before:
+            work.preview = work.before.beside(picture)
         self._journal.begin(work.job, work.stamp, self._fingerprint)
         work.notes += encode(picture, work.job.target, self._settings)
         self._journal.finish(work.job, work.stamp, self._fingerprint)

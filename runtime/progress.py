@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Protocol
 
 from runtime.jobs import FileResult
@@ -289,7 +290,15 @@ def done_line(result: FileResult) -> str:
         return ""
     (height, width), (new_height, new_width) = result.source_size_hw, result.target_size_hw
     line = f"{result.name}: {width}x{height} -> {new_width}x{new_height}, {result.seconds:.1f} s"
+    if result.frames > 1:
+        line += f"; {result.frames} frames or pages"
     return line + "".join(f"; {note}" for note in result.notes)
+
+
+def planned_line(result: FileResult) -> str:
+    """A line about a picture that a dry run would upscale."""
+    line = done_line(replace(result, status="done")).rpartition(", ")[0]
+    return f"{line}, into {result.target}" + "".join(f"; {note}" for note in result.notes)
 
 
 def problem_line(result: FileResult) -> str:

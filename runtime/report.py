@@ -18,6 +18,8 @@ class Totals:
     skipped: int = 0
     """Not up to date, but not to be overwritten either."""
     failed: int = 0
+    planned: int = 0
+    """What a dry run would upscale."""
     done_mp: float = 0.0
     """Megapixels of the results."""
     seconds: float = 0.0
@@ -25,7 +27,9 @@ class Totals:
 
     def add(self, result: FileResult) -> None:
         """Count a result."""
-        if result.status == "done":
+        if result.status == "planned":
+            self.planned += 1
+        elif result.status == "done":
             self.done += 1
             self.done_mp += result.target_mp
         elif result.status == "failed":
@@ -44,6 +48,7 @@ class Totals:
     def summary(self) -> str:
         """One line for people."""
         counts = (
+            (self.planned, "to upscale"),
             (self.done, "upscaled"),
             (self.up_to_date, "up to date"),
             (self.skipped, "skipped"),
@@ -67,6 +72,8 @@ class Report:
     runs_on: str = ""
     error: str | None = None
     """What ended the run early."""
+    estimate: Mapping[str, float] | None = None
+    """What a dry run expects; None for a real one."""
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for `json.dumps`."""
@@ -80,6 +87,7 @@ class Report:
             "runs_on": self.runs_on,
             "settings": dict(self.settings),
             "error": self.error,
+            **({} if self.estimate is None else {"dry_run": True, "estimate": dict(self.estimate)}),
             "totals": {
                 "done": totals.done,
                 "up_to_date": totals.up_to_date,
@@ -102,6 +110,7 @@ def _file(result: FileResult) -> dict[str, Any]:
         "target": result.target,
         "source_size_hw": result.source_size_hw,
         "target_size_hw": result.target_size_hw,
+        "frames": result.frames,
         "seconds": result.seconds,
         "notes": result.notes,
     }

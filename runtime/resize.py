@@ -54,11 +54,18 @@ def fit(
         model_scale: how often the model enlarges.
 
     Returns:
-        The same object where its size is right already.
+        The same object where its size is right already and it is a single picture.
 
     Raises:
         ConfigError: the model enlarges less than the settings ask for.
     """
+    if picture.more:
+        more = (
+            fit(page, _source_size_hw(page, model_scale), settings, model_scale)
+            for page in picture.more
+        )
+        first = fit(replace(picture, more=()), source_size_hw, settings, model_scale)
+        return replace(first, more=tuple(more))
     size_hw = target_size_hw(source_size_hw, settings, model_scale)
     if picture.size_hw == size_hw:
         return picture
@@ -73,6 +80,11 @@ def fit(
         return replace(picture, rgb_hwc=np.asarray(_lanczos(image, size_hw)))
     planes = [_resized(picture.rgb_hwc[..., channel], size_hw) for channel in range(3)]
     return replace(picture, rgb_hwc=cast(Samples, np.stack(planes, axis=2)))
+
+
+def _source_size_hw(enlarged: Picture, model_scale: int) -> tuple[int, int]:
+    height, width = enlarged.size_hw
+    return height // model_scale, width // model_scale
 
 
 def enlarge_alpha(alpha_hw: Samples, scale: int) -> Samples:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from runtime.decode import image_from_picture, picture_from_image
 from runtime.errors import ConfigError
+from runtime.frames import all_of
 from runtime.model_info import DEFAULT_MODEL, Precision, file_sha256, model_path
 from runtime.ort import OrtBackend
 from runtime.picture import Picture
@@ -105,7 +106,9 @@ class Upscaler:
     def upscale_picture(
         self, picture: Picture, *, on_tile: Callable[[float], None] | None = None
     ) -> Picture:
-        """Upscale a decoded picture; alpha is enlarged by a resampler.
+        """Upscale a decoded picture with its further frames or pages.
+
+        Alpha is enlarged by a resampler.
 
         Fully transparent pixels take the colours beside them, so that none shows at the edges.
 
@@ -118,10 +121,17 @@ class Upscaler:
             ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: :meth:`cancel` was called.
         """
-        alpha = picture.alpha_hw
-        rgb = picture.rgb_hwc if alpha is None else fill_transparent(picture.rgb_hwc, alpha)
+        pictures = all_of(picture)
+        results = [
+            self._upscale_one(one, _part_of(on_tile, number, len(pictures)))
+            for number, one in enumerate(pictures)
+        ]
+        return replace(results[0], more=tuple(results[1:]))
+
+    def _upscale_one(self, picture: Picture, on_tile: Callable[[float], None] | None) -> Picture:
+        rgb, alpha = picture.rgb_hwc, picture.alpha_hw
         rgb = upscale_in_tiles(
-            rgb,
+            rgb if alpha is None else fill_transparent(rgb, alpha),
             self._backend,
             tile_size=self.tile_size,
             overlap=self.overlap,
@@ -129,6 +139,7 @@ class Upscaler:
         )
         return replace(
             picture,
+            more=(),
             rgb_hwc=rgb,
             alpha_hw=None if alpha is None else enlarge_alpha(alpha, self.info.scale),
         )
@@ -170,6 +181,14 @@ def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:
     """
     with Upscaler(model) as upscaler:
         return upscaler(image)
+
+
+def _part_of(
+    on_tile: Callable[[float], None] | None, number: int, count: int
+) -> Callable[[float], None] | None:
+    if on_tile is None or count == 1:
+        return on_tile
+    return lambda share: on_tile((number + share) / count)
 
 
 def _picture_from_array(image: NDArray[Any]) -> Picture:

@@ -299,7 +299,7 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
         (("in", "in/sub/out"), 2, "lies inside INPUT"),
         (("in/a.png", "in"), 2, "would replace the source"),
         (("none", "out"), 2, "no pictures in none; ignored: 1 not a picture"),
-        (("in", "out", "--format", "gif"), 2, "gif"),
+        (("in", "out", "--format", "bmp"), 2, "bmp"),
         (("in", "out", "--scale", "5"), 2, "scale"),
         (("in", "out", "--model", "absent"), 2, "absent is neither"),
         (("in", "out", "--tile", "3"), 2, "til"),
@@ -371,3 +371,69 @@ def test_a_bar_on_a_terminal(photos: Path, tmp_path: Path) -> None:
     for part in ("/3 images", "MP/s", "left", "sub/c.webp", "3 upscaled"):
         assert part in text
     assert "a.png: 24x20" not in text, "the bar counts, nothing scrolls by"
+
+
+def test_a_dry_run_writes_nothing(photos: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    result = run(photos, tmp_path / "out", "--dry-run")
+    assert result.returncode == 0, result.stderr
+    assert "a.png: 24x20 -> 96x80, into" in result.stdout
+    assert "3 to upscale: 0.0 megapixels in, 0.0 out, about" in result.stdout
+    report = json.loads(run(photos, tmp_path / "out", "--dry-run", "--json", "--quiet").stdout)
+    assert set(statuses(report).values()) == {"planned"}
+    assert report["estimate"]["output_megapixels"] == pytest.approx(3 * 96 * 80 / 1e6)
+    assert sorted(tmp_path.rglob("*")) == before
+    page = tmp_path / "report.html"
+    assert run(photos, tmp_path / "out", "--dry-run", "--report", page).returncode == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_report_to_look_at(photos: Path, tmp_path: Path) -> None:
+    (photos / "torn.png").write_bytes(b"")
+    page = tmp_path / "report.html"
+    result = run(photos, tmp_path / "out", "--report", page)
+    assert result.returncode == 1
+    text = page.read_text(encoding="utf-8")
+    assert text.count('type="range"') == 3
+    assert "the file is empty" in text
+    assert run(photos, tmp_path / "out", "--report", photos / "a.png").returncode == 2
+    assert run(photos, tmp_path / "out", "--report", tmp_path / "none/r.html").returncode == 3
+
+
+def test_16_bits_frames_and_pages_go_all_the_way(tmp_path: Path) -> None:
+    from runtime.decode import decode
+    from runtime.encode import encode
+    from runtime.formats import OutputSettings
+    from runtime.picture import Picture
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    # A ramp so gentle that 8 bits hold it in seven steps.
+    ramp = np.linspace(20000, 21800, 24 * 20).reshape(20, 24, 1).repeat(3, axis=2)
+    deep = Picture(rgb_hwc=ramp.astype(np.uint16))
+    for suffix in (".png", ".tiff"):
+        encode(deep, folder / f"deep{suffix}", OutputSettings())
+    frames = [Image.new("RGB", (16, 12), colour) for colour in ("red", "lime", "blue")]
+    for name in ("a.gif", "a.webp", "a.tif"):
+        frames[0].save(
+            folder / name, save_all=True, append_images=frames[1:], duration=[50, 70, 90]
+        )
+    result = run(folder, tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    for suffix in (".png", ".tiff"):
+        large = decode(tmp_path / f"out/deep{suffix}").rgb_hwc
+        assert large.dtype == np.uint16
+        assert len(np.unique(large)) > 300
+        # Reduced again, it is the ramp: to a hundredth of what 8 bits could tell.
+        small = large.reshape(20, 4, 24, 4, 3).mean(axis=(1, 3))
+        assert np.abs(small - ramp)[4:-4, 4:-4].mean() < 257
+    for name in ("a.gif", "a.webp", "a.tif"):
+        picture = decode(tmp_path / "out" / name)
+        assert picture.size_hw == (48, 64)
+        pages = [page.rgb_hwc[24, 32].astype(int) for page in (picture, *picture.more)]
+        for found, wanted in zip(pages, [(255, 0, 0), (0, 255, 0), (0, 0, 255)], strict=True):
+            assert np.abs(found - wanted).max() < 30
+        if name != "a.tif":
+            assert [page.duration_ms for page in (picture, *picture.more)] == [50, 70, 90]
+    assert "a.gif: 16x12 -> 64x48" in result.stderr
+    assert "3 frames or pages" in result.stderr

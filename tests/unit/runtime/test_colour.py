@@ -123,9 +123,9 @@ def test_colour_that_stands_for_transparent(tmp_path: Path, depth: int) -> None:
     row = struct.pack(">9H", *values) if depth == 16 else bytes(values)
     extra = chunk(b"tRNS", struct.pack(">3H", *values[:3]))
     picture = decode(written(tmp_path / "a.png", png(3, 1, depth, 2, [row], extra)))
-    assert picture.rgb_hwc[0].tolist() == [list(pixel) for pixel in pixels]
+    assert picture.rgb_hwc[0].tolist() == [[value * step for value in pixel] for pixel in pixels]
     assert picture.alpha_hw is not None
-    assert picture.alpha_hw.tolist() == [[0, 255, 255]]
+    assert picture.alpha_hw.tolist() == [[0, 255 * step, 255 * step]]
 
 
 def test_premultiplied_tiff_is_divided_by_its_alpha(tmp_path: Path) -> None:
@@ -182,27 +182,37 @@ def test_deep_grey_level_that_stands_for_transparent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("colour", "channels", "is_grey"), [(2, 3, False), (4, 2, True), (6, 4, False)]
 )
-def test_other_deep_png_is_8_bits_and_says_so(
-    tmp_path: Path, colour: int, channels: int, is_grey: bool
-) -> None:
+def test_deep_png_keeps_16_bits(tmp_path: Path, colour: int, channels: int, is_grey: bool) -> None:
     values = [0x1200, 0x80FF, 0xFFFF, 0x4000][:channels]
     picture = decode(written(tmp_path / "a.png", png_16(values, colour, 1)))
-    assert picture.rgb_hwc.dtype == np.uint8
+    assert picture.rgb_hwc.dtype == np.uint16
     assert picture.is_grey == is_grey
-    high = [value >> 8 for value in values]
-    assert picture.rgb_hwc[0, 0].tolist() == (high[:1] * 3 if is_grey else high[:3])
-    assert picture.notes == ["16-bit colours were reduced to 8 bits"]
+    assert picture.rgb_hwc[0, 0].tolist() == (values[:1] * 3 if is_grey else values[:3])
+    assert picture.notes == []
     assert (picture.alpha_hw is not None) == (colour >= 4)
     if picture.alpha_hw is not None:
-        assert picture.alpha_hw[0, 0] == high[-1]
+        assert picture.alpha_hw[0, 0] == values[-1]
 
 
-def test_deep_tiff_is_8_bits_and_says_so(tmp_path: Path) -> None:
+def test_deep_tiff_keeps_16_bits(tmp_path: Path) -> None:
     tags: dict[int, int | tuple[int, ...]] = {258: (16, 16, 16), 262: 2, 277: 3}
-    path = written(tmp_path / "a.tif", tiff(1, struct.pack("<3H", 0x1200, 0x80FF, 0xFFFF), tags))
+    path = written(tmp_path / "a.tif", tiff(1, struct.pack("<3H", 0x1201, 0x80FF, 0xFFFF), tags))
     picture = decode(path)
-    assert picture.rgb_hwc.tolist() == [[[0x12, 0x80, 0xFF]]]
-    assert picture.notes == ["16-bit colours were reduced to 8 bits"]
+    assert picture.rgb_hwc.tolist() == [[[0x1201, 0x80FF, 0xFFFF]]]
+    assert picture.notes == []
+
+
+def test_deep_premultiplied_tiff_is_divided_by_its_alpha(tmp_path: Path) -> None:
+    tags: dict[int, int | tuple[int, ...]] = {258: (16, 16, 16, 16), 262: 2, 277: 4, 338: 1}
+    samples = struct.pack("<4H", 10001, 0, 20002, 40004)
+    picture = decode(written(tmp_path / "a.tif", tiff(1, samples, tags)))
+    assert picture.rgb_hwc[0, 0].tolist() == [
+        round(10001 * 65535 / 40004),
+        0,
+        round(20002 * 65535 / 40004),
+    ]
+    assert picture.alpha_hw is not None
+    assert picture.alpha_hw.tolist() == [[40004]]
 
 
 # --- CMYK --------------------------------------------------------------------------------

@@ -319,14 +319,15 @@ def test_senseless_resolution_is_dropped(dpi: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif"])
-def test_first_of_several_frames(tmp_path: Path, name: str) -> None:
+def test_several_frames(tmp_path: Path, name: str) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
     options: dict[str, Any] = {"lossless": True} if name == "a.webp" else {}
     path = tmp_path / name
     frames[0].save(path, save_all=True, append_images=frames[1:], **options)
     picture = decode(path)
     assert picture.rgb_hwc[0, 0].tolist() == [255, 0, 0]
-    assert picture.notes == ["only the first of 3 frames or pages was taken"]
+    assert [page.rgb_hwc[0, 0].tolist() for page in picture.more] == [[0, 255, 0], [0, 0, 255]]
+    assert picture.notes == []
 
 
 def test_format_is_told_by_content(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_an_existing_folder_may_be_named_like_a_picture(tmp_path: Path) -> None:
         ("b.png", OutputSettings(format="jpg"), "", "contradicts"),
         ("b.png", SETTINGS, "_x4", "in full"),
         ("taken.txt", SETTINGS, "", "expected a folder"),
-        ("large.gif", SETTINGS, "", "format that cannot be written"),
+        ("large.psd", SETTINGS, "", "format that cannot be written"),
         ("large.HEIC", SETTINGS, "", "format that cannot be written"),
         ("a.png", SETTINGS, "", "would replace the source"),
         (".", SETTINGS, "", "would replace the source"),

@@ -1,0 +1,235 @@
+"""The page of `--report` in a real browser: mouse, touch, keyboard, dark, light, 500 pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime.html_report import HtmlReport
+from runtime.jobs import FileResult
+from runtime.picture import Picture
+from runtime.preview import Before
+from runtime.report import Report
+
+DRIVER = shutil.which("chromedriver")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+EXAMPLES = Path(__file__).parents[3] / "examples"
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+END, LEFT = "\ue010", "\ue012"
+
+pytestmark = pytest.mark.skipif(
+    not (DRIVER and CHROMIUM),
+    reason="needs Chromium and chromedriver (apt-get install chromium-driver)",
+)
+
+
+class Browser:
+    """A headless Chromium, spoken to as the WebDriver standard says."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        options = {"binary": CHROMIUM, "args": [*arguments, "--window-size=1100,900"]}
+        answer = self._ask(
+            "/session", {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
+        )
+        self._session = "/session/" + answer["sessionId"]
+
+    def open(self, path: Path) -> None:
+        self._ask(self._session + "/url", {"url": path.as_uri()})
+
+    def run(self, script: str) -> Any:
+        return self._ask(
+            self._session + "/execute/sync", {"script": "return " + script, "args": []}
+        )
+
+    def cdp(self, name: str, **parameters: Any) -> Any:
+        return self._ask(self._session + "/goog/cdp/execute", {"cmd": name, "params": parameters})
+
+    def element(self, selector: str) -> str:
+        found = self._ask(self._session + "/element", {"using": "css selector", "value": selector})
+        return str(found[ELEMENT])
+
+    def type(self, selector: str, keys: str) -> None:
+        self._ask(f"{self._session}/element/{self.element(selector)}/value", {"text": keys})
+
+    def click(self, selector: str) -> None:
+        self._ask(f"{self._session}/element/{self.element(selector)}/click", {})
+
+    def drag(self, selector: str, kind: str, offsets_px: tuple[int, ...]) -> None:
+        """Press in the middle of an element and move by these offsets from there."""
+        origin = {ELEMENT: self.element(selector)}
+        steps: list[dict[str, Any]] = [
+            {"type": "pointerMove", "origin": origin, "x": x, "y": 0, "duration": 50}
+            for x in offsets_px
+        ]
+        steps.insert(1, {"type": "pointerDown", "button": 0})
+        steps.append({"type": "pointerUp", "button": 0})
+        pointer = {
+            "type": "pointer",
+            "id": kind,
+            "parameters": {"pointerType": kind},
+            "actions": steps,
+        }
+        self._ask(self._session + "/actions", {"actions": [pointer]})
+
+    def screenshot(self) -> Image.Image:
+        data = self._ask(self._session + "/screenshot", None)
+        return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+
+    def close(self) -> None:
+        request = urllib.request.Request(self._address + self._session, method="DELETE")
+        urllib.request.urlopen(request, timeout=60).close()
+
+    def _ask(self, path: str, body: dict[str, Any] | None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._address + path, data)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)["value"]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    log = tmp_path_factory.mktemp("driver") / "log"
+    with log.open("w+") as output:
+        driver = subprocess.Popen([str(DRIVER), "--port=0"], stdout=output, stderr=output)
+        try:
+            deadline = time.monotonic() + 60
+            while not (found := re.search(r"successfully on port (\d+)", log.read_text())):
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+            browser = Browser(f"http://127.0.0.1:{found[1]}")
+            try:
+                yield browser
+            finally:
+                browser.close()
+        finally:
+            driver.terminate()
+            driver.wait(60)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five hundred pictures, of which every fiftieth failed."""
+    with Image.open(EXAMPLES / "coffee.jpg") as image:
+        rgb = np.asarray(image)
+    large = rgb.repeat(4, axis=0).repeat(4, axis=1)
+    preview = Before.of(Picture(rgb_hwc=rgb), large.shape[:2]).beside(Picture(rgb_hwc=large))
+    done = FileResult(
+        name="",
+        status="done",
+        source_size_hw=rgb.shape[:2],
+        target_size_hw=large.shape[:2],
+        seconds=1.5,
+        preview=preview,
+    )
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    report, html = Report(model="dggn-lite", runs_on="a test"), HtmlReport(path)
+    for number in range(500):
+        result = replace(done, name=f"holiday/{number:03}.jpg")
+        if number % 50 == 7:
+            result = FileResult(name=result.name, status="failed", message="the file is empty")
+        report.totals.add(result)
+        html.add(result)
+    html.finish(report)
+    return path
+
+
+def at(browser: Browser) -> float:
+    return float(
+        browser.run("document.querySelector('.pair').style.getPropertyValue('--at').slice(0, -1)")
+        or 50
+    )
+
+
+def test_five_hundred_pictures_are_quick(browser: Browser, page: Path) -> None:
+    began = time.monotonic()
+    browser.open(page)
+    assert browser.run("document.readyState") == "complete"
+    assert time.monotonic() - began < 15, "two seconds on an idle machine"
+    assert browser.run("document.querySelectorAll('article').length") == 500
+    loaded = browser.run("document.querySelectorAll('img[src]').length")
+    assert 3 <= loaded < 150, "only pictures near the window are decoded"
+    assert (
+        browser.run(
+            "performance.getEntriesByType('resource').filter("
+            "entry => !entry.name.startsWith('data:')).length"
+        )
+        == 0
+    )
+    browser.run("document.querySelectorAll('article')[499].scrollIntoView()")
+    last = "document.querySelectorAll('article')[499].querySelector('img.after')"
+    deadline = time.monotonic() + 20
+    while not browser.run(f"{last}.complete && {last}.naturalWidth > 0"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_slider_by_keyboard_mouse_and_touch(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    slider = ".pair input"
+    browser.type(slider, LEFT * 5)
+    assert at(browser) == 45
+    assert browser.run("getComputedStyle(document.querySelector('.pair')).outlineStyle") == "solid"
+    browser.type(slider, END)
+    assert at(browser) == 100
+    width = int(browser.run("document.querySelector('.pair').offsetWidth"))
+    browser.drag(slider, "mouse", (0, -width // 8, -width // 4))
+    assert at(browser) == pytest.approx(25, abs=2)
+    browser.drag(slider, "touch", (0, width // 8, width // 4))
+    assert at(browser) == pytest.approx(75, abs=2)
+    label = browser.run("document.querySelector('.pair input').getAttribute('aria-label')")
+    assert "holiday/000.jpg" in label
+
+
+def test_finding_names_and_problems(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    visible = "[...document.querySelectorAll('article')].filter(one => !one.hidden).length"
+    browser.click("#problems")
+    assert browser.run(visible) == 10
+    assert browser.run("document.getElementById('shown').textContent") == "10 of 500 shown"
+    browser.type("#find", "/107")
+    assert browser.run(visible) == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark(browser: Browser, page: Path, scheme: str) -> None:
+    browser.cdp(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+    )
+    browser.open(page)
+    time.sleep(0.3)
+    shot = np.asarray(browser.screenshot()).astype(float)
+    corner, text = shot[2, 2].mean(), shot[20:60, :300]
+    assert corner > 235 if scheme == "light" else corner < 30
+    # The heading stands out from the page.
+    assert np.abs(text - corner).max() > 150
+    # And the first pictures are there, in colour.
+    assert np.ptp(shot[250:500, 40:400], axis=2).max() > 60
+
+
+def test_a_narrow_window_needs_no_scrolling_sideways(browser: Browser, page: Path) -> None:
+    browser.cdp(
+        "Emulation.setDeviceMetricsOverride",
+        width=360,
+        height=700,
+        deviceScaleFactor=2,
+        mobile=True,
+    )
+    browser.open(page)
+    assert browser.run("document.documentElement.scrollWidth") <= 360
+    browser.cdp("Emulation.clearDeviceMetricsOverride")

@@ -1,0 +1,223 @@
+"""Kind x format x metadata: written by the runtime, read back by libvips, which shares no code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from PIL.ExifTags import IFD, Base
+
+pyvips = pytest.importorskip("pyvips", reason="needs pyvips-binary", exc_type=ImportError)
+
+from runtime.decode import decode
+from runtime.encode import encode
+from runtime.formats import HAS_AVIF, OutputSettings
+from runtime.picture import Picture
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+WIDE = SRGB.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+"""Not sRGB: every picture shows differently with it."""
+
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
+    'syntax-ns#"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:dc="d" '
+    'tiff:Orientation="6" tiff:ImageWidth="30"><dc:title>Größe</dc:title>'
+    "<tiff:ImageLength>20</tiff:ImageLength></rdf:Description></rdf:RDF></x:xmpmeta>"
+).encode()
+
+FORMATS = [".png", ".jpg", ".webp", ".tiff", ".gif", *([".avif"] if HAS_AVIF else [])]
+KINDS = [
+    "grey",
+    "rgb",
+    "grey-alpha",
+    "rgb-alpha",
+    "grey-16",
+    "rgb-16",
+    "grey-alpha-16",
+    "rgb-alpha-16",
+]
+NO_PROFILE = (".gif",)
+NO_EXIF = (".gif",)
+# What libvips does not tell of a file, though it is in there.
+UNTOLD_DPI = (".webp", ".avif", ".gif")
+
+
+def samples(kind: str) -> Picture:
+    rows, columns = np.mgrid[0:20, 0:30]
+    full = 65535 if "16" in kind else 255
+    ramps = np.stack([rows / 19, columns / 29, 1 - rows / 25, 0.4 + columns / 60], axis=2)
+    values = np.rint(ramps * full).astype(np.uint16 if "16" in kind else np.uint8)
+    grey = "grey" in kind
+    return Picture(
+        rgb_hwc=values[..., :1].repeat(3, axis=2) if grey else values[..., :3],
+        alpha_hw=values[..., 3] if "alpha" in kind else None,
+        is_grey=grey,
+    )
+
+
+def with_everything(kind: str) -> Picture:
+    exif = Image.Exif()
+    exif[Base.Make] = "Camera"
+    exif.get_ifd(IFD.Exif)[Base.DateTimeOriginal] = "2020:01:02 03:04:05"
+    exif.get_ifd(IFD.GPSInfo)[1] = "N"
+    return replace(
+        samples(kind),
+        icc_profile=None if kind.startswith("grey") else WIDE,
+        exif=exif.tobytes(),
+        xmp=XMP,
+        dpi=(300.0, 150.0),
+        text={"Title": "Größe", "Comment": "plain"},
+    )
+
+
+def vips(path: Path, **options: Any) -> Any:
+    return pyvips.Image.new_from_file(str(path), **options)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_samples_and_metadata(tmp_path: Path, kind: str, suffix: str) -> None:
+    picture, path = with_everything(kind), tmp_path / f"a{suffix}"
+    notes = encode(picture, path, OutputSettings(quality=100))
+    image = vips(path)
+    fields = image.get_fields()
+
+    deep = "16" in kind and suffix in (".png", ".tiff")
+    assert image.format == ("ushort" if deep else "uchar")
+    has_alpha = "alpha" in kind and suffix != ".jpg"
+    assert image.hasalpha() == has_alpha
+    if suffix in (".png", ".tiff", ".jpg") and (kind, suffix) != ("grey-alpha-16", ".tiff"):
+        assert image.bands == (1 if "grey" in kind else 3) + has_alpha
+    check_samples(picture, image, suffix, deep=deep)
+
+    if picture.icc_profile and suffix not in NO_PROFILE:
+        assert image.get("icc-profile-data") == WIDE
+    else:
+        assert "icc-profile-data" not in fields
+    if suffix not in NO_EXIF:
+        assert suffix == ".tiff" or "Camera" in image.get("exif-ifd0-Make")
+        packet = bytes(image.get("xmp-data"))
+        assert "Größe".encode() in packet
+        assert b'tiff:Orientation="1"' in packet
+        assert b'tiff:ImageWidth="30"' in packet
+        assert b"<tiff:ImageLength>20<" in packet
+    assert image.get("orientation") == 1 if "orientation" in fields else True
+    if suffix not in UNTOLD_DPI:
+        assert (image.xres * 25.4, image.yres * 25.4) == pytest.approx((300, 150), rel=1e-3)
+    elif suffix != ".gif":
+        assert image.get("exif-ifd0-XResolution").startswith("300")
+    if suffix == ".png":
+        texts = {
+            name[len("png-comment-0-") :]: image.get(name)
+            for name in fields
+            if "png-comment" in name
+        }
+        assert set(texts.values()) >= {"plain"}
+    elif suffix in (".jpg", ".gif"):
+        assert any("text was left out (Title)" in note for note in notes)
+        if suffix == ".gif":
+            assert b"plain" in path.read_bytes()
+
+
+def check_samples(picture: Picture, image: Any, suffix: str, *, deep: bool) -> None:
+    full = float(np.iinfo(picture.rgb_hwc.dtype).max)
+    expected = picture.rgb_hwc / full
+    bands = 4 if picture.alpha_hw is not None else 3
+    if picture.alpha_hw is not None:
+        alpha = picture.alpha_hw / full
+        if suffix == ".jpg":
+            expected, bands = expected * alpha[..., None] + 1 - alpha[..., None], 3
+        elif suffix == ".gif":
+            assert set(np.unique(image.numpy()[..., -1])) <= {0, 255}
+            bands = 3
+        else:
+            expected = np.dstack((expected, alpha))
+    found = image.numpy().astype(float) / (65535 if deep else 255)
+    found = found.reshape(*found.shape[:2], -1)
+    if found.shape[2] < 3:
+        found = np.concatenate((found[..., :1].repeat(3, axis=2), found[..., 1:]), axis=2)
+    if suffix == ".gif" and picture.icc_profile:
+        return  # converted to sRGB
+    if suffix == ".gif" and picture.alpha_hw is not None:
+        seen = found[..., 3] > 0.5
+        assert np.abs(found[seen][:, :3] - expected[seen][:, :3]).mean() < 0.06
+        return
+    tolerance = {".jpg": 0.03, ".gif": 0.16, ".avif": 0.03}.get(
+        suffix, 0.5001 / (65535 if deep else 255)
+    )
+    assert np.abs(found[..., :bands] - expected[..., :bands]).max() <= tolerance
+
+
+@pytest.mark.parametrize("kind", ["rgb", "rgb-alpha", "rgb-16", "grey-alpha-16"])
+def test_a_second_reading_finds_the_same(tmp_path: Path, kind: str) -> None:
+    """From file to file without a network, nothing changes but what the format cannot hold."""
+    for suffix in (".png", ".tiff"):
+        first = with_everything(kind)
+        encode(first, tmp_path / f"a{suffix}", OutputSettings())
+        once = decode(tmp_path / f"a{suffix}")
+        assert np.array_equal(once.rgb_hwc, first.rgb_hwc)
+        assert once.dpi == pytest.approx(first.dpi, rel=1e-3)
+        assert once.icc_profile == first.icc_profile
+        assert b"Gr\xc3\xb6\xc3\x9fe" in (once.xmp or b"")
+        assert once.text == (first.text if suffix == ".png" else {})
+        block = Image.Exif()
+        block.load(once.exif or b"")
+        assert block[Base.Make] == "Camera"
+        assert block.get_ifd(IFD.Exif)[Base.DateTimeOriginal] == "2020:01:02 03:04:05"
+        assert block.get_ifd(IFD.GPSInfo)[1] == "N"
+
+
+def frames(kind: str, count: int = 4) -> Picture:
+    def frame(number: int) -> Picture:
+        picture = samples(kind)
+        rgb = picture.rgb_hwc.copy()
+        rgb[2:8, 3 * number : 3 * number + 4] = 255 if number % 2 else 0
+        return replace(picture, rgb_hwc=rgb, duration_ms=40.0 + 30 * number, plays=3)
+
+    first, *more = (frame(number) for number in range(count))
+    return replace(first, more=tuple(more))
+
+
+@pytest.mark.parametrize("kind", ["rgb", "rgb-alpha", "grey"])
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_animations_keep_their_times(tmp_path: Path, kind: str, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    encode(frames(kind), path, OutputSettings(quality=100))
+    image = vips(path, n=-1)
+    assert image.get("n-pages") == 4
+    assert image.get("delay") == [40, 70, 100, 130]
+    # libvips counts a GIF's repetitions as its plays, as browsers do.
+    assert image.get("loop") in (2, 3)
+    stack = image.numpy().reshape(4, 20, 30, -1).astype(int)
+    for number, frame in enumerate((frames(kind), *frames(kind).more)):
+        difference = np.abs(stack[number, ..., :3] - frame.rgb_hwc)
+        if frame.alpha_hw is not None:
+            difference = difference[frame.alpha_hw >= 128]
+        assert difference.mean() < (8 if suffix == ".gif" else 0.6)
+
+
+def pages() -> Iterator[Picture]:
+    for kind in KINDS:
+        yield replace(with_everything(kind), rgb_hwc=samples(kind).rgb_hwc)
+
+
+def test_pages_of_every_kind_in_one_tiff(tmp_path: Path) -> None:
+    first, *more = pages()
+    path = tmp_path / "a.tif"
+    encode(replace(first, more=tuple(more)), path, OutputSettings())
+    for number, page in enumerate(pages()):
+        image = vips(path, page=number)
+        assert image.get("n-pages") == len(KINDS)
+        check_samples(page, image, ".tiff", deep=page.rgb_hwc.dtype == np.uint16)
+        assert ("icc-profile-data" in image.get_fields()) == (page.icc_profile is not None)
+    again = decode(path)
+    assert len(again.more) == len(KINDS) - 1
+    for one, other in zip((again, *again.more), pages(), strict=True):
+        assert np.array_equal(one.rgb_hwc, other.rgb_hwc)
+        deep_with_alpha = other.alpha_hw is not None and other.rgb_hwc.dtype == np.uint16
+        assert one.is_grey == (other.is_grey and not deep_with_alpha)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from runtime.picture import Picture
+from runtime.preview import VIEW_HW, Before, most_detailed
+
+
+def opened(jpeg: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(jpeg))
+
+
+def enlarged(picture: Picture, factor: int) -> Picture:
+    rgb = picture.rgb_hwc.repeat(factor, axis=0).repeat(factor, axis=1)
+    return Picture(rgb_hwc=rgb, alpha_hw=None, icc_profile=picture.icc_profile)
+
+
+def test_the_most_detailed_part_is_found() -> None:
+    rgb = np.zeros((200, 300, 3), np.uint8)
+    rgb[120:150, 200:240] = np.random.default_rng(0).integers(0, 256, (30, 40, 3))
+    top, left = most_detailed(rgb, (60, 80))
+    assert top <= 120 <= 150 <= top + 60
+    assert left <= 200 <= 240 <= left + 80
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 500), (500, 1), (7, 9), (90, 120), (300, 400)])
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_any_size_has_a_preview(size_hw: tuple[int, int], factor: int) -> None:
+    rgb = np.random.default_rng(0).integers(0, 65536, (*size_hw, 3), np.uint16)
+    picture = Picture(rgb_hwc=rgb)
+    result = enlarged(picture, factor)
+    preview = Before.of(picture, result.size_hw).beside(result)
+    before, after = opened(preview.before), opened(preview.after)
+    assert before.size == after.size == preview.size_hw[::-1]
+    assert preview.size_hw[0] <= VIEW_HW[0] + factor
+    assert preview.size_hw[1] <= VIEW_HW[1] + factor
+    left, top, width, height = preview.box
+    assert 0 <= left <= left + width <= 1.0001
+    assert 0 <= top <= top + height <= 1.0001
+    assert max(opened(preview.whole).size) <= 128
+
+
+def test_before_and_after_show_the_same_place() -> None:
+    rgb = np.full((300, 400, 3), 40, np.uint8)
+    rgb[150:160, 220:230] = 250
+    picture = Picture(rgb_hwc=rgb)
+    preview = Before.of(picture, (1200, 1600)).beside(enlarged(picture, 4))
+    one, other = (np.asarray(opened(jpeg)).astype(int) for jpeg in (preview.before, preview.after))
+    assert other.max() > 230
+    assert np.abs(one - other).mean() < 3
+
+
+def test_a_result_smaller_than_its_source() -> None:
+    picture = Picture(rgb_hwc=np.zeros((600, 800, 3), np.uint8))
+    preview = Before.of(picture, (30, 40)).beside(Picture(rgb_hwc=np.zeros((30, 40, 3), np.uint8)))
+    assert preview.size_hw == (30, 40)
+
+
+def test_transparent_parts_are_white_and_profiles_are_applied() -> None:
+    clear = Picture(
+        rgb_hwc=np.zeros((8, 8, 3), np.uint8), alpha_hw=np.zeros((8, 8), np.uint8), is_grey=True
+    )
+    assert np.asarray(opened(Before.of(clear, (8, 8)).beside(clear).after)).min() == 255
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for profile in (lab, b"damaged"):
+        picture = Picture(rgb_hwc=np.full((8, 8, 3), 100, np.uint8), icc_profile=profile)
+        after = np.asarray(opened(Before.of(picture, (8, 8)).beside(picture).after))
+        assert np.abs(after.astype(int) - 100).max() <= 2
