@@ -12,7 +12,7 @@ from runtime.formats import READABLE_SUFFIXES, OutputSettings
 from runtime.html_report import HtmlReport
 from runtime.jobs import FileResult, Job, Plan, plan_jobs
 from runtime.journal import Journal, settings_fingerprint
-from runtime.model_info import DEFAULT_MODEL
+from runtime.model_info import DEFAULT_MODEL, Precision
 from runtime.pipeline import Pipeline
 from runtime.progress import Progress
 from runtime.report import Report
@@ -31,6 +31,7 @@ class Options:
     target: Path
     settings: OutputSettings = field(default_factory=OutputSettings)
     model: str = DEFAULT_MODEL
+    precision: Precision | None = None
     suffix: str = ""
     tile_size: int | None = None
     overlap: int | None = None
@@ -70,7 +71,10 @@ class Batch:
         plan = plan_for(options)
         report.plan = plan
         with Upscaler(
-            options.model, tile_size=options.tile_size, overlap=options.overlap
+            options.model,
+            tile_size=options.tile_size,
+            overlap=options.overlap,
+            precision=options.precision,
         ) as upscaler:
             fingerprint = describe(report, options, upscaler)
             make_folder(plan.folder)

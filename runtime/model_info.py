@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from runtime.errors import ModelError
+from runtime.errors import ConfigError, ModelError
 
 PREFIX = "dggn."
 """Of every metadata key, so that other tools' properties are left alone."""
@@ -20,7 +20,11 @@ PREFIX = "dggn."
 MODELS_FOLDER = Path(__file__).parent / "models"
 DEFAULT_MODEL = "dggn-lite"
 
+INT8_SUFFIX = "-int8"
+"""Ends the name of the file that holds a shipped model's INT8 version."""
+
 SampleType = Literal["float32", "uint8"]
+Precision = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +53,16 @@ class ModelInfo:
     origin: str
     """Where the weights come from, for people."""
 
+    precision: Precision = "float32"
+    """What most of the work is computed in."""
+
     def __post_init__(self) -> None:
         if not 1 <= self.scale <= 16:
             raise ModelError(f"scale is {self.scale}: expected 1 to 16")
         if self.sample_type not in ("float32", "uint8"):
             raise ModelError(f"sample_type is {self.sample_type!r}: expected float32 or uint8")
+        if self.precision not in ("float32", "int8"):
+            raise ModelError(f"precision is {self.precision!r}: expected float32 or int8")
         if not 1 <= self.size_multiple_px <= 256:
             raise ModelError(f"size_multiple_px is {self.size_multiple_px}: expected 1 to 256")
         if not 0 <= self.halo_px <= 512 or self.halo_px % self.size_multiple_px:
@@ -101,6 +110,8 @@ class ModelInfo:
                 size_multiple_px=number("size_multiple_px"),
                 halo_px=number("halo_px"),
                 origin=text("origin"),
+                # Files from before there was a choice do not say.
+                precision=cast(Precision, properties.get(f"{PREFIX}precision", "float32")),
             )
         except ModelError as error:
             if str(error).startswith(where):
@@ -109,23 +120,42 @@ class ModelInfo:
 
 
 def shipped_models() -> dict[str, Path]:
-    """The models inside the package, by name."""
-    return {path.stem: path for path in sorted(MODELS_FOLDER.glob("*.onnx"))}
+    """The models inside the package, by name; INT8 versions go by the same name."""
+    paths = sorted(MODELS_FOLDER.glob("*.onnx"))
+    return {path.stem: path for path in paths if not path.stem.endswith(INT8_SUFFIX)}
 
 
-def model_path(name_or_file: str) -> Path:
+def model_path(name_or_file: str, precision: Precision | None = None) -> Path:
     """The ONNX file that a shipped name or a path means.
 
+    Args:
+        name_or_file: a shipped name or a path.
+        precision: of a shipped model, float32 by default; a file has the one that it has.
+
     Raises:
-        ModelError: there is neither such a name nor such a file.
+        ModelError: there is neither such a name nor such a file, or no such version of it.
+        ConfigError: a precision is asked for where the model is a file.
     """
     shipped = shipped_models()
     if name_or_file in shipped:
-        return shipped[name_or_file]
+        path = shipped[name_or_file]
+        if precision == "int8":
+            path = path.with_name(f"{path.stem}{INT8_SUFFIX}.onnx")
+            if not path.is_file():
+                raise ModelError(
+                    f"no INT8 version of {name_or_file} is shipped: make one with dggn-calibrate "
+                    "and name its file"
+                )
+        return path
     path = Path(name_or_file)
     if not path.is_file():
         raise ModelError(
             f"{name_or_file} is neither a file nor a shipped model ({', '.join(shipped)})"
+        )
+    if precision is not None:
+        raise ConfigError(
+            f"{name_or_file} is a file, which has its own precision: a precision can be chosen "
+            f"for shipped models only ({', '.join(shipped)})"
         )
     return path
 

@@ -15,7 +15,7 @@ from PIL import Image
 from runtime.decode import image_from_picture, picture_from_image
 from runtime.errors import ConfigError
 from runtime.frames import all_of
-from runtime.model_info import DEFAULT_MODEL, file_sha256, model_path
+from runtime.model_info import DEFAULT_MODEL, Precision, file_sha256, model_path
 from runtime.ort import OrtBackend
 from runtime.picture import Picture
 from runtime.resize import enlarge_alpha
@@ -44,6 +44,7 @@ class Upscaler:
         tile_size: LR pixels per side fed to the network at once, overlap included.
         overlap: LR pixels of context per side; by default what the model was measured to need.
         threads: of the CPU; by default every core this process may use.
+        precision: `int8` for the quicker version of a shipped model, where there is one.
 
     Raises:
         ModelError: there is no such model, or the file is damaged.
@@ -58,8 +59,9 @@ class Upscaler:
         tile_size: int | None = None,
         overlap: int | None = None,
         threads: int | None = None,
+        precision: Precision | None = None,
     ) -> None:
-        path = model_path(str(model))
+        path = model_path(str(model), precision)
         self._backend = OrtBackend(path, threads=threads)
         self.info = self._backend.info
         self.model_sha256 = file_sha256(path)
@@ -72,7 +74,10 @@ class Upscaler:
     @property
     def description(self) -> str:
         """The model and what runs it where, for people."""
-        return f"{self.info.preset} x{self.info.scale}, {self._backend.description}"
+        name = f"{self.info.preset} x{self.info.scale}"
+        if self.info.precision != "float32":
+            name += f" in {self.info.precision.upper()}"
+        return f"{name}, {self._backend.description}"
 
     def __call__(self, image: AnyImage) -> AnyImage:
         """Upscale one image.

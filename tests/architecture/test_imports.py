@@ -55,7 +55,13 @@ def blocking(*names: str) -> str:
 
 
 def test_all_commands_are_installed() -> None:
-    assert set(COMMANDS) == {"dggn-run", "dggn-export", "dggn-train", "dggn-eval"}
+    assert set(COMMANDS) == {
+        "dggn-run",
+        "dggn-export",
+        "dggn-train",
+        "dggn-eval",
+        "dggn-calibrate",
+    }
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

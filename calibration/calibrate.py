@@ -1,0 +1,251 @@
+"""From a float32 model and a folder of pictures to a verified INT8 model."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from calibration.fold import unfold_weights
+from calibration.ledger import Ledger
+from calibration.mix import Mixer
+from calibration.place import OPERATORS, Target, find_layers
+from calibration.ranges import Method, Ranges, observe
+from calibration.report import Findings, chart, markdown
+from calibration.search import Gates, OnProgress, search
+from calibration.source import SourceModel, read_model
+from calibration.tiles import Tile, manifest, sample_tiles
+from dggn.data.pairs import Pair, read_pairs
+from runtime.errors import ConfigError, ModelError, TargetError
+from runtime.model_info import PREFIX
+
+if TYPE_CHECKING:
+    import onnx
+
+HELD_OUT = 5
+"""Without a validation folder, every fifth picture is held out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationOptions:
+    """How a model is quantized.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    target: Target = "cpu"
+    """What will run it."""
+
+    method: Method = "percentile"
+    """How ranges are observed."""
+
+    max_drop_db: float = 0.1
+    """Mean PSNR on Y against HR may drop by so much."""
+
+    max_seam_levels: int = 1
+    """Tiled and whole output may differ by so many grey levels of 255."""
+
+    tiles: int = 64
+    """Calibrated on."""
+
+    held_out_tiles: int = 12
+    """For the cost of each layer."""
+
+    tile_px: int = 48
+    """Side of a tile in LR pixels."""
+
+    keep_float: tuple[str, ...] = ()
+    """Layers whose names begin with one of these stay in float."""
+
+    def __post_init__(self) -> None:
+        if self.max_drop_db < 0:
+            raise ConfigError(f"max_drop_db is {self.max_drop_db:g}: it must not be negative")
+        if not 0 <= self.max_seam_levels <= 255:
+            raise ConfigError(f"max_seam_levels is {self.max_seam_levels}: expected 0 to 255")
+        if min(self.tiles, self.held_out_tiles) < 1:
+            raise ConfigError("there must be at least one tile and one held-out tile")
+        if self.tile_px < 1:
+            raise ConfigError(f"tile_px is {self.tile_px}: it must be at least 1")
+
+
+def calibrate(
+    model: Path,
+    images: Path,
+    output: Path,
+    options: CalibrationOptions,
+    *,
+    validation: Path | None = None,
+    on_progress: OnProgress,
+) -> Findings:
+    """Quantize a model, write it if it holds the gates, and report either way.
+
+    Beside the output go its report (`.md`), a chart (`.png`), the manifest of the tiles
+    (`.tiles.json`), and what was measured (`.ledger.json`), from which a stopped calibration
+    goes on.
+
+    Args:
+        model: an ONNX file written by dggn-export.
+        images: folder of HR pictures to calibrate on.
+        output: the file to write.
+        options: how.
+        validation: folder of HR pictures for the gates; by default every fifth of `images`.
+        on_progress: told how it goes.
+
+    Returns:
+        What was found; `passes` tells whether the output was written.
+
+    Raises:
+        ModelError: the model cannot be quantized.
+        ConfigError: the pictures or the tile size do not suit.
+        ImageReadError: a picture cannot be decoded.
+        BackendError: ONNX Runtime failed.
+        TargetError: a file cannot be written.
+    """
+    source = read_model(model, options.target)
+    if output.exists() and output.samefile(model):
+        raise ConfigError(f"{output} is the model itself: choose another --output")
+    multiple = source.info.size_multiple_px
+    if options.tile_px % multiple:
+        raise ConfigError(
+            f"the tile size is {options.tile_px}: this model needs a multiple of {multiple}"
+        )
+    layers = find_layers(source.graph, options.target)
+    candidates = [each for each in layers if not each.name.startswith(options.keep_float)]
+    if not candidates:
+        raise ModelError(f"{model} has no convolution that could become INT8")
+    on_progress("reading pictures", 0.0)
+    seen, held_out = _read_pictures(images, validation)
+    tiles = sample_tiles(seen, count=options.tiles, tile_px=options.tile_px)
+    checks = sample_tiles(held_out, count=options.held_out_tiles, tile_px=options.tile_px)
+    on_progress("reading pictures", 1.0)
+    used, checked = manifest(tiles), manifest(checks)
+    ledger = Ledger(
+        output.with_suffix(".ledger.json"),
+        {
+            "model": source.sha256,
+            "target": options.target,
+            "method": options.method,
+            "tiles": used["sha256"],
+            "held_out": checked["sha256"],
+            "pictures": [pair.name for pair in held_out],
+            "onnxruntime": _onnxruntime_version(),
+        },
+    )
+    mixer = Mixer(
+        source=source,
+        ranges=_ranges(source, tiles, options, ledger, on_progress),
+        target=options.target,
+        tiles=checks,
+        pairs=held_out,
+        ledger=ledger,
+    )
+    gates = Gates(max_drop_db=options.max_drop_db, max_seam_levels=options.max_seam_levels)
+    findings = Findings(
+        model=model.name,
+        output=output.name,
+        target=options.target,
+        method=options.method,
+        gates=gates,
+        tiles=tuple(tiles),
+        manifest_sha256=used["sha256"],
+        validation=f"{len(held_out)} pictures of {validation.name if validation else 'the folder'}",
+        layers=tuple(candidates),
+        pinned=tuple(each.name for each in layers if each not in candidates),
+        outcome=search(mixer, candidates, gates, on_progress),
+    )
+    picture = output.with_suffix(".png")
+    files = {
+        output.with_suffix(".tiles.json"): json.dumps(used, indent=1).encode(),
+        picture: chart(findings),
+        output.with_suffix(".md"): markdown(findings, picture.name).encode(),
+    }
+    if findings.passes:
+        files[output] = _finished(mixer, findings).SerializeToString()
+    for path, content in files.items():
+        _write(path, content)
+    return findings
+
+
+def _read_pictures(images: Path, validation: Path | None) -> tuple[list[Pair], list[Pair]]:
+    pairs = read_pairs([images])
+    if validation is not None:
+        return pairs, read_pairs([validation])
+    if len(pairs) < 2:
+        raise ConfigError(
+            f"{images} holds one picture, and some must be held out: "
+            "add pictures, or name others with --validation"
+        )
+    held_out = pairs[::HELD_OUT]
+    return [pair for number, pair in enumerate(pairs) if number % HELD_OUT], held_out
+
+
+def _ranges(
+    source: SourceModel,
+    tiles: Sequence[Tile],
+    options: CalibrationOptions,
+    ledger: Ledger,
+    on_progress: OnProgress,
+) -> Ranges:
+    def measure() -> dict[str, tuple[float, float]]:
+        return observe(
+            source.graph,
+            tiles,
+            method=options.method,
+            operators=OPERATORS[options.target],
+            sample_type=source.info.sample_type,
+            on_share=lambda share: on_progress("observing ranges", share),
+        )
+
+    return {name: (low, high) for name, (low, high) in ledger.get("ranges", measure).items()}
+
+
+def _finished(mixer: Mixer, findings: Findings) -> onnx.ModelProto:
+    """The model as it is kept: checked, small, and with its facts."""
+    import onnx
+
+    source, layers = mixer.source, findings.outcome.best.layers
+    model = mixer.build(layers)
+    unfold_weights(model, source.halves)
+    del model.graph.value_info[:]
+    onnx.checker.check_model(model, full_check=True)
+    properties = {
+        entry.key: entry.value
+        for entry in source.graph.metadata_props
+        if entry.key.startswith(PREFIX)
+    }
+    properties[f"{PREFIX}precision"] = "int8"
+    properties[f"{PREFIX}calibration"] = json.dumps(
+        {
+            "model_sha256": source.sha256,
+            "tiles_sha256": findings.manifest_sha256,
+            "target": findings.target,
+            "method": findings.method,
+            **asdict(findings.gates),
+            "int8_layers": [layer.name for layer in layers],
+        },
+        sort_keys=True,
+    )
+    onnx.helper.set_model_props(model, properties)
+    return model
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".dggn-{os.getpid()}-{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise TargetError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _onnxruntime_version() -> str:
+    import onnxruntime
+
+    return str(onnxruntime.__version__)

@@ -1,0 +1,167 @@
+"""The command `dggn-calibrate`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from runtime.errors import DggnError
+from runtime.extras import require
+from runtime.model_info import DEFAULT_MODEL, INT8_SUFFIX
+from runtime.version import version_option
+
+if TYPE_CHECKING:
+    from calibration.search import OnProgress
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+GATES_FAILED = 1
+
+
+@app.command()
+def calibrate(
+    images: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IMAGES", help="Folder of photographs like those to enlarge, at full size."
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="A shipped model, or an ONNX file written by dggn-export.")
+    ] = DEFAULT_MODEL,
+    validation: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="HR_DIR",
+            help="Photographs that the gates are measured on [default: every fifth of IMAGES].",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file [default: MODEL-int8.onnx]."),
+    ] = None,
+    target: Annotated[
+        Literal["cpu", "tensorrt"], typer.Option(help="What will run the INT8 model.")
+    ] = "cpu",
+    method: Annotated[
+        Literal["minmax", "percentile", "entropy"],
+        typer.Option(help="How the ranges of activations are found."),
+    ] = "percentile",
+    max_drop_db: Annotated[
+        float, typer.Option(min=0, help="PSNR on Y against HR may drop by so much.")
+    ] = 0.1,
+    max_seam: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=255,
+            metavar="LEVELS",
+            help="Tiles and the whole picture may differ by so many grey levels; 255 for any.",
+        ),
+    ] = 1,
+    tiles: Annotated[int, typer.Option(min=1, help="How many tiles to calibrate on.")] = 64,
+    tile: Annotated[
+        int, typer.Option(min=1, metavar="PX", help="Their side, after the x4 reduction.")
+    ] = 48,
+    keep_float: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Leave layers in float whose names begin so."),
+    ] = None,
+    version: Annotated[bool, version_option()] = False,
+) -> None:
+    """Quantize a model to INT8 as far as its pictures stay as they are.
+
+    The photographs are reduced four times, as in training; ranges are observed on tiles of the
+    results. Layers return to float until neither the PSNR against the originals nor the seams
+    between tiles are worse than allowed. Beside the output go a report (.md, .png), the list
+    of tiles (.tiles.json) and what was measured (.ledger.json): a stopped calibration goes on
+    from there with the same command.
+
+    Exit codes: 0, written; 1, no INT8 model holds the gates, or a picture cannot be read; 2, the
+    command makes no sense as given; 3, this machine lacks something; 130, interrupted.
+    """
+    # ONNX Runtime's quantizer logs advice that does not apply to these graphs.
+    logging.basicConfig(level=logging.ERROR, format="dggn-calibrate: %(message)s")
+    try:
+        require("onnx", "onnxruntime", extra="calibrate")
+        from calibration.calibrate import CalibrationOptions
+        from calibration.calibrate import calibrate as run
+        from runtime.errors import ConfigError
+        from runtime.model_info import model_path
+
+        path = model_path(model)
+        target_file = output or Path(f"{path.stem}{INT8_SUFFIX}.onnx")
+        if target_file.suffix != ".onnx":
+            raise ConfigError(f"{target_file} does not end in .onnx: name a file that does")
+        options = CalibrationOptions(
+            target=target,
+            method=method,
+            max_drop_db=max_drop_db,
+            max_seam_levels=max_seam,
+            tiles=tiles,
+            tile_px=tile,
+            keep_float=tuple(keep_float or ()),
+        )
+        with _progress() as on_progress:
+            findings = run(
+                path, images, target_file, options, validation=validation, on_progress=on_progress
+            )
+    except DggnError as error:
+        typer.echo(f"dggn-calibrate: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
+    report = target_file.with_suffix(".md")
+    best = findings.outcome.best
+    if not findings.passes:
+        typer.echo(
+            f"dggn-calibrate: no INT8 mix holds the gates; {report} says which layers stand in "
+            "the way. The model was not written",
+            err=True,
+        )
+        raise typer.Exit(GATES_FAILED)
+    typer.echo(
+        f"{target_file}: {len(best.layers)} of {len(findings.layers)} layers in INT8, "
+        f"PSNR drop {findings.outcome.drop_db:.3f} dB, "
+        f"largest seam {best.seam_levels:.2f} grey levels; see {report}"
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[OnProgress]:
+    """A bar on a terminal, a line for each step elsewhere."""
+    if not sys.stderr.isatty():
+        said: set[str] = set()
+
+        def say(what: str, share: float) -> None:
+            if what not in said:
+                said.add(what)
+                typer.echo(what, err=True)
+
+        yield say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f}%"),
+        TimeElapsedColumn(),
+        console=Console(file=sys.stderr),
+    ) as bars:
+        tasks = {}
+
+        def show(what: str, share: float) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=1.0)
+            bars.update(tasks[what], completed=share)
+
+        yield show

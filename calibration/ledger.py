@@ -1,0 +1,67 @@
+"""What a calibration has found so far, in a file: a stopped one goes on where it was."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import TargetError
+
+
+class Ledger:
+    """Measured values by name, saved after each.
+
+    Args:
+        path: the file; made when it does not exist.
+        key: what the values depend on. Values of another key are thrown away.
+
+    Raises:
+        TargetError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, key: Mapping[str, Any]) -> None:
+        self._path = path
+        # As JSON gives it back, so that the comparison is of like with like.
+        self._key = json.loads(json.dumps(key))
+        self._values: dict[str, Any] = {}
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["key"] == self._key:
+                self._values = dict(stored["values"])
+        except (OSError, ValueError, KeyError, TypeError):
+            # Nothing usable is there: everything is measured.
+            self._values = {}
+        self.found = len(self._values)
+        """How many values an earlier calibration left."""
+        self._save()
+
+    def get(self, name: str, measure: Callable[[], Any]) -> Any:
+        """The value of a name, measured only when it is not known.
+
+        Args:
+            name: of the value, for example `cost image_trunk.3.fuse`.
+            measure: gives the value, of a kind that JSON has.
+
+        Raises:
+            TargetError: the file cannot be written.
+        """
+        if name not in self._values:
+            self._values[name] = measure()
+            self._save()
+        return self._values[name]
+
+    def _save(self) -> None:
+        text = json.dumps({"key": self._key, "values": self._values}, indent=1, sort_keys=True)
+        partial = self._path.with_name(f".dggn-{os.getpid()}-{self._path.name}.partial")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, self._path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise TargetError(f"{self._path} cannot be written: {error.strerror}") from error

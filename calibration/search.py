@@ -1,0 +1,126 @@
+"""The mix with the most INT8 that passes the gates.
+
+First every layer alone is quantized, and its cost measured: the PSNR against the float32 output
+on held-out tiles. Then all are quantized at once, and layers return to float until both gates
+hold:
+
+1. Seams. Between a tile and the whole picture a float network differs by next to nothing, but
+   where a value lies at a rounding boundary, that little becomes a whole INT8 step, and every
+   later INT8 layer makes more of it. So the layers farthest from the output return first, as few
+   as the bound allows, found by bisection over the distance to the output.
+2. Fidelity. Of the rest, the layer with the highest cost returns, one after the other, until
+   the mean PSNR on Y against the HR pictures has dropped by no more than allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from calibration.mix import Mix, Mixer
+from calibration.place import Layer
+
+OnProgress = Callable[[str, float], None]
+"""Told what is being done, and the share of it that is done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gates:
+    """What a quantized model must hold."""
+
+    max_drop_db: float
+    """Mean PSNR on Y against HR may drop by so much."""
+
+    max_seam_levels: int
+    """Tiled and whole output may differ by so many grey levels of 255."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the search found."""
+
+    reference: Mix
+    """The float32 model."""
+
+    everything: Mix
+    """All layers in INT8."""
+
+    best: Mix
+    """The mix that holds the gates; one without layers where none does."""
+
+    costs_db: dict[str, float]
+    """PSNR against the float32 output with one layer alone in INT8, by layer."""
+
+    for_seams: tuple[str, ...]
+    """Layers that returned to float for the seam bound."""
+
+    for_fidelity: tuple[str, ...]
+    """Layers that returned to float for the PSNR, in that order."""
+
+    @property
+    def drop_db(self) -> float:
+        """What the best mix loses."""
+        return self.reference.psnr_db - self.best.psnr_db
+
+
+def search(mixer: Mixer, layers: Sequence[Layer], gates: Gates, on_progress: OnProgress) -> Outcome:
+    """Measure every layer, and find the mix.
+
+    Args:
+        mixer: builds and measures.
+        layers: what may become INT8, in the graph's order.
+        gates: what must hold.
+        on_progress: told how it goes.
+
+    Raises:
+        BackendError: ONNX Runtime failed on a mix.
+        TargetError: the ledger cannot be written.
+    """
+    costs = {}
+    for number, layer in enumerate(layers, start=1):
+        costs[layer.name] = mixer.cost_db(layer)
+        on_progress("quantizing one layer at a time", number / len(layers))
+    reference, everything = mixer.measure(()), mixer.measure(layers)
+    best = _hold_seams(mixer, everything, reference, gates, on_progress)
+    for_seams = _names_left_out(layers, best)
+    for_fidelity: list[str] = []
+    while best.layers and reference.psnr_db - best.psnr_db > gates.max_drop_db:
+        worst = min(best.layers, key=lambda layer: costs[layer.name])
+        for_fidelity.append(worst.name)
+        best = mixer.measure([layer for layer in best.layers if layer is not worst])
+        on_progress("leaving the worst layers in float", len(for_fidelity) / len(layers))
+    return Outcome(
+        reference=reference,
+        everything=everything,
+        best=best,
+        costs_db=costs,
+        for_seams=for_seams,
+        for_fidelity=tuple(for_fidelity),
+    )
+
+
+def _hold_seams(
+    mixer: Mixer, everything: Mix, reference: Mix, gates: Gates, on_progress: OnProgress
+) -> Mix:
+    if everything.seam_levels <= gates.max_seam_levels:
+        return everything
+    depths = sorted({layer.depth for layer in everything.layers})
+    # Layers up to depths[holds] hold the bound, those up to depths[fails] do not.
+    best, holds, fails = reference, -1, len(depths) - 1
+    most_steps = max(1, fails.bit_length())
+    step = 0
+    while fails - holds > 1:
+        middle = (holds + fails) // 2
+        mix = mixer.measure([each for each in everything.layers if each.depth <= depths[middle]])
+        if mix.seam_levels <= gates.max_seam_levels:
+            best, holds = mix, middle
+        else:
+            fails = middle
+        step += 1
+        on_progress("keeping seams invisible", min(1.0, step / most_steps))
+    return best
+
+
+def _names_left_out(layers: Sequence[Layer], mix: Mix) -> tuple[str, ...]:
+    kept = {layer.name for layer in mix.layers}
+    return tuple(layer.name for layer in layers if layer.name not in kept)

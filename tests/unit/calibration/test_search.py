@@ -1,0 +1,84 @@
+"""The search, with a mixer whose seams and losses are known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import cast
+
+import pytest
+
+from calibration.mix import Mix, Mixer
+from calibration.place import Layer
+from calibration.search import Gates, Outcome, search
+
+LAYERS = [
+    Layer(name=name, node=name, depth=depth)
+    for name, depth in zip("abcdef", (5, 4, 4, 3, 2, 1), strict=True)
+]
+LOSS = {"a": 0.01, "b": 0.02, "c": 0.3, "d": 0.05, "e": 0.2, "f": 0.04}
+
+
+class KnownMixer:
+    """Loses a sum of losses, and has seams as wide as the INT8 layers are deep."""
+
+    def __init__(self) -> None:
+        self.measured: list[str] = []
+
+    def cost_db(self, layer: Layer) -> float:
+        return 60 - 100 * LOSS[layer.name]
+
+    def measure(self, layers: Collection[Layer]) -> Mix:
+        self.measured.append("".join(layer.name for layer in layers))
+        return Mix(
+            layers=tuple(layers),
+            psnr_db=30 - sum(LOSS[layer.name] for layer in layers),
+            seam_levels=max((layer.depth for layer in layers), default=0),
+        )
+
+
+def outcome(max_drop_db: float, max_seam_levels: int) -> tuple[Outcome, KnownMixer]:
+    mixer = KnownMixer()
+    gates = Gates(max_drop_db=max_drop_db, max_seam_levels=max_seam_levels)
+    return search(cast(Mixer, mixer), LAYERS, gates, lambda what, share: None), mixer
+
+
+def names(mix: Mix) -> str:
+    return "".join(layer.name for layer in mix.layers)
+
+
+def test_all_stay_where_the_gates_allow() -> None:
+    found, mixer = outcome(1, 5)
+    assert names(found.best) == "abcdef"
+    assert found.for_seams == found.for_fidelity == ()
+    assert mixer.measured == ["", "abcdef"]
+    assert found.costs_db["c"] == 30
+
+
+@pytest.mark.parametrize(
+    ("bound", "left"), [(4, "bcdef"), (3, "def"), (2, "ef"), (1, "f"), (0, "")]
+)
+def test_as_few_of_the_deepest_leave_as_the_seams_allow(bound: int, left: str) -> None:
+    found, mixer = outcome(1, bound)
+    assert names(found.best) == left
+    assert set(found.for_seams) == set("abcdef") - set(left)
+    assert len(mixer.measured) <= 2 + 3
+
+
+def test_the_worst_leave_until_the_fidelity_holds() -> None:
+    found, _ = outcome(0.1, 5)
+    assert found.for_fidelity == ("c", "e", "d")
+    assert names(found.best) == "abf"
+    assert found.drop_db == pytest.approx(0.07)
+
+
+def test_both_gates() -> None:
+    found, _ = outcome(0.1, 3)
+    assert found.for_seams == ("a", "b", "c")
+    assert found.for_fidelity == ("e",)
+    assert names(found.best) == "df"
+
+
+def test_nothing_may_be_left() -> None:
+    found, _ = outcome(0, 5)
+    assert found.best.layers == ()
+    assert len(found.for_fidelity) == 6
