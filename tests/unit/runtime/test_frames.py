@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from runtime import decode as decode_module
 from runtime.decode import decode
@@ -114,12 +115,14 @@ def test_what_a_format_cannot_hold_is_said(tmp_path: Path, suffix: str, note: st
 
 
 def tiff_pages(path: Path, *, reduced: bool = False) -> Path:
-    small = TiffImagePlugin.ImageFileDirectory_v2()
-    small[254] = 1
-    with TiffImagePlugin.AppendingTiffWriter(str(path), True) as file:
-        for size, mode, info in (((8, 6), "RGB", None), ((4, 3), "L", small if reduced else None)):
-            Image.new(mode, size, 90).save(file, "TIFF", tiffinfo=info or {})
-            file.newFrame()
+    """Two pages, of which the second may say that it is the first one reduced."""
+    colour, grey = np.zeros((6, 8, 3), np.uint8), np.full((3, 4, 3), 90, np.uint8)
+    pages = Picture(rgb_hwc=colour, more=(Picture(rgb_hwc=grey, is_grey=True),))
+    encode(pages, path, OutputSettings())
+    if reduced:
+        page, copy = (struct.pack("<HHII", 254, 4, 1, kind) for kind in (2, 1))
+        before, between, after = path.read_bytes().split(page)
+        path.write_bytes(before + page + between + copy + after)
     return path
 
 
