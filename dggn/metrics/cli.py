@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from dggn.metrics.evaluate import Metric, PictureScores
     from dggn.metrics.report import BenchmarkResult
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; infinite PSNR is null.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, a line for each picture.")]

@@ -19,7 +19,12 @@ from runtime.version import version_option
 if TYPE_CHECKING:
     from dggn.training.config import TrainConfig
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 
 @app.callback()
