@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +18,9 @@ from calibration.search import Gates, OnProgress, search
 from calibration.source import SourceModel, read_model
 from calibration.tiles import Tile, manifest, sample_tiles
 from dggn.data.pairs import Pair, read_pairs
-from runtime.errors import ConfigError, ModelError, TargetError
+from runtime.errors import ConfigError, ModelError
 from runtime.model_info import PREFIX
+from runtime.whole_file import write_whole
 
 if TYPE_CHECKING:
     import onnx
@@ -167,7 +166,7 @@ def calibrate(
     if findings.passes:
         files[output] = _finished(mixer, findings).SerializeToString()
     for path, content in files.items():
-        _write(path, content)
+        write_whole(path, content)
     return findings
 
 
@@ -232,17 +231,6 @@ def _finished(mixer: Mixer, findings: Findings) -> onnx.ModelProto:
     )
     onnx.helper.set_model_props(model, properties)
     return model
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".dggn-{os.getpid()}-{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise TargetError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _onnxruntime_version() -> str:

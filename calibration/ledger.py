@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runtime.errors import TargetError
+from runtime.whole_file import write_whole
 
 
 class Ledger:
@@ -56,12 +54,4 @@ class Ledger:
 
     def _save(self) -> None:
         text = json.dumps({"key": self._key, "values": self._values}, indent=1, sort_keys=True)
-        partial = self._path.with_name(f".dggn-{os.getpid()}-{self._path.name}.partial")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, self._path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise TargetError(f"{self._path} cannot be written: {error.strerror}") from error
+        write_whole(self._path, text.encode())

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 from dggn.model.config import SCALE
 from dggn.settings import from_mapping, to_mapping
 from runtime.errors import ConfigError, ImageReadError, TargetError
+from runtime.whole_file import write_whole
 
 MANIFEST_NAME = "prepared.jsonl"
 HR_FOLDER = "HR"
@@ -105,7 +104,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     lines += [_line(source) for source in manifest.sources]
     if manifest.complete:
         lines.append(json.dumps({"complete": len(manifest.sources)}))
-    write_bytes(folder / MANIFEST_NAME, "".join(f"{line}\n" for line in lines).encode())
+    write_whole(folder / MANIFEST_NAME, "".join(f"{line}\n" for line in lines).encode())
 
 
 def append_source(folder: Path, source: Source) -> None:
@@ -156,7 +155,7 @@ def write_ppm(path: Path, image_hwc: NDArray[np.uint8]) -> None:
     Raises:
         TargetError: it cannot be written.
     """
-    write_bytes(path, _header(*image_hwc.shape[:2]) + image_hwc.tobytes())
+    write_whole(path, _header(*image_hwc.shape[:2]) + image_hwc.tobytes())
 
 
 def map_ppm(path: Path, height: int, width: int) -> NDArray[np.uint8]:
@@ -178,23 +177,6 @@ def map_ppm(path: Path, height: int, width: int) -> NDArray[np.uint8]:
         ) from error
     pixels = np.frombuffer(content, np.uint8, pixels_bytes, header_bytes)
     return pixels.reshape(height, width, 3)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file that appears when it is complete.
-
-    Raises:
-        TargetError: it cannot be written.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def paths_of(folder: Path, names: Iterable[str]) -> list[Path]:

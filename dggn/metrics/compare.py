@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from dggn.data.pairs import read_pair
-from dggn.data.prepared import HR_FOLDER, LR_FOLDER, write_bytes
+from dggn.data.prepared import HR_FOLDER, LR_FOLDER
 from dggn.metrics.evaluate import FIDELITY, PathPair, SuperResolve, evaluate, path_pairs
 from dggn.metrics.systems import BICUBIC, opened, system_name
 from runtime.errors import ConfigError
+from runtime.whole_file import write_whole
 
 DEFAULT_CROP_PX = 64
 CELL_PX = 192
@@ -148,7 +149,7 @@ def save_png(path: Path, figure: Image.Image) -> None:
         raise ConfigError(f"{path} does not end in .png: name a file that does")
     with io.BytesIO() as file:
         figure.save(file, "PNG")
-        write_bytes(path, file.getvalue())
+        write_whole(path, file.getvalue())
 
 
 def _pair_of(path: Path) -> PathPair:

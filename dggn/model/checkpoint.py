@@ -6,9 +6,7 @@ No pickle is ever read: a checkpoint from a stranger can be wrong, but it cannot
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,8 @@ from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
 from dggn.model.gradient import GradientMagnitude
 from dggn.settings import from_mapping, to_mapping
-from runtime.errors import ConfigError, ModelError, TargetError
+from runtime.errors import ConfigError, ModelError
+from runtime.whole_file import write_whole
 
 FORMAT_KEY = "dggn_format"
 GENERATOR_FORMAT = "generator-1"
@@ -117,15 +116,7 @@ def write_tensors(
     """
     metadata = {FORMAT_KEY: format_name, "header": json.dumps(header, sort_keys=True)}
     content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_whole(path, content)
 
 
 def read_tensors(path: Path, *, format_name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
