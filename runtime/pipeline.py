@@ -9,7 +9,6 @@ done. A picture's own error is its result, and the others go on; any other error
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import threading
 import time
@@ -25,6 +24,7 @@ from runtime.formats import OutputSettings, check_size
 from runtime.frames import all_of, all_with_8_bits
 from runtime.jobs import FileResult, Job, Status
 from runtime.journal import Journal, SourceStamp
+from runtime.memory import POLL_S, MemoryBudget, default_memory_bytes
 from runtime.model_info import ModelInfo
 from runtime.picture import Picture
 from runtime.preview import Before, Preview
@@ -34,9 +34,6 @@ from runtime.resize import fit, target_size_hw
 _logger = logging.getLogger(__name__)
 
 Anything = TypeVar("Anything")
-
-POLL_S = 0.05
-"""How soon a waiting thread notices that it is to stop."""
 
 
 class PictureUpscaler(Protocol):
@@ -90,15 +87,6 @@ def default_jobs() -> int:
     return max(1, min(8, usable_cores() // 2))
 
 
-def default_memory_bytes() -> int:
-    """What results waiting for their encoder may occupy: a quarter of memory, at most 4 GiB."""
-    try:
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # not on this system
-        return 1 << 30
-    return min(4 << 30, physical // 4)
-
-
 class Pipeline:
     """Runs jobs through decode, inference and encode.
 
@@ -135,7 +123,7 @@ class Pipeline:
         self._previews = previews
         self._encoders = jobs or default_jobs()
         self._decoders = (self._encoders + 1) // 2
-        self._memory = _Memory(memory_bytes or default_memory_bytes())
+        self._memory = MemoryBudget(memory_bytes or default_memory_bytes())
         self._decoded: queue.Queue[_Work] = queue.Queue(2)
         self._upscaled: queue.Queue[_Work] = queue.Queue(1)
         self._results: queue.Queue[FileResult | BaseException] = queue.Queue()
@@ -318,25 +306,3 @@ class Pipeline:
             except queue.Full:
                 continue
         raise Cancelled
-
-
-class _Memory:
-    """Counts the bytes of upscaled pictures, and makes the inference wait for room."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
-        self._used = 0
-        self._changed = threading.Condition()
-
-    def take(self, size: int, stop: threading.Event) -> None:
-        with self._changed:
-            while self._used and self._used + size > self._limit:
-                if stop.is_set():
-                    raise Cancelled
-                self._changed.wait(POLL_S)
-            self._used += size
-
-    def give(self, size: int) -> None:
-        with self._changed:
-            self._used -= size
-            self._changed.notify()

@@ -1,0 +1,56 @@
+"""How much memory pictures may occupy while they wait to be written."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from runtime.errors import Cancelled
+
+POLL_S = 0.05
+"""How soon a waiting thread notices that it is to stop."""
+
+
+def default_memory_bytes() -> int:
+    """What results waiting for their encoder may occupy: a quarter of memory, at most 4 GiB."""
+    try:
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not on this system
+        return 1 << 30
+    return min(4 << 30, physical // 4)
+
+
+class MemoryBudget:
+    """Counts the bytes of upscaled pictures, and makes the inference wait for room.
+
+    Args:
+        limit_bytes: for all of them; one is let through even if it is larger.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._used = 0
+        self._changed = threading.Condition()
+
+    def take(self, size: int, stop: threading.Event) -> None:
+        """Wait for room.
+
+        Args:
+            size: in bytes.
+            stop: ends the wait.
+
+        Raises:
+            Cancelled: `stop` was set.
+        """
+        with self._changed:
+            while self._used and self._used + size > self._limit:
+                if stop.is_set():
+                    raise Cancelled
+                self._changed.wait(POLL_S)
+            self._used += size
+
+    def give(self, size: int) -> None:
+        """Make room again."""
+        with self._changed:
+            self._used -= size
+            self._changed.notify()
