@@ -62,7 +62,8 @@ def draw_curves(records: Sequence[Record], target: Path, *, title: str) -> None:
         axis.set_ylabel(panel)
         axis.grid(alpha=0.3)
         if len(names) > 1:
-            axis.legend(fontsize="small", ncols=2)
+            # Beside the curves: inside, seven names would hide some of them.
+            axis.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     axes[-1].set_xlabel("step")
     # Adversarial terms and critics take either sign, and all terms have scales of their own.
     for panel in ("generator", "critics"):

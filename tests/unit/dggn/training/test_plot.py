@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("matplotlib", reason="needs the train extra")
 
+from matplotlib.figure import Figure
 from PIL import Image
 
 from dggn.training.plot import draw_curves
@@ -26,6 +28,23 @@ def test_a_panel_for_each_group_that_is_there(tmp_path: Path) -> None:
             assert image.format == "PNG"
             heights.append(image.height)
     assert heights[0] == pytest.approx(4 * heights[1], abs=2)
+
+
+def test_legends_hide_no_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[Figure] = []
+    save = Figure.savefig
+
+    def savefig(figure: Figure, *arguments: Any, **options: Any) -> None:
+        saved.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    draw_curves(RECORDS, tmp_path / "all.png", title="run")
+    axis = saved[0].axes[0]
+    legend = axis.get_legend()
+    assert legend is not None
+    box, curves, page = legend.get_window_extent(), axis.get_window_extent(), saved[0].bbox
+    assert curves.x1 <= box.x0 and box.x1 <= page.x1
 
 
 def test_mistakes(tmp_path: Path) -> None:
