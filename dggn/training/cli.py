@@ -101,7 +101,7 @@ def run(
         float | None,
         typer.Option(
             help="Training time that ends the run earlier, its schedule completed inside it; "
-            "reading pictures and validating are not counted."
+            "reading pictures and the last validation are not counted."
         ),
     ] = None,
     device: Annotated[

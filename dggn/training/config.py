@@ -117,8 +117,8 @@ class TrainConfig:
     """First steps, in which only the fusion of the two branches is trained."""
 
     max_minutes: float | None = None
-    """Training time (reading pictures and validating not counted) that ends the run earlier,
-    its schedule completed inside it."""
+    """Training time that ends the run earlier, its schedule completed inside it. Reading pictures
+    and the last validation are not counted."""
 
     seed: int = 0
     """Of weights and crops."""

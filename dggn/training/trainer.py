@@ -109,13 +109,18 @@ class Trainer:
             self._save()
         with Log(self._folder, state.step) if self._place.is_first else nullcontext() as log:
             begun, begun_at = time.monotonic(), self._share_done()
+            recording_s = 0.0
             while not self._should_end(should_stop):
                 started = time.monotonic()
                 terms = self._step_once()
                 duration_s = time.monotonic() - started
-                state.elapsed_s += duration_s
+                # Validations count, so that a run with a time ends inside it; with the next step,
+                # so that it is a step that ends the run, and the last one is validated.
+                state.elapsed_s += recording_s + duration_s
                 if log is not None:
+                    recording = time.monotonic()
                     self._record(log, terms, duration_s)
+                    recording_s = time.monotonic() - recording
                     done = self._share_done()
                     pace = (time.monotonic() - begun) / (done - begun_at)
                     progress(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from dggn.metrics.fidelity import peak_signal_noise_ratio
 from dggn.model.checkpoint import load_generator
 from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve
+from dggn.training import trainer as trainer_module
 from dggn.training.batches import open_batches
 from dggn.training.config import TrainConfig
 from dggn.training.log import LOG_NAME
@@ -158,6 +160,23 @@ def test_time_ends_the_run_with_its_schedule_completed(
     state = TrainingState.open(tmp_path, config)
     assert 0.5 <= state.elapsed_s < 10
     assert state.optimizer.param_groups[0]["lr"] < 0.5 * config.optimizer.learning_rate
+
+
+def test_validating_counts_as_training_time(
+    tmp_path: Path,
+    train: Train,
+    config: TrainConfig,
+    pairs: list[Pair],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slow(*arguments: object) -> dict[str, float]:
+        time.sleep(0.3)
+        return {"psnr_db": 20.0, "ssim": 0.5}
+
+    monkeypatch.setattr(trainer_module, "validate", slow)
+    config = replace(config, steps=3, validate_every=1, save_every=10**9)
+    train(config, pairs, tmp_path, validation=pairs)
+    assert TrainingState.open(tmp_path, config).elapsed_s >= 0.6
 
 
 def test_both_stages_log_their_terms(
