@@ -15,9 +15,7 @@ from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve_unrounded
 from runtime.errors import ModelError
 from runtime.ort import OrtBackend
-
-PHOTOGRAPH = Path(__file__).parent / "photograph.png"
-"""A real picture: flat, textured and sharp parts (see examples/README.md for its origin)."""
+from runtime.trt.verify import PHOTOGRAPH
 
 TOLERANCE = 1
 """Grey levels of 65,535 for float models, of 255 for 8-bit ones.

@@ -15,6 +15,8 @@ HEAVY = (
     "onnxscript",
     "safetensors",
     "tensorrt",
+    "tensorrt_rtx",
+    "cuda",
     "matplotlib",
     "tensorboard",
 )
