@@ -8,7 +8,7 @@ last. Its cast truncates and is undefined outside [0, 256), hence clip and round
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def wrap_in_bytes(model: onnx.ModelProto) -> None:
             numpy_helper.from_array(np.array(value, np.float32), constants[label])
         )
 
-    def chain(first: str, last: str, steps: list[tuple[str, list[str], dict[str, object]]]) -> None:
+    def chain(first: str, last: str, steps: list[tuple[str, list[str], dict[str, Any]]]) -> None:
         before = first
         for number, (kind, more, options) in enumerate(steps):
             after = last if number == len(steps) - 1 else fresh(f"bytes.{kind.lower()}", taken)
