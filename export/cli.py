@@ -82,18 +82,121 @@ def onnx(
 
 
 @app.command()
-def inspect(
-    file: Annotated[str, typer.Argument(help="A shipped model's name or an exported model.")],
+def trt(
+    fp16: Annotated[bool, typer.Option("--fp16", help="The same as --precision fp16.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="The same as --precision int8.")] = False,
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"] | None,
+        typer.Option(
+            help="fp16: mixed, with float32 where it matters; int8: of a model that "
+            "`dggn-calibrate --target tensorrt` made [default: fp16].",
+            show_default=False,
+        ),
+    ] = None,
+    onnx: Annotated[
+        str, typer.Option(metavar="FILE", help="A shipped model's name or an ONNX file.")
+    ] = DEFAULT_MODEL,
+    io: Annotated[
+        Literal["uint8", "float32"],
+        typer.Option(help="uint8: bytes in and out; float32: for 16-bit pictures."),
+    ] = "uint8",
+    flavor: Annotated[
+        Literal["tensorrt", "tensorrt-rtx", "auto"],
+        typer.Option(help="Which TensorRT; auto takes the classic one where it is installed."),
+    ] = "auto",
+    tile: Annotated[
+        int, typer.Option(min=1, metavar="PX", help="Largest tile, in input pixels per side.")
+    ] = 256,
+    batch: Annotated[int, typer.Option(min=1, help="Most tiles at a time.")] = 4,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SM,...",
+            help="Compute capabilities to build for, for example sm86,sm89,sm120: TensorRT-RTX, "
+            "also on a machine without a GPU [default: this machine's GPU].",
+        ),
+    ] = None,
+    device: Annotated[int, typer.Option(min=0, help="Which GPU, as CUDA counts them.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file, ending in .engine [default: the cache]."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build even if there is a current engine.")
+    ] = False,
 ) -> None:
-    """Print what a person wants to know of a model."""
+    """Build a TensorRT engine, kept only when it computes what the model does.
+
+    The engine is for this machine's GPU and lies in a per-user cache, where dggn-run finds it. A
+    JSON file beside it says what it was made of.
+    """
+    from runtime.errors import Cancelled
+
+    try:
+        chosen = _precision(precision, fp16=fp16, int8=int8)
+        from export.trt.command import Wish, fulfil
+        from export.trt.show import shown
+
+        wish = Wish(
+            onnx=onnx,
+            precision=chosen,
+            flavor=flavor,
+            sample_type=io,
+            tile_px=tile,
+            batch=batch,
+            targets=tuple(name.strip().lower() for name in target.split(",")) if target else (),
+            device=device,
+            output=output,
+            force=force,
+        )
+        with shown() as (say, on_progress):
+            outcome = fulfil(wish, say=say, on_progress=on_progress, open_engine=None)
+    except DggnError as error:
+        typer.echo(f"dggn-export: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+    except (Cancelled, KeyboardInterrupt):
+        typer.echo("interrupted; nothing was written", err=True)
+        from export.trt.interrupt import leave
+
+        leave(130)
+    word = "built with" if outcome.was_built else "up to date, built with"
+    facts = outcome.facts
+    typer.echo(
+        f"{outcome.path}: {word} {outcome.library_name} for {', '.join(facts.options.targets)} in "
+        f"{facts.precision}, {facts.plan_bytes / 1e6:.1f} MB; {facts.status}"
+    )
+
+
+def _precision(
+    chosen: Literal["fp32", "fp16", "int8"] | None, *, fp16: bool, int8: bool
+) -> Literal["fp32", "fp16", "int8"]:
+    asked = {chosen} if chosen else set()
+    asked |= {"fp16"} if fp16 else set()
+    asked |= {"int8"} if int8 else set()
+    if len(asked) > 1:
+        raise ConfigError(f"{' and '.join(sorted(asked))} are both asked for: choose one precision")
+    return asked.pop() if asked else "fp16"
+
+
+@app.command()
+def inspect(
+    file: Annotated[
+        str, typer.Argument(help="A shipped model's name, an exported model or an engine.")
+    ],
+) -> None:
+    """Print what a person wants to know of a model or an engine."""
     from runtime.extras import require
 
     try:
-        require("onnx", extra="export")
-        from export.describe import describe
-        from runtime.model_info import model_path
+        from export.describe import describe, describe_engine
 
-        facts = describe(model_path(file))
+        if file.endswith(".engine"):
+            facts = describe_engine(Path(file))
+        else:
+            require("onnx", extra="export")
+            from runtime.model_info import model_path
+
+            facts = describe(model_path(file))
     except DggnError as error:
         typer.echo(f"dggn-export: {error}", err=True)
         raise typer.Exit(error.exit_code) from error

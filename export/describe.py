@@ -1,4 +1,4 @@
-"""What a person wants to know of an exported model."""
+"""What a person wants to know of an exported model or an engine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runtime.errors import ModelError
 from runtime.model_info import PREFIX, ModelInfo, file_sha256
+from runtime.trt.engine_file import read_facts
 
 
 def describe(path: Path) -> dict[str, str]:
@@ -45,6 +46,40 @@ def describe(path: Path) -> dict[str, str]:
         "Operators": ", ".join(f"{count} {name}" for name, count in operators.most_common()),
         "Structure": properties.get(PREFIX + "generator", "unknown"),
     }
+
+
+def describe_engine(path: Path) -> dict[str, str]:
+    """Facts about a TensorRT engine from its sidecar, label by label, in the order to show them.
+
+    TensorRT is not needed: the engine itself is only hashed.
+
+    Raises:
+        ModelError: there is no such engine, or its sidecar is missing or damaged.
+    """
+    facts = read_facts(path)
+    options, info = facts.options, facts.info
+    is_bytes = info.sample_type == "uint8"
+    layout = "batch, height, width, 3" if is_bytes else "batch, 3, height, width"
+    asked = "" if facts.precision == options.precision else f" ({options.precision} was asked for)"
+    largest = facts.largest_activation
+    described = {
+        "File": f"{path} ({facts.plan_bytes / 1e6:.2f} MB, SHA-256 {facts.plan_sha256[:16]}...)",
+        "Model": f"{facts.onnx_name}, SHA-256 {facts.onnx_sha256[:16]}...",
+        "Preset": f"{info.preset}, x{info.scale}",
+        "Origin": info.origin,
+        "Library": f"{options.flavor} {facts.library_version}, which alone can load it",
+        "GPU": ", ".join(options.targets) + (f", built on {facts.gpu_name}" * bool(facts.gpu_name)),
+        "Driver": f"CUDA {facts.cuda_version}" if facts.cuda_version else "none where it was built",
+        "Precision": facts.precision + asked,
+        "Samples": f"{info.sample_type}[{layout}]",
+        "Tiles": f"{facts.least_px} to {facts.tile_px} px, up to {facts.batch} at a time; "
+        f"multiples of {info.size_multiple_px} px, overlap {info.halo_px} px",
+        "Activations": "not measured" if largest is None else f"up to {largest:.4g} in float32",
+        "State": facts.status,
+    }
+    if facts.profiles > 1:
+        described["Profiles"] = f"{facts.profiles}, one for each execution context"
+    return described
 
 
 def _shape(value: object) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from runtime.errors import ModelError
 from runtime.gpu import Gpu
@@ -14,6 +15,12 @@ EnginePrecision = Literal["fp32", "fp16", "int8"]
 
 MAX_PLAN_BYTES = 2**32
 """Far above any engine: the flagship's weights take 60 MB."""
+
+DEFAULT_TILE_PX = 256
+"""Largest tile of an engine when nobody says how large: the runtime's own default."""
+
+DEFAULT_BATCH = 4
+"""Most tiles at a time when nobody says how many."""
 
 _MAX_SIDE_PX = 8192
 _MAX_BATCH = 256
@@ -110,6 +117,12 @@ class EngineFacts:
     precision: EnginePrecision
     """What it computes in: less than asked for where verification failed."""
 
+    tile_px: int
+    """Largest height and width of a tile: less than asked for where memory ran out."""
+
+    batch: int
+    """Most tiles at a time: less than asked for where memory ran out."""
+
     library_version: str
     """TensorRT's, which alone can load it."""
 
@@ -143,7 +156,9 @@ class EngineFacts:
         for name in ("onnx_name", "library_version", "gpu_name", "cuda_version"):
             if len(getattr(self, name)) > _MAX_TEXT:
                 raise ModelError(f"{name} is longer than {_MAX_TEXT} characters")
-        _within("least_px", self.least_px, 1, self.options.tile_px)
+        _within("tile_px", self.tile_px, 1, self.options.tile_px)
+        _within("batch", self.batch, 1, self.options.batch)
+        _within("least_px", self.least_px, 1, self.tile_px)
         _within("profiles", self.profiles, 1, 64)
         if self.info.sample_type != self.options.sample_type:
             raise ModelError("the model's sample type is not the engine's")
@@ -184,10 +199,12 @@ def why_not(facts: EngineFacts, options: EngineOptions, here: Circumstances) -> 
     """
     if facts.onnx_sha256 != here.onnx_sha256:
         return f"it was built from another version of the model ({facts.onnx_name})"
-    if facts.options != options:
-        wanted, found = asdict(options), asdict(facts.options)
-        name = next(name for name in wanted if wanted[name] != found[name])
-        return f"it was built for {name} {_text(found[name])}, not {_text(wanted[name])}"
+    wanted, found = asdict(options), asdict(facts.options)
+    for name in wanted:
+        if name != "targets" and wanted[name] != found[name]:
+            return f"it was built for {name} {found[name]}, not {wanted[name]}"
+    if missing := [target for target in options.targets if target not in facts.options.targets]:
+        return f"it was built for {_text(facts.options.targets)}, not for {_text(missing)}"
     if facts.library_version != here.library_version:
         return (
             f"it was built with {facts.options.flavor} {facts.library_version}, "
@@ -222,5 +239,5 @@ def _hash(name: str, value: str) -> None:
         raise ModelError(f"{name} is {value[:80]!r}: expected a SHA-256 in hexadecimal")
 
 
-def _text(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+def _text(targets: Iterable[str]) -> str:
+    return ", ".join(targets)

@@ -11,16 +11,15 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 import runtime
+from runtime.backend import Backend, Deliver
 from runtime.errors import BackendError
 from runtime.model_info import ModelInfo
 from runtime.picture import Samples
@@ -50,20 +49,6 @@ BOUNDS: dict[EnginePrecision, Bounds] = {
     "int8": Bounds(psnr_db=30.0, largest_difference=96.0),
 }
 """For each precision. TF32 may take part in `fp32`; INT8 models passed gates of their own."""
-
-
-class TileBackend(Protocol):
-    """The part of a backend that verification needs."""
-
-    @property
-    def info(self) -> ModelInfo:
-        """The model's facts."""
-
-    def submit(self, tile_hwc: Samples, deliver: Callable[[Samples], None]) -> None:
-        """Super-resolve one tile now or later."""
-
-    def finish(self) -> None:
-        """Wait until all were delivered."""
 
 
 def verification_tiles(info: ModelInfo, tile_px: int) -> list[Samples]:
@@ -98,7 +83,7 @@ def verification_tiles(info: ModelInfo, tile_px: int) -> list[Samples]:
     ]
 
 
-def verify(engine: TileBackend, reference: TileBackend, tiles: Sequence[Samples]) -> Verification:
+def verify(engine: Backend, reference: Backend, tiles: Sequence[Samples]) -> Verification:
     """Run tiles through an engine and the float32 model, and compare.
 
     Args:
@@ -150,8 +135,8 @@ def failure(found: Verification, precision: EnginePrecision) -> str | None:
 
 
 def verify_with(
-    engine: TileBackend,
-    open_reference: Callable[[], AbstractContextManager[TileBackend]],
+    engine: Backend,
+    open_reference: Callable[[], Backend],
     tile_px: int,
 ) -> Verification:
     """Verify an engine on the photograph; the reference is opened for it and closed again.
@@ -165,7 +150,7 @@ def verify_with(
         return verify(engine, reference, tiles)
 
 
-def run_all(backend: TileBackend, tiles: Sequence[Samples]) -> list[Samples]:
+def run_all(backend: Backend, tiles: Sequence[Samples]) -> list[Samples]:
     """The results of all tiles, in their order, however the backend orders its work.
 
     Raises:
@@ -174,7 +159,7 @@ def run_all(backend: TileBackend, tiles: Sequence[Samples]) -> list[Samples]:
     results: dict[int, Samples] = {}
     lock = threading.Lock()
 
-    def keep(number: int) -> Callable[[Samples], None]:
+    def keep(number: int) -> Deliver:
         def deliver(result: Samples) -> None:
             with lock:
                 results[number] = result.copy()  # it is valid during the call only

@@ -1,0 +1,71 @@
+"""A build that Ctrl-C ends.
+
+Python hears of Ctrl-C between two of its own steps only, and a build is one step of minutes: it is
+made in another thread.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import NoReturn
+
+from export.trt.builder import BuildOrder, build_plan
+from export.trt.progress import OnProgress
+from runtime.trt.library import Library
+
+THREAD_NAME = "TensorRT builder"
+
+POLL_S = 0.1
+"""How soon Ctrl-C is noticed."""
+
+
+def build_interruptibly(
+    library: Library,
+    order: BuildOrder,
+    *,
+    on_progress: OnProgress,
+    cancelled: threading.Event,
+) -> bytes:
+    """Build in a thread and wait for it; see :func:`export.trt.builder.build_plan`.
+
+    Ctrl-C cancels the build and waits for its next step. A library that cannot be cancelled (8.x)
+    is left alone: its thread goes on until the process ends, and its result goes nowhere.
+
+    Raises:
+        KeyboardInterrupt: of a library that cannot be cancelled.
+        Cancelled: the build was cancelled.
+    """
+    plans: list[bytes] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            plans.append(build_plan(library, order, on_progress=on_progress, cancelled=cancelled))
+        except BaseException as error:  # noqa: BLE001 -- raised again by the waiting thread
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name=THREAD_NAME, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        try:
+            thread.join(POLL_S)
+        except KeyboardInterrupt:
+            cancelled.set()
+            on_progress("Cancelling", 1.0)
+            if not library.capabilities.progress:
+                raise
+    if errors:
+        raise errors[0]
+    return plans[0]
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End the process, even while a library that cannot be cancelled still builds."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if any(thread.name == THREAD_NAME for thread in threading.enumerate()):
+        # Python's own end would take the library away under its thread.
+        os._exit(exit_code)
+    sys.exit(exit_code)
