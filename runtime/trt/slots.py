@@ -94,6 +94,8 @@ class Slots:
                 for number in range(count)
             ]
             self._graphs = not any(slot.execution.captures_itself for slot in self._slots)
+            for slot in self._slots:
+                owned.callback(slot.stop)
             self._owned = owned.pop_all()
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
@@ -222,7 +224,6 @@ class Slot:
         """With this shape."""
         self.tiles: list[tuple[Samples, Deliver]] = []
         execution.bind(self.stream, self.memory_in.address, self.memory_out.address)
-        owned.callback(self._stop)
 
     def reshape(self, shape: BatchShape) -> None:
         """Prepare for batches of a shape, if it is another one than before."""
@@ -238,7 +239,7 @@ class Slot:
         if graph is not None:
             graph.free()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """Before memory is given back, the device must be done with it."""
         with suppress(BackendError):  # what failed has been told already
             self.stream.wait()
