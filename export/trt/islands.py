@@ -4,6 +4,7 @@
   root's argument is kept from zero by 1e-6; neither has three digits in float16.
 - Means over many samples, exponentials and what depends on them: the statistics of
   squeeze-and-excitation from the mean to the sigmoid.
+- Q/DQ nodes whose scales are so small that float16 has no full precision for them.
 - The picture's own way through the network: the bilinear skip, the last addition, and whatever
   scales, clips and rounds the result. float16 has 11 bits, a 16-bit picture has more.
 
@@ -15,6 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     import onnx
@@ -56,6 +59,9 @@ BEFORE_ROOT = frozenset(["Add", "Sub", "Mul", "Pad", "Slice", "Concat", "Conv"])
 FIXED_FILTER_MOST = 64
 """A convolution of no more weights is an operator somebody wrote down, not a trained layer."""
 
+QUANTIZERS = frozenset(["QuantizeLinear", "DequantizeLinear"])
+LEAST_NORMAL_HALF = 2.0**-14
+
 FINISHING = frozenset(
     ["Add", "Cast", "Clip", "Div", "Identity", "Max", "Min", "Mul", "Round", "Sub", "Transpose"]
 )
@@ -76,6 +82,12 @@ def float32_nodes(model: onnx.ModelProto) -> set[int]:
         return [maker[name] for name in nodes[number].input if name in maker]
 
     found = {number for number, node in enumerate(nodes) if node.op_type in DELICATE}
+    tiny = _tiny_weights(model)
+    found |= {
+        number
+        for number, node in enumerate(nodes)
+        if node.op_type in QUANTIZERS and node.input[1] in tiny
+    }
     for number in sorted(found):
         if nodes[number].op_type == "Sigmoid":
             found.update(_gate(nodes, number, before))
@@ -129,3 +141,15 @@ def _after_layers(nodes: Sequence[onnx.NodeProto], sizes: dict[str, int]) -> set
 
 def _weights(node: onnx.NodeProto, sizes: dict[str, int]) -> int:
     return sum(sizes.get(name, 0) for name in node.input[1:2])
+
+
+def _tiny_weights(model: onnx.ModelProto) -> set[str]:
+    """Float weights with a value that float16 would round to fewer digits, or to nothing."""
+    from onnx import TensorProto, numpy_helper
+
+    return {
+        tensor.name
+        for tensor in model.graph.initializer
+        if tensor.data_type == TensorProto.FLOAT
+        and (np.abs(numpy_helper.to_array(tensor)) < LEAST_NORMAL_HALF).any()
+    }

@@ -46,9 +46,10 @@ class Bounds:
 BOUNDS: dict[EnginePrecision, Bounds] = {
     "fp32": Bounds(psnr_db=60.0, largest_difference=4.0),
     "fp16": Bounds(psnr_db=50.0, largest_difference=16.0),
-    "int8": Bounds(psnr_db=30.0, largest_difference=96.0),
+    "int8": Bounds(psnr_db=40.0, largest_difference=48.0),
 }
-"""For each precision. TF32 may take part in `fp32`; INT8 models passed gates of their own."""
+"""For each precision. An INT8 engine is held against the quantized model, not the float32 one: what
+quantizing costs was for calibration to judge, and only rounding is left to differ."""
 
 
 def verification_tiles(info: ModelInfo, tile_px: int) -> list[Samples]:
