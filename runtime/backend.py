@@ -53,6 +53,13 @@ class Backend(TileTaker, Protocol):
     def description(self) -> str:
         """What runs where, for people: for example `ONNX Runtime on the CPU, 2 threads`."""
 
+    @property
+    def largest_tile_px(self) -> int | None:
+        """Height and width of the largest tile that is quick; None where any size is alike.
+
+        It can shrink at work, when memory runs out.
+        """
+
     def finish(self) -> None:
         """Wait until all that was submitted is delivered.
 

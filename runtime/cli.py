@@ -21,6 +21,7 @@ from runtime.version import version_option
 if TYPE_CHECKING:
     from runtime.batch import Batch, Options
     from runtime.progress import Progress
+    from runtime.trt.find_engine import EngineRequest
 
 INTERRUPTED = 130
 GRACE_S = 1.0
@@ -58,6 +59,19 @@ def run(
         Literal["float32", "int8"] | None,
         typer.Option(help="Of a shipped model; int8 is quicker on processors with VNNI."),
     ] = None,
+    backend: Annotated[
+        Literal["auto", "tensorrt", "cuda", "cpu"],
+        typer.Option(
+            help="What computes. auto: TensorRT where it has an engine or can build one, else "
+            "ONNX Runtime on CUDA, else on the CPU."
+        ),
+    ] = "auto",
+    devices: Annotated[
+        str, typer.Option(metavar="N,...", help="Which GPUs, as CUDA counts them.")
+    ] = "0",
+    no_build: Annotated[
+        bool, typer.Option("--no-build", help="Use TensorRT only where an engine is there.")
+    ] = False,
     file_format: Annotated[
         str,
         typer.Option(
@@ -140,6 +154,9 @@ def run(
             ),
             model=model,
             precision=precision,
+            backend=backend,
+            devices=_devices(devices),
+            build=None if no_build or backend in ("cuda", "cpu") else _build_engine,
             suffix=suffix,
             tile_size=tile,
             overlap=overlap,
@@ -176,6 +193,50 @@ def run(
         # Threads may still be at work on a picture; nobody waits for them.
         os._exit(INTERRUPTED)
     raise typer.Exit(code or int(totals.failed + totals.skipped > 0))
+
+
+def _devices(text: str) -> tuple[int, ...]:
+    """GPU numbers from the command line.
+
+    Raises:
+        ConfigError: they are none.
+    """
+    from runtime.errors import ConfigError
+
+    numbers = [number.strip() for number in text.split(",")]
+    if len(set(numbers)) < len(numbers) or not all(
+        number.isascii() and number.isdigit() for number in numbers
+    ):
+        raise ConfigError(f"--devices is {text!r}: expected different numbers, for example 0,1")
+    return tuple(map(int, numbers))
+
+
+def _build_engine(request: EngineRequest) -> Path:
+    """Build a TensorRT engine, or find a current one; see `dggn-export trt`.
+
+    Raises:
+        DggnError: it cannot be built.
+    """
+    from export.trt.command import Wish, fulfil
+    from export.trt.show import shown
+    from runtime.trt.open import open_engine
+
+    wish = Wish(
+        onnx=str(request.onnx),
+        precision=request.precision,
+        flavor=request.flavor,
+        sample_type=request.sample_type,
+        tile_px=request.tile_px,
+        batch=request.batch,
+        device=request.device,
+    )
+    with shown() as (say, on_progress):
+        say(
+            f"building a TensorRT engine of {request.onnx.stem} for this GPU, which takes minutes "
+            "and is done once; --no-build does without"
+        )
+        outcome = fulfil(wish, say=say, on_progress=on_progress, open_engine=open_engine)
+    return outcome.path
 
 
 def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:

@@ -70,6 +70,12 @@ class DeviceTeam:
         """Whether tiles of one shape for all pictures are quicker than smaller ones."""
         return self._members[0].uniform_tiles
 
+    @property
+    def largest_tile_px(self) -> int | None:
+        """Larger tiles are slower on one of the devices at least."""
+        sizes = [member.largest_tile_px for member in self._members]
+        return min((size for size in sizes if size is not None), default=None)
+
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
         """Put a tile into the queue; see :class:`runtime.backend.Backend`."""
         if self.info.sample_type == "uint8" and tile_hwc.dtype != np.uint8:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from runtime.batch import Options, describe, plan_for, sort_out
+from runtime.batch import Options, describe, open_upscaler, plan_for, sort_out
 from runtime.decode import image_from_picture, read_size
 from runtime.errors import ImageError
 from runtime.formats import check_size
@@ -53,7 +53,7 @@ def dry_run(options: Options, progress: Progress) -> Report:
     """
     report = Report()
     plan = report.plan = plan_for(options)
-    with Upscaler(options.model, tile_size=options.tile_size, overlap=options.overlap) as upscaler:
+    with open_upscaler(replace(options, build=None), progress) as upscaler:
         fingerprint = describe(report, options, upscaler)
         with Journal(plan.folder, read_only=True) as journal:
             todo, settled = sort_out(plan, journal, fingerprint, overwrite=options.overwrite)

@@ -8,7 +8,7 @@ from types import TracebackType
 import numpy as np
 import pytest
 
-from runtime.backend import Deliver
+from runtime.backend import Backend, Deliver
 from runtime.devices import WAITING_TILES, DeviceTeam
 from runtime.errors import BackendError, Cancelled, ImageError
 from runtime.model_info import ModelInfo
@@ -20,6 +20,7 @@ class Member:
     """Holds a few tiles back, and fails at the one of a number."""
 
     uniform_tiles = True
+    largest_tile_px: int | None = None
     info: ModelInfo = NearestUpscaler.info
 
     def __init__(self, name: str, *, fails_at: int | None = None, batch: int = 3) -> None:
@@ -53,7 +54,7 @@ class Member:
     def cancel(self) -> None:
         self.cancelled.set()
 
-    def __enter__(self) -> Member:
+    def __enter__(self) -> Backend:
         return self
 
     def __exit__(
@@ -157,7 +158,12 @@ def test_cancelling_ends_everybodys_waiting() -> None:
     for member in members:
         member.before = release.wait  # type: ignore[assignment]
     with DeviceTeam(members, say=lambda line: None) as team:
-        timer = threading.Timer(0.1, lambda: (team.cancel(), release.set()))
+
+        def cancel() -> None:
+            team.cancel()
+            release.set()
+
+        timer = threading.Timer(0.1, cancel)
         timer.start()
         with pytest.raises(Cancelled):
             within_limit(lambda: run(team, 1000))

@@ -232,8 +232,7 @@ def test_a_failure_on_the_device_ends_it_for_good(bench: Bench) -> None:
     bench.device.fails_at = 20
     with bench.open() as backend:
         with pytest.raises(BackendError, match="ILLEGAL_ADDRESS"):
-            for number in range(100):
-                bench.submit(backend, number, tile(number))
+            bench.submit_all(backend, [tile(number) for number in range(100)])
         with pytest.raises(BackendError, match="ILLEGAL_ADDRESS"):
             backend.finish()
     assert bench.device.closed
@@ -325,8 +324,7 @@ def test_cancelling_from_another_thread(bench: Bench) -> None:
     bench.device.on_wait = lambda: backend.cancel()
     with bench.open() as backend:
         with pytest.raises(Cancelled):
-            for number in range(100):
-                bench.submit(backend, number, tile(number))
+            bench.submit_all(backend, [tile(number) for number in range(100)])
         with pytest.raises(Cancelled, match="make a new one"):
             backend.finish()
     assert bench.device.closed
