@@ -102,6 +102,8 @@ def fulfil(
         Cancelled: it was cancelled.
         KeyboardInterrupt: the same, where the library cannot be cancelled.
     """
+    if wish.output is not None and wish.output.suffix != SUFFIX:
+        raise ConfigError(f"{wish.output} does not end in {SUFFIX}: name a file that does")
     gpu, flavor = _place(wish)
     library = find_library(flavor)
     require("onnx", "onnxruntime", extra="trt" if library.flavor == "tensorrt" else "rtx")
@@ -109,8 +111,6 @@ def fulfil(
     is_shipped_int8 = wish.precision == "int8" and wish.onnx in shipped_models()
     source = read_source(model_path(wish.onnx, "int8" if is_shipped_int8 else None))
     path = wish.output or engine_path(source.path.stem, source.sha256, options, gpu)
-    if path.suffix != SUFFIX:
-        raise ConfigError(f"{path} does not end in {SUFFIX}: name a file that does")
     if path.exists() and not wish.force:
         facts, reason = _current(path, source.sha256, options, library, gpu)
         if facts is not None:

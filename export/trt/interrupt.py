@@ -39,18 +39,21 @@ def build_interruptibly(
     """
     plans: list[bytes] = []
     errors: list[BaseException] = []
+    ended = threading.Event()  # after Ctrl-C during a join, Python takes a thread for dead
 
     def work() -> None:
         try:
             plans.append(build_plan(library, order, on_progress=on_progress, cancelled=cancelled))
         except BaseException as error:  # noqa: BLE001 -- raised again by the waiting thread
             errors.append(error)
+        finally:
+            ended.set()
 
     thread = threading.Thread(target=work, name=THREAD_NAME, daemon=True)
     thread.start()
-    while thread.is_alive():
+    while not ended.is_set():
         try:
-            thread.join(POLL_S)
+            ended.wait(POLL_S)
         except KeyboardInterrupt:
             cancelled.set()
             on_progress("Cancelling", 1.0)

@@ -162,7 +162,8 @@ def capabilities_of(module: Any) -> Capabilities:
         profile_sharing_preview=not strong_types and hasattr(preview, "PROFILE_SHARING_0806"),
         progress=hasattr(module, "IProgressMonitor"),
         compute_capabilities=hasattr(module.IBuilderConfig, "set_compute_capability"),
-        runtime_config=hasattr(module.ICudaEngine, "create_runtime_config"),
+        # Classic 11.x has the class, too, without what RTX keeps there.
+        runtime_config=hasattr(getattr(module, "IRuntimeConfig", None), "cuda_graph_strategy"),
         optimization_level=hasattr(module.IBuilderConfig, "builder_optimization_level"),
         # 8.5 and 8.6 read up to 17; what is strongly typed reads more than we write.
         largest_opset=19 if strong_types else 17,
