@@ -107,7 +107,7 @@ class _Cuda:
         """
         status, *values = self._raw(name, *arguments)
         if int(status):
-            raise self._error(name, status)
+            raise self.error(name, status)
         return values[0] if len(values) == 1 else tuple(values)
 
     def status(self, name: str, *arguments: Any) -> tuple[Any, ...]:
@@ -122,9 +122,30 @@ class _Cuda:
         """
         self._raw(name, *arguments)
 
+    def text(self, name: str, status: Any) -> str:
+        """What a status means, in CUDA's own words."""
+        code, text = (
+            value.decode() if value else "unknown"
+            for _, value in (
+                self.driver.cuGetErrorName(status),
+                self.driver.cuGetErrorString(status),
+            )
+        )
+        return f"{name} failed: {code}, {text}"
+
     def error(self, name: str, status: Any) -> BackendError:
         """The exception for a status."""
-        return self._error(name, status)
+        message = self.text(name, status)
+        if "CUDA_ERROR_OUT_OF_MEMORY" in message:
+            return OutOfDeviceMemory(
+                f"{message}: close other programs that use the GPU, or lower --tile"
+            )
+        if "CUDA_ERROR_INVALID_DEVICE" in message:
+            return BackendError(f"{message}: nvidia-smi lists the GPUs there are")
+        return BackendError(
+            f"{message}. If it happens again, look for the GPU's own errors (Xid) in the "
+            "system's log, and try --backend cpu"
+        )
 
     def _raw(self, name: str, *arguments: Any) -> Any:
         try:
@@ -134,26 +155,6 @@ class _Cuda:
                 f"{name} cannot be called ({error}): is an NVIDIA driver for CUDA 12 or newer "
                 "installed? nvidia-smi shows it"
             ) from error
-
-    def _error(self, name: str, status: Any) -> BackendError:
-        code, text = (
-            value.decode() if value else "unknown"
-            for _, value in (
-                self.driver.cuGetErrorName(status),
-                self.driver.cuGetErrorString(status),
-            )
-        )
-        message = f"{name} failed: {code}, {text}"
-        if code == "CUDA_ERROR_OUT_OF_MEMORY":
-            return OutOfDeviceMemory(
-                f"{message}: close other programs that use the GPU, or lower --tile"
-            )
-        if code == "CUDA_ERROR_INVALID_DEVICE":
-            return BackendError(f"{message}: nvidia-smi lists the GPUs there are")
-        return BackendError(
-            f"{message}. If it happens again, look for the GPU's own errors (Xid) in the "
-            "system's log, and try --backend cpu"
-        )
 
 
 class BindingsStream:
@@ -187,25 +188,23 @@ class BindingsStream:
         # Other threads, of other devices for example, are not to be disturbed.
         mode = self._cuda.driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._cuda.call("cuStreamBeginCapture", self._stream, mode)
-        failure: BackendError | None = None
+        problem = ""
         try:
             work()
         except BackendError as error:
-            failure = error
+            problem = str(error)
         finally:
             status, graph = self._cuda.status("cuStreamEndCapture", self._stream)
-        if int(status) and failure is None:
-            failure = self._cuda.error("cuStreamEndCapture", status)
-        if failure is not None:
-            if not int(status):
-                self._cuda.attempt("cuGraphDestroy", graph)
-            raise CaptureRefused(str(failure)) from failure
+        # A call that spoils the capture fails itself, often with less to say.
+        if int(status):
+            raise CaptureRefused(problem or self._cuda.text("cuStreamEndCapture", status))
         try:
-            return _Graph(self._cuda, self._cuda.call("cuGraphInstantiate", graph, 0))
-        except OutOfDeviceMemory:
-            raise
-        except BackendError as error:
-            raise CaptureRefused(str(error)) from error
+            if problem:
+                raise CaptureRefused(problem)
+            status, *executable = self._cuda.status("cuGraphInstantiate", graph, 0)
+            if int(status):
+                raise CaptureRefused(self._cuda.text("cuGraphInstantiate", status))
+            return _Graph(self._cuda, executable[0])
         finally:
             self._cuda.attempt("cuGraphDestroy", graph)
 
