@@ -54,8 +54,7 @@ class Engine:
         self._config: Any = None
         self._kernels: KernelCache | None = None
         if library.capabilities.runtime_config:
-            self._config = self._engine.create_runtime_config()
-            self._kernels = KernelCache.beside(path, self._config)
+            self._configure()
 
     def execution(self, number: int) -> EngineExecution:
         """A new execution context.
@@ -73,7 +72,7 @@ class Engine:
                 f"{self.path} was built for {self.facts.profiles} slots: expected {number + 1}"
             )
         mark = self.library.messages.mark()
-        captures_itself = self._config is not None and self._let_it_capture()
+        captures_itself = self._config is not None
         if self._config is None:
             context = self._engine.create_execution_context()
         else:
@@ -90,17 +89,18 @@ class Engine:
         self._kernels = self._config = self._engine = None
         self._runtime = None
 
-    def _let_it_capture(self) -> bool:
-        """Have TensorRT-RTX record CUDA graphs by itself.
+    def _configure(self) -> None:
+        """Have TensorRT-RTX record CUDA graphs and keep its kernels by itself.
 
         It must: it compiles better kernels for a shape while the first batches run with others,
-        and only it knows when the time has come.
+        and only it knows when the time to record has come.
         """
-        strategies = getattr(self.library.module, "CudaGraphStrategy", None)
-        if strategies is None:
-            return False
-        self._config.cuda_graph_strategy = strategies.WHOLE_GRAPH_CAPTURE
-        return True
+        config = self._engine.create_runtime_config()
+        if not hasattr(config, "cuda_graph_strategy"):
+            return  # classic TensorRT, from 11 on, has one, too, but with nothing in it for us
+        config.cuda_graph_strategy = self.library.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        self._kernels = KernelCache.beside(self.path, config)
+        self._config = config
 
     def _names(self) -> tuple[str, str]:
         """Of input and output."""

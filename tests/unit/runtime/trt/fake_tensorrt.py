@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.gpu import Gpu
-from runtime.model_info import ModelInfo, SampleType
+from runtime.model_info import ModelInfo, SampleType, file_sha256
 from runtime.trt.backend import EngineFile
-from runtime.trt.engine_facts import EngineFacts, EngineOptions, Verification
+from runtime.trt.engine_facts import EngineFacts, EngineOptions, EnginePrecision, Verification
 from runtime.trt.engine_file import write_engine
 from runtime.trt.library import Capabilities, Library
 from runtime.trt.messages import Messages
@@ -109,7 +109,7 @@ class FakeContext:
             return tensorrt.refuse("[enqueue] internal error")
         assert self.shape is not None
         shape, changes = self.shape, self.changes
-        kind = np.uint8 if tensorrt.sample_type == "uint8" else np.float32
+        kind = np.uint8 if self.engine.sample_type == "uint8" else np.float32
 
         def compute() -> None:
             assert changes == self.changes, "the context changed since this was recorded"
@@ -131,8 +131,9 @@ class FakeContext:
 class FakeEngine:
     num_io_tensors = 2
 
-    def __init__(self, tensorrt: FakeTensorRT) -> None:
+    def __init__(self, tensorrt: FakeTensorRT, sample_type: str) -> None:
         self.tensorrt = tensorrt
+        self.sample_type = sample_type
         self.contexts = 0
 
     def get_tensor_name(self, number: int) -> str:
@@ -142,7 +143,7 @@ class FakeEngine:
         return name
 
     def get_tensor_dtype(self, name: str) -> str:
-        return "uint8" if self.tensorrt.sample_type == "uint8" else "float"
+        return "uint8" if self.sample_type == "uint8" else "float"
 
     def create_runtime_config(self) -> Any:
         return self.tensorrt.config
@@ -216,31 +217,40 @@ class FakeTensorRT:
         def deserialize(plan: bytes) -> FakeEngine | None:
             assert plan.startswith(b"plan")
             if self.loads:
-                return FakeEngine(self)
+                return FakeEngine(self, plan.split()[1].decode())
             self.refuse("the engine was made by another version")
             return None
 
         return SimpleNamespace(deserialize_cuda_engine=deserialize)
 
     def engine_file(
-        self, folder: Path, *, tile_px: int = 16, batch: int = 4, verified: bool = True
+        self,
+        folder: Path,
+        *,
+        tile_px: int = 16,
+        batch: int = 4,
+        verified: bool = True,
+        onnx: Path | None = None,
+        precision: EnginePrecision = "fp16",
+        sample_type: SampleType | None = None,
     ) -> EngineFile:
         """An engine on the disk."""
-        plan = b"plan %d %d" % (tile_px, batch)
+        kind = sample_type or self.sample_type
+        plan = b"plan %s %d %d" % (kind.encode(), tile_px, batch)
         facts = EngineFacts(
-            onnx_sha256="0" * 64,
-            onnx_name="nearest.onnx",
+            onnx_sha256=file_sha256(onnx) if onnx else "0" * 64,
+            onnx_name=onnx.name if onnx else "nearest.onnx",
             plan_sha256=hashlib.sha256(plan).hexdigest(),
             plan_bytes=len(plan),
             options=EngineOptions(
                 flavor=self.library.flavor,
-                precision="fp16",
-                sample_type=self.sample_type,
+                precision=precision,
+                sample_type=kind,
                 tile_px=tile_px,
                 batch=batch,
                 targets=("sm86",),
             ),
-            precision="fp16",
+            precision=precision,
             tile_px=tile_px,
             batch=batch,
             library_version=self.library.version,
@@ -248,11 +258,11 @@ class FakeTensorRT:
             cuda_version=GPU.cuda_version,
             least_px=self.info.size_multiple_px,
             profiles=self.profiles,
-            info=self.info,
+            info=replace(self.info, sample_type=kind),
             largest_activation=None,
             verification=VERIFIED if verified else None,
         )
-        path = folder / f"nearest-{tile_px}-{batch}.engine"
+        path = folder / f"{kind}-{precision}-{tile_px}-{batch}.engine"
         write_engine(path, plan, facts)
         return EngineFile(path=path, facts=facts)
 

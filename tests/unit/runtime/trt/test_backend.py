@@ -258,9 +258,9 @@ def test_an_engine_that_does_not_load(bench: Bench) -> None:
 
 def test_an_engine_with_other_tensors_than_its_sidecar_says(bench: Bench) -> None:
     file = bench.tensorrt.engine_file(bench.folder)
-    other = FakeTensorRT(FLOAT_INFO)
+    file.path.write_bytes(b"plan float32 16 4")
     with pytest.raises(ModelError, match="input is float: expected uint8"):
-        TrtBackend(file, other.library, bench.device, GPU, say=bench.said.append)
+        TrtBackend(file, bench.tensorrt.library, bench.device, GPU, say=bench.said.append)
     assert bench.device.closed
 
 
