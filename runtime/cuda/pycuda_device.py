@@ -5,8 +5,9 @@ PyCUDA knows no graphs, so that work is queued piece by piece; see docs/decision
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import numpy as np
@@ -27,7 +28,10 @@ def load_driver() -> Any:
         BackendError: there is no driver.
     """
     try:
-        import pycuda.driver
+        with warnings.catch_warnings():
+            # What it warns of before it raises is said below.
+            warnings.simplefilter("ignore")
+            import pycuda.driver
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"this needs pycuda, which is not installed: pip install 'dggn[pycuda]' ({error})"
@@ -100,8 +104,11 @@ class PycudaDevice:
             return _Memory(self._driver.mem_alloc(size_bytes))
 
     def close(self) -> None:
-        """Let go of the primary context, which PyCUDA releases with its last user."""
-        self._context = None
+        """Let go of the primary context."""
+        # PyCUDA releases a primary context properly only while it is the current one.
+        with suppress(self._driver.Error):
+            self._context.push()
+            self._context.detach()
 
 
 @contextmanager

@@ -43,16 +43,14 @@ def run(code: list[str], package: str, folder: Path | None) -> subprocess.Comple
     )
 
 
-@pytest.mark.parametrize("package", sorted(MODULES))
-def test_the_real_package_with_a_fake_driver(
-    fake_driver: Path, tmp_path: Path, package: str
-) -> None:
-    pytest.importorskip(MODULES[package])
+def test_the_real_package_with_a_fake_driver(fake_driver: Path, tmp_path: Path) -> None:
+    # Not PyCUDA: it is linked with every function of the driver, most of which are not here.
+    pytest.importorskip("cuda.bindings")
+    package = "cuda-bindings"
     result = run([str(HERE / "with_fake_driver.py"), package, str(tmp_path)], package, fake_driver)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "", "nothing was to be said"
     left = result.stderr.strip().splitlines()[-1]
-    assert left.startswith("fake driver: 0 objects, 0 bytes"), "not everything was freed"
+    assert left == "fake driver: 0 objects, 0 bytes, 0 contexts left", "not everything was freed"
 
 
 WITHOUT_A_DRIVER = """

@@ -66,7 +66,6 @@ def use_everything(device: Device, *, has_graphs: bool) -> None:
             assert "close other programs" in str(error)  # noqa: PT017 - no pytest here
         else:
             raise AssertionError("there is no such memory")
-        del source.array, target.array
         for thing in (event, source, target, memory, stream):
             thing.free()
     device.close()
@@ -147,7 +146,7 @@ def main(package: str, folder: Path) -> None:
     try:
         open_device(3)
     except BackendError as error:
-        assert "CUDA_ERROR_INVALID_DEVICE" in str(error) or "invalid device" in str(error)  # noqa: PT017
+        assert "cuDeviceGet failed" in str(error)  # noqa: PT017
     else:
         raise AssertionError("there is no GPU 3")
     use_everything(open_device(0), has_graphs=package == "cuda-bindings")
