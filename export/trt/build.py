@@ -133,13 +133,13 @@ def _build(
     source: SourceModel, options: EngineOptions, precision: EnginePrecision, shop: Workshop
 ) -> tuple[bytes, EngineFacts]:
     capabilities = shop.library.capabilities
-    graph = tensorrt_graph(
+    model = tensorrt_graph(
         source,
         precision=precision,
         sample_type=options.sample_type,
         capabilities=capabilities,
     )
-    islands = float32_nodes(graph) if capabilities.precision_flags else set()
+    islands = float32_nodes(model) if capabilities.precision_flags else set()
     shares = capabilities.shared_profiles or capabilities.profile_sharing_preview
     profiles = 1 if shares else PROFILES
     timing = f"timing-{options.flavor}-{shop.library.version}.cache"
@@ -147,12 +147,12 @@ def _build(
     shop.say(f"building for {', '.join(options.targets)} in {precision} with {shop.library.name}")
     for tile_px, batch in _shrinking(options, info.size_multiple_px):
         order = BuildOrder(
-            graph=graph.SerializeToString(),
+            graph=model.SerializeToString(),
             precision=precision,
             shapes=_shapes(info, tile_px, batch),
             profiles=profiles,
             targets=options.targets,
-            float32_layers=frozenset(graph.node[number].name for number in islands),
+            float32_layers=frozenset(model.graph.node[number].name for number in islands),
             timing_cache=cache_folder() / timing,
         )
         try:

@@ -25,6 +25,10 @@ OUT_OF_MEMORY = ("out of memory", "outofmemory", "insufficient memory", "out_of_
 """What TensorRT's log says in various versions, in lower case."""
 
 
+LONGEST_REASON = 300
+"""Letters of one of the parser's reasons; what follows is about its own source code."""
+
+
 class OutOfDeviceMemory(BackendError):
     """The GPU has too little memory to build this engine; a smaller one may do."""
 
@@ -216,12 +220,19 @@ def _parse_failure(library: Library, parser: Any, mark: int) -> str:
         error = parser.get_error(index)
         operator = error.node_operator() if hasattr(error, "node_operator") else ""
         node = error.node_name() if hasattr(error, "node_name") else f"number {error.node()}"
-        reasons.append(f"node {node} {f'({operator})' if operator else ''}: {error.desc().strip()}")
+        reasons.append(
+            f"node {node} {f'({operator})' if operator else ''}: {_one_line(error.desc())}"
+        )
     return (
         f"{library.name} refuses the graph: {'; '.join(reasons) or library.messages.reason(mark)}. "
         "Try --precision fp32; if that is refused too, the model needs an operator that this "
         "TensorRT does not have: export it another way, or use a newer TensorRT"
     )
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
 
 
 def _build_failure(library: Library, mark: int) -> BackendError:

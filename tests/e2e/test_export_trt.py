@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from export.cli import app; app(prog_name='dggn-export')",
+]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    # A machine without a GPU, whatever this one has.
+    return {**os.environ, "DGGN_CACHE": str(folder / "cache"), "CUDA_VISIBLE_DEVICES": ""}
+
+
+def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_a_gpu_there_is_an_explanation(tmp_path: Path) -> None:
+    pytest.importorskip("cuda.bindings", reason="needs the trt or rtx extra")
+    done = run("trt", "--fp16", folder=tmp_path)
+    assert done.returncode == 3
+    assert done.stderr.startswith("dggn-export: TensorRT needs an NVIDIA GPU, and there is none")
+    assert "--target sm86,sm89,sm120" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bare_installation_names_the_extra(tmp_path: Path) -> None:
+    block = (
+        "import sys\n"
+        "for name in ('cuda', 'cuda.bindings', 'tensorrt', 'tensorrt_rtx'):\n"
+        "    sys.modules[name] = None\n"
+        "import importlib.util as u\n"
+        "find = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name.startswith('tensorrt') "
+        "else find(name, *rest)\n"
+    )
+    for arguments, extra in ((["trt"], "dggn[trt]"), (["trt", "--target", "sm86"], "dggn[rtx]")):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{block}{COMMAND[2]}", *arguments],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 3, done.stderr
+        assert extra in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--fp16", "--int8"), "fp16 and int8 are both asked for"),
+        (("--precision", "fp32", "--fp16"), "fp16 and fp32 are both asked for"),
+        (("--flavor", "tensorrt", "--target", "sm86"), "--target is for TensorRT-RTX"),
+        (("-o", "x.onnx", "--target", "sm86"), "x.onnx does not end in .engine"),
+    ],
+)
+def test_mistakes_are_explained(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = run("trt", *arguments, folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_inspecting_no_engine(tmp_path: Path) -> None:
+    done = run("inspect", "x.engine", folder=tmp_path)
+    assert done.returncode == 2
+    assert "x.engine does not exist" in done.stderr
+
+
+@pytest.mark.slow
+def test_an_engine_for_other_machines(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs the rtx extra")
+    pytest.importorskip("onnx", reason="needs the rtx extra")
+    arguments = ("trt", "--fp16", "--target", "sm86,sm120", "-o", "x.engine")
+    done = run(*arguments, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("x.engine: built with TensorRT-RTX ")
+    assert "for sm86, sm120 in fp16" in done.stdout
+    assert "unverified" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.engine", "x.engine.json"]
+    again = run(*arguments, folder=tmp_path)
+    assert "up to date" in again.stdout
+    shown = run("inspect", "x.engine", folder=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "sm86, sm120" in shown.stdout
+    assert "dggn-lite, x4" in shown.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs the rtx extra")
+    pytest.importorskip("onnx", reason="needs the rtx extra")
+    process = subprocess.Popen(
+        [*COMMAND, "trt", "--fp16", "--target", "sm86", "-o", "x.engine"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("building for sm86 in fp16 with TensorRT-RTX")
+    time.sleep(0.5)  # into the build
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert stderr == "interrupted; nothing was written\n"
+    assert stdout == ""
+    assert not list(tmp_path.iterdir())

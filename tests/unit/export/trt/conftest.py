@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from runtime.model_info import model_path
+from runtime.trt.library import Capabilities
+from runtime.trt.verify import PHOTOGRAPH
+
+if TYPE_CHECKING:
+    import onnx
+
+    from export.trt.source import SourceModel
+
+Run = Callable[["onnx.ModelProto | Path", NDArray[Any]], NDArray[Any]]
+
+
+@pytest.fixture(scope="session")
+def strong() -> Capabilities:
+    """Of a library with strong types."""
+    return Capabilities(
+        strong_types=True,
+        explicit_batch=False,
+        precision_flags=False,
+        shared_profiles=True,
+        profile_sharing_preview=False,
+        progress=True,
+        compute_capabilities=False,
+        runtime_config=False,
+        optimization_level=True,
+        largest_opset=19,
+    )
+
+
+@pytest.fixture(scope="session")
+def weak(strong: Capabilities) -> Capabilities:
+    """Of TensorRT 8.5."""
+    return dataclasses.replace(
+        strong, strong_types=False, precision_flags=True, shared_profiles=False, largest_opset=17
+    )
+
+
+@pytest.fixture(scope="session")
+def lite() -> SourceModel:
+    """The shipped model, as a deployment machine reads it."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from export.trt.source import read_source
+
+    return read_source(model_path("dggn-lite"))
+
+
+@pytest.fixture(scope="session")
+def image() -> NDArray[np.uint8]:
+    """A part of a photograph, (48, 64, 3)."""
+    with Image.open(PHOTOGRAPH) as picture:
+        return np.asarray(picture.convert("RGB"))[16:64, 32:96]
+
+
+@pytest.fixture(scope="session")
+def batch(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The same as a float model takes it, (1, 3, 48, 64)."""
+    nchw = image[None].transpose(0, 3, 1, 2).astype(np.float32) * np.float32(1 / 255)
+    return np.ascontiguousarray(nchw)
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Runs a model on the CPU."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+
+    def run(model: onnx.ModelProto | Path, batch: NDArray[Any]) -> NDArray[Any]:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(
+            model if isinstance(model, Path) else model.SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
+        )
+        result: NDArray[Any] = session.run(None, {session.get_inputs()[0].name: batch})[0]
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def expected(run: Run, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the shipped file makes of the batch."""
+    return run(model_path("dggn-lite"), batch)
+
+
+@pytest.fixture(scope="session")
+def int8_file(tmp_path_factory: pytest.TempPathFactory, image: NDArray[np.uint8]) -> Path:
+    """The shipped model as `dggn-calibrate --target tensorrt` quantizes it, all layers in INT8."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from calibration.place import OPERATORS, find_layers, quantize
+    from calibration.ranges import observe
+    from calibration.source import read_model
+    from calibration.tiles import Tile
+
+    source = read_model(model_path("dggn-lite"), "tensorrt")
+    tile = Tile(picture="x", top_px=0, left_px=0, image_hwc=image[:48, :48], content="flat")
+    ranges = observe(
+        source.graph,
+        [tile],
+        method="minmax",
+        operators=OPERATORS["tensorrt"],
+        sample_type="float32",
+        on_share=lambda share: None,
+    )
+    layers = find_layers(source.graph, "tensorrt")
+    model = quantize(source.graph, ranges, layers, "tensorrt")
+    info = dataclasses.replace(source.info, precision="int8")
+    properties = {entry.key: entry.value for entry in source.graph.metadata_props}
+    onnx.helper.set_model_props(model, properties | info.to_metadata())
+    path = tmp_path_factory.mktemp("int8") / "dggn-lite-int8.onnx"
+    onnx.save(model, path)
+    return path

@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+onnx = pytest.importorskip("onnx", reason="needs the trt or rtx extra")
+pytest.importorskip("onnxruntime", reason="needs the trt or rtx extra")
+
+from onnx import TensorProto, helper, numpy_helper
+
+from export.trt.activations import largest_activation
+from export.trt.graph import tensorrt_graph
+from export.trt.half import float_types_left, to_half
+from export.trt.islands import float32_nodes
+from export.trt.opset import at_most
+from export.trt.source import SourceModel, read_source
+from export.trt.values import element_types, opset
+from runtime.errors import ConfigError, ModelError
+from runtime.model_info import model_path
+from runtime.trt.library import Capabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[[Any, NDArray[Any]], NDArray[Any]]
+
+
+def psnr_db(found: NDArray[Any], expected: NDArray[Any], peak: float) -> float:
+    error = float(np.mean((found.astype(np.float64) - expected.astype(np.float64)) ** 2))
+    return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
+
+
+def in_levels(result: NDArray[np.float32]) -> NDArray[Any]:
+    levels: NDArray[Any] = np.rint(np.clip(result * np.float32(255), 0, 255))
+    return levels.transpose(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize("age", ["strong", "weak"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("sample_type", ["uint8", "float32"])
+def test_graphs_compute_what_the_model_does(
+    lite: SourceModel,
+    run: Run,
+    image: NDArray[np.uint8],
+    batch: NDArray[np.float32],
+    expected: NDArray[np.float32],
+    request: pytest.FixtureRequest,
+    age: str,
+    precision: Any,
+    sample_type: Any,
+) -> None:
+    capabilities: Capabilities = request.getfixturevalue(age)
+    model = tensorrt_graph(
+        lite, precision=precision, sample_type=sample_type, capabilities=capabilities
+    )
+    assert opset(model) == (17 if age == "weak" else 18)
+    if sample_type == "uint8":
+        result = run(model, image[None])
+        assert result.dtype == np.uint8
+        found_db = psnr_db(result, in_levels(expected), 255)
+    else:
+        result = run(model, batch)
+        assert result.dtype == np.float32
+        found_db = psnr_db(result, expected, 1)
+    assert result.shape == ((1, 192, 256, 3) if sample_type == "uint8" else (1, 3, 192, 256))
+    assert found_db >= (100 if precision == "fp32" else 60)
+
+
+@pytest.fixture(scope="module")
+def half(lite: SourceModel, strong: Capabilities) -> Any:
+    return tensorrt_graph(lite, precision="fp16", sample_type="uint8", capabilities=strong)
+
+
+def test_true_float16_rounding(
+    lite: SourceModel, strong: Capabilities, run: Run, batch: NDArray[np.float32]
+) -> None:
+    """ONNX's reference rounds every value to float16, which ONNX Runtime's CPU does not."""
+    from onnx.reference import ReferenceEvaluator
+
+    model = tensorrt_graph(lite, precision="fp16", sample_type="float32", capabilities=strong)
+    part = batch[:, :, :16, :16]
+    results: Any = ReferenceEvaluator(model).run(None, {"input": part})
+    assert psnr_db(results[0], run(lite.path, part), 1) >= 60
+
+
+def test_islands_of_float32(half: Any) -> None:
+    types = element_types(half)
+    single = int(TensorProto.FLOAT)
+    weights = {entry.name: entry for entry in half.graph.initializer}
+    seen: Counter[str] = Counter()
+    for node in half.graph.node:
+        is_gate = node.op_type == "Conv" and ".se." in node.input[1]
+        is_gradient = node.op_type == "Conv" and node.input[1].startswith("gradient.kernel")
+        if node.op_type in ("Sqrt", "AveragePool", "Sigmoid") or is_gate or is_gradient:
+            seen[node.op_type] += 1
+            assert {types[name] for name in (*node.input, *node.output)} == {single}, node.name
+        elif node.op_type == "Conv":
+            assert weights[node.input[1]].data_type == TensorProto.FLOAT16, node.name
+    assert seen == {"Sqrt": 1, "AveragePool": 15, "Sigmoid": 15, "Conv": 32}
+
+
+def test_the_pictures_own_way_stays_in_float32(half: Any) -> None:
+    types = element_types(half)
+    makers = {name: node for node in half.graph.node for name in node.output}
+    addition = makers["output"]
+    while addition.op_type != "Add":
+        assert {types[addition.input[0]]} == {int(TensorProto.FLOAT)}
+        addition = makers[addition.input[0]]
+    skip = makers[addition.input[0]]
+    assert skip.op_type == "Resize"
+    assert types[skip.input[0]] == TensorProto.FLOAT
+    assert makers[addition.input[1]].op_type == "Cast"
+
+
+def test_no_weight_is_cast(half: Any) -> None:
+    stored = {entry.name for entry in half.graph.initializer}
+    casts = [node for node in half.graph.node if node.op_type == "Cast"]
+    assert not [node for node in casts if node.input[0] in stored]
+    read = {name for node in half.graph.node for name in node.input}
+    assert stored <= read
+    kept = float_types_left(half)
+    assert kept["FLOAT16"] > 500 * kept["FLOAT"]
+
+
+def test_casts_are_where_types_meet_and_nowhere_else(half: Any) -> None:
+    types = element_types(half)
+    casts = [node for node in half.graph.node if node.op_type == "Cast"]
+    assert all(types[node.input[0]] != types[node.output[0]] for node in casts)
+    # In and out, to and from each of 15 gates, the heads' two inputs and the tail.
+    assert len(casts) == 2 + 2 * 15 + 3
+    assert len({node.input[0] for node in casts}) == len(casts)
+
+
+def test_bytes_are_cast_first_and_last(half: Any) -> None:
+    first = [node.op_type for node in half.graph.node if "input" in node.input]
+    last = [node.op_type for node in half.graph.node if "output" in node.output]
+    assert (first, last) == (["Cast"], ["Cast"])
+    for value, sizes in ((half.graph.input[0], 3), (half.graph.output[0], 3)):
+        tensor = value.type.tensor_type
+        assert tensor.elem_type == TensorProto.UINT8
+        assert tensor.shape.dim[3].dim_value == sizes
+
+
+def test_the_source_is_left_alone(lite: SourceModel, strong: Capabilities) -> None:
+    before = lite.model.SerializeToString()
+    tensorrt_graph(lite, precision="fp16", sample_type="uint8", capabilities=strong)
+    assert lite.model.SerializeToString() == before
+
+
+def test_largest_activation(
+    lite: SourceModel, image: NDArray[np.uint8], expected: NDArray[np.float32]
+) -> None:
+    found = largest_activation(lite, image)
+    assert float(np.abs(expected).max()) <= found < 100
+    # A picture of 16 bits is the same picture.
+    deep = image.astype(np.uint16) * np.uint16(257)
+    assert largest_activation(lite, deep) == pytest.approx(found)
+
+
+@pytest.mark.parametrize("age", ["strong", "weak"])
+def test_int8_graphs_compute_what_the_quantized_model_does(
+    int8_file: Path,
+    run: Run,
+    batch: NDArray[np.float32],
+    request: pytest.FixtureRequest,
+    age: str,
+) -> None:
+    source = read_source(int8_file)
+    assert source.is_quantized
+    model = tensorrt_graph(
+        source,
+        precision="int8",
+        sample_type="float32",
+        capabilities=request.getfixturevalue(age),
+    )
+    assert opset(model) == (17 if age == "weak" else 19)
+    halves = float_types_left(model).get("FLOAT16", 0)
+    assert (halves > 0) == (age == "strong")
+    assert psnr_db(run(model, batch), run(int8_file, batch), 1) >= 50
+
+
+def test_int8_for_processors_is_refused() -> None:
+    with pytest.raises(ModelError, match="quantized for processors.*--target tensorrt"):
+        read_source(model_path("dggn-lite", "int8"))
+
+
+def test_precisions_that_do_not_fit(
+    lite: SourceModel, int8_file: Path, strong: Capabilities
+) -> None:
+    with pytest.raises(ConfigError, match=r"dggn-lite\.onnx is not quantized.*dggn-calibrate"):
+        tensorrt_graph(lite, precision="int8", sample_type="uint8", capabilities=strong)
+    with pytest.raises(ConfigError, match="is quantized to INT8: build it with --precision int8"):
+        tensorrt_graph(
+            read_source(int8_file), precision="fp16", sample_type="uint8", capabilities=strong
+        )
+
+
+def test_tiny_scales_stay_in_float32(int8_file: Path, strong: Capabilities) -> None:
+    source = read_source(int8_file)
+    model = copy.deepcopy(source.model)
+    (node, *_) = [one for one in model.graph.node if one.op_type == "QuantizeLinear"]
+    scale = next(entry for entry in model.graph.initializer if entry.name == node.input[1])
+    scale.CopyFrom(numpy_helper.from_array(np.array(1e-6, np.float32), scale.name))
+    built = tensorrt_graph(
+        dataclasses.replace(source, model=model),
+        precision="int8",
+        sample_type="float32",
+        capabilities=strong,
+    )
+    kept = next(entry for entry in built.graph.initializer if entry.name == scale.name)
+    assert kept.data_type == TensorProto.FLOAT
+
+
+def small_graph(
+    nodes: list[Any], tensors: dict[str, NDArray[Any]], version: int = 18, channels: int = 3
+) -> Any:
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", channels, "h", "w"])
+        for name in ("x", "y")
+    ]
+    stored = [numpy_helper.from_array(array, name) for name, array in tensors.items()]
+    graph = helper.make_graph(nodes, "small", values[:1], values[1:], stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)], ir_version=9)
+
+
+def test_weights_too_large_for_float16_are_refused() -> None:
+    node = helper.make_node("Conv", ["x", "w"], ["y"])
+    model = small_graph([node], {"w": np.full((3, 3, 1, 1), 1e6, np.float32)})
+    with pytest.raises(ModelError, match="weight w reaches 1e\\+06.*--precision fp32"):
+        to_half(model, set())
+
+
+def test_graphs_in_graphs_are_refused() -> None:
+    inner = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["z"])],
+        "inner",
+        [],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)],
+    )
+    node = helper.make_node("If", ["flag"], ["y"], then_branch=inner, else_branch=inner)
+    model = small_graph([node], {"flag": np.array(True)})
+    with pytest.raises(ModelError, match="holds another graph.*--precision fp32"):
+        to_half(model, set())
+
+
+def test_an_output_that_is_read_again_keeps_its_type(run: Run) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["y"]),
+        helper.make_node("Relu", ["y"], ["unused"]),
+    ]
+    model = small_graph(nodes, {"w": np.eye(3, dtype=np.float32)[:, :, None, None]})
+    to_half(model, set())
+    onnx.checker.check_model(model, full_check=True)
+    batch = np.linspace(0, 1, 12, dtype=np.float32).reshape(1, 3, 2, 2)
+    np.testing.assert_allclose(run(model, batch), batch, atol=1e-3)
+
+
+def test_shapes_and_scales_keep_their_types(run: Run) -> None:
+    """`Resize` takes float32 scales only, and `Shape` reads whatever there is."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("Shape", ["r"], ["s"]),
+        helper.make_node("Reshape", ["r", "s"], ["t"]),
+        helper.make_node("Resize", ["t", "", "scales"], ["y"], mode="linear"),
+    ]
+    model = small_graph(nodes, {"scales": np.array([1, 1, 2, 2], np.float32)})
+    to_half(model, set())
+    onnx.checker.check_model(model, full_check=True)
+    assert run(model, np.ones((1, 3, 4, 4), np.float32)).shape == (1, 3, 8, 8)
+
+
+def test_means_far_from_a_sigmoid_do_not_hold_the_rest_in_float32() -> None:
+    trained = np.ones((16, 16, 3, 3), np.float32)
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["p"], kernel_shape=[1, 1]),
+        helper.make_node("Conv", ["p", "w"], ["c"], pads=[1] * 4),
+        helper.make_node("Tanh", ["c"], ["t"]),
+        helper.make_node("Conv", ["t", "w"], ["d"], pads=[1] * 4),
+        helper.make_node("Sigmoid", ["d"], ["s"]),
+        helper.make_node("Conv", ["s", "w"], ["y"], pads=[1] * 4),
+    ]
+    model = small_graph(nodes, {"w": trained}, channels=16)
+    assert float32_nodes(model) == {0, 4}
+
+
+@pytest.mark.parametrize(
+    ("node", "tensors", "message"),
+    [
+        (("Resize", ["x", "", "k"], {"antialias": 1}), {"k": [1, 1, 2, 2]}, "uses antialias = 1"),
+        (("Resize", ["x", "", "k"], {"axes": [2, 3]}), {"k": [2, 2]}, "uses axes"),
+    ],
+)
+def test_what_opset_17_cannot_say(node: Any, tensors: dict[str, list[float]], message: str) -> None:
+    kind, inputs, options = node
+    arrays = {name: np.array(value, np.float32) for name, value in tensors.items()}
+    model = small_graph(
+        [helper.make_node(kind, inputs, ["y"], name="n", mode="linear", **options)], arrays
+    )
+    with pytest.raises(ModelError, match=f"{kind} n {message}.*TensorRT 10 or later"):
+        at_most(model, 17)
+
+
+def test_reductions_and_splits_in_opset_17(run: Run) -> None:
+    nodes = [
+        helper.make_node("Split", ["x"], ["a", "b", "c"], axis=1, num_outputs=3),
+        helper.make_node("Concat", ["c", "b", "a"], ["d"], axis=1),
+        helper.make_node("ReduceMean", ["d", "axes"], ["m"], keepdims=1),
+        helper.make_node("Sub", ["d", "m"], ["y"]),
+    ]
+    model = small_graph(nodes, {"axes": np.array([2, 3], np.int64)})
+    lowered = at_most(model, 17)
+    assert (opset(model), opset(lowered)) == (18, 17)
+    batch = np.random.default_rng(0).random((1, 3, 4, 4), np.float32)
+    np.testing.assert_array_equal(run(lowered, batch), run(model, batch))
+
+
+def test_much_later_opsets_are_refused_for_old_libraries() -> None:
+    model = small_graph([helper.make_node("Relu", ["x"], ["y"])], {}, version=20)
+    with pytest.raises(ModelError, match="opset 20.*reads up to 17"):
+        at_most(model, 17)
+    assert at_most(model, 20) is model
+
+
+def test_a_model_of_bytes_has_no_float_engine(
+    lite: SourceModel, strong: Capabilities, tmp_path: Path
+) -> None:
+    wrapped = tensorrt_graph(lite, precision="fp32", sample_type="uint8", capabilities=strong)
+    info = dataclasses.replace(lite.info, sample_type="uint8")
+    helper.set_model_props(wrapped, info.to_metadata())
+    path = tmp_path / "bytes.onnx"
+    onnx.save(wrapped, path)
+    source = read_source(path)
+    again = tensorrt_graph(source, precision="fp16", sample_type="uint8", capabilities=strong)
+    assert [node.op_type for node in again.graph.node if "input" in node.input] == ["Cast"]
+    with pytest.raises(ConfigError, match="takes 8-bit samples.*--io float32"):
+        tensorrt_graph(source, precision="fp16", sample_type="float32", capabilities=strong)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x07"])
+def test_damaged_files(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"bad\.onnx"):
+        read_source(path)
