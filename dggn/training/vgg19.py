@@ -123,7 +123,7 @@ def read_vgg19(path: Path | None) -> dict[str, Any]:
 
 
 def _downloaded() -> Path:
-    """The file of torchvision in torch.hub's folder; fetched, and its hash checked, the first time."""
+    """The file in torch.hub's folder; fetched there, and its hash checked, the first time."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL).name
     if path.exists():
         return path
