@@ -23,6 +23,8 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
         os.replace(partial, path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        # Also when someone presses Ctrl-C meanwhile.
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

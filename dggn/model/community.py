@@ -1,7 +1,7 @@
 """Checkpoints of other architectures, read by `spandrel`.
 
-ESRGAN, SPSR, RCAN and the rest of what spandrel knows: the systems of the paper's tables, to be
-evaluated beside ours and exported the same way. Its pickles are read by a restricted unpickler.
+ESRGAN, RCAN and the rest of what spandrel knows: systems of the paper's tables, to be evaluated
+beside ours and exported the same way. Its pickles are read by a restricted unpickler.
 """
 
 from __future__ import annotations
@@ -19,6 +19,19 @@ from dggn.model.config import COMMUNITY_SUFFIXES
 from dggn.model.generator import Generator
 from runtime.errors import MissingDependency, ModelError
 from runtime.extras import require
+
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    SafetensorError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    EOFError,
+    OSError,
+)
+"""What spandrel and PyTorch raise at files that hold something else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,19 +101,17 @@ def load_community(path: Path) -> CommunityModel:
         ) from error
     try:
         descriptor: Any = spandrel.ModelLoader().load_from_file(path)
-    except (
-        spandrel.UnsupportedModelError,
-        pickle.UnpicklingError,
-        SafetensorError,
-        RuntimeError,
-        ValueError,
-        KeyError,
-        EOFError,
-        OSError,
-    ) as error:
+    except spandrel.UnsupportedModelError as error:
         raise ModelError(
-            f"{path} is damaged, or of an architecture that spandrel does not know ({error}): "
-            "expected a checkpoint of a super-resolution network"
+            f"{path} is of an architecture that the installed spandrel does not know: use another "
+            "version of spandrel, or an ONNX file of the network"
+        ) from error
+    except _UNREADABLE as error:
+        # PyTorch explains itself at length: the first line says what is wrong.
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ModelError(
+            f"{path} is damaged or no checkpoint ({reason}): expected the weights of a "
+            "super-resolution network, as their authors publish them"
         ) from error
     return _described(descriptor, path)
 

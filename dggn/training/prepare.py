@@ -116,6 +116,8 @@ def prepare(
 
 def _begin(target: Path, options: PrepareOptions) -> Manifest:
     try:
+        for partial in target.rglob(".dggn-*.partial"):
+            partial.unlink()  # what a kill left
         manifest = read_manifest(target)
         if manifest is None and target.exists() and any(target.iterdir()):
             raise ConfigError(f"{target} holds other things: choose a new or empty folder")

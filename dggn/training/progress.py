@@ -19,11 +19,11 @@ SECONDS_BETWEEN_LINES = 30.0
 
 def _numbers(report: StepReport) -> str:
     psnr = "" if report.psnr_db is None else f"  {report.psnr_db:.2f} dB"
-    left = timedelta(seconds=round(report.left_s))
-    return (
-        f"step {report.step}  loss {report.loss:.4f}  {report.images_per_s:.1f} img/s{psnr}  "
-        f"{left} left"
+    rate = (
+        f"{report.images_per_s:.1f}" if report.images_per_s >= 1 else f"{report.images_per_s:.2g}"
     )
+    left = timedelta(seconds=round(report.left_s))
+    return f"step {report.step}  loss {report.loss:.4f}  {rate} img/s{psnr}  {left} left"
 
 
 @contextmanager

@@ -153,9 +153,13 @@ class Step:
         told = self._told({"loss": loss.detach(), **terms})
         # Before the weights change: what is saved later must never hold a NaN.
         if not (abs(told["loss"]) < float("inf") and norm.item() < float("inf")):
+            bad = [name for name in terms if not abs(told[name]) < float("inf")]
+            of_critics = bool(bad) and all("adversarial" in name for name in bad)
+            source = f" (from {', '.join(bad)})" if bad else ""
             raise ConfigError(
-                f"the loss is {told['loss']} and its gradient's norm {norm.item()}: "
-                "lower learning_rate in [optimizer]"
+                f"the loss is {told['loss']}{source} and its "
+                f"gradient's norm {norm.item()}: lower learning_rate in "
+                f"[{'critic' if of_critics else 'optimizer'}]"
             )
         _update(state.optimizer, rate)
         self._update_average()

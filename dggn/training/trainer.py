@@ -19,7 +19,7 @@ from dggn.training.parallel import Place
 from dggn.training.schedule import share_done
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
 from dggn.training.step import Step
-from dggn.training.validation import SAMPLES_FOLDER, check_pictures, validate
+from dggn.training.validation import SAMPLES_FOLDER, as_trained, check_pictures, validate
 from runtime.errors import ConfigError
 
 
@@ -64,7 +64,8 @@ class Trainer:
     Args:
         state: where the run stands.
         batches: what it learns from.
-        validation: pictures to measure on; may be empty.
+        validation: pictures to measure on, reduced by antialiased bicubic; may be empty. A run
+            on degraded crops is measured on degraded pictures.
         folder: of the run.
         place: of this process; by default the only one, on the CPU.
 
@@ -84,7 +85,9 @@ class Trainer:
     ) -> None:
         check_pictures(validation)
         self._state = state
-        self._validation = validation
+        # The other processes never look at them.
+        is_first = place is None or place.is_first
+        self._validation = as_trained(validation if is_first else [], state.config.data.degradation)
         self._folder = folder
         self._place = place or Place(device=torch.device("cpu"))
         self._step = Step(state, batches, self._place)
@@ -163,7 +166,7 @@ class Trainer:
         state, config = self._state, self._state.config
         last = self._share_done() >= 1
         record: Record = {"step": state.step, "elapsed_s": round(state.elapsed_s, 1), **terms}
-        record["images_per_s"] = round(config.data.batch_size / duration_s, 2)
+        record["images_per_s"] = round(config.data.batch_size / duration_s, 4)
         due = state.step % config.validate_every == 0 or last
         if due and self._validation:
             sheet = self._folder / SAMPLES_FOLDER / f"step-{state.step:07}.png"

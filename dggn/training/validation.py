@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from dggn.data.bicubic import bicubic_resize
+from dggn.data.degrade import degrade_photo
 from dggn.data.pairs import Pair
 from dggn.metrics.fidelity import BORDER_PX, peak_signal_noise_ratio, structural_similarity
 from dggn.model.config import SCALE
@@ -21,6 +22,17 @@ from runtime.errors import ConfigError, TargetError
 SAMPLES_FOLDER = "samples"
 SAMPLE_PX = 192
 """Side of the part that the sheet shows of each picture."""
+
+COLUMNS = ("LR, bicubic", "SR", "HR")
+"""What stands above the sheet's columns."""
+
+HEADER_PX = 24
+"""Height of the strip that they stand in."""
+
+FONT_PX = 14
+
+DOMAIN = 0x7661
+"""Keeps the degradation's random numbers apart from the crops'."""
 
 SMALLEST_PX = 2 * BORDER_PX + 11
 """SSIM's window must fit inside the border."""
@@ -41,6 +53,26 @@ def check_pictures(pairs: Sequence[Pair]) -> None:
             )
 
 
+def as_trained(pairs: Sequence[Pair], degradation: str) -> list[Pair]:
+    """The validation pictures with LR pictures of the kind that a run trains on.
+
+    Args:
+        pairs: the pictures, reduced by antialiased bicubic.
+        degradation: of the run; with `photo`, each picture is degraded anew, once, the same
+            in every run: its random numbers depend on its place among the pictures alone.
+    """
+    if degradation == "bicubic":
+        return list(pairs)
+    return [
+        Pair(
+            name=pair.name,
+            lr_hwc=degrade_photo(pair.hr_hwc, np.random.default_rng((DOMAIN, number))),
+            hr_hwc=pair.hr_hwc,
+        )
+        for number, pair in enumerate(pairs)
+    ]
+
+
 def validate(
     generator: Generator, pairs: Sequence[Pair], sheet: Path, samples: int
 ) -> dict[str, float]:
@@ -49,8 +81,8 @@ def validate(
     Args:
         generator: the network, in evaluation mode.
         pairs: the pictures, at least one.
-        sheet: PNG file to write: a row for each of the first pictures, its middle in LR enlarged
-            by bicubic interpolation, SR, and HR.
+        sheet: PNG file to write: below the names of the columns a row for each of the first
+            pictures, its middle in LR enlarged by bicubic interpolation, SR, and HR.
         samples: rows of the sheet; 0 writes none.
 
     Raises:
@@ -67,7 +99,7 @@ def validate(
     if rows:
         try:
             sheet.parent.mkdir(exist_ok=True)
-            Image.fromarray(np.vstack(rows)).save(sheet)
+            Image.fromarray(np.vstack([_header(), *rows])).save(sheet)
         except OSError as error:
             raise TargetError(f"{sheet} cannot be written: {error.strerror or error}") from error
     return {"psnr_db": float(np.mean(psnr_db)), "ssim": float(np.mean(ssim))}
@@ -81,3 +113,13 @@ def _middle(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
     canvas = np.zeros((SAMPLE_PX, SAMPLE_PX, 3), np.uint8)
     canvas[: window.shape[0], : window.shape[1]] = window
     return canvas
+
+
+def _header() -> NDArray[np.uint8]:
+    """The names of the columns, (HEADER_PX, 3 * SAMPLE_PX, 3)."""
+    strip = Image.new("RGB", (len(COLUMNS) * SAMPLE_PX, HEADER_PX), "white")
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(FONT_PX)
+    for number, name in enumerate(COLUMNS):
+        middle = ((2 * number + 1) * SAMPLE_PX // 2, HEADER_PX // 2)
+        draw.text(middle, name, "black", font, anchor="mm")
+    return np.array(strip)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from runtime.errors import ConfigError, EnvironmentProblem, ModelError
+
+logger = logging.getLogger(__name__)
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 """torchvision's weights; the name ends in the beginning of their SHA-256."""
@@ -101,20 +104,13 @@ def read_vgg19(path: Path | None) -> dict[str, Any]:
         path: torchvision's file; None to download it.
 
     Raises:
-        EnvironmentProblem: the file cannot be downloaded.
+        EnvironmentProblem: the file cannot be downloaded, or has another hash.
         ModelError: the file is missing or damaged.
     """
     expected = f"expected torchvision's file {Path(URL).name}"
     if path is None:
-        try:
-            return torch.hub.load_state_dict_from_url(
-                URL, map_location="cpu", progress=False, check_hash=True, weights_only=True
-            )
-        except (URLError, OSError, RuntimeError) as error:
-            raise EnvironmentProblem(
-                f"VGG19's weights cannot be had from {URL} ({error}): fetch the file on another "
-                "machine and name it as `weights` in [perceptual], or choose squeezenet there"
-            ) from error
+        path = _downloaded()
+        expected += "; remove it, and it is downloaded again"
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -124,6 +120,27 @@ def read_vgg19(path: Path | None) -> dict[str, Any]:
     if not isinstance(weights, dict):
         raise ModelError(f"{path} holds no weights by name: {expected}")
     return weights
+
+
+def _downloaded() -> Path:
+    """The file in torch.hub's folder; fetched there, and its hash checked, the first time."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL).name
+    if path.exists():
+        return path
+    logger.warning("downloading %s to %s", URL, path.parent)
+    hash_prefix = path.stem.rpartition("-")[2]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(
+            URL, str(path), hash_prefix, progress=sys.stderr is not None and sys.stderr.isatty()
+        )
+    except (OSError, RuntimeError) as error:  # RuntimeError: the hash is another one
+        raise EnvironmentProblem(
+            f"VGG19's weights cannot be had from {URL} ({error}): fetch the file on another "
+            "machine and name it with --perceptual-weights, or as `weights` in [perceptual]; or "
+            "choose squeezenet there"
+        ) from error
+    return path
 
 
 def _indices() -> list[int]:

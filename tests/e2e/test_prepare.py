@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +22,26 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def many_pictures(pictures: Path) -> Path:
+    """Enough of them for a signal to come in between."""
+    content = (pictures / "one.png").read_bytes()
+    for number in range(200):
+        (pictures / f"more{number:03}.png").write_bytes(content)
+    return pictures
+
+
+COMMAND = [sys.executable, "-c", "from dggn.training.cli import app; app()", "prepare"]
+ENVIRONMENT = {**os.environ, "NO_COLOR": "1", "COLUMNS": "120"}
+SMALL = ("--size", "48", "--step", "24")
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX")
+
+
 def prepare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from dggn.training.cli import app; app()", "prepare"]
     return subprocess.run(
-        [*command, *arguments],
+        [*COMMAND, *arguments],
         cwd=folder,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120"},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=120,
@@ -33,8 +49,16 @@ def prepare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 def test_a_folder_is_prepared_and_bad_pictures_are_listed(pictures: Path, tmp_path: Path) -> None:
-    arguments = ("pictures", "set", "--size", "48", "--step", "24")
+    arguments = ("pictures", "set", *SMALL)
     done = prepare(tmp_path, *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "12 sub-images of 1 pictures in set\n"
@@ -44,6 +68,72 @@ def test_a_folder_is_prepared_and_bad_pictures_are_listed(pictures: Path, tmp_pa
     assert done.returncode == 1
     assert done.stdout == "12 sub-images of 1 pictures in set\n"
     assert "skipped bad.png: " in done.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+@posix_only
+def test_stopped_in_the_middle_and_resumed(many_pictures: Path, tmp_path: Path, name: str) -> None:
+    arguments = ("pictures", "set", *SMALL)
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    manifest = tmp_path / "set" / "prepared.jsonl"
+    give_up = time.monotonic() + 120
+    while not manifest.is_file() or manifest.read_bytes().count(b"\n") < 10:
+        assert process.poll() is None and time.monotonic() < give_up
+        time.sleep(0.005)
+    process.send_signal(getattr(signal, name))
+    out, errors = process.communicate(timeout=120)
+    done = manifest.read_bytes().count(b"\n") - 1
+    assert 9 <= done < 201, "the signal came too late"
+    if name != "SIGKILL":
+        assert process.returncode == 130
+        assert errors.endswith("stopped; go on with the same command (set)\n")
+        assert not list((tmp_path / "set").rglob("*.partial"))
+    assert "Traceback" not in errors
+    assert out == ""
+    kept = (tmp_path / "set" / "HR" / "more000_s001.ppm").stat().st_mtime_ns
+    for target in ("set", "whole"):
+        again = prepare(tmp_path, "pictures", target, *SMALL)
+        assert again.returncode == 0, again.stderr
+        assert again.stdout == f"2412 sub-images of 201 pictures in {target}\n"
+    assert content(tmp_path / "set") == content(tmp_path / "whole")
+    assert (tmp_path / "set" / "HR" / "more000_s001.ppm").stat().st_mtime_ns == kept
+
+
+@posix_only
+def test_a_bar_on_a_terminal(pictures: Path, tmp_path: Path) -> None:
+    import pty
+
+    terminal, inside = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "pictures", "set", *SMALL],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=inside,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    ) as process:
+        os.close(inside)
+        shown = b""
+        while True:
+            try:
+                chunk = os.read(terminal, 4096)
+            except OSError:  # Linux's way to say that the other side is closed
+                break
+            if not chunk:
+                break
+            shown += chunk
+    os.close(terminal)
+    assert process.returncode == 0
+    text = shown.decode()
+    for part in ("preparing", "━", "1/1", "0:00:00"):
+        assert part in text
+    assert "one.png" not in text, "the bar counts, nothing scrolls by"
 
 
 @pytest.mark.parametrize(

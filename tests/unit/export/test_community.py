@@ -12,7 +12,7 @@ pytest.importorskip("onnxruntime", reason="needs the export extra")
 import onnx
 from torch import Tensor, nn
 
-from dggn.model.community import CommunityConfig, CommunityModel
+from dggn.model.community import CommunityConfig, CommunityModel, read_module
 from dggn.model.picture import super_resolve
 from export.graph import default_halo_px
 from export.write import ExportOptions, write_onnx
@@ -51,6 +51,27 @@ def test_other_architectures_are_exported_the_same_way(multiple: int, tmp_path: 
     photo = np.stack([5 * x, 7 * y, (x * y) % 256], axis=-1).astype(np.uint8)
     with Upscaler(tmp_path / "small.onnx", threads=1) as upscaler:
         assert (upscaler.info.scale, upscaler.info.size_multiple_px) == (2, multiple)
+        whole = super_resolve(module, photo)
+        assert np.abs(upscaler(photo).astype(int) - whole).max() <= 1
+
+
+def test_a_checkpoint_of_the_real_spandrel_is_exported(tmp_path: Path) -> None:
+    try:
+        from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"needs the community extra, and torch's own torchvision ({error})")
+    torch.manual_seed(0)
+    network = RRDBNet(in_nc=3, out_nc=3, num_filters=8, num_blocks=1, scale=4)
+    torch.save(network.state_dict(), tmp_path / "esrgan.pth")
+    module = read_module(tmp_path / "esrgan.pth")
+    options = ExportOptions(
+        sample_type="float32", weights="float32", halo_px=default_halo_px(module), origin="a test"
+    )
+    assert write_onnx(module, tmp_path / "esrgan.onnx", options).passes
+    y, x = np.mgrid[0:33, 0:45]
+    photo = np.stack([5 * x, 7 * y, (x * y) % 256], axis=-1).astype(np.uint8)
+    with Upscaler(tmp_path / "esrgan.onnx", threads=1) as upscaler:
+        assert upscaler.info.scale == 4
         whole = super_resolve(module, photo)
         assert np.abs(upscaler(photo).astype(int) - whole).max() <= 1
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("safetensors", reason="needs the train extra")
 
+from dggn.metrics.fidelity import peak_signal_noise_ratio
+from dggn.metrics.systems import opened
 from dggn.model.checkpoint import save_generator
 from dggn.model.community import CommunityModel, load_community, read_module
 from dggn.model.complexity import flops, parameter_count
@@ -96,7 +99,7 @@ def test_our_own_checkpoints_need_no_spandrel(tmp_path: Path, tiny_config: Gener
 
 def test_unusable_files_are_named(stand_in: Path) -> None:
     torch.save({"other": torch.zeros(1)}, stand_in / "other.pth")
-    with pytest.raises(ModelError, match=r"other\.pth is .*does not know \(nothing of that kind"):
+    with pytest.raises(ModelError, match=r"other\.pth is of an architecture .*does not know"):
         load_community(stand_in / "other.pth")
     (stand_in / "damaged.pth").write_bytes(b"nothing")
     with pytest.raises(ModelError, match=r"damaged\.pth is damaged"):
@@ -118,19 +121,52 @@ def test_spandrel_that_is_missing_or_broken(
         load_community(tmp_path / "any.pth")
 
 
-def test_a_real_architecture(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+@pytest.fixture
+def esrgan(tmp_path: Path) -> Path:
+    """A small ESRGAN's checkpoint, where the real spandrel can be imported."""
     try:
-        import spandrel
+        from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
     except (ImportError, RuntimeError) as error:
-        pytest.skip(f"needs the community extra ({error})")
-    from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
-
+        pytest.skip(f"needs the community extra, and torch's own torchvision ({error})")
     torch.manual_seed(0)
     network = RRDBNet(in_nc=3, out_nc=3, num_filters=8, num_blocks=1, scale=4)
-    torch.save(network.state_dict(), tmp_path / "esrgan.pth")
-    module = load_community(tmp_path / "esrgan.pth")
-    assert (
-        module.config.architecture
-        == spandrel.ModelLoader().load_from_file(tmp_path / "esrgan.pth").architecture.name
-    )
+    path = tmp_path / "esrgan.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def test_a_real_architecture(esrgan: Path, photo: NDArray[np.uint8]) -> None:
+    module = load_community(esrgan)
+    assert (module.config.architecture, module.config.scale) == ("ESRGAN", 4)
     assert super_resolve(module, photo[:20, :24]).shape == (80, 96, 3)
+    with opened(str(esrgan)) as super_resolve_esrgan:
+        lr, hr = photo[:20, :24], photo[:80, :96]
+        assert 0 < peak_signal_noise_ratio(super_resolve_esrgan(lr), hr) < 60
+
+
+def test_files_that_the_real_spandrel_refuses(esrgan: Path) -> None:
+    half = esrgan.with_name("half.pth")
+    half.write_bytes(esrgan.read_bytes()[: esrgan.stat().st_size // 2])
+    missing = torch.load(esrgan, weights_only=True)
+    missing.popitem()
+    torch.save(missing, esrgan.with_name("missing.pth"))
+    torch.save([torch.zeros(1)], esrgan.with_name("list.pth"))
+    for name in ("half", "missing", "list"):
+        with pytest.raises(ModelError, match=rf"{name}\.pth is damaged or no checkpoint"):
+            load_community(esrgan.with_name(f"{name}.pth"))
+    torch.save({"weight": torch.zeros(1)}, esrgan.with_name("other.pth"))
+    with pytest.raises(ModelError, match=r"other\.pth is of an architecture .* ONNX"):
+        load_community(esrgan.with_name("other.pth"))
+
+
+def test_a_checkpoint_cannot_run_code(esrgan: Path) -> None:
+    torch.save({"weight": Trap()}, esrgan.with_name("trap.pth"))
+    with pytest.raises(ModelError, match=r"trap\.pth is damaged .*forbidden"):
+        load_community(esrgan.with_name("trap.pth"))
+
+
+class Trap:
+    """Runs a command when it is unpickled without care."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("exit 1",)

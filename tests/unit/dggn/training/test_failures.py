@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -47,7 +48,9 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
         return {**terms, "pixel": terms["pixel"] * (math.nan if calls == 7 else 1)}
 
     monkeypatch.setattr(GeneratorLoss, "forward", loss)
-    with pytest.raises(ConfigError, match=f"at step 6 the loss is nan.*{STATE_NAME}"):
+    with pytest.raises(
+        ConfigError, match=rf"at step 6 the loss is nan \(from pixel\).*\[optimizer\].*{STATE_NAME}"
+    ):
         train(config, pairs, tmp_path)
     state = TrainingState.open(tmp_path, config)
     assert state.step == 4
@@ -72,6 +75,26 @@ def test_an_exploding_critic_keeps_the_last_good_checkpoint(
     assert after.step == 2
     expected, found = before.generator.state_dict(), after.generator.state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_critic_that_no_longer_scores_is_named(
+    tmp_path: Path, gan_config: TrainConfig, pairs: list[Pair]
+) -> None:
+    state = TrainingState.open(tmp_path, gan_config)
+    steps = state.critics["image"].optimizer
+    # The critic's own step ruins it, after its loss was still a number.
+    steps.register_step_post_hook(
+        lambda *arguments: state.critics["image"].network.score.weight.data.fill_(math.nan)
+    )
+    critic = replace(gan_config.critic, steps=1)
+    state.config = replace(gan_config, critic=critic)
+    with (
+        open_batches(gan_config.data, 0, pairs, CPU) as batches,
+        pytest.raises(ConfigError, match=r"loss is nan \(from adversarial\).*\[critic\]"),
+    ):
+        Trainer(state, batches, [], tmp_path).run(
+            progress=lambda report: None, should_stop=lambda: False
+        )
 
 
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -10,8 +10,9 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
+from dggn.training import vgg19
 from dggn.training.loss_config import PerceptualConfig
 from dggn.training.perceptual import PerceptualLoss, open_perceptual
 from dggn.training.squeezenet import SqueezeNet, read_squeezenet
@@ -82,28 +83,47 @@ def test_only_the_picture_is_differentiated(vgg19_file: Path) -> None:
     assert not list(loss.parameters())
 
 
-def test_vgg19_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*arguments: object, **options: object) -> None:
-        raise URLError("no network")
+@pytest.fixture
+def site(tmp_path: Path, vgg19_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for torchvision's site; torch.hub keeps its files in `home`."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    start = hashlib.sha256(vgg19_file.read_bytes()).hexdigest()[:8]
+    vgg19_file.rename(folder / f"vgg19-{start}.pth")
+    monkeypatch.setattr(vgg19, "URL", (folder / f"vgg19-{start}.pth").as_uri())
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    return folder
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", unreachable)
-    with pytest.raises(EnvironmentProblem, match=r"no network.*another machine.*squeezenet"):
+
+def test_where_vgg19_comes_from() -> None:
+    assert vgg19.URL == "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+
+
+def test_vgg19_is_downloaded_once(site: Path) -> None:
+    image, target = torch.rand(2, 1, 3, 32, 32).unbind()
+    loss = open_perceptual(PerceptualConfig())(image, target)
+    (kept,) = (site.parent / "home" / "hub" / "checkpoints").iterdir()
+    (original,) = site.iterdir()
+    assert kept.name == original.name
+    original.unlink()
+    assert open_perceptual(PerceptualConfig())(image, target) == loss
+    # A damaged copy is named, so that it can be removed.
+    for content in (b"", b"not a checkpoint", kept.read_bytes()[:1000]):
+        kept.write_bytes(content)
+        with pytest.raises(ModelError, match=rf"{kept.name} is damaged.*downloaded again"):
+            open_perceptual(PerceptualConfig())
+
+
+def test_vgg19_that_cannot_be_downloaded(site: Path) -> None:
+    (original,) = site.iterdir()
+    content = original.read_bytes()
+    original.write_bytes(content + b"more")
+    with pytest.raises(EnvironmentProblem, match=r"invalid hash value"):
         open_perceptual(PerceptualConfig())
-
-
-def test_vgg19_is_downloaded_under_torchvisions_name(
-    monkeypatch: pytest.MonkeyPatch, vgg19_file: Path
-) -> None:
-    asked = []
-
-    def answer(url: str, **options: object) -> dict[str, Tensor]:
-        asked.append((url, options["check_hash"], options["weights_only"]))
-        weights: dict[str, Tensor] = torch.load(vgg19_file)
-        return weights
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", answer)
-    open_perceptual(PerceptualConfig())
-    assert asked == [("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", True, True)]
+    original.unlink()
+    with pytest.raises(EnvironmentProblem, match=r"cannot be had from .*another machine.*squeeze"):
+        open_perceptual(PerceptualConfig())
+    assert not list((site.parent / "home" / "hub" / "checkpoints").iterdir())
 
 
 def test_vgg19_of_the_real_shape() -> None:

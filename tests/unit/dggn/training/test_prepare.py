@@ -115,6 +115,17 @@ def test_an_interrupted_preparation_goes_on_to_the_same_set(
     assert first.stat().st_mtime_ns == written_ns
 
 
+def test_what_a_kill_left_is_swept_up(photo_folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    target.mkdir()
+    (target / ".dggn-7-prepared.jsonl.partial").write_text("{")
+    run(photo_folder, target)
+    (target / "HR" / ".dggn-8-one_s001.ppm.partial").write_bytes(b"P6")
+    run(photo_folder, target)
+    run(photo_folder, tmp_path / "fresh")
+    assert content(target) == content(tmp_path / "fresh")
+
+
 def test_changed_sources_are_cut_again(
     photo_folder: Path, photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -42,3 +43,10 @@ def test_on_a_terminal_there_is_a_bar() -> None:
     with show_progress(stream) as progress:
         progress(_report(3))
     assert "step 3" in stream.getvalue()
+
+
+def test_slow_steps_still_have_a_rate() -> None:
+    stream = io.StringIO()
+    with show_progress(stream) as progress:
+        progress(replace(_report(1), images_per_s=0.02461))
+    assert "  0.025 img/s  " in stream.getvalue()

@@ -27,7 +27,7 @@ from dggn.training.log import LOG_NAME
 from dggn.training.parallel import open_place
 from dggn.training.state import WEIGHTS_NAME, TrainingState
 from dggn.training.trainer import StepReport, Trainer
-from dggn.training.validation import SAMPLES_FOLDER
+from dggn.training.validation import SAMPLES_FOLDER, as_trained
 
 Train: TypeAlias = Callable[..., tuple[bool, list[StepReport]]]
 
@@ -75,15 +75,17 @@ def test_reports_every_step(
     assert reports[4].psnr_db is not None
 
 
+@pytest.mark.parametrize("degradation", ["bicubic", "photo"])
 def test_validations_are_logged(
-    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair], degradation: str
 ) -> None:
+    config = replace(config, data=replace(config.data, degradation=degradation))
     train(config, pairs, tmp_path, validation=pairs)
     lines = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
     assert [line["step"] for line in lines] == [5, 10, 12]
     for line in lines:
         assert line["loss"] == pytest.approx(line["pixel"] + line["branch_gradient"], rel=1e-5)
-    (pair,) = pairs
+    (pair,) = as_trained(pairs, degradation)
     sr = super_resolve(load_generator(tmp_path / WEIGHTS_NAME), pair.lr_hwc)
     measured = peak_signal_noise_ratio(sr, pair.hr_hwc)
     assert lines[-1]["psnr_db"] == pytest.approx(measured, abs=1e-4)

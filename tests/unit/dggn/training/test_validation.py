@@ -15,7 +15,7 @@ from dggn.metrics.fidelity import peak_signal_noise_ratio, structural_similarity
 from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve
-from dggn.training.validation import SAMPLE_PX, check_pictures, validate
+from dggn.training.validation import HEADER_PX, SAMPLE_PX, as_trained, check_pictures, validate
 from runtime.errors import ConfigError, TargetError
 
 
@@ -38,7 +38,14 @@ def test_means_and_sheet(tmp_path: Path, tiny_config: GeneratorConfig, pairs: li
         assert found[name] == pytest.approx(np.mean([measure(sr, one.hr_hwc) for one in two]))
     with Image.open(sheet) as image:
         picture = np.array(image)
-    assert picture.shape == (SAMPLE_PX, 3 * SAMPLE_PX, 3)
+    assert picture.shape == (HEADER_PX + SAMPLE_PX, 3 * SAMPLE_PX, 3)
+    header, picture = picture[:HEADER_PX], picture[HEADER_PX:]
+    # Each column has a name of its own, with a margin around it.
+    names = [header[:, start : start + SAMPLE_PX] for start in range(0, 3 * SAMPLE_PX, SAMPLE_PX)]
+    assert len({name.tobytes() for name in names}) == 3
+    assert all(
+        name.min() < 100 and name[:, :9].min() == name[:, -9:].min() == 255 for name in names
+    )
     height, width = pair.hr_hwc.shape[:2]
     assert np.array_equal(picture[:height, SAMPLE_PX : SAMPLE_PX + width], sr)
     assert np.array_equal(picture[:height, 2 * SAMPLE_PX : 2 * SAMPLE_PX + width], pair.hr_hwc)
@@ -57,6 +64,21 @@ def test_a_sheet_that_cannot_be_written(
     (tmp_path / "samples").write_text("in the way")
     with pytest.raises(TargetError, match="cannot be written"):
         validate(Generator(tiny_config), pairs, tmp_path / "samples" / "sheet.png", samples=1)
+
+
+def test_photo_runs_are_validated_on_degraded_pictures(pairs: list[Pair]) -> None:
+    two = pairs * 2
+    assert as_trained(two, "bicubic") == two
+    first, second = as_trained(two, "photo")
+    for one, pair in zip((first, second), two, strict=True):
+        assert one.hr_hwc is pair.hr_hwc
+        assert one.lr_hwc.shape == pair.lr_hwc.shape
+        assert not np.array_equal(one.lr_hwc, pair.lr_hwc)
+    assert not np.array_equal(first.lr_hwc, second.lr_hwc)
+    again = as_trained(two, "photo")
+    assert [one.lr_hwc.tobytes() for one in again] == [
+        one.lr_hwc.tobytes() for one in (first, second)
+    ]
 
 
 def test_small_pictures_are_refused() -> None:
