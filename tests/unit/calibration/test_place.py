@@ -82,10 +82,10 @@ def test_on_a_cpu_every_layer_runs_in_an_8_bit_kernel(
     )
     optimized = onnx.load(tmp_path / "optimized.onnx")
     counts = Counter(node.op_type for node in optimized.graph.node)
-    assert counts["QLinearConv"] == len(layers)
+    assert counts["QLinearConv"] == sum(len(layer.nodes) for layer in layers) == 21 + 2 * 4
     # The gradient operator, the heads, and the gates of two units.
     assert counts["Conv"] + counts["FusedConv"] == 2 + 4 + 4
-    assert counts["QLinearLeakyRelu"] == 2 * 5 + 3 * 2
+    assert counts["QLinearLeakyRelu"] == 2 * (1 + 2 * 4) + 3 * 2
 
 
 def test_on_a_cpu_the_picture_stays_close(

@@ -12,7 +12,7 @@ from calibration.place import Layer
 from calibration.search import Gates, Outcome, search
 
 LAYERS = [
-    Layer(name=name, node=name, depth=depth)
+    Layer(name=name, nodes=(name,), depth=depth)
     for name, depth in zip("abcdef", (5, 4, 4, 3, 2, 1), strict=True)
 ]
 LOSS = {"a": 0.01, "b": 0.02, "c": 0.3, "d": 0.05, "e": 0.2, "f": 0.04}
