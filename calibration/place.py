@@ -51,9 +51,6 @@ class Layer:
     nodes: tuple[str, ...]
     """Its nodes' in the graph: several where it was grouped."""
 
-    depth: int
-    """Convolutions on the longest way from it to the output, itself included."""
-
 
 def find_layers(model: onnx.ModelProto, target: Target) -> list[Layer]:
     """The convolutions that may become INT8, in the graph's order.
@@ -64,22 +61,17 @@ def find_layers(model: onnx.ModelProto, target: Target) -> list[Layer]:
             takes a third of the whole model's time.
     """
     weights = {tensor.name for tensor in model.graph.initializer}
-    depths: dict[str, int] = {}
     found: dict[str, Layer] = {}
-    for node in reversed(model.graph.node):
-        depth = max((depths.get(name, 0) for name in node.output), default=0)
-        is_convolution = node.op_type == "Conv"
-        for name in node.input:
-            depths[name] = max(depths.get(name, 0), depth + is_convolution)
-        if not is_convolution or node.input[1] not in weights:
+    for node in model.graph.node:
+        if node.op_type != "Conv" or node.input[1] not in weights:
             continue
         weight = node.input[1]
         is_kept = weight.startswith(KEPT) or KEPT_ANYWHERE in weight
         if not is_kept and (target == "cpu" or weight != TAIL_WEIGHT):
             name = weight.partition(".weight")[0]
-            nodes = (node.name, *(found[name].nodes if name in found else ()))
-            found[name] = Layer(name=name, nodes=nodes, depth=depth + 1)
-    return list(found.values())[::-1]
+            nodes = (*(found[name].nodes if name in found else ()), node.name)
+            found[name] = Layer(name=name, nodes=nodes)
+    return list(found.values())
 
 
 def quantize(
