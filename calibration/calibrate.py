@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from calibration.fold import unfold_weights
 from calibration.ledger import Ledger
 from calibration.mix import Mixer
 from calibration.place import OPERATORS, Target, find_layers
+from calibration.products import products
 from calibration.ranges import Method, Ranges, observe
 from calibration.report import Findings, chart, markdown
 from calibration.search import Gates, OnProgress, search
@@ -20,6 +22,7 @@ from calibration.tiles import Tile, manifest, sample_tiles
 from dggn.data.pairs import Pair, read_pairs
 from runtime.errors import ConfigError, ModelError
 from runtime.model_info import PREFIX
+from runtime.version import installed_version
 from runtime.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -126,7 +129,9 @@ def calibrate(
     ledger = Ledger(
         output.with_suffix(".ledger.json"),
         {
+            "dggn": installed_version(),
             "model": source.sha256,
+            "graph": hashlib.sha256(source.graph.SerializeToString(deterministic=True)).hexdigest(),
             "target": options.target,
             "method": options.method,
             "tiles": used["sha256"],
@@ -155,7 +160,13 @@ def calibrate(
         validation=f"{len(held_out)} pictures of {validation.name if validation else 'the folder'}",
         layers=tuple(candidates),
         pinned=tuple(each.name for each in layers if each not in candidates),
-        outcome=search(mixer, candidates, gates, on_progress),
+        outcome=search(
+            mixer,
+            candidates,
+            products(source.graph, candidates, source.info),
+            gates,
+            on_progress,
+        ),
     )
     picture = output.with_suffix(".png")
     files = {

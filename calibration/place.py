@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from calibration.join_ranges import join_ranges
 from calibration.low_tail import TAIL_WEIGHT
 from calibration.ranges import Ranges
 
@@ -47,11 +48,8 @@ class Layer:
     name: str
     """Its module's, for example `image_trunk.3.fuse`."""
 
-    node: str
-    """Its node's in the graph."""
-
-    depth: int
-    """Convolutions on the longest way from it to the output, itself included."""
+    nodes: tuple[str, ...]
+    """Its nodes' in the graph: several where it was grouped."""
 
 
 def find_layers(model: onnx.ModelProto, target: Target) -> list[Layer]:
@@ -63,21 +61,17 @@ def find_layers(model: onnx.ModelProto, target: Target) -> list[Layer]:
             takes a third of the whole model's time.
     """
     weights = {tensor.name for tensor in model.graph.initializer}
-    depths: dict[str, int] = {}
-    layers = []
-    for node in reversed(model.graph.node):
-        depth = max((depths.get(name, 0) for name in node.output), default=0)
-        is_convolution = node.op_type == "Conv"
-        for name in node.input:
-            depths[name] = max(depths.get(name, 0), depth + is_convolution)
-        if not is_convolution or node.input[1] not in weights:
+    found: dict[str, Layer] = {}
+    for node in model.graph.node:
+        if node.op_type != "Conv" or node.input[1] not in weights:
             continue
         weight = node.input[1]
         is_kept = weight.startswith(KEPT) or KEPT_ANYWHERE in weight
         if not is_kept and (target == "cpu" or weight != TAIL_WEIGHT):
-            name = weight.removesuffix(".weight")
-            layers.append(Layer(name=name, node=node.name, depth=depth + 1))
-    return layers[::-1]
+            name = weight.partition(".weight")[0]
+            nodes = (*(found[name].nodes if name in found else ()), node.name)
+            found[name] = Layer(name=name, nodes=nodes)
+    return list(found.values())
 
 
 def quantize(
@@ -106,9 +100,10 @@ def quantize(
     options: dict[str, Any] = {"WeightSymmetric": True, "ActivationSymmetric": not is_cpu}
     if not is_cpu:
         options |= {"QuantizeBias": False, "OpTypesToExcludeOutputQuantization": ["Conv"]}
-    nodes = {layer.node for layer in layers}
+    nodes = {node for layer in layers for node in layer.nodes}
     if is_cpu:
         nodes |= _carriers_around(model, nodes)
+        ranges = join_ranges(model, ranges)
     data = {
         name: (np.array(low, np.float32), np.array(high, np.float32))
         for name, (low, high) in ranges.items()

@@ -28,7 +28,9 @@ METHODS: tuple[Method, ...] = get_args(Method)
 Ranges: TypeAlias = Mapping[str, tuple[float, float]]
 """Smallest and largest value to represent, by tensor name."""
 
-PERCENTILE = 99.99
+PERCENTILE = 99.999
+"""With 99.99 the mean error is the same, but errors of ten levels are ten times as many."""
+
 TILES_AT_ONCE = 4
 
 
@@ -73,7 +75,7 @@ def observe(
     Args:
         model: float32 weights, nothing quantized.
         tiles: what to run it on.
-        method: `minmax` takes all values in; `percentile` leaves out one in 10,000 at either
+        method: `minmax` takes all values in; `percentile` leaves out one in 100,000 at either
             end; `entropy` keeps most of the distribution's information.
         operators: types whose tensors are observed.
         sample_type: what the model takes.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from calibration.fold import fold_weights
 from calibration.low_tail import lower_tail
 from calibration.place import Target
+from calibration.ungroup import ungroup
 from runtime.errors import ModelError
 from runtime.model_info import ModelInfo, file_sha256
 
@@ -103,6 +104,8 @@ def read_model(path: Path, target: Target) -> SourceModel:
     halves = fold_weights(model)
     if target == "cpu":
         lower_tail(model)
+        parts = ungroup(model)
+        halves |= {part for name in halves for part in parts.get(name, [])}
     return SourceModel(path=path, sha256=file_sha256(path), info=info, graph=model, halves=halves)
 
 

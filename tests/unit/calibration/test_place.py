@@ -20,6 +20,7 @@ from calibration.ranges import Ranges, observe
 from calibration.source import SourceModel, read_model
 from calibration.tiles import sample_tiles
 from dggn.data.pairs import read_pairs
+from runtime.model_info import model_path
 
 
 def ranges(source: SourceModel, target: Target, photographs: Path) -> Ranges:
@@ -56,12 +57,9 @@ def test_layers_of_a_generator(models: dict[str, Path]) -> None:
         *("gradient_joins.0", "image_join", "image_tail"),
     ]
     assert Counter(layer.name for layer in layers) == Counter(names)
-    depth = {layer.name: layer.depth for layer in layers}
-    assert depth["image_tail"] == 1
-    assert depth["image_upsampler.steps.2"] == depth["gradient_upsampler.steps.2"] == 2
-    assert depth["image_upsampler.steps.0"] == 4
-    assert depth["image_join"] == 5
-    assert depth["image_trunk.0.enter"] == max(depth.values())
+    nodes = {layer.name: len(layer.nodes) for layer in layers}
+    assert nodes["image_trunk.0.conv5x5"] == 2
+    assert nodes["image_trunk.0.enter"] == 1
     for_tensorrt = find_layers(read_model(models["half"], "tensorrt").graph, "tensorrt")
     assert {layer.name for layer in for_tensorrt} == set(names) - {"image_tail"}
 
@@ -82,10 +80,10 @@ def test_on_a_cpu_every_layer_runs_in_an_8_bit_kernel(
     )
     optimized = onnx.load(tmp_path / "optimized.onnx")
     counts = Counter(node.op_type for node in optimized.graph.node)
-    assert counts["QLinearConv"] == len(layers)
+    assert counts["QLinearConv"] == sum(len(layer.nodes) for layer in layers) == 21 + 2 * 4
     # The gradient operator, the heads, and the gates of two units.
     assert counts["Conv"] + counts["FusedConv"] == 2 + 4 + 4
-    assert counts["QLinearLeakyRelu"] == 2 * 5 + 3 * 2
+    assert counts["QLinearLeakyRelu"] == 2 * (1 + 2 * 4) + 3 * 2
 
 
 def test_on_a_cpu_the_picture_stays_close(
@@ -150,13 +148,24 @@ def test_for_tensorrt_pairs_stand_before_convolutions_alone(tensorrt: onnx.Model
 
 
 def test_tensorrt_rtx_builds_it(tensorrt: onnx.ModelProto) -> None:
-    trt = pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX")
+    assert_tensorrt_rtx_builds(tensorrt)
 
+
+def test_tensorrt_rtx_builds_the_shipped_model(photographs: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX")
+    source = read_model(model_path("dggn-lite"), "tensorrt")
+    layers = find_layers(source.graph, "tensorrt")
+    observed = ranges(source, "tensorrt", photographs)
+    assert_tensorrt_rtx_builds(quantize(source.graph, observed, layers, "tensorrt"))
+
+
+def assert_tensorrt_rtx_builds(model: onnx.ModelProto) -> None:
+    trt = pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX")
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     network = builder.create_network(0)
     parser = trt.OnnxParser(network, logger)
-    assert parser.parse(tensorrt.SerializeToString()), [
+    assert parser.parse(model.SerializeToString()), [
         parser.get_error(index).desc() for index in range(parser.num_errors)
     ]
     config = builder.create_builder_config()
@@ -164,8 +173,10 @@ def test_tensorrt_rtx_builds_it(tensorrt: onnx.ModelProto) -> None:
     profile.set_shape("input", (1, 3, 32, 32), (1, 3, 64, 64), (1, 3, 64, 64))
     assert config.add_optimization_profile(profile) == 0
     # The targets are named, so that no GPU is needed.
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+    targets = (trt.ComputeCapability.SM86, trt.ComputeCapability.SM89, trt.ComputeCapability.SM120)
+    config.num_compute_capabilities = len(targets)
+    for index, target in enumerate(targets):
+        config.set_compute_capability(target, index)
     engine = builder.build_serialized_network(network, config)
     assert engine is not None
     assert engine.nbytes > 0

@@ -13,7 +13,7 @@ from calibration.place import Layer
 from calibration.report import ORANGE, RED, Findings, chart, markdown, rms_levels
 from calibration.search import Gates, Outcome
 
-LAYERS = tuple(Layer(name=name, node=name, depth=1) for name in ("one", "two", "three"))
+LAYERS = tuple(Layer(name=name, nodes=(name,)) for name in ("one", "two", "three"))
 
 
 def findings(best: int = 1) -> Findings:
