@@ -1,18 +1,24 @@
-"""What a backend is: something that super-resolves batches of tiles."""
+"""What a backend is: something that super-resolves tiles."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
 from runtime.model_info import ModelInfo
 from runtime.picture import Samples
 
+Deliver = Callable[[Samples], None]
+"""Takes the result of one tile."""
+
 
 class Backend(Protocol):
-    """Super-resolves batches of tiles with one model.
+    """Super-resolves tiles with one model.
 
-    Used as a context manager; leaving it frees the device.
+    Tiles are handed in one by one and results handed out as they come, so that a device can
+    work on several at once, of several pictures. Used as a context manager; leaving it frees
+    the device.
     """
 
     @property
@@ -24,27 +30,35 @@ class Backend(Protocol):
         """What runs where, for people: for example `ONNX Runtime on the CPU, 2 threads`."""
 
     @property
-    def batch_size(self) -> int:
-        """How many tiles :meth:`run` likes best."""
+    def uniform_tiles(self) -> bool:
+        """Whether tiles of one shape for all pictures are quicker than smaller ones."""
 
-    def run(self, tiles_nhwc: Samples) -> Samples:
-        """Super-resolve a batch.
+    def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
+        """Super-resolve a tile, now or later; may wait for room.
 
         Args:
-            tiles_nhwc: (N, H, W, 3), uint8 or uint16, RGB over the type's full range;
-                H and W multiples of `info.size_multiple_px`.
-
-        Returns:
-            (N, scale * H, scale * W, 3), the same type, rounded and clamped.
+            tile_hwc: (H, W, 3), uint8 or uint16, RGB over the type's full range; H and W
+                multiples of `info.size_multiple_px`. Not to be changed until it is delivered.
+            deliver: called once, from any thread, with the result: (scale * H, scale * W, 3),
+                the same type, rounded and clamped, valid during the call only. What it raises
+                ends the backend's work.
 
         Raises:
-            BackendError: the inference library failed.
+            BackendError: the inference library failed, at this tile or an earlier one.
             ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: :meth:`cancel` was called.
         """
 
+    def finish(self) -> None:
+        """Wait until all that was submitted is delivered.
+
+        Raises:
+            BackendError: the inference library failed.
+            Cancelled: :meth:`cancel` was called.
+        """
+
     def cancel(self) -> None:
-        """Make the running and every later :meth:`run` raise `Cancelled`, from any thread."""
+        """Make every running and later call raise `Cancelled`, from any thread."""
 
     def __enter__(self) -> Backend:
         """The backend itself."""

@@ -32,6 +32,11 @@ class MemoryBudget:
         self._used = 0
         self._changed = threading.Condition()
 
+    def has_room(self, size: int) -> bool:
+        """Whether :meth:`take` would not wait; `size` in bytes."""
+        with self._changed:
+            return self._fits(size)
+
     def take(self, size: int, stop: threading.Event) -> None:
         """Wait for room.
 
@@ -43,7 +48,7 @@ class MemoryBudget:
             Cancelled: `stop` was set.
         """
         with self._changed:
-            while self._used and self._used + size > self._limit:
+            while not self._fits(size):
                 if stop.is_set():
                     raise Cancelled
                 self._changed.wait(POLL_S)
@@ -54,3 +59,6 @@ class MemoryBudget:
         with self._changed:
             self._used -= size
             self._changed.notify()
+
+    def _fits(self, size: int) -> bool:
+        return not self._used or self._used + size <= self._limit

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.backend import Deliver
 from runtime.cores import usable_cores
 from runtime.errors import BackendError, Cancelled, ImageError, ModelError
 from runtime.extras import require
@@ -34,7 +35,7 @@ class OrtBackend:
         BackendError: ONNX Runtime cannot start.
     """
 
-    batch_size = 1
+    uniform_tiles = False
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         require("onnxruntime", extra="cpu")
@@ -76,8 +77,29 @@ class OrtBackend:
     def _on_cuda(self) -> bool:
         return bool(self._session.get_providers()[0] == "CUDAExecutionProvider")
 
+    def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
+        """Super-resolve a tile now; see :class:`runtime.backend.Backend`."""
+        deliver(self.run(tile_hwc[None])[0])
+
+    def finish(self) -> None:
+        """Do nothing: every tile is delivered when it is submitted."""
+        if self._cancelled:
+            raise Cancelled
+
     def run(self, tiles_nhwc: Samples) -> Samples:
-        """Super-resolve a batch; see :class:`runtime.backend.Backend`."""
+        """Super-resolve a batch.
+
+        Args:
+            tiles_nhwc: (N, H, W, 3), as :meth:`submit` takes them.
+
+        Returns:
+            (N, scale * H, scale * W, 3), the same type.
+
+        Raises:
+            BackendError: ONNX Runtime failed.
+            ImageError: the model takes 8-bit samples only, and these have 16.
+            Cancelled: :meth:`cancel` was called.
+        """
         if self._cancelled:
             raise Cancelled("the backend was cancelled or closed: make a new one")
         if self.info.sample_type == "uint8":
@@ -97,7 +119,7 @@ class OrtBackend:
         return output.transpose(0, 2, 3, 1).astype(tiles_nhwc.dtype)
 
     def cancel(self) -> None:
-        """Make the running and every later :meth:`run` raise `Cancelled`, from any thread."""
+        """Make every running and later call raise `Cancelled`, from any thread."""
         self._cancelled = True
         self._run_options.terminate = True
 

@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -30,6 +31,7 @@ from runtime.picture import Picture
 from runtime.preview import Before, Preview
 from runtime.progress import Progress
 from runtime.resize import fit, target_size_hw
+from runtime.stitch import OnTile
 
 _logger = logging.getLogger(__name__)
 
@@ -41,10 +43,17 @@ class PictureUpscaler(Protocol):
 
     info: ModelInfo
 
-    def upscale_picture(
-        self, picture: Picture, *, on_tile: Callable[[float], None] | None = None
-    ) -> Picture:
-        """Upscale a picture; see `Upscaler.upscale_picture`."""
+    def submit_picture(
+        self,
+        picture: Picture,
+        on_done: Callable[[Picture], None],
+        *,
+        on_tile: OnTile | None = None,
+    ) -> None:
+        """Upscale a picture now or later; see `Upscaler.submit_picture`."""
+
+    def finish(self) -> None:
+        """Wait until all that was submitted is done; see `Upscaler.finish`."""
 
     def cancel(self) -> None:
         """Make the running and every later call raise `Cancelled`."""
@@ -65,6 +74,15 @@ class _Work:
     preview: Preview | None = None
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the time of a stage."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += time.monotonic() - began
 
     def result(self, status: Status, message: str = "") -> FileResult:
         done = status == "done"
@@ -198,13 +216,20 @@ class Pipeline:
 
     def _infer_loop(self) -> None:
         while True:
-            work = self._get(self._decoded)
+            work = self._next_decoded()
+            if not self._memory.has_room(work.large_bytes):
+                self._upscaler.finish()  # what is to make room may still wait for a full batch
             self._memory.take(work.large_bytes, self._stop)
-            if self._attempt(self._infer, work):
-                self._put(self._upscaled, work)
-            else:
+            if not self._attempt(self._infer, work):
                 self._memory.give(work.large_bytes)
             del work  # or the last picture would stay in memory while this waits
+
+    def _next_decoded(self) -> _Work:
+        try:
+            return self._decoded.get_nowait()
+        except queue.Empty:
+            self._upscaler.finish()  # nothing more to fill a batch with
+            return self._get(self._decoded)
 
     def _encode_loop(self) -> None:
         while True:
@@ -223,7 +248,6 @@ class Pipeline:
         Returns:
             Whether the picture goes on to the next stage.
         """
-        began = time.monotonic()
         try:
             stage(work)
         except ImageError as error:
@@ -237,10 +261,8 @@ class Pipeline:
             _logger.exception("unexpected error at %s", work.job.source)
             message = f"unexpected {type(error).__name__}: {error}. Please report this"
         else:
-            work.seconds += time.monotonic() - began
             return True
         work.picture = None
-        work.seconds += time.monotonic() - began
         self._results.put(work.result("failed", message))
         return False
 
@@ -248,7 +270,8 @@ class Pipeline:
         source = work.job.source
         try:
             work.stamp = SourceStamp.of(source)
-            work.picture = decode(source)
+            with work.timed():
+                work.picture = decode(source)
             unchanged = work.stamp.still_of(source)
         except OSError as error:
             raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
@@ -273,14 +296,23 @@ class Pipeline:
         assert work.picture is not None
         assert work.source_size_hw is not None
         self._progress.upscaling(work.job.name, work.source_size_hw)
-        work.picture = self._upscaler.upscale_picture(work.picture, on_tile=self._progress.upscaled)
+        began = time.monotonic()
+
+        def done(picture: Picture) -> None:
+            work.picture = picture
+            work.seconds += time.monotonic() - began
+            self._put(self._upscaled, work)
+
+        # From here on the work belongs to whoever completes it.
+        self._upscaler.submit_picture(work.picture, done, on_tile=self._progress.upscaled)
 
     def _encode(self, work: _Work) -> None:
         assert work.picture is not None
         assert work.source_size_hw is not None
         assert work.stamp is not None
         scale = self._upscaler.info.scale
-        picture = fit(work.picture, work.source_size_hw, self._settings, scale)
+        with work.timed():
+            picture = fit(work.picture, work.source_size_hw, self._settings, scale)
         work.picture = None
         if self._stop.is_set():
             raise Cancelled
@@ -288,7 +320,8 @@ class Pipeline:
         if work.before:
             work.preview = work.before.beside(picture)
         self._journal.begin(work.job, work.stamp, self._fingerprint)
-        work.notes += encode(picture, work.job.target, self._settings)
+        with work.timed():
+            work.notes += encode(picture, work.job.target, self._settings)
         self._journal.finish(work.job, work.stamp, self._fingerprint)
 
     def _get(self, source: queue.Queue[Anything]) -> Anything:

@@ -64,9 +64,9 @@ class TilePlan:
     """How one picture is cut.
 
     Every tile has the same shape: the smallest that needs no more tiles than the largest one
-    allowed. Tiles at the far edges are shifted inwards instead of padded. Origins lie on
-    multiples of the model's size multiple, where its pooling grid is the picture's. The kept
-    parts partition the picture.
+    allowed, or that one itself. Tiles at the far edges are shifted inwards instead of padded.
+    Origins lie on multiples of the model's size multiple, where its pooling grid is the
+    picture's. The kept parts partition the picture.
     """
 
     size_hw: tuple[int, int]
@@ -86,7 +86,13 @@ class TilePlan:
 
     @classmethod
     def of(
-        cls, size_hw: tuple[int, int], *, tile_size: int, overlap: int, multiple: int
+        cls,
+        size_hw: tuple[int, int],
+        *,
+        tile_size: int,
+        overlap: int,
+        multiple: int,
+        uniform: bool = False,
     ) -> TilePlan:
         """Plan a picture.
 
@@ -95,6 +101,8 @@ class TilePlan:
             tile_size: longest side of a tile fed to the network, overlap included.
             overlap: LR pixels of context at each inner side of a tile.
             multiple: sizes and origins are multiples of this.
+            uniform: cut every axis that is long enough into tiles of exactly `tile_size`, alike
+                for all pictures, rather than into shorter ones that waste less.
 
         Raises:
             ConfigError: the tile size or overlap does not fit the multiple or each other.
@@ -102,7 +110,9 @@ class TilePlan:
         check_tiling(tile_size=tile_size, overlap=overlap, multiple=multiple)
         height, width = (-(-size // multiple) * multiple for size in size_hw)
         tile_height, tile_width = (
-            _tile_length(length, tile_size=tile_size, overlap=overlap, multiple=multiple)
+            min(length, tile_size)
+            if uniform
+            else _tile_length(length, tile_size=tile_size, overlap=overlap, multiple=multiple)
             for length in (height, width)
         )
         return cls(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,9 +19,9 @@ from runtime.errors import ConfigError
 from runtime.frames import all_of
 from runtime.model_info import DEFAULT_MODEL, Precision, file_sha256, model_path
 from runtime.ort import OrtBackend
-from runtime.picture import Picture
+from runtime.picture import Picture, Samples
 from runtime.resize import enlarge_alpha
-from runtime.stitch import upscale_in_tiles
+from runtime.stitch import OnTile, submit_in_tiles
 from runtime.tiling import check_tiling
 from runtime.transparency import fill_transparent
 
@@ -103,18 +105,29 @@ class Upscaler:
         picture = self.upscale_picture(_picture_from_array(image))
         return _array_like(image, picture)
 
-    def upscale_picture(
-        self, picture: Picture, *, on_tile: Callable[[float], None] | None = None
-    ) -> Picture:
-        """Upscale a decoded picture with its further frames or pages.
+    def upscale_picture(self, picture: Picture, *, on_tile: OnTile | None = None) -> Picture:
+        """Upscale a decoded picture and wait for it; see :meth:`submit_picture`."""
+        results: list[Picture] = []
+        self.submit_picture(picture, results.append, on_tile=on_tile)
+        self.finish()
+        return results[0]
 
-        Alpha is enlarged by a resampler.
+    def submit_picture(
+        self,
+        picture: Picture,
+        on_done: Callable[[Picture], None],
+        *,
+        on_tile: OnTile | None = None,
+    ) -> None:
+        """Give a decoded picture with its further frames or pages to the backend.
 
-        Fully transparent pixels take the colours beside them, so that none shows at the edges.
+        Alpha is enlarged by a resampler. Fully transparent pixels take the colours beside them,
+        so that none shows at the edges.
 
         Args:
             picture: the picture; not changed.
-            on_tile: told the share of the picture that is done, in [0, 1], after each batch.
+            on_done: takes the result, from any thread, at the latest in :meth:`finish`.
+            on_tile: told the share of the picture that is done, in (0, 1], after each tile.
 
         Raises:
             BackendError: the inference library failed.
@@ -122,27 +135,42 @@ class Upscaler:
             Cancelled: :meth:`cancel` was called.
         """
         pictures = all_of(picture)
-        results = [
-            self._upscale_one(one, _part_of(on_tile, number, len(pictures)))
-            for number, one in enumerate(pictures)
-        ]
-        return replace(results[0], more=tuple(results[1:]))
+        results: list[Picture | None] = [None] * len(pictures)
+        lock, done = threading.Lock(), 0
 
-    def _upscale_one(self, picture: Picture, on_tile: Callable[[float], None] | None) -> Picture:
-        rgb, alpha = picture.rgb_hwc, picture.alpha_hw
-        rgb = upscale_in_tiles(
-            rgb if alpha is None else fill_transparent(rgb, alpha),
-            self._backend,
-            tile_size=self.tile_size,
-            overlap=self.overlap,
-            on_tile=on_tile,
-        )
-        return replace(
-            picture,
-            more=(),
-            rgb_hwc=rgb,
-            alpha_hw=None if alpha is None else enlarge_alpha(alpha, self.info.scale),
-        )
+        def keep(number: int, alpha_hw: Samples | None, rgb_hwc: Samples) -> None:
+            nonlocal done
+            one = pictures[number]
+            results[number] = replace(one, more=(), rgb_hwc=rgb_hwc, alpha_hw=alpha_hw)
+            with lock:
+                done += 1
+                is_last = done == len(pictures)
+            if is_last:
+                first, *more = [result for result in results if result]
+                on_done(replace(first, more=tuple(more)))
+
+        for number, one in enumerate(pictures):
+            rgb_hwc, alpha_hw = one.rgb_hwc, one.alpha_hw
+            if alpha_hw is not None:
+                rgb_hwc = fill_transparent(rgb_hwc, alpha_hw)
+                alpha_hw = enlarge_alpha(alpha_hw, self.info.scale)
+            submit_in_tiles(
+                rgb_hwc,
+                self._backend,
+                partial(keep, number, alpha_hw),
+                tile_size=self.tile_size,
+                overlap=self.overlap,
+                on_tile=_part_of(on_tile, number, len(pictures)),
+            )
+
+    def finish(self) -> None:
+        """Wait until all that was submitted is done.
+
+        Raises:
+            BackendError: the inference library failed.
+            Cancelled: :meth:`cancel` was called.
+        """
+        self._backend.finish()
 
     def cancel(self) -> None:
         """Make the running and every later call raise `Cancelled`, from any thread."""
@@ -183,9 +211,7 @@ def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:
         return upscaler(image)
 
 
-def _part_of(
-    on_tile: Callable[[float], None] | None, number: int, count: int
-) -> Callable[[float], None] | None:
+def _part_of(on_tile: OnTile | None, number: int, count: int) -> OnTile | None:
     if on_tile is None or count == 1:
         return on_tile
     return lambda share: on_tile((number + share) / count)

@@ -28,6 +28,7 @@ from dggn.metrics.fidelity import peak_signal_noise_ratio
 from dggn.model.blocks import WindowedSqueezeExcitation
 from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve
+from runtime.backend import Deliver
 from runtime.model_info import ModelInfo, model_path
 from runtime.ort import OrtBackend
 from runtime.picture import Samples
@@ -44,13 +45,14 @@ class TorchBackend:
 
     generator: Generator
     info: ModelInfo
-    batch_size: int = 1
+    uniform_tiles: bool = False
     description: str = "torch"
 
-    def run(self, tiles_nhwc: Samples) -> Samples:
-        assert tiles_nhwc.dtype == np.uint8
-        tiles = tiles_nhwc.astype(np.uint8, copy=False)
-        return np.stack([super_resolve(self.generator, tile) for tile in tiles])
+    def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
+        assert tile_hwc.dtype == np.uint8
+        deliver(super_resolve(self.generator, tile_hwc.astype(np.uint8, copy=False)))
+
+    def finish(self) -> None: ...
 
     def cancel(self) -> None: ...
 

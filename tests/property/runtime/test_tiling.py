@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.backend import Deliver
 from runtime.errors import ConfigError
 from runtime.model_info import ModelInfo
 from runtime.picture import Samples
@@ -31,23 +34,30 @@ class LocalMean:
     """A backend whose every output pixel depends on a neighbourhood of `radius` LR pixels."""
 
     radius: int
-    batch_size: int = 3
+    uniform_tiles: bool = False
     info: ModelInfo = INFO
     description: str = "a local mean"
     shapes: set[tuple[int, ...]] = field(default_factory=set)
+    waiting: list[Callable[[], None]] = field(default_factory=list)
 
-    def run(self, tiles_nhwc: Samples) -> Samples:
-        self.shapes.add(tiles_nhwc.shape[1:])
+    def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
+        self.shapes.add(tile_hwc.shape)
         r = self.radius
-        padded = np.pad(tiles_nhwc.astype(np.int64), ((0, 0), (r, r), (r, r), (0, 0)), mode="edge")
-        height, width = tiles_nhwc.shape[1:3]
+        padded = np.pad(tile_hwc.astype(np.int64), ((r, r), (r, r), (0, 0)), mode="edge")
+        height, width = tile_hwc.shape[:2]
         total = sum(
-            padded[:, dy : dy + height, dx : dx + width]
+            padded[dy : dy + height, dx : dx + width]
             for dy in range(2 * r + 1)
             for dx in range(2 * r + 1)
         )
         mean = np.asarray(total) // (2 * r + 1) ** 2
-        return mean.repeat(2, axis=1).repeat(2, axis=2).astype(tiles_nhwc.dtype)
+        result = mean.repeat(2, axis=0).repeat(2, axis=1).astype(tile_hwc.dtype)
+        self.waiting.append(partial(deliver, result))
+
+    def finish(self) -> None:
+        """Deliver all, the last first."""
+        while self.waiting:
+            self.waiting.pop()()
 
     def cancel(self) -> None: ...
 
@@ -67,11 +77,13 @@ overlaps = st.sampled_from([0, 4, 8])
 tile_sizes = st.sampled_from([20, 24, 32, 64])
 
 
-@given(height=sizes, width=sizes, tile_size=tile_sizes, overlap=overlaps)
+@given(height=sizes, width=sizes, tile_size=tile_sizes, overlap=overlaps, uniform=st.booleans())
 def test_kept_parts_partition_the_picture(
-    height: int, width: int, tile_size: int, overlap: int
+    height: int, width: int, tile_size: int, overlap: int, uniform: bool
 ) -> None:
-    plan = TilePlan.of((height, width), tile_size=tile_size, overlap=overlap, multiple=4)
+    plan = TilePlan.of(
+        (height, width), tile_size=tile_size, overlap=overlap, multiple=4, uniform=uniform
+    )
     covered = np.zeros((height, width), int)
     for tile in plan:
         covered[tile.kept_of_output(1)] += 1
@@ -82,11 +94,15 @@ def test_kept_parts_partition_the_picture(
     assert (covered == 1).all()
 
 
-@given(height=sizes, width=sizes, tile_size=tile_sizes, overlap=overlaps)
+@given(height=sizes, width=sizes, tile_size=tile_sizes, overlap=overlaps, uniform=st.booleans())
 def test_tiles_have_one_shape_on_the_grid_and_inside(
-    height: int, width: int, tile_size: int, overlap: int
+    height: int, width: int, tile_size: int, overlap: int, uniform: bool
 ) -> None:
-    plan = TilePlan.of((height, width), tile_size=tile_size, overlap=overlap, multiple=4)
+    plan = TilePlan.of(
+        (height, width), tile_size=tile_size, overlap=overlap, multiple=4, uniform=uniform
+    )
+    if uniform:
+        assert plan.tile_hw == tuple(min(length, tile_size) for length in plan.padded_hw)
     for tile in plan:
         for span, length, padded in zip(
             (tile.rows, tile.columns), plan.tile_hw, plan.padded_hw, strict=True
@@ -96,11 +112,13 @@ def test_tiles_have_one_shape_on_the_grid_and_inside(
             assert 0 <= span.start < span.stop <= padded
 
 
-@given(height=sizes, width=sizes, tile_size=tile_sizes, overlap=overlaps)
+@given(height=sizes, width=sizes, tile_size=tile_sizes, overlap=overlaps, uniform=st.booleans())
 def test_kept_pixels_are_an_overlap_away_from_inner_tile_edges(
-    height: int, width: int, tile_size: int, overlap: int
+    height: int, width: int, tile_size: int, overlap: int, uniform: bool
 ) -> None:
-    plan = TilePlan.of((height, width), tile_size=tile_size, overlap=overlap, multiple=4)
+    plan = TilePlan.of(
+        (height, width), tile_size=tile_size, overlap=overlap, multiple=4, uniform=uniform
+    )
     for spans, padded in zip((plan.rows, plan.columns), plan.padded_hw, strict=True):
         for span in spans:
             assert span.start == 0 or span.keep_start - span.start >= overlap
@@ -117,12 +135,12 @@ def test_an_identity_gives_the_whole_picture(
     np.testing.assert_array_equal(result, picture.repeat(2, axis=0).repeat(2, axis=1))
 
 
-@given(height=sizes, width=sizes, tile_size=tile_sizes)
+@given(height=sizes, width=sizes, tile_size=tile_sizes, uniform=st.booleans())
 def test_a_local_filter_gives_the_whole_picture_through_tiles(
-    height: int, width: int, tile_size: int
+    height: int, width: int, tile_size: int, uniform: bool
 ) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
-    backend = LocalMean(radius=3)
+    backend = LocalMean(radius=3, uniform_tiles=uniform)
     tiled = upscale_in_tiles(picture, backend, tile_size=tile_size, overlap=4)
     whole = upscale_in_tiles(picture, LocalMean(radius=3), tile_size=1024, overlap=4)
     np.testing.assert_array_equal(tiled, whole)

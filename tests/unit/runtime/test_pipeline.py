@@ -19,90 +19,17 @@ from runtime.decode import decode as decode_file
 from runtime.encode import encode as encode_file
 from runtime.errors import BackendError, Cancelled, ConfigError, ImageWriteError, TargetError
 from runtime.formats import OutputSettings
-from runtime.jobs import FileResult, Job
+from runtime.jobs import Job
 from runtime.journal import Journal
-from runtime.model_info import ModelInfo
 from runtime.picture import Picture
-from runtime.pipeline import Pipeline
-
-LIMIT_S = 20
-SETTINGS = OutputSettings(format="png")
-
-
-class NearestUpscaler:
-    """Repeats every pixel; what it is to do besides is given."""
-
-    info = ModelInfo(
-        preset="nearest",
-        scale=4,
-        sample_type="uint8",
-        size_multiple_px=1,
-        halo_px=0,
-        origin="a test",
-    )
-
-    def __init__(self, before: Callable[[Picture], None] = lambda picture: None) -> None:
-        self.before = before
-        self.cancelled = threading.Event()
-
-    def upscale_picture(
-        self, picture: Picture, *, on_tile: Callable[[float], None] | None = None
-    ) -> Picture:
-        self.before(picture)
-        if self.cancelled.is_set():
-            raise Cancelled
-        if on_tile:
-            on_tile(1.0)
-        return replace(picture, rgb_hwc=picture.rgb_hwc.repeat(4, axis=0).repeat(4, axis=1))
-
-    def cancel(self) -> None:
-        self.cancelled.set()
-
-
-class SilentProgress:
-    """Remembers what was upscaled."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def start(self, pictures: int) -> None: ...
-    def say(self, line: str) -> None: ...
-    def upscaled(self, share: float) -> None: ...
-    def finished(self, result: FileResult) -> None: ...
-    def stop(self) -> None: ...
-
-    def upscaling(self, name: str, source_size_hw: tuple[int, int]) -> None:
-        self.names.append(name)
-
-
-class Bench:
-    """A folder of small pictures and a pipeline over them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.out = folder / "out"
-        self.out.mkdir()
-        self.progress = SilentProgress()
-        self.upscaler = NearestUpscaler()
-        self.journal = Journal(self.out)
-
-    def jobs(self, count: int) -> list[Job]:
-        jobs = []
-        for number in range(count):
-            name = f"{number:03}.png"
-            Image.new("RGB", (6 + number % 3, 5), (number, 0, 0)).save(self.folder / name)
-            jobs.append(Job(source=self.folder / name, target=self.out / name, name=name))
-        return jobs
-
-    def pipeline(self, **options: Any) -> Pipeline:
-        return Pipeline(
-            self.upscaler,
-            SETTINGS,
-            journal=self.journal,
-            fingerprint="f",
-            progress=self.progress,
-            **options,
-        )
+from runtime.stitch import OnTile
+from tests.unit.runtime.pipeline_bench import (
+    LIMIT_S,
+    Bench,
+    NearestUpscaler,
+    run,
+    within_limit,
+)
 
 
 @pytest.fixture
@@ -110,34 +37,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     yield bench
     bench.journal.close()
-
-
-def within_limit(work: Callable[[], Any]) -> Any:
-    """What the work returns or raises; a failure if it hangs."""
-    outcome: list[Any] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            outcome.append(work())
-        except BaseException as error:  # noqa: BLE001 - raised below
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(LIMIT_S)
-    assert not thread.is_alive(), "the pipeline hangs"
-    if errors:
-        raise errors[0]
-    return outcome[0]
-
-
-def run(pipeline: Pipeline, jobs: list[Job]) -> dict[str, FileResult]:
-    results = within_limit(lambda: list(pipeline.run(jobs)))
-    assert pipeline.join(timeout_s=LIMIT_S), "threads are left over"
-    by_name = {result.name: result for result in results}
-    assert len(by_name) == len(results)
-    return by_name
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -328,6 +227,43 @@ class Alive:
             self.most = max(self.most, self.now)
 
 
+class LateUpscaler(NearestUpscaler):
+    """Does nothing before it holds three pictures or must finish, as a device with batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[Callable[[], None]] = []
+        self.most = 0
+
+    def submit_picture(
+        self,
+        picture: Picture,
+        on_done: Callable[[Picture], None],
+        *,
+        on_tile: OnTile | None = None,
+    ) -> None:
+        submit = super().submit_picture
+        self.waiting.append(lambda: submit(picture, on_done, on_tile=on_tile))
+        self.most = max(self.most, len(self.waiting))
+        if len(self.waiting) == 3:
+            self.finish()
+
+    def finish(self) -> None:
+        super().finish()
+        while self.waiting:
+            self.waiting.pop()()
+
+
+@pytest.mark.parametrize("memory_bytes", [None, 1])
+def test_pictures_that_wait_in_a_batch_are_completed(
+    bench: Bench, memory_bytes: int | None
+) -> None:
+    bench.upscaler = upscaler = LateUpscaler()
+    results = run(bench.pipeline(memory_bytes=memory_bytes), bench.jobs(20))
+    assert [result.status for result in results.values()] == ["done"] * 20
+    assert upscaler.most > 1 or memory_bytes
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_memory_does_not_grow_with_the_number_of_files(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, threads: int
@@ -335,10 +271,16 @@ def test_memory_does_not_grow_with_the_number_of_files(
     small, large = Alive(), Alive()
 
     class Upscaler(NearestUpscaler):
-        def upscale_picture(
-            self, picture: Picture, *, on_tile: Callable[[float], None] | None = None
-        ) -> Picture:
-            return large.watch(super().upscale_picture(picture, on_tile=on_tile))
+        def submit_picture(
+            self,
+            picture: Picture,
+            on_done: Callable[[Picture], None],
+            *,
+            on_tile: OnTile | None = None,
+        ) -> None:
+            super().submit_picture(
+                picture, lambda result: on_done(large.watch(result)), on_tile=on_tile
+            )
 
     def slow_encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str]:
         time.sleep(0.005)

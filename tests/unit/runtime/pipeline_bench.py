@@ -1,0 +1,135 @@
+"""A folder of small pictures and a pipeline over them, for tests of the pipeline."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from runtime.errors import Cancelled
+from runtime.formats import OutputSettings
+from runtime.jobs import FileResult, Job
+from runtime.journal import Journal
+from runtime.model_info import ModelInfo
+from runtime.picture import Picture
+from runtime.pipeline import Pipeline
+from runtime.stitch import OnTile
+
+LIMIT_S = 20
+SETTINGS = OutputSettings(format="png")
+
+
+class NearestUpscaler:
+    """Repeats every pixel; what it is to do besides is given."""
+
+    info = ModelInfo(
+        preset="nearest",
+        scale=4,
+        sample_type="uint8",
+        size_multiple_px=1,
+        halo_px=0,
+        origin="a test",
+    )
+
+    def __init__(self, before: Callable[[Picture], None] = lambda picture: None) -> None:
+        self.before = before
+        self.cancelled = threading.Event()
+
+    def submit_picture(
+        self,
+        picture: Picture,
+        on_done: Callable[[Picture], None],
+        *,
+        on_tile: OnTile | None = None,
+    ) -> None:
+        self.before(picture)
+        if self.cancelled.is_set():
+            raise Cancelled
+        if on_tile:
+            on_tile(1.0)
+        on_done(replace(picture, rgb_hwc=picture.rgb_hwc.repeat(4, axis=0).repeat(4, axis=1)))
+
+    def finish(self) -> None:
+        if self.cancelled.is_set():
+            raise Cancelled
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+
+class SilentProgress:
+    """Remembers what was upscaled."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def start(self, pictures: int) -> None: ...
+    def say(self, line: str) -> None: ...
+    def upscaled(self, share: float) -> None: ...
+    def finished(self, result: FileResult) -> None: ...
+    def stop(self) -> None: ...
+
+    def upscaling(self, name: str, source_size_hw: tuple[int, int]) -> None:
+        self.names.append(name)
+
+
+class Bench:
+    """A folder of small pictures and a pipeline over them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.out = folder / "out"
+        self.out.mkdir()
+        self.progress = SilentProgress()
+        self.upscaler = NearestUpscaler()
+        self.journal = Journal(self.out)
+
+    def jobs(self, count: int) -> list[Job]:
+        jobs = []
+        for number in range(count):
+            name = f"{number:03}.png"
+            Image.new("RGB", (6 + number % 3, 5), (number, 0, 0)).save(self.folder / name)
+            jobs.append(Job(source=self.folder / name, target=self.out / name, name=name))
+        return jobs
+
+    def pipeline(self, **options: Any) -> Pipeline:
+        return Pipeline(
+            self.upscaler,
+            SETTINGS,
+            journal=self.journal,
+            fingerprint="f",
+            progress=self.progress,
+            **options,
+        )
+
+
+def within_limit(work: Callable[[], Any]) -> Any:
+    """What the work returns or raises; a failure if it hangs."""
+    outcome: list[Any] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(LIMIT_S)
+    assert not thread.is_alive(), "the pipeline hangs"
+    if errors:
+        raise errors[0]
+    return outcome[0]
+
+
+def run(pipeline: Pipeline, jobs: list[Job]) -> dict[str, FileResult]:
+    results = within_limit(lambda: list(pipeline.run(jobs)))
+    assert pipeline.join(timeout_s=LIMIT_S), "threads are left over"
+    by_name = {result.name: result for result in results}
+    assert len(by_name) == len(results)
+    return by_name
