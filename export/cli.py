@@ -79,12 +79,12 @@ def onnx(
         for one in sources:
             if target.exists() and Path(one).exists() and target.samefile(one):
                 raise ConfigError(f"{target} is the source itself: name another --output")
-        if blend:
+        if not blend:
+            generator, described = read_generator(sources[0]), Path(sources[0]).name
+        else:
             from export.blend import read_blend
 
             generator, described = read_blend(*blend)
-        else:
-            generator, described = read_generator(sources[0]), Path(sources[0]).name
         options = ExportOptions(
             sample_type=io,
             weights=weights,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -32,10 +33,14 @@ from dggn.data.prepared import (
     write_ppm,
 )
 from dggn.model.config import SCALE
+from runtime.cores import usable_cores
 from runtime.errors import ConfigError, ImageReadError, TargetError
 from runtime.model_info import file_sha256
 
 SECONDS_BETWEEN_LINES = 10.0
+
+MOST_THREADS = 8
+"""That cut pictures: each needs some hundred megabytes for a large one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,12 +110,21 @@ def prepare(
             _remove(target, entry)
     kept = tuple(entry for name, entry in known.items() if name in current)
     write_manifest(target, Manifest(options=options, sources=kept, complete=False))
+
+    def deal_with(name: str) -> Source:
+        path = current[name]
+        return _current(path, target, known.get(name)) or _cut(name, path, target, options)
+
     done = {}
-    for name, path in current.items():
-        done[name] = _current(path, target, known.get(name)) or _cut(name, path, target, options)
-        if done[name] != known.get(name):
-            append_source(target, done[name])
-        on_source(Prepared(done=len(done), total=len(current), source=done[name]))
+    pool = ThreadPoolExecutor(min(MOST_THREADS, usable_cores()), thread_name_prefix="prepare")
+    try:
+        for one in pool.map(deal_with, current):
+            done[one.name] = one
+            if one != known.get(one.name):
+                append_source(target, one)
+            on_source(Prepared(done=len(done), total=len(current), source=one))
+    finally:
+        pool.shutdown(cancel_futures=True)
     finished = Manifest(options=options, sources=tuple(done.values()), complete=True)
     write_manifest(target, finished)
     return finished

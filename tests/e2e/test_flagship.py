@@ -21,8 +21,8 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from dggn.model.checkpoint import load_generator
 from dggn.model.config import PRESETS, GeneratorConfig
-from dggn.training.config import DataConfig, LossConfig, TrainConfig
-from dggn.training.loss_config import CriticConfig
+from dggn.training.config import DataConfig, TrainConfig
+from dggn.training.loss_config import CriticConfig, LossConfig
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
 from runtime.errors import ModelError
 
