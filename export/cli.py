@@ -28,12 +28,12 @@ def main(version: Annotated[bool, version_option()] = False) -> None:
 @app.command()
 def onnx(
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="A shipped model's name, a checkpoint (ours, or of what spandrel knows: "
-            "dggn[community]), or an exported model."
+            f"dggn[community]), or an exported model [default: {DEFAULT_MODEL}].",
         ),
-    ] = DEFAULT_MODEL,
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file [default: SOURCE.onnx].")
     ] = None,
@@ -51,6 +51,14 @@ def onnx(
     origin: Annotated[
         str | None, typer.Option(help="Where the weights come from [default: its file name].")
     ] = None,
+    blend: Annotated[
+        tuple[str, str, str] | None,
+        typer.Option(
+            metavar="A B SHARE",
+            help="Instead of SOURCE: SHARE of A's weights and the rest of B's, two models of one "
+            "structure; 0.8 is 0.8 * A + 0.2 * B.",
+        ),
+    ] = None,
 ) -> None:
     """Write an ONNX file, kept only when it computes what the torch module does."""
     from runtime.extras import require
@@ -62,17 +70,26 @@ def onnx(
 
         # The exporter's own notes are about operators that no generator uses.
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        target = output or Path(f"{Path(source).stem}.onnx")
+        if blend and source:
+            raise ConfigError(f"{source} and --blend exclude each other: leave out one")
+        sources = blend[:2] if blend else (source or DEFAULT_MODEL,)
+        target = output or Path("blend.onnx" if blend else f"{Path(sources[0]).stem}.onnx")
         if target.suffix != ".onnx":
             raise ConfigError(f"{target} does not end in .onnx: name a file that does")
-        if target.exists() and Path(source).exists() and target.samefile(source):
-            raise ConfigError(f"{target} is the source itself: name another --output")
-        generator = read_generator(source)
+        for one in sources:
+            if target.exists() and Path(one).exists() and target.samefile(one):
+                raise ConfigError(f"{target} is the source itself: name another --output")
+        if not blend:
+            generator, described = read_generator(sources[0]), Path(sources[0]).name
+        else:
+            from export.blend import read_blend
+
+            generator, described = read_blend(*blend)
         options = ExportOptions(
             sample_type=io,
             weights=weights,
             halo_px=default_halo_px(generator) if halo is None else halo,
-            origin=origin or Path(source).name,
+            origin=origin or described,
         )
         comparison = write_onnx(generator, target, options)
     except DggnError as error:

@@ -19,6 +19,12 @@ SHARED_DATA = Path(os.environ.get("DGGN_DATA", Path(__file__).parents[2] / "shar
 
 
 @pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Data that is not part of the repository; what is needed of it may be missing."""
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
 def benchmark_folder() -> Path:
     """Set5 and Set14, which are not part of the repository; see CONTRIBUTING.md."""
     folder = SHARED_DATA / "benchmark"

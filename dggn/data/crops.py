@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -21,6 +22,29 @@ from runtime.errors import ConfigError
 
 Crops = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """LR and HR."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Where a crop lies in its picture, and how it is turned."""
+
+    pair: int
+    """Number of the picture, among those that hold a crop."""
+
+    top: int
+    """First row, in LR pixels."""
+
+    left: int
+    """First column, in LR pixels."""
+
+    side: int
+    """In LR pixels; more than the crop's where the picture is reduced first."""
+
+    turns: int
+    """Quarter turns, counterclockwise."""
+
+    mirrored: bool
+    """Flipped horizontally after the turns."""
 
 
 class CropSampler:
@@ -57,14 +81,15 @@ class CropSampler:
         self._degradation = check_degradation(degradation)
         if not 0 <= scale_jitter <= 0.75:
             raise ConfigError(f"scale_jitter is {scale_jitter}: expected 0 to 0.75")
-        self._pairs = [pair for pair in pairs if min(pair.size_lr_hw) >= patch_lr_px]
-        if not self._pairs:
+        self.pairs = [pair for pair in pairs if min(pair.size_lr_hw) >= patch_lr_px]
+        """Those that hold a crop."""
+        if not self.pairs:
             raise ConfigError(
                 f"none of the {len(pairs)} training pictures is at least "
                 f"{patch_lr_px * SCALE} px wide and high, the size of a crop: "
                 "add larger pictures or lower patch_lr_px"
             )
-        areas = np.array([height * width for height, width in map(_size, self._pairs)])
+        areas = np.array([height * width for height, width in map(_size, self.pairs)])
         # What Generator.choice(p=...) does, its cumulative sum taken once.
         cumulative = (areas / areas.sum()).cumsum()
         self._cumulative = cumulative / cumulative[-1]
@@ -91,6 +116,14 @@ class CropSampler:
             self._crop(random, lr_crop, hr_crop)
         return lr, hr
 
+    def windows(self, step: int) -> list[Window]:
+        """Where the crops of batch number `step` lie, without reading any picture.
+
+        What :meth:`batch` cuts out for the bicubic degradation.
+        """
+        random = np.random.default_rng((self._seed, step))
+        return [self._draw(random) for _ in range(self._batch_size)]
+
     def _crop(
         self,
         random: np.random.Generator,
@@ -98,24 +131,32 @@ class CropSampler:
         hr_crop: NDArray[np.uint8],
     ) -> None:
         """Draw one crop and write it where it belongs in the batch."""
-        pair = self._pairs[self._cumulative.searchsorted(random.random(), side="right")]
-        height, width = pair.size_lr_hw
+        window = self._draw(random)
+        pair, place = self.pairs[window.pair], (window.top, window.left, window.side)
+        if self._degradation == "bicubic" and window.side == self._patch_lr_px:
+            lr = _window(pair.lr_hwc, *place, 1)
+            hr = _window(pair.hr_hwc, *place, SCALE)
+        else:
+            lr, hr = self._degraded(pair.hr_hwc, *place, random)
+        _write_turned(lr, window.turns, window.mirrored, lr_crop)
+        _write_turned(hr, window.turns, window.mirrored, hr_crop)
+
+    def _draw(self, random: np.random.Generator) -> Window:
+        pair = int(self._cumulative.searchsorted(random.random(), side="right"))
+        height, width = self.pairs[pair].size_lr_hw
         side = self._patch_lr_px
         if self._scale_jitter:
             # Reducing by a factor is cropping so much more and reducing that.
             factor = 1 - self._scale_jitter * random.random()
             side = min(int(side / factor), height, width)
-        top = int(random.integers(height - side + 1))
-        left = int(random.integers(width - side + 1))
-        turns = int(random.integers(4)) if self._rotate else 0
-        mirrored = bool(random.integers(2))
-        if self._degradation == "bicubic" and side == self._patch_lr_px:
-            lr = _window(pair.lr_hwc, top, left, side, 1)
-            hr = _window(pair.hr_hwc, top, left, side, SCALE)
-        else:
-            lr, hr = self._degraded(pair.hr_hwc, top, left, side, random)
-        _write_turned(lr, turns, mirrored, lr_crop)
-        _write_turned(hr, turns, mirrored, hr_crop)
+        return Window(
+            pair=pair,
+            top=int(random.integers(height - side + 1)),
+            left=int(random.integers(width - side + 1)),
+            side=side,
+            turns=int(random.integers(4)) if self._rotate else 0,
+            mirrored=bool(random.integers(2)),
+        )
 
     def _degraded(
         self,

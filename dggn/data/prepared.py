@@ -41,7 +41,15 @@ class PrepareOptions:
     step_px: int = 240
     """Distance between neighbouring sub-images (240 in the paper)."""
 
+    scales: tuple[float, ...] = (1.0,)
+    """Sizes, as parts of the whole, at which every picture is cut; the paper has 1 alone."""
+
     def __post_init__(self) -> None:
+        if not self.scales or not all(0.1 <= scale <= 1 for scale in self.scales):
+            raise ConfigError(
+                f"the scales are {', '.join(map(str, self.scales)) or 'none'}: expected one or "
+                "more from 0.1 to 1; enlarged pictures would teach blur"
+            )
         if min(self.size_px, self.step_px) < SCALE or self.size_px % SCALE or self.step_px % SCALE:
             raise ConfigError(
                 f"the sub-images' size is {self.size_px} and their step {self.step_px}: "

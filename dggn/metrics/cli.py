@@ -29,6 +29,13 @@ Markdown = Annotated[bool, typer.Option("--markdown", help="Print the means as M
 Perceptual = Annotated[
     bool, typer.Option("--perceptual", help="LPIPS, NIQE and PI too (needs dggn[metrics]).")
 ]
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Distance of SqueezeNet's features too, with the weights in this .npz file.",
+    ),
+]
 
 MODELS_HELP = (
     "A shipped name (dggn-lite), an ONNX file, a checkpoint (.safetensors, .pth), or the word "
@@ -48,6 +55,7 @@ def images(
         Path, typer.Argument(metavar="SR_DIR", help="Folder of results, of the same names.")
     ],
     perceptual: Perceptual = False,
+    features: Features = None,
     as_json: Json = False,
     as_csv: Csv = False,
     as_markdown: Markdown = False,
@@ -58,7 +66,7 @@ def images(
         from dggn.metrics.report import BenchmarkResult
 
         form = _form(as_json, as_csv, as_markdown)
-        results = evaluate_images(hr_folder, sr_folder, _metrics(perceptual))
+        results = evaluate_images(hr_folder, sr_folder, _metrics(perceptual, features))
         done = _shown(hr_folder.resolve().name, results, form)
         name = sr_folder.resolve().name
         _print(name, [BenchmarkResult(benchmark=hr_folder.resolve().name, pictures=done)], form)
@@ -80,6 +88,7 @@ def model(
         ),
     ] = None,
     perceptual: Perceptual = False,
+    features: Features = None,
     as_json: Json = False,
     as_csv: Csv = False,
     as_markdown: Markdown = False,
@@ -95,7 +104,7 @@ def model(
         if not folders:
             raise ConfigError("no benchmark: name a folder with --benchmark")
         found = [find_benchmark(folder) for folder in folders]
-        metrics = _metrics(perceptual)
+        metrics = _metrics(perceptual, features)
         finished = []
         with opened(model) as super_resolve:
             for benchmark in found:
@@ -176,14 +185,19 @@ def _form(as_json: bool, as_csv: bool, as_markdown: bool) -> str:
     return forms[0] if forms else "table"
 
 
-def _metrics(perceptual: bool) -> Mapping[str, Metric]:
+def _metrics(perceptual: bool, features: Path | None) -> Mapping[str, Metric]:
     from dggn.metrics.evaluate import FIDELITY
 
-    if not perceptual:
-        return FIDELITY
-    from dggn.metrics.perceptual import perceptual_metrics
+    metrics = dict(FIDELITY)
+    if perceptual:
+        from dggn.metrics.perceptual import perceptual_metrics
 
-    return {**FIDELITY, **perceptual_metrics()}
+        metrics |= perceptual_metrics()
+    if features:
+        from dggn.metrics.features import feature_distance
+
+        metrics["features"] = feature_distance(features)
+    return metrics
 
 
 def _shown(

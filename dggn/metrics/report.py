@@ -19,6 +19,7 @@ TITLES = {
     "lpips": "LPIPS",
     "niqe": "NIQE",
     "pi": "PI",
+    "features": "Features",
 }
 _DIGITS = {"psnr_db": 2}
 _WIDTH = 9

@@ -15,6 +15,7 @@ from dggn.data.pairs import Pair
 from dggn.data.prefetch import Prefetcher
 from dggn.training.config import DataConfig
 from dggn.training.parallel import Place
+from dggn.training.resident import ResidentPictures
 from runtime.errors import ConfigError
 
 
@@ -33,7 +34,9 @@ class Batches:
         workers: threads that make batches.
 
     Raises:
-        ConfigError: no picture holds a crop, or the processes cannot share a batch evenly.
+        ConfigError: no picture holds a crop, the processes cannot share a batch evenly, or the
+            pictures do not fit into the device's memory.
+        ImageReadError: a picture that is to stay on the device is missing or damaged.
     """
 
     def __init__(
@@ -55,15 +58,23 @@ class Batches:
         )
         self._size = config.batch_size
         self._place = place
+        self._resident = (
+            ResidentPictures(self._sampler, config.patch_lr_px, place.device)
+            if config.resident
+            else None
+        )
         self._prefetcher = Prefetcher(self._make, workers=workers)
 
-    def _make(self, number: int) -> tuple[Tensor, Tensor]:
+    def _make(self, number: int) -> tuple[Tensor, ...]:
         own = range(self._place.rank, self._size, self._place.count)
-        crops = [self._sampler.batch(number * self._size + index) for index in own]
-        lr, hr = (_joined([crop[side] for crop in crops]) for side in (0, 1))
-        if self._place.device.type == "cuda":
-            return lr.pin_memory(), hr.pin_memory()
-        return lr, hr
+        numbers = [number * self._size + index for index in own]
+        if self._resident:
+            made: tuple[Tensor, ...] = (self._resident.places(numbers),)
+        else:
+            crops = [self._sampler.batch(one) for one in numbers]
+            made = tuple(_joined([crop[side] for crop in crops]) for side in (0, 1))
+        on_gpu = self._place.device.type == "cuda"
+        return tuple(one.pin_memory() for one in made) if on_gpu else made
 
     def batch(self, number: int) -> tuple[Tensor, Tensor]:
         """This process's part of batch `number`; the following ones are being made.
@@ -72,13 +83,11 @@ class Batches:
             LR crops (N, 3, P, P) and HR crops (N, 3, 4P, 4P), float32, RGB in [0, 1],
             channels_last, on the device.
         """
-        lr, hr = self._prefetcher.batch(number)
-        return self._placed(lr), self._placed(hr)
-
-    def _placed(self, crops_nhwc: Tensor) -> Tensor:
-        crops = crops_nhwc.to(self._place.device, non_blocking=True)
-        # Permuting keeps the layout that the crops already have: it is channels_last.
-        return crops.permute(0, 3, 1, 2).float() / 255
+        made = [
+            one.to(self._place.device, non_blocking=True) for one in self._prefetcher.batch(number)
+        ]
+        lr, hr = self._resident.crops(*made) if self._resident else made
+        return _scaled(lr), _scaled(hr)
 
 
 @contextmanager
@@ -89,10 +98,16 @@ def open_batches(
 
     Raises:
         ConfigError: as in :class:`Batches`.
+        ImageReadError: as in :class:`Batches`.
     """
     batches = Batches(config, seed, pairs, place, workers)
     with batches._prefetcher:
         yield batches
+
+
+def _scaled(crops_nhwc: Tensor) -> Tensor:
+    # Permuting keeps the layout that the crops already have: it is channels_last.
+    return crops_nhwc.permute(0, 3, 1, 2).float() / 255
 
 
 def _joined(crops_nhwc: list[NDArray[np.uint8]]) -> Tensor:

@@ -38,6 +38,14 @@ def prepare(
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to fill.")],
     size: Annotated[int, typer.Option(help="Side of a sub-image in pixels.")] = 480,
     step: Annotated[int, typer.Option(help="Distance between neighbouring sub-images.")] = 240,
+    scales: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--scale",
+            help="Size at which every picture is cut, as a part of the whole; repeatable "
+            "[default: 1].",
+        ),
+    ] = None,
 ) -> None:
     """Cut training pictures into sub-images with their reductions, once.
 
@@ -49,7 +57,7 @@ def prepare(
     from dggn.training.prepare import show_sources
 
     try:
-        options = PrepareOptions(size_px=size, step_px=step)
+        options = PrepareOptions(size_px=size, step_px=step, scales=tuple(scales or [1.0]))
         with show_sources(sys.stderr) as on_source:
             manifest = prepare_folder(source, target, options, on_source=on_source)
     except DggnError as error:
@@ -113,6 +121,12 @@ def run(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the generator: starts slower, runs faster.")
     ] = False,
+    resident: Annotated[
+        bool,
+        typer.Option(
+            "--resident", help="Keep all pictures in the device's memory and cut crops there."
+        ),
+    ] = False,
 ) -> None:
     """Train a generator; interrupt with Ctrl-C, go on with the same command.
 
@@ -131,6 +145,7 @@ def run(
             steps=config.steps if steps is None else steps,
             max_minutes=config.max_minutes if max_minutes is None else max_minutes,
             compile=config.compile or compiled,
+            data=replace(config.data, resident=config.data.resident or resident),
         )
         if perceptual_weights:
             perceptual = replace(config.perceptual, weights=str(perceptual_weights))

@@ -42,6 +42,10 @@ class DataConfig:
     scale_jitter: float = 0.0
     """HR pictures are first reduced by a random factor down to 1 minus this."""
 
+    resident: bool = False
+    """Whether all pictures stay in the device's memory and crops are cut there: the same crops,
+    made fast enough for any GPU."""
+
     def __post_init__(self) -> None:
         check_degradation(self.degradation)
         if not 0 <= self.scale_jitter <= 0.75:
@@ -50,6 +54,12 @@ class DataConfig:
             raise ConfigError(
                 f"patch_lr_px is {self.patch_lr_px} and batch_size {self.batch_size}: "
                 "expected at least 8 and 1"
+            )
+        if self.resident and (self.degradation != "bicubic" or self.scale_jitter):
+            raise ConfigError(
+                f"resident is true, degradation {self.degradation!r} and scale_jitter "
+                f"{self.scale_jitter}: resident pictures are only cut, flipped and turned. Set "
+                "resident to false, or prepare reduced pictures too (`dggn-train prepare --scale`)"
             )
 
 
@@ -135,6 +145,9 @@ class TrainConfig:
     save_every: int = 500
     """Steps between checkpoints."""
 
+    save_every_minutes: float = 10.0
+    """Minutes between checkpoints, where so many steps take longer."""
+
     log_every: int = 100
     """Steps between lines of the log."""
 
@@ -166,6 +179,10 @@ class TrainConfig:
             raise ConfigError(
                 f"fusion_only_steps is {self.fusion_only_steps} and samples {self.samples}: "
                 "neither may be negative"
+            )
+        if not 0 < self.save_every_minutes < math.inf:
+            raise ConfigError(
+                f"save_every_minutes is {self.save_every_minutes}: it must be positive"
             )
         if self.max_minutes is not None and not 0 < self.max_minutes < math.inf:
             raise ConfigError(f"max_minutes is {self.max_minutes}: it must be positive")

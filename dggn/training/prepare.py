@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
@@ -30,10 +33,14 @@ from dggn.data.prepared import (
     write_ppm,
 )
 from dggn.model.config import SCALE
+from runtime.cores import usable_cores
 from runtime.errors import ConfigError, ImageReadError, TargetError
 from runtime.model_info import file_sha256
 
 SECONDS_BETWEEN_LINES = 10.0
+
+MOST_THREADS = 8
+"""That cut pictures: each needs some hundred megabytes for a large one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +88,7 @@ def prepare(
     Args:
         source: folder of HR pictures.
         target: folder of the set; what is there and still current is kept.
-        options: size and step.
+        options: sizes and steps.
         on_source: told of every source picture, those that were already done included.
 
     Returns:
@@ -103,12 +110,21 @@ def prepare(
             _remove(target, entry)
     kept = tuple(entry for name, entry in known.items() if name in current)
     write_manifest(target, Manifest(options=options, sources=kept, complete=False))
+
+    def deal_with(name: str) -> Source:
+        path = current[name]
+        return _current(path, target, known.get(name)) or _cut(name, path, target, options)
+
     done = {}
-    for name, path in current.items():
-        done[name] = _current(path, target, known.get(name)) or _cut(name, path, target, options)
-        if done[name] != known.get(name):
-            append_source(target, done[name])
-        on_source(Prepared(done=len(done), total=len(current), source=done[name]))
+    pool = ThreadPoolExecutor(min(MOST_THREADS, usable_cores()), thread_name_prefix="prepare")
+    try:
+        for one in pool.map(deal_with, current):
+            done[one.name] = one
+            if one != known.get(one.name):
+                append_source(target, one)
+            on_source(Prepared(done=len(done), total=len(current), source=one))
+    finally:
+        pool.shutdown(cancel_futures=True)
     finished = Manifest(options=options, sources=tuple(done.values()), complete=True)
     write_manifest(target, finished)
     return finished
@@ -128,12 +144,17 @@ def _begin(target: Path, options: PrepareOptions) -> Manifest:
     if manifest.options != options:
         was = manifest.options
         raise ConfigError(
-            f"{target} was begun with size {was.size_px} and step {was.step_px}, not "
-            f"{options.size_px} and {options.step_px}: use those, or another folder"
+            f"{target} was begun with {_told(was)}, not {_told(options)}: "
+            "use those, or another folder"
         )
     # A source that was cut again has two lines: the newer one holds.
     newest = {entry.name: entry for entry in manifest.sources}
     return replace(manifest, sources=tuple(newest.values()))
+
+
+def _told(options: PrepareOptions) -> str:
+    scales = ", ".join(map(str, options.scales))
+    return f"size {options.size_px}, step {options.step_px} and scales {scales}"
 
 
 def _current(path: Path, target: Path, known: Source | None) -> Source | None:
@@ -159,26 +180,37 @@ def _cut(name: str, path: Path, target: Path, options: PrepareOptions) -> Source
         hr = read_rgb(path)
     except ImageReadError as error:
         return Source(name=name, sha256=sha256, problem=str(error))
-    height, width = (size // SCALE * SCALE for size in hr.shape[:2])
-    if not height or not width:
-        problem = f"it is {hr.shape[1]}x{hr.shape[0]}: too small to reduce"
-        return Source(name=name, sha256=sha256, problem=problem)
-    hr = hr[:height, :width]
-    lr = bicubic_resize(hr, Fraction(1, SCALE))
     stem = name.rpartition(".")[0]
     sub_images: list[SubImage] = []
-    for top in window_starts(height, options):
-        for left in window_starts(width, options):
-            window = hr[top : top + options.size_px, left : left + options.size_px]
-            below, beyond = top + window.shape[0], left + window.shape[1]
-            reduced = lr[top // SCALE : below // SCALE, left // SCALE : beyond // SCALE]
-            sub_name = f"{stem}_s{len(sub_images) + 1:03d}"
-            write_ppm(target / HR_FOLDER / f"{sub_name}.ppm", window)
-            write_ppm(target / LR_FOLDER / f"{sub_name}.ppm", reduced)
-            sub_images.append(
-                SubImage(name=sub_name, height=window.shape[0], width=window.shape[1])
-            )
+    for window, reduced in _windows(hr, options):
+        sub_name = f"{stem}_s{len(sub_images) + 1:03d}"
+        write_ppm(target / HR_FOLDER / f"{sub_name}.ppm", window)
+        write_ppm(target / LR_FOLDER / f"{sub_name}.ppm", reduced)
+        sub_images.append(SubImage(name=sub_name, height=window.shape[0], width=window.shape[1]))
+    if not sub_images:
+        problem = f"it is {hr.shape[1]}x{hr.shape[0]}: too small to reduce"
+        return Source(name=name, sha256=sha256, problem=problem)
     return Source(name=name, sha256=sha256, sub_images=tuple(sub_images))
+
+
+def _windows(
+    picture_hwc: NDArray[np.uint8], options: PrepareOptions
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Sub-images of a picture at all scales, each with its reduction."""
+    for scale in options.scales:
+        hr = picture_hwc
+        if scale != 1:
+            hr = bicubic_resize(hr, Fraction(scale).limit_denominator(1000))
+        height, width = (size // SCALE * SCALE for size in hr.shape[:2])
+        if not height or not width:
+            continue  # The next smaller scale of a tiny picture.
+        hr = hr[:height, :width]
+        lr = bicubic_resize(hr, Fraction(1, SCALE))
+        for top in window_starts(height, options):
+            for left in window_starts(width, options):
+                window = hr[top : top + options.size_px, left : left + options.size_px]
+                below, beyond = top + window.shape[0], left + window.shape[1]
+                yield window, lr[top // SCALE : below // SCALE, left // SCALE : beyond // SCALE]
 
 
 def _remove(target: Path, source: Source) -> None:

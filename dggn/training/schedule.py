@@ -14,7 +14,7 @@ def learning_rate(config: OptimizerConfig, step: int, progress: float, steps: in
 
     Args:
         config: the schedule.
-        step: steps done.
+        step: steps done since the optimizer began.
         progress: share of the run that is done; from 1 on the cosine is zero.
         steps: length of the run.
     """

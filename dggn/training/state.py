@@ -15,9 +15,9 @@ from dggn.model.checkpoint import load_generator, read_tensors, write_tensors
 from dggn.model.config import SCALE
 from dggn.model.discriminator import Discriminator
 from dggn.model.generator import Generator
-from dggn.settings import to_mapping
+from dggn.settings import from_mapping, to_mapping
 from dggn.training.config import TrainConfig
-from runtime.errors import ModelError, TargetError
+from runtime.errors import ConfigError, ModelError, TargetError
 
 TRAINING_FORMAT = "training-2"
 
@@ -63,6 +63,9 @@ class TrainingState:
 
     elapsed_s: float = 0.0
     """Seconds spent training, over all resumptions."""
+
+    warm_up_from: int = 0
+    """Step at which the optimizers began without moments, from which their rates warm up."""
 
     @classmethod
     def fresh(cls, config: TrainConfig, device: torch.device | None = None) -> TrainingState:
@@ -141,6 +144,7 @@ class TrainingState:
             "config": to_mapping(self.config),
             "step": self.step,
             "elapsed_s": self.elapsed_s,
+            "warm_up_from": self.warm_up_from,
         }
         write_tensors(path, tensors, format_name=TRAINING_FORMAT, header=header)
 
@@ -160,7 +164,9 @@ class TrainingState:
         """
         tensors, header = read_tensors(path, format_name=TRAINING_FORMAT)
         try:
-            changed = _changed(header["config"], to_mapping(config))
+            # What an earlier version did not know yet has its default.
+            stored = from_mapping(TrainConfig, header["config"], where=f"{path}: its settings")
+            changed = _changed(to_mapping(stored), to_mapping(config))
             if changed:
                 raise ModelError(
                     f"{path} belongs to a run with other settings ({', '.join(changed)}): "
@@ -169,7 +175,15 @@ class TrainingState:
             state = cls._new(config, device)
             state._load(tensors)
             state.step, state.elapsed_s = int(header["step"]), float(header["elapsed_s"])
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            state.warm_up_from = int(header.get("warm_up_from", 0))
+        except (
+            ConfigError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RuntimeError,
+        ) as error:
             raise ModelError(f"{path} is damaged ({error}): name another run folder") from error
         return state
 

@@ -90,7 +90,9 @@ class Step:
                 has been touched by the bad numbers.
         """
         state, config = self._state, self._state.config
-        rate = learning_rate(config.optimizer, state.step, progress, config.steps)
+        rate = learning_rate(
+            config.optimizer, state.step - state.warm_up_from, progress, config.steps
+        )
         critic_rate = rate * config.critic.learning_rate / config.optimizer.learning_rate
         first = state.step * config.batches_per_step
         last = first + config.batches_per_step - 1

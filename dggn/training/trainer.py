@@ -92,6 +92,7 @@ class Trainer:
         self._place = place or Place(device=torch.device("cpu"))
         self._step = Step(state, batches, self._place)
         self._psnr_db: float | None = None
+        self._saved_at = time.monotonic()
 
     def run(self, *, progress: Progress, should_stop: Callable[[], bool]) -> bool:
         """Train to the end, or until `should_stop` says so; the state is saved either way.
@@ -174,10 +175,12 @@ class Trainer:
             self._psnr_db = record["psnr_db"]
         if due or state.step % config.log_every == 0:
             log.write(record)
-        if state.step % config.save_every == 0:
+        unsaved_s = time.monotonic() - self._saved_at
+        if state.step % config.save_every == 0 or unsaved_s >= 60 * config.save_every_minutes:
             self._save()
 
     def _save(self) -> None:
         if self._place.is_first:
             self._state.save(self._folder / STATE_NAME)
             save_generator(self._folder / WEIGHTS_NAME, self._state.average)
+        self._saved_at = time.monotonic()

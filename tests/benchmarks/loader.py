@@ -4,8 +4,9 @@
 
 Prepares FOLDER (by default a few synthetic 2040x1356 pictures) in a temporary folder and draws
 48/192 crops with all eight flips and turns in batches of 16; at least 2,000 pairs a second are
-expected of two cores. Beside that, what the same crops would cost from PNG files, and what the
-`photo` degradation costs. Results: loader.md.
+expected of two cores. Beside that, what the same crops cost as training takes them, cut outside
+and on the device (`resident`; here the CPU is the device), what they would cost from PNG files, and
+what the `photo` degradation costs. Results: loader.md.
 """
 
 from __future__ import annotations
@@ -77,6 +78,8 @@ def show(label: str, rates: tuple[float, float]) -> None:
 
 def report_batches(pairs: list[Pair], threads: int, seconds: float) -> None:
     """As training takes them: float tensors in [0, 1], made in the thread that trains."""
+    from dataclasses import replace
+
     import torch
 
     from dggn.training.batches import open_batches
@@ -88,6 +91,11 @@ def report_batches(pairs: list[Pair], threads: int, seconds: float) -> None:
     config = DataConfig(batch_size=BATCH_SIZE)
     with open_batches(config, 0, pairs, place, workers=threads) as batches:
         show("the same as float tensors", pairs_per_s(batches.batch, seconds))
+    resident = replace(config, resident=True)
+    with open_batches(resident, 0, pairs, place, workers=threads) as batches:
+        show("resident, on the CPU", pairs_per_s(batches.batch, seconds))
+        # What is left for the processor where a GPU fetches the pixels.
+        show("resident, places alone", pairs_per_s(batches._make, seconds))
 
 
 def main() -> None:

@@ -88,6 +88,29 @@ def test_table_csv_and_markdown_of_bicubic(workplace: Path) -> None:
     assert f"| bicubic | Set2 | 2 | {float(rows[-1]['psnr_db']):.2f} |" in markdown
 
 
+def test_distance_of_features(workplace: Path) -> None:
+    random = np.random.default_rng(0)
+    sizes = {"conv1": (4, 3, 7), "conv_final": (3, 4, 1)}
+    for fire in range(2, 10):
+        sizes[f"fire{fire}/conv1x1_1"] = (2, 4, 1)
+        sizes[f"fire{fire}/conv1x1_2"] = (2, 2, 1)
+        sizes[f"fire{fire}/conv3x3_2"] = (2, 2, 3)
+    weights = {}
+    for name, (outputs, inputs, kernel) in sizes.items():
+        shape = (outputs, inputs, kernel, kernel)
+        weights[f"{name}.weight"] = random.normal(0, 0.3, shape).astype(np.float32)
+        weights[f"{name}.bias"] = np.zeros(outputs, np.float32)
+    np.savez(workplace / "squeezenet.npz", allow_pickle=False, **weights)
+    features = ("--features", "squeezenet.npz")
+    done = _evaluate(workplace, "model", "bicubic", "plain", *features, "--json")
+    assert done.returncode == 0, done.stderr
+    (benchmark,) = json.loads(done.stdout)["benchmarks"]
+    assert 0 < benchmark["mean"]["features"] < 7 * 4
+    done = _evaluate(workplace, "images", "Set2/HR", "plain", *features, "--markdown")
+    assert "| PSNR (dB) | SSIM | Features |" in done.stdout
+    assert "| 0.0000 |" in done.stdout
+
+
 def test_shipped_model_and_its_pictures(workplace: Path) -> None:
     done = _evaluate(workplace, "model", "dggn-lite", "plain", "--json")
     assert done.returncode == 0, done.stderr
@@ -126,6 +149,7 @@ def test_comparison(workplace: Path) -> None:
         (["model", "none", "plain"], 2, "neither a file nor a shipped model"),
         (["model", "plain/one.png", "plain"], 2, "one.png"),
         (["model", "bicubic", "none"], 2, "none is not a folder"),
+        (["model", "bicubic", "plain", "--features", "none.npz"], 2, "none.npz does not exist"),
         (["model", "bicubic"], 2, "no benchmark: name a folder with --benchmark"),
         (["model", "bicubic", "plain", "--json", "--csv"], 2, "--json and --csv exclude each"),
         (["images", "plain", "."], 2, "lacks the results of 2 pictures"),

@@ -45,6 +45,15 @@ def test_a_checkpoint_of_the_flagship_is_written(tmp_path: Path) -> None:
     assert "14,663,866 float16" in shown.stdout
 
 
+@pytest.mark.slow
+def test_a_blend_is_written_and_inspected(tmp_path: Path) -> None:
+    done = run("onnx", "--blend", "dggn-lite", "dggn-lite", "0.8", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("blend.onnx: verified against torch, ")
+    shown = run("inspect", "blend.onnx", folder=tmp_path)
+    assert "0.8 of dggn-lite and 0.2 of dggn-lite" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -52,6 +61,9 @@ def test_a_checkpoint_of_the_flagship_is_written(tmp_path: Path) -> None:
         (("onnx", "dggn-lite", "-o", "model.pt"), "model.pt does not end in .onnx"),
         (("inspect", "nosuch.onnx"), "neither a file nor a shipped model (dggn-lite)"),
         (("onnx", "dggn-lite", "--halo", "12"), "halo_px is 12: expected a multiple"),
+        (("onnx", "--blend", "dggn-lite", "dggn-lite", "2"), "expected the share of A"),
+        (("onnx", "--blend", "dggn-lite", "none.onnx", "0.5"), "neither a file nor a shipped"),
+        (("onnx", "dggn-lite", "--blend", "a", "b", "0.5"), "exclude each other"),
     ],
 )
 def test_mistakes_are_explained(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:

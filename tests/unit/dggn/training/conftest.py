@@ -69,36 +69,6 @@ def pairs(photo: NDArray[np.uint8]) -> list[Pair]:
 
 
 @pytest.fixture
-def squeezenet_weights() -> dict[str, NDArray[np.float32]]:
-    """A SqueezeNet's weights with few channels, random."""
-    random = np.random.default_rng(0)
-    weights: dict[str, NDArray[np.float32]] = {}
-
-    def add(name: str, outputs: int, inputs: int, kernel: int) -> None:
-        shape = (outputs, inputs, kernel, kernel)
-        weights[f"{name}.weight"] = random.normal(0, (inputs * kernel**2) ** -0.5, shape).astype(
-            np.float32
-        )
-        weights[f"{name}.bias"] = random.normal(0, 0.1, outputs).astype(np.float32)
-
-    add("conv1", 6, 3, 7)
-    for fire in range(2, 10):
-        add(f"fire{fire}/conv1x1_1", 2, 6, 1)
-        add(f"fire{fire}/conv1x1_2", 3, 2, 1)
-        add(f"fire{fire}/conv3x3_2", 3, 2, 3)
-    add("conv_final", 5, 6, 1)
-    return weights
-
-
-@pytest.fixture
-def squeezenet_file(tmp_path: Path, squeezenet_weights: dict[str, NDArray[np.float32]]) -> Path:
-    """The same as a file."""
-    path = tmp_path / "squeezenet.npz"
-    np.savez(path, allow_pickle=False, **squeezenet_weights)
-    return path
-
-
-@pytest.fixture
 def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[bool, list[StepReport]]]:
     """Runs a training in a folder on the CPU: whether it is complete, and its reports."""
     import torch

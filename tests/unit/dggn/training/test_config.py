@@ -88,6 +88,8 @@ def test_unreadable_files(tmp_path: Path) -> None:
 def test_time_must_be_positive_and_finite(minutes: float) -> None:
     with pytest.raises(ConfigError, match="max_minutes"):
         TrainConfig(preset="dggn-lite", steps=1, max_minutes=minutes)
+    with pytest.raises(ConfigError, match="save_every_minutes"):
+        TrainConfig(preset="dggn-lite", steps=1, save_every_minutes=minutes)
 
 
 def test_recipes_are_the_papers() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -64,6 +65,23 @@ def test_sub_images_and_their_reductions(
     assert np.array_equal(last, whole[48:, 64:])
     last_lr = read_rgb(tmp_path / "set" / "LR_x4" / "two_s012.ppm")
     assert np.array_equal(last_lr, reduced[12:, 16:])
+
+
+def test_pictures_are_cut_at_several_scales(
+    photo_folder: Path, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    Image.fromarray(photo[:5, :4]).save(photo_folder / "two.png")
+    manifest = run(photo_folder, tmp_path / "set", replace(SMALL, scales=(1.0, 0.75, 0.5)))
+    one, two = manifest.sources
+    # 96x112 in 12, 72x84 in 2x3 and 48x56 in 1x2; the tiny one at its own size only.
+    sizes = [(sub.height, sub.width) for sub in one.sub_images]
+    assert sizes == [(48, 48)] * (12 + 6 + 2)
+    assert [(sub.height, sub.width) for sub in two.sub_images] == [(4, 4)]
+    reduced = bicubic_resize(photo, Fraction(3, 4))
+    sub_image = read_rgb(tmp_path / "set" / "HR" / "one_s018.ppm")
+    assert np.array_equal(sub_image, reduced[24:72, 36:84])
+    sub_image_lr = read_rgb(tmp_path / "set" / "LR_x4" / "one_s018.ppm")
+    assert np.array_equal(sub_image_lr, bicubic_resize(reduced, Fraction(1, 4))[6:18, 9:21])
 
 
 def test_a_prepared_set_is_read_like_pictures(photo_folder: Path, tmp_path: Path) -> None:
@@ -156,7 +174,7 @@ def test_bad_pictures_are_listed_and_skipped(photo_folder: Path, tmp_path: Path)
 
 def test_folders_and_options_that_make_no_sense(photo_folder: Path, tmp_path: Path) -> None:
     run(photo_folder, tmp_path / "set")
-    with pytest.raises(ConfigError, match="begun with size 48 and step 24, not 48 and 48"):
+    with pytest.raises(ConfigError, match=r"step 24 and scales 1\.0, not size 48, step 48"):
         run(photo_folder, tmp_path / "set", PrepareOptions(size_px=48, step_px=48))
     with pytest.raises(ConfigError, match="lies inside"):
         run(photo_folder, photo_folder / "set")
@@ -164,6 +182,9 @@ def test_folders_and_options_that_make_no_sense(photo_folder: Path, tmp_path: Pa
         run(photo_folder, tmp_path)
     with pytest.raises(ConfigError, match="multiples of 4"):
         PrepareOptions(size_px=50)
+    for scales in ((), (0.05,), (1.5,)):
+        with pytest.raises(ConfigError, match="expected one or more from 0.1 to 1"):
+            PrepareOptions(scales=scales)
     Image.new("RGB", (9, 9)).save(photo_folder / "one.jpg")
     with pytest.raises(ConfigError, match="have one name"):
         run(photo_folder, tmp_path / "other")

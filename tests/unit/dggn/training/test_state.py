@@ -28,14 +28,14 @@ def state(config: TrainConfig) -> TrainingState:
     state = TrainingState.fresh(config)
     state.generator(torch.rand(1, 3, 8, 8)).sum().backward()
     state.optimizer.step()
-    state.step, state.elapsed_s = 1, 2.5
+    state.step, state.elapsed_s, state.warm_up_from = 1, 2.5, 1
     return state
 
 
 def test_round_trip(tmp_path: Path, config: TrainConfig, state: TrainingState) -> None:
     state.save(tmp_path / STATE_NAME)
     loaded = TrainingState.open(tmp_path, config)
-    assert (loaded.step, loaded.elapsed_s) == (1, 2.5)
+    assert (loaded.step, loaded.elapsed_s, loaded.warm_up_from) == (1, 2.5, 1)
     for mine, theirs in (
         (state.generator, loaded.generator),
         (state.average, loaded.average),
@@ -49,6 +49,21 @@ def test_round_trip(tmp_path: Path, config: TrainConfig, state: TrainingState) -
         for name, tensor in moments.items():
             assert torch.equal(tensor, after[index][name])
             assert tensor.stride() == after[index][name].stride()
+
+
+def test_settings_that_an_earlier_version_did_not_know_have_their_defaults(
+    tmp_path: Path, config: TrainConfig, state: TrainingState
+) -> None:
+    path = tmp_path / STATE_NAME
+    state.save(path)
+    tensors, header = read_tensors(path, format_name=TRAINING_FORMAT)
+    del header["warm_up_from"], header["config"]["save_every_minutes"]
+    del header["config"]["data"]["resident"]
+    write_tensors(path, tensors, format_name=TRAINING_FORMAT, header=header)
+    loaded = TrainingState.open(tmp_path, config)
+    assert (loaded.step, loaded.warm_up_from) == (1, 0)
+    with pytest.raises(ModelError, match=r"data\.resident was False, is True"):
+        TrainingState.open(tmp_path, replace(config, data=replace(config.data, resident=True)))
 
 
 def test_critics_round_trip(tmp_path: Path, gan_config: TrainConfig) -> None:

@@ -23,9 +23,9 @@ from dggn.model.picture import super_resolve
 from dggn.training import trainer as trainer_module
 from dggn.training.batches import open_batches
 from dggn.training.config import TrainConfig
-from dggn.training.log import LOG_NAME
+from dggn.training.log import LOG_NAME, read_log
 from dggn.training.parallel import open_place
-from dggn.training.state import WEIGHTS_NAME, TrainingState
+from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
 from dggn.training.trainer import StepReport, Trainer
 from dggn.training.validation import SAMPLES_FOLDER, as_trained
 
@@ -73,6 +73,38 @@ def test_reports_every_step(
     assert [report.progress for report in reports] == [step / 12 for step in range(1, 13)]
     assert reports[3].psnr_db is None
     assert reports[4].psnr_db is not None
+
+
+def test_saves_by_the_clock_too(
+    tmp_path: Path,
+    train: Train,
+    config: TrainConfig,
+    pairs: list[Pair],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(TrainingState, "save", lambda state, path: saved.append(state.step))
+    config = replace(config, save_every=1000)
+    train(config, pairs, tmp_path / "seldom")
+    assert saved == [0, 12]
+    saved.clear()
+    train(replace(config, save_every_minutes=1e-9), pairs, tmp_path / "often")
+    assert saved == [*range(13), 12]
+
+
+def test_rates_warm_up_again_where_the_optimizers_began(
+    tmp_path: Path, train: Train, config: TrainConfig, pairs: list[Pair]
+) -> None:
+    config = replace(config, log_every=1)
+    train(config, pairs, tmp_path, stop_after=6)
+    state = TrainingState.open(tmp_path, config)
+    state.warm_up_from = 6
+    state.save(tmp_path / STATE_NAME)
+    train(config, pairs, tmp_path)
+    rates = [record["learning_rate"] for record in read_log(tmp_path)]
+    cosine = [5e-3 * 0.5 * (1 + math.cos(math.pi * step / 12)) for step in range(12)]
+    warm_up = [0.5, 1, 1, 1, 1, 1] * 2
+    assert rates == pytest.approx([a * b for a, b in zip(cosine, warm_up, strict=True)])
 
 
 @pytest.mark.parametrize("degradation", ["bicubic", "photo"])

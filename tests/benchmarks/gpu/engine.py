@@ -1,0 +1,49 @@
+"""What every backend is measured as."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.benchmarks.gpu.plan import Plan
+
+Bytes = NDArray[np.uint8]
+
+
+class Engine(Protocol):
+    """One model on one backend. All of them take and give bytes, NHWC, and compute in float16."""
+
+    description: str
+    """What runs where, with versions."""
+
+    def infer(self, tiles_nhwc: Bytes) -> Bytes:
+        """Super-resolve a batch."""
+
+    def engine_only(self, seconds: float) -> float:
+        """Batches a second of tiles that are on the device and results that stay there."""
+
+    def with_copies(self, seconds: float) -> float:
+        """Batches a second of tiles and results in the host's memory."""
+
+    def rates(self, seconds: float) -> dict[str, float]:
+        """What the device can do at best: operations a second, by what was measured."""
+
+    def close(self) -> None:
+        """Free the device."""
+
+
+def open_engine(backend: str, model: str, plan: Plan) -> Engine:
+    """A model on a backend; imports that backend's libraries alone."""
+    if backend in ("torch", "torch.compile"):
+        from tests.benchmarks.gpu.torch_engine import TorchEngine
+
+        return TorchEngine(model, plan, compiled=backend == "torch.compile")
+    if backend == "onnxruntime":
+        from tests.benchmarks.gpu.ort_engine import OrtEngine
+
+        return OrtEngine(model, plan)
+    from tests.benchmarks.gpu.trt_engine import TrtEngine
+
+    return TrtEngine(model, plan)

@@ -1,0 +1,129 @@
+"""The models and pictures that are measured, written before on any machine.
+
+Writing them takes PyTorch, onnx and ONNX Runtime; measuring takes what each backend needs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import dggn
+from dggn.model.community import CommunityConfig, CommunityModel
+from dggn.model.config import GeneratorConfig, preset
+from dggn.model.generator import Generator
+from dggn.model.onnx_costs import onnx_costs
+from export.graph import default_halo_px
+from export.write import ExportOptions, write_onnx
+from runtime.model_info import SampleType
+from runtime.ort import OrtBackend
+from runtime.whole_file import write_whole
+from tests.benchmarks.gpu.plan import (
+    FACTS_NAME,
+    FLAGSHIP,
+    PHOTOGRAPHS,
+    SCALE,
+    YARDSTICK,
+    Plan,
+)
+from tests.benchmarks.gpu.rrdb import RrdbNet
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+TINY = GeneratorConfig(
+    width=8, image_units=2, gradient_units=1, upsampler_widths=(4, 4, 4), se_reduction=2
+)
+
+
+def prepare(plan: Plan, model: str | None) -> None:
+    """Fill the folder of a plan.
+
+    Args:
+        plan: of the measurement.
+        model: a shipped name or ONNX file to measure; None for the untrained flagship.
+    """
+    # The exporter's own notes are about operators that no generator uses.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    plan.work.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    if model is not None:
+        generator = dggn.load(model)
+    else:
+        generator = Generator(TINY if plan.dry_run else preset("dggn")).eval()
+    rrdb = RrdbNet(8, 1, 4) if plan.dry_run else RrdbNet()
+    config = CommunityConfig(architecture="ESRGAN", scale=SCALE, size_multiple_px=1)
+    yardstick = CommunityModel(rrdb, config).eval()
+    operations = {
+        name: _write(network, name, plan)
+        for name, network in ((FLAGSHIP, generator), (YARDSTICK, yardstick))
+    }
+    _make_tiles(plan)
+    _make_reference(plan)
+    facts = {
+        "model": model or "untrained weights of the flagship's structure",
+        "trained": model is not None,
+        "operations": operations,
+        "megapixels": _make_photographs(plan),
+    }
+    write_whole(plan.work / FACTS_NAME, json.dumps(facts, indent=1).encode())
+
+
+def _write(network: Generator | CommunityModel, name: str, plan: Plan) -> int:
+    """Write a model in all its forms; operations (twice the products) to enlarge a tile."""
+    kinds: tuple[tuple[str, SampleType], ...] = (("", "float32"), ("-bytes", "uint8"))
+    for suffix, kind in kinds:
+        options = ExportOptions(
+            sample_type=kind,
+            weights="float32",
+            halo_px=default_halo_px(network),
+            origin="a benchmark",
+        )
+        write_onnx(network, plan.work / f"{name}{suffix}.onnx", options)
+    torch.save(network, plan.work / f"{name}.pt")
+    return onnx_costs(plan.work / f"{name}.onnx", plan.tile_px, plan.tile_px)[1]
+
+
+def _make_reference(plan: Plan) -> None:
+    """What the float32 model makes of the tiles on the CPU: (N, 4H, 4W, 3), uint8."""
+    results: list[NDArray[np.uint8]] = []
+    with OrtBackend(plan.work / f"{FLAGSHIP}.onnx") as backend:
+        for tile in np.load(plan.work / "tiles.npy"):
+            backend.submit(tile, lambda result: results.append(result.astype(np.uint8)))
+        backend.finish()
+    np.save(plan.work / "reference.npy", np.stack(results))
+
+
+def _make_tiles(plan: Plan) -> None:
+    """Write a batch of tiles, cut from photographs: (N, H, W, 3), uint8."""
+    pictures = [_photograph(path, 2 * plan.tile_px) for path in sorted(EXAMPLES.glob("*.[jp]*g"))]
+    side = plan.tile_px
+    tiles = [pictures[number % len(pictures)][:side, :side] for number in range(plan.batch)]
+    np.save(plan.work / "tiles.npy", np.stack(tiles))
+
+
+def _make_photographs(plan: Plan) -> float:
+    """Write photographs as JPEG files; the output megapixels of all of them."""
+    folder = plan.work / PHOTOGRAPHS
+    folder.mkdir(exist_ok=True)
+    pictures = [_photograph(path, plan.photograph_px) for path in sorted(EXAMPLES.glob("*.[jp]*g"))]
+    pixels = 0
+    for number in range(plan.photographs):
+        picture = pictures[number % len(pictures)][: 3 * plan.photograph_px // 4]
+        Image.fromarray(picture).save(folder / f"{number:03}.jpg", quality=95)
+        pixels += picture.shape[0] * picture.shape[1]
+    return SCALE**2 * pixels / 1e6
+
+
+def _photograph(path: Path, least_px: int) -> NDArray[np.uint8]:
+    """A square picture of that side."""
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    side = min(image.size)
+    square = image.crop((0, 0, side, side)).resize((least_px, least_px), Image.Resampling.BICUBIC)
+    return np.asarray(square)

@@ -1,0 +1,70 @@
+"""ONNX Runtime, on CUDA where it has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from tests.benchmarks.gpu.engine import Bytes
+from tests.benchmarks.gpu.half import byte_graph
+from tests.benchmarks.gpu.plan import NotMeasured, Plan
+from tests.benchmarks.gpu.timing import per_second
+
+
+class OrtEngine:
+    """A session.
+
+    Args:
+        model: its name.
+        plan: of the measurement.
+    """
+
+    def __init__(self, model: str, plan: Plan) -> None:
+        provider = "CPUExecutionProvider" if plan.dry_run else "CUDAExecutionProvider"
+        version = onnxruntime.__version__
+        if provider not in onnxruntime.get_available_providers():
+            raise NotMeasured(f"ONNX Runtime {version} has no {provider}: install onnxruntime-gpu")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        path: Path = byte_graph(plan, model)
+        self._session = onnxruntime.InferenceSession(path, options, providers=[provider])
+        if self._session.get_providers()[0] != provider:
+            raise NotMeasured(
+                f"ONNX Runtime {version} falls back from {provider} to the CPU: its CUDA or cuDNN "
+                "does not load"
+            )
+        self.description = f"ONNX Runtime {version}, {provider}"
+        self._tiles = np.load(plan.work / "tiles.npy")
+        device = "cpu" if plan.dry_run else "cuda"
+        self._binding = self._session.io_binding()
+        tiles = onnxruntime.OrtValue.ortvalue_from_numpy(self._tiles, device, 0)
+        self._binding.bind_ortvalue_input(self._session.get_inputs()[0].name, tiles)
+        self._binding.bind_output(self._session.get_outputs()[0].name, device, 0)
+
+    def infer(self, tiles_nhwc: Bytes) -> Bytes:
+        """Super-resolve a batch."""
+        name = self._session.get_inputs()[0].name
+        (result,) = self._session.run(None, {name: tiles_nhwc})
+        return np.asarray(result)
+
+    def engine_only(self, seconds: float) -> float:
+        """Batches a second, bound to the device's memory."""
+        return per_second(
+            lambda: self._session.run_with_iobinding(self._binding),
+            self._binding.synchronize_outputs,
+            seconds,
+        )
+
+    def with_copies(self, seconds: float) -> float:
+        """Batches a second, one after the other, as `run` copies them."""
+        return per_second(lambda: self.infer(self._tiles), lambda: None, seconds)
+
+    def rates(self, seconds: float) -> dict[str, float]:
+        """Not through this library."""
+        raise NotMeasured("rates of the device are measured with PyTorch")
+
+    def close(self) -> None:
+        """Free the device."""
+        del self._binding, self._session

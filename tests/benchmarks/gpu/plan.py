@@ -1,0 +1,105 @@
+"""What is measured, and how: chosen on the command line, known to every process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+BACKENDS = ("torch", "torch.compile", "onnxruntime", "tensorrt")
+
+NAMES = {
+    "torch": "PyTorch, eager",
+    "torch.compile": "PyTorch, torch.compile",
+    "onnxruntime": "ONNX Runtime, CUDA",
+    "tensorrt": "TensorRT",
+}
+STAND_INS = {
+    "torch": "PyTorch on the CPU, float32",
+    "torch.compile": "PyTorch on the CPU, float32, traced and not compiled",
+    "onnxruntime": "ONNX Runtime on the CPU, float32",
+    "tensorrt": "ONNX Runtime on the CPU, float32, through the runtime's interface",
+}
+"""Who takes whose place in a dry run."""
+
+SCALE = 4
+
+FLAGSHIP, YARDSTICK = "dggn", "esrgan"
+"""The models."""
+
+FACTS_NAME, PHOTOGRAPHS = "prepared.json", "photographs"
+"""In the folder of a plan."""
+
+
+class NotMeasured(Exception):
+    """Something cannot be measured here; the message says why, for the results' reader."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Sizes and repetitions."""
+
+    work: Path
+    """Folder of models, pictures and results."""
+
+    dry_run: bool = False
+    """On the CPU, tiny: whether everything runs, not how fast."""
+
+    tile_px: int = 256
+    """Side of a tile, in LR pixels."""
+
+    batch: int = 4
+    """Tiles at a time."""
+
+    rounds: int = 5
+    """How often each backend has its turn."""
+
+    seconds: float = 2.0
+    """Length of a turn."""
+
+    compile_mode: str = "reduce-overhead"
+    """Of torch.compile; `max-autotune` takes many minutes longer to begin."""
+
+    photographs: int = 48
+    """Pictures for the whole command."""
+
+    photograph_px: int = 1024
+    """Their long side."""
+
+    def tiny(self) -> Plan:
+        """The same as a dry run."""
+        return replace(
+            self,
+            dry_run=True,
+            tile_px=32,
+            batch=2,
+            rounds=2,
+            seconds=0.01,
+            photographs=2,
+            photograph_px=48,
+        )
+
+    @property
+    def batch_megapixels(self) -> float:
+        """Output megapixels of a batch."""
+        return self.batch * (SCALE * self.tile_px) ** 2 / 1e6
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What the backends are called in the results."""
+        return STAND_INS if self.dry_run else NAMES
+
+    def facts(self) -> dict[str, Any]:
+        """What was prepared."""
+        read: dict[str, Any] = json.loads((self.work / FACTS_NAME).read_text(encoding="utf-8"))
+        return read
+
+    def to_json(self) -> dict[str, Any]:
+        """For another process."""
+        return {**asdict(self), "work": str(self.work)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Plan:
+        """From another process."""
+        return cls(**{**values, "work": Path(values["work"])})

@@ -1,0 +1,177 @@
+"""TensorRT, through the runtime's own backend; in a dry run ONNX Runtime takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runtime.backend import Backend
+from tests.benchmarks.gpu.engine import Bytes
+from tests.benchmarks.gpu.plan import SCALE, NotMeasured, Plan
+from tests.benchmarks.gpu.timing import per_second
+
+
+class TrtEngine:
+    """An engine that `dggn-export trt` builds, verified before it is measured.
+
+    Args:
+        model: its name.
+        plan: of the measurement.
+    """
+
+    def __init__(self, model: str, plan: Plan) -> None:
+        self._plan = plan
+        self._tiles = np.load(plan.work / "tiles.npy")
+        self._owned = ExitStack()
+        source = plan.work / f"{model}-bytes.onnx"
+        self._engine_only: Callable[[float], float] | None = None
+        if plan.dry_run:
+            from runtime.ort import OrtBackend
+
+            self._backend: Backend = self._owned.enter_context(OrtBackend(source, threads=1))
+            self.description = f"{self._backend.description}, in TensorRT's place"
+        else:
+            installed = _Installed(source, plan)
+            self._engine_only = installed.engine_only
+            self._backend = self._owned.enter_context(installed.backend())
+            self.description = self._backend.description
+
+    def infer(self, tiles_nhwc: Bytes) -> Bytes:
+        """Super-resolve a batch, each tile delivered when it is done."""
+        count, height, width, _ = tiles_nhwc.shape
+        results = np.empty((count, SCALE * height, SCALE * width, 3), np.uint8)
+        for tile, result in zip(tiles_nhwc, results, strict=True):
+            self._backend.submit(tile, partial(np.copyto, result))
+        self._backend.finish()
+        return results
+
+    def engine_only(self, seconds: float) -> float:
+        """Batches a second of an engine whose buffers stay on the device."""
+        if self._engine_only is None:
+            # The stand-in has no device whose memory the tiles could stay in.
+            return self.with_copies(seconds)
+        return self._engine_only(seconds)
+
+    def with_copies(self, seconds: float) -> float:
+        """Batches a second through the runtime's slots."""
+
+        def submit() -> None:
+            for tile in self._tiles:
+                self._backend.submit(tile, lambda result: None)
+
+        return per_second(submit, self._backend.finish, seconds)
+
+    def rates(self, seconds: float) -> dict[str, float]:
+        """Not through this library."""
+        raise NotMeasured("rates of the device are measured with PyTorch")
+
+    def close(self) -> None:
+        """Free the device."""
+        self._owned.close()
+
+
+class _Installed:
+    """The TensorRT that is installed, and an engine that it built.
+
+    Args:
+        source: ONNX file with bytes in and out.
+        plan: of the measurement.
+    """
+
+    def __init__(self, source: Path, plan: Plan) -> None:
+        self._plan = plan
+        command = import_module("export.trt.command")
+        wish = command.Wish(
+            onnx=str(source),
+            precision="fp16",
+            tile_px=plan.tile_px,
+            batch=plan.batch,
+            output=source.with_suffix(".engine"),
+        )
+        build = import_module("export.trt.show")
+        with build.shown() as (say, on_progress):
+            outcome = command.fulfil(wish, say=say, on_progress=on_progress, open_engine=None)
+        self._facts = outcome.facts
+        self._path = outcome.path
+        self._gpu = import_module("runtime.gpu").require_gpu(0)
+        library = import_module("runtime.trt.library")
+        self._library = library.find_library(self._facts.options.flavor)
+
+    def backend(self) -> Backend:
+        """What `dggn-run` uses."""
+        module = import_module("runtime.trt.backend")
+        file = module.EngineFile(path=self._path, facts=self._facts)
+        backend: Backend = module.TrtBackend(
+            file, self._library, self._device(), self._gpu, say=print
+        )
+        return backend
+
+    def engine_only(self, seconds: float) -> float:
+        """Batches a second in as many contexts as the backend has slots, without any copy."""
+        slots: int = import_module("runtime.trt.backend").DEFAULT_SLOTS
+        slots = slots if self._facts.profiles == 1 else min(slots, self._facts.profiles)
+        engine = import_module("runtime.trt.engine").Engine(self._library, self._path, self._facts)
+        device = self._device()
+        with device.active():
+            lanes = [_Lane(device, engine.execution(number), self._plan) for number in range(slots)]
+
+            def queue() -> None:
+                for lane in lanes:
+                    lane.queue()
+
+            def wait() -> None:
+                for lane in lanes:
+                    lane.stream.wait()
+
+            rate = slots * per_second(queue, wait, seconds)
+            for lane in lanes:
+                lane.free()
+            engine.close()
+        device.close()
+        return rate
+
+    def _device(self) -> Any:
+        return import_module("runtime.cuda.open").open_device(0)
+
+
+class _Lane:
+    """An execution context with a stream and buffers of its own.
+
+    Args:
+        device: active.
+        execution: the context.
+        plan: of the measurement.
+    """
+
+    def __init__(self, device: Any, execution: Any, plan: Plan) -> None:
+        samples = plan.batch * plan.tile_px**2 * 3
+        self._execution = execution
+        self._memory = [device.new_memory(size) for size in (samples, samples * SCALE**2)]
+        self.stream = device.new_stream()
+        execution.bind(self.stream, *(memory.address for memory in self._memory))
+        execution.reshape((plan.batch, plan.tile_px, plan.tile_px))
+        execution.enqueue()
+        self.stream.wait()
+        self._graph = None if execution.captures_itself else self.stream.capture(execution.enqueue)
+
+    def queue(self) -> None:
+        """Queue a batch."""
+        if self._graph is None:
+            self._execution.enqueue()
+        else:
+            self.stream.launch(self._graph)
+
+    def free(self) -> None:
+        """Give everything back."""
+        if self._graph is not None:
+            self._graph.free()
+        self._execution.free()
+        for memory in self._memory:
+            memory.free()
+        self.stream.free()
