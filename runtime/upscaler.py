@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,8 @@ from runtime.ort import OrtBackend
 from runtime.picture import Picture, Samples
 from runtime.resize import enlarge_alpha
 from runtime.stitch import OnTile, submit_in_tiles
+from runtime.strip_reader import StripReader
+from runtime.strip_upscaler import strip_bytes, upscale_in_strips
 from runtime.tiling import check_tiling
 from runtime.transparency import fill_transparent
 
@@ -162,6 +164,30 @@ class Upscaler:
                 overlap=self.overlap,
                 on_tile=_part_of(on_tile, number, len(pictures)),
             )
+
+    def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
+        """The rows of a result that is too large for memory; see `upscale_in_strips`.
+
+        Args:
+            reader: the source; read while the strips are asked for.
+            on_tile: told the share of the picture that is done, in (0, 1], after each tile.
+        """
+        return upscale_in_strips(
+            reader,
+            self._backend,
+            tile_size=self.tile_size,
+            overlap=self.overlap,
+            on_tile=on_tile,
+        )
+
+    def strip_bytes(self, reader: StripReader) -> int:
+        """How much memory the largest of :meth:`strips` takes."""
+        return strip_bytes(
+            reader.header,
+            self._backend,
+            tile_size=self.tile_size,
+            overlap=self.overlap,
+        )
 
     def finish(self) -> None:
         """Wait until all that was submitted is done.
