@@ -8,7 +8,7 @@ import math
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -72,24 +72,44 @@ def naming(path: Path) -> Iterator[None]:
         raise type(error)(f"{path.name}: {error}") from error.__cause__
 
 
-def read_size(path: Path) -> tuple[tuple[int, int], int]:
-    """The size a picture will have once it is decoded and upright, from its header alone.
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What a file's header tells of the picture that decoding will give."""
 
-    Returns:
-        Height and width, and how many frames or pages it has.
+    size_hw: tuple[int, int]
+    """Once it is upright."""
+    frames: int
+    """Or pages."""
+    has_alpha: bool
+    is_deep: bool
+    """It has 16 bits a sample."""
+
+
+def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
+    """What a file holds, from its header alone.
+
+    Args:
+        path: a regular file, whatever its name says of the format.
+        max_pixels: that one frame may have; `MAX_PIXELS` where None.
 
     Raises:
+        TooManyPixels: it has more.
         ImageReadError: the header cannot be read; what comes after it may still be damaged.
     """
+    load_formats()
     with naming(path):
         check_file(path, MAX_FILE_BYTES)
         with translated(), _quiet_pillow(), path.open("rb") as file:
             image = Image.open(file, formats=FORMATS)
-            _refuse_too_large(image, MAX_PIXELS)
+            _refuse_too_large(image, MAX_PIXELS if max_pixels is None else max_pixels)
             # Pillow turns TIFF upright itself, and says so in its size.
             sideways = image.format != "TIFF" and read_orientation(image) >= 5
-            size_hw = (image.width, image.height) if sideways else (image.height, image.width)
-            return size_hw, len(frames_of(image).numbers)
+            return Outline(
+                size_hw=(image.width, image.height) if sideways else (image.height, image.width),
+                frames=len(frames_of(image).numbers),
+                has_alpha=image.has_transparency_data,
+                is_deep=";16" in raw_mode(image) or image.mode.startswith("I"),
+            )
 
 
 def picture_from_image(image: Image.Image) -> Picture:

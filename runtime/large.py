@@ -30,7 +30,7 @@ from runtime.tiff_writer import write_tiff_strips
 STRIPS_AT_ONCE = 5
 """In memory: two in the backend, one on its way, one being written, and its copies."""
 
-NOTE = "made in strips: too large for memory as a whole"
+NOTE = "made in strips, being too large for memory as a whole"
 
 Item = TypeVar("Item")
 
@@ -41,18 +41,18 @@ class StripUpscaler(Protocol):
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
         """The result's rows from top to bottom; see `Upscaler.strips`."""
 
-    def strip_bytes(self, reader: StripReader) -> int:
+    def strip_bytes(self, header: Picture) -> int:
         """How much memory the largest strip takes."""
 
 
 def check_strips(
-    upscaler: StripUpscaler, reader: StripReader, target: Path, *, memory_bytes: int
+    upscaler: StripUpscaler, header: Picture, target: Path, *, memory_bytes: int
 ) -> int:
     """Refuse what cannot be made in strips; to be asked before anything is computed.
 
     Args:
         upscaler: what enlarges it.
-        reader: the source.
+        header: of the source.
         target: names the format.
         memory_bytes: that may be used for it.
 
@@ -68,7 +68,7 @@ def check_strips(
             f"{output_format(target).pillow_name} is not written in strips: choose png, tiff or "
             "jpg (--format), allow more with --memory, or choose a smaller --scale"
         )
-    needed = STRIPS_AT_ONCE * upscaler.strip_bytes(reader)
+    needed = STRIPS_AT_ONCE * upscaler.strip_bytes(header)
     if needed > memory_bytes:
         raise ImageWriteError(
             f"{target.name}: even one row of tiles takes {needed / 1e9:.1f} GB, and "

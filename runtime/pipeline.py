@@ -57,7 +57,7 @@ class PictureUpscaler(Protocol):
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
         """The rows of a result that is too large for memory; see `Upscaler.strips`."""
 
-    def strip_bytes(self, reader: StripReader) -> int:
+    def strip_bytes(self, header: Picture) -> int:
         """How much memory the largest of `strips` takes."""
 
     def finish(self) -> None:
@@ -318,7 +318,7 @@ class Pipeline:
         if work.reader:
             work.large_bytes = check_strips(
                 self._upscaler,
-                work.reader,
+                seen,
                 work.job.target,
                 memory_bytes=self._route.memory_bytes,
             )

@@ -121,13 +121,13 @@ def enlarge_alpha(alpha_hw: Samples, scale: int, *, rows: tuple[int, int] | None
     """
     height, width = alpha_hw.shape
     start, stop = rows or (0, height)
-    size_wh = (width * scale, (stop - start) * scale)
+    size_hw = ((stop - start) * scale, width * scale)
     box = (0.0, float(start), float(width), float(stop))
     if alpha_hw.dtype == np.uint8:
         image = Image.fromarray(np.ascontiguousarray(alpha_hw))
-        return np.array(image.resize(size_wh, Image.Resampling.BICUBIC, box))
+        return np.array(_resampled(image, size_hw, Image.Resampling.BICUBIC, box))
     image = Image.fromarray(alpha_hw.astype(np.float32))
-    values = np.asarray(image.resize(size_wh, Image.Resampling.BICUBIC, box))
+    values = np.asarray(_resampled(image, size_hw, Image.Resampling.BICUBIC, box))
     return _rounded_like(alpha_hw, values)
 
 
@@ -163,7 +163,21 @@ def _resized_float(
 
 
 def _lanczos(image: Image.Image, size_hw: tuple[int, int], box: Box | None) -> Image.Image:
-    return image.resize((size_hw[1], size_hw[0]), Image.Resampling.LANCZOS, box)
+    return _resampled(image, size_hw, Image.Resampling.LANCZOS, box)
+
+
+def _resampled(
+    image: Image.Image, size_hw: tuple[int, int], kernel: Image.Resampling, box: Box | None
+) -> Image.Image:
+    """Resize along rows, then along columns.
+
+    Pillow by itself begins with the one or the other, depending on the sizes, and rounds in
+    between: a part of a picture would come out otherwise than the whole.
+    """
+    left, top, right, bottom = box or (0.0, 0.0, float(image.width), float(image.height))
+    (height, width), whole = size_hw, float(image.height)
+    image = image.resize((width, image.height), kernel, (left, 0.0, right, whole))
+    return image.resize((width, height), kernel, (0.0, top, float(width), bottom))
 
 
 def _rounded_like(example: Samples, values: NDArray[np.float32]) -> Samples:

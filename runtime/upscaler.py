@@ -180,10 +180,10 @@ class Upscaler:
             on_tile=on_tile,
         )
 
-    def strip_bytes(self, reader: StripReader) -> int:
-        """How much memory the largest of :meth:`strips` takes."""
+    def strip_bytes(self, header: Picture) -> int:
+        """How much memory the largest of :meth:`strips` takes, of a source with this header."""
         return strip_bytes(
-            reader.header,
+            header,
             self._backend,
             tile_size=self.tile_size,
             overlap=self.overlap,

@@ -65,8 +65,8 @@ class NearestUpscaler:
             if on_tile:
                 on_tile(min(1.0, (top + 2) / height))
 
-    def strip_bytes(self, reader: StripReader) -> int:
-        return reader.header.nbytes * 32 // reader.header.size_hw[0]
+    def strip_bytes(self, header: Picture) -> int:
+        return header.nbytes * 32 // header.size_hw[0]
 
     def finish(self) -> None:
         if self.cancelled.is_set():
