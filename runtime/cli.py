@@ -107,6 +107,14 @@ def run(
         int | None,
         typer.Option(min=1, help="Pictures written at once; fewer take less memory."),
     ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            metavar="GB",
+            help="Memory that pictures may take; what would take more is made in strips.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Redo everything, and replace files of any origin."),
@@ -161,6 +169,7 @@ def run(
             tile_size=tile,
             overlap=overlap,
             jobs=jobs,
+            memory_bytes=None if memory is None else int(memory * 1e9),
             overwrite=overwrite,
             keep_results=json_report,
             page=report,

@@ -9,17 +9,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from runtime.batch import Options, describe, open_upscaler, plan_for, sort_out
-from runtime.decode import image_from_picture, read_size
+from runtime.batch import (
+    Options,
+    describe,
+    open_upscaler,
+    plan_for,
+    result_bytes,
+    sort_out,
+)
+from runtime.decode import image_from_picture
 from runtime.errors import ImageError
 from runtime.formats import check_size
 from runtime.jobs import FileResult, Job
 from runtime.journal import Journal
+from runtime.large import NOTE, check_strips
 from runtime.picture import Picture
 from runtime.pipeline import default_jobs
 from runtime.progress import Progress
 from runtime.report import Report
 from runtime.resize import target_size_hw
+from runtime.route import Route
 from runtime.tiling import TilePlan
 from runtime.upscaler import Upscaler
 
@@ -57,7 +66,7 @@ def dry_run(options: Options, progress: Progress) -> Report:
         fingerprint = describe(report, options, upscaler)
         with Journal(plan.folder, read_only=True) as journal:
             todo, settled = sort_out(plan, journal, fingerprint, overwrite=options.overwrite)
-        results = [*settled, *_planned(todo, options, upscaler.info.scale)]
+        results = [*settled, *_planned(todo, options, upscaler)]
         for result in results:
             report.totals.add(result)
             report.files.append(result)
@@ -144,12 +153,16 @@ def expected_s(
     return PIPELINE_OVERHEAD * max(fed_px * speed.infer_s, target_px * speed.encode_s / jobs)
 
 
-def _planned(jobs: Iterable[Job], options: Options, scale: int) -> Iterable[FileResult]:
+def _planned(jobs: Iterable[Job], options: Options, upscaler: Upscaler) -> Iterable[FileResult]:
+    scale = upscaler.info.scale
+    route = Route(upscaler.info, whole_bytes=result_bytes(options))
     for job in jobs:
         try:
-            size_hw, frames = read_size(job.source)
-            target_hw = target_size_hw(size_hw, options.settings, scale)
+            header, frames, in_strips = route.foresee(job.source)
+            target_hw = target_size_hw(header.size_hw, options.settings, scale)
             check_size(target_hw, job.target)
+            if in_strips:
+                check_strips(upscaler, header, job.target, memory_bytes=route.memory_bytes)
         except ImageError as error:
             message = str(error).removeprefix(f"{job.source.name}: ")
             yield FileResult(name=job.name, status="failed", message=message)
@@ -157,9 +170,9 @@ def _planned(jobs: Iterable[Job], options: Options, scale: int) -> Iterable[File
             yield FileResult(
                 name=job.name,
                 status="planned",
-                source_size_hw=size_hw,
+                source_size_hw=header.size_hw,
                 target_size_hw=target_hw,
                 target=str(job.target),
                 frames=frames,
-                notes=job.notes,
+                notes=(*job.notes, *([NOTE] if in_strips else [])),
             )

@@ -15,10 +15,11 @@ from PIL.ExifTags import IFD, Base
 
 from runtime import tiff_writer
 from runtime.decode import decode
-from runtime.encode import TEMPORARY_PREFIX, encode, temporary_path
+from runtime.encode import encode
 from runtime.errors import ConfigError, ImageWriteError, TargetError
 from runtime.formats import READABLE_SUFFIXES, OutputSettings, target_suffix
 from runtime.picture import Picture, repeat_grey
+from runtime.whole_file import TEMPORARY_PREFIX, temporary_path
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SIZE_HW = (24, 40)

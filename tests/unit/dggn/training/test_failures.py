@@ -82,10 +82,12 @@ def test_a_critic_that_no_longer_scores_is_named(
 ) -> None:
     state = TrainingState.open(tmp_path, gan_config)
     steps = state.critics["image"].optimizer
+
+    def ruin(*arguments: object) -> None:
+        state.critics["image"].network.score.weight.data.fill_(math.nan)
+
     # The critic's own step ruins it, after its loss was still a number.
-    steps.register_step_post_hook(
-        lambda *arguments: state.critics["image"].network.score.weight.data.fill_(math.nan)
-    )
+    steps.register_step_post_hook(ruin)
     critic = replace(gan_config.critic, steps=1)
     state.config = replace(gan_config, critic=critic)
     with (
