@@ -28,7 +28,7 @@ torch.manual_seed(0)
 alexnet = torchvision.models.alexnet(weights=None).state_dict()
 torch.save(alexnet, home / "checkpoints" / "alexnet-owt-7be5be79.pth")
 widths = (64, 192, 384, 256, 256)
-lpips = {f"lin{i}.model.0.weight": torch.rand(1, width, 1, 1) for i, width in enumerate(widths)}
+lpips = {f"lin{i}.model.1.weight": torch.rand(1, width, 1, 1) for i, width in enumerate(widths)}
 torch.save(lpips, home / "pyiqa" / "LPIPS_v0.1_alex-df73285e.pth")
 random = np.random.default_rng(0)
 square = random.normal(size=(36, 36))
