@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from contextlib import redirect_stdout
 from typing import Any
@@ -22,9 +23,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """What each is created with: LPIPS on AlexNet's features of whole RGB pictures; NIQE and PI on Y
 without the border, as the PIRM challenge's script computes them."""
 
+SMALLEST_PX = {"lpips": 31, "niqe": 96 + 2 * BORDER_PX, "pi": 96 + 2 * BORDER_PX}
+"""Least height and width: AlexNet's poolings, and one of NIQE's blocks inside the border."""
+
+_UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, EOFError, pickle.UnpicklingError)
+"""What pyiqa raises at weights that it can neither find nor download, or that are damaged."""
+
 
 def perceptual_metrics() -> dict[str, Metric]:
     """LPIPS, NIQE and PI by the names of their figures; lower is better in all three.
+
+    Each raises `ValueError` at a picture that is smaller than its `SMALLEST_PX`.
 
     Raises:
         MissingDependency: pyiqa is not installed, cannot be imported, or its weights are
@@ -50,10 +59,11 @@ def _metric(pyiqa: Any, name: str) -> Metric:
     try:
         with redirect_stdout(sys.stderr):
             network = pyiqa.create_metric(name, **OPTIONS[name])
-    except (OSError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise MissingDependency(
             f"the weights of {name} cannot be loaded ({error}): pyiqa downloads them on first "
-            "use, so run this once with a network, or leave out --perceptual"
+            "use into torch.hub's folder, so run this once with a network, after removing what is "
+            "damaged there; or leave out --perceptual"
         ) from error
     takes_reference = network.metric_mode == "FR"
 
@@ -61,6 +71,12 @@ def _metric(pyiqa: Any, name: str) -> Metric:
         return torch.from_numpy(image_hwc.copy()).permute(2, 0, 1)[None].float() / 255
 
     def measure(image_hwc: NDArray[np.uint8], reference_hwc: NDArray[np.uint8]) -> float:
+        height, width = image_hwc.shape[:2]
+        if min(height, width) < SMALLEST_PX[name]:
+            raise ValueError(
+                f"{name} needs {SMALLEST_PX[name]} px in height and width, it is {width}x{height}; "
+                "take it out, or leave out --perceptual"
+            )
         arguments = (image_hwc, reference_hwc) if takes_reference else (image_hwc,)
         try:
             return float(network(*map(batch, arguments)))

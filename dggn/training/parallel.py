@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -44,7 +46,11 @@ class Place:
         """The module with its gradients averaged over all processes."""
         if self.count == 1:
             return module
-        return DistributedDataParallel(module, broadcast_buffers=False)
+        # No buffer ever changes. PyTorch 2.13 has renamed the option, and warns of the old name.
+        known = inspect.signature(DistributedDataParallel).parameters
+        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        options: dict[str, Any] = {name: False}
+        return DistributedDataParallel(module, **options)
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of small tensors over all processes."""

@@ -154,6 +154,7 @@ def test_two_processes_train_like_one(workplace: Path) -> None:
         assert code == 0, errors
         # Only the first process speaks.
         assert errors.count("1 training and 1 validation pictures on cpu") == 1
+        assert "Warning" not in errors
     one, two = (
         [json.loads(line) for line in (workplace / name / "log.jsonl").read_text().splitlines()]
         for name in ("one", "two")

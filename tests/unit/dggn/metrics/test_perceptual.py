@@ -50,13 +50,19 @@ def test_metrics_and_what_they_are_given(
     (pyiqa_folder / "pyiqa.py").write_text(STAND_IN)
     metrics = perceptual_metrics()
     assert list(metrics) == ["lpips", "niqe", "pi"]
-    white = np.full((12, 16, 3), 255, np.uint8)
+    white = np.full((120, 104, 3), 255, np.uint8)
     black: NDArray[np.uint8] = np.zeros_like(white)
     # LPIPS sees both pictures whole, the others one without its border.
     assert metrics["lpips"](white, black) == pytest.approx(3)
     assert metrics["niqe"](white, black) == pytest.approx(42)
     assert metrics["pi"](black, white) == pytest.approx(41)
     assert capsys.readouterr().out == ""
+    for name, least_px in (("lpips", 31), ("niqe", 104), ("pi", 104)):
+        metrics[name](white[:least_px], black[:least_px])
+        with pytest.raises(
+            ValueError, match=f"{name} needs {least_px} px .* it is 104x{least_px - 1};"
+        ):
+            metrics[name](white[: least_px - 1], black[: least_px - 1])
 
 
 def test_without_pyiqa(monkeypatch: pytest.MonkeyPatch) -> None:

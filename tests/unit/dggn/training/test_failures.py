@@ -81,15 +81,14 @@ def test_a_critic_that_no_longer_scores_is_named(
     tmp_path: Path, gan_config: TrainConfig, pairs: list[Pair]
 ) -> None:
     state = TrainingState.open(tmp_path, gan_config)
-    steps = state.critics["image"].optimizer
+    critic = state.critics["image"]
 
     def ruin(*arguments: object) -> None:
-        state.critics["image"].network.score.weight.data.fill_(math.nan)
+        critic.network.score.weight.data.fill_(math.nan)
 
-    # The critic's own step ruins it, after its loss was still a number.
-    steps.register_step_post_hook(ruin)
-    critic = replace(gan_config.critic, steps=1)
-    state.config = replace(gan_config, critic=critic)
+    # The critic's own step does it, after its loss was still a number.
+    critic.optimizer.register_step_post_hook(ruin)
+    state.config = replace(gan_config, critic=replace(gan_config.critic, steps=1))
     with (
         open_batches(gan_config.data, 0, pairs, CPU) as batches,
         pytest.raises(ConfigError, match=r"loss is nan \(from adversarial\).*\[critic\]"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -41,6 +42,24 @@ def test_windows_of_the_papers_pictures(size_hw: tuple[int, int], count: int) ->
     assert len(rows) * len(columns) == count
     assert rows[-1] == size_hw[0] - 480
     assert columns[-1] == size_hw[1] - 480
+
+
+def test_sub_images_of_div2k() -> None:
+    """The paper's count (Section 4.2), from the pictures' sizes alone."""
+    name = os.environ.get("DGGN_DIV2K")
+    if name is None:
+        pytest.skip("DGGN_DIV2K does not name a folder with DIV2K's 800 training pictures")
+    paths = sorted(Path(name).glob("*.png"))
+    assert len(paths) == 800
+    count = 0
+    for path in paths:
+        with Image.open(path) as image:
+            rows, columns = (
+                window_starts(size // 4 * 4, PrepareOptions())
+                for size in (image.height, image.width)
+            )
+        count += len(rows) * len(columns)
+    assert count == 32_592
 
 
 def test_short_axes_are_kept_whole() -> None:
