@@ -28,7 +28,7 @@ from typing import Any
 
 from dggn.training.config import read_config
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME
-from runtime.errors import DggnError
+from runtime.errors import ConfigError, DggnError
 from runtime.whole_file import write_whole
 from tests.campaigns.portable import is_complete, restore, write_portable
 
@@ -116,7 +116,13 @@ class Campaign:
         if self._uses_perceptual(stage):
             command += ["--perceptual-weights", str(self._perceptual)]
         if stage.start:
-            command += ["--from", str(self._initial(stage))]
+            start = self._initial(stage)
+            if not (start.is_file() or (start / WEIGHTS_NAME).exists() or run.exists()):
+                raise ConfigError(
+                    f"{stage.run} starts from {stage.start}, which is neither in {self._work} nor "
+                    f"in {self._output}: train {stage.start} first, or name a checkpoint by --start"
+                )
+            command += ["--from", str(start)]
         return self._watch(command, run=run, stage=stage)
 
     def _uses_perceptual(self, stage: Stage) -> bool:

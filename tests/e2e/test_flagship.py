@@ -156,6 +156,9 @@ def campaign(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def test_both_stages_and_a_lost_machine(
     tmp_path: Path, campaign: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
+    early = campaign("gan")
+    assert early.returncode == 1
+    assert "train psnr first, or name a checkpoint by --start" in early.stderr
     stopped = campaign("psnr", "--stop-after", "0.000001")
     assert stopped.returncode == 130
     assert "go on with the same command" in stopped.stderr
