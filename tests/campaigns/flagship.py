@@ -200,10 +200,29 @@ class Campaign:
             header, rule, *rows = done.stdout.splitlines()
             lines += [] if lines else [header, rule]
             lines += [f"| {name} |{row.split('|', 2)[2]}" for row in rows]
+        lines += _differences(lines[2:])
         report = f"# Campaign {self._options.campaign}\n\n" + "\n".join(lines) + "\n"
         write_whole(self._output / f"{self._options.campaign}.md", report.encode())
         print(report, flush=True)
         return 0
+
+
+def _differences(rows: list[str]) -> list[str]:
+    """Rows of what the gradient branch changes, where there are runs with and without it."""
+    figures = {}
+    for row in rows:
+        name, benchmark, count, *values = (cell.strip() for cell in row.strip("|").split("|"))
+        figures[name, benchmark] = count, [float(value) for value in values]
+    differences = []
+    for (name, benchmark), (count, values) in figures.items():
+        other = name.replace("with-", "without-", 1)
+        if name.startswith("with-") and (other, benchmark) in figures:
+            others = figures[other, benchmark][1]
+            cells = [f"{one - two:+.4g}" for one, two in zip(values, others, strict=True)]
+            differences.append(
+                f"| {name} minus {other} | {benchmark} | {count} | {' | '.join(cells)} |"
+            )
+    return differences
 
 
 def _train(*arguments: object) -> list[str]:

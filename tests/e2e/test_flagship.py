@@ -193,6 +193,10 @@ def test_ablation_is_one_command(
     table = (tmp_path / "out" / "ablation.md").read_text()
     for run in ("with-psnr", "without-psnr", "with-gan", "without-gan"):
         assert f"| {run} | val | 1 |" in table
+    rows = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()[4:]]
+    psnr = {cells[1]: float(cells[4]) for cells in rows if cells[2] == "Set1"}
+    found = psnr["with-gan minus without-gan"]
+    assert found == pytest.approx(psnr["with-gan"] - psnr["without-gan"], abs=0.006)
     # Few files: of each arm the later stage alone.
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "ablation.md",
