@@ -28,7 +28,7 @@ from typing import Any
 
 from dggn.training.config import read_config
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME
-from runtime.errors import DggnError
+from runtime.errors import ConfigError, DggnError
 from runtime.whole_file import write_whole
 from tests.campaigns.portable import is_complete, restore, write_portable
 
@@ -116,7 +116,13 @@ class Campaign:
         if self._uses_perceptual(stage):
             command += ["--perceptual-weights", str(self._perceptual)]
         if stage.start:
-            command += ["--from", str(self._initial(stage))]
+            start = self._initial(stage)
+            if not (start.is_file() or (start / WEIGHTS_NAME).exists() or run.exists()):
+                raise ConfigError(
+                    f"{stage.run} starts from {stage.start}, which is neither in {self._work} nor "
+                    f"in {self._output}: train {stage.start} first, or name a checkpoint by --start"
+                )
+            command += ["--from", str(start)]
         return self._watch(command, run=run, stage=stage)
 
     def _uses_perceptual(self, stage: Stage) -> bool:
@@ -194,10 +200,29 @@ class Campaign:
             header, rule, *rows = done.stdout.splitlines()
             lines += [] if lines else [header, rule]
             lines += [f"| {name} |{row.split('|', 2)[2]}" for row in rows]
+        lines += _differences(lines[2:])
         report = f"# Campaign {self._options.campaign}\n\n" + "\n".join(lines) + "\n"
         write_whole(self._output / f"{self._options.campaign}.md", report.encode())
         print(report, flush=True)
         return 0
+
+
+def _differences(rows: list[str]) -> list[str]:
+    """Rows of what the gradient branch changes, where there are runs with and without it."""
+    figures = {}
+    for row in rows:
+        name, benchmark, count, *values = (cell.strip() for cell in row.strip("|").split("|"))
+        figures[name, benchmark] = count, [float(value) for value in values]
+    differences = []
+    for (name, benchmark), (count, values) in figures.items():
+        other = name.replace("with-", "without-", 1)
+        if name.startswith("with-") and (other, benchmark) in figures:
+            others = figures[other, benchmark][1]
+            cells = [f"{one - two:+.4g}" for one, two in zip(values, others, strict=True)]
+            differences.append(
+                f"| {name} minus {other} | {benchmark} | {count} | {' | '.join(cells)} |"
+            )
+    return differences
 
 
 def _train(*arguments: object) -> list[str]:

@@ -156,6 +156,9 @@ def campaign(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def test_both_stages_and_a_lost_machine(
     tmp_path: Path, campaign: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
+    early = campaign("gan")
+    assert early.returncode == 1
+    assert "train psnr first, or name a checkpoint by --start" in early.stderr
     stopped = campaign("psnr", "--stop-after", "0.000001")
     assert stopped.returncode == 130
     assert "go on with the same command" in stopped.stderr
@@ -190,6 +193,10 @@ def test_ablation_is_one_command(
     table = (tmp_path / "out" / "ablation.md").read_text()
     for run in ("with-psnr", "without-psnr", "with-gan", "without-gan"):
         assert f"| {run} | val | 1 |" in table
+    rows = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()[4:]]
+    psnr = {cells[1]: float(cells[4]) for cells in rows if cells[2] == "Set1"}
+    found = psnr["with-gan minus without-gan"]
+    assert found == pytest.approx(psnr["with-gan"] - psnr["without-gan"], abs=0.006)
     # Few files: of each arm the later stage alone.
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "ablation.md",

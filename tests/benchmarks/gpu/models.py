@@ -85,7 +85,8 @@ def _write(network: Generator | CommunityModel, name: str, plan: Plan) -> int:
             origin="a benchmark",
         )
         write_onnx(network, plan.work / f"{name}{suffix}.onnx", options)
-    torch.save(network, plan.work / f"{name}.pt")
+    bare = network if isinstance(network, Generator) else network.network
+    torch.save(bare, plan.work / f"{name}.pt")
     return onnx_costs(plan.work / f"{name}.onnx", plan.tile_px, plan.tile_px)[1]
 
 

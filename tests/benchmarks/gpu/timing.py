@@ -5,26 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-QUEUED = 8
-"""Calls between two waits: enough that waiting costs nothing."""
+LEAST, MOST = 8, 100_000
+"""Calls in a measurement."""
 
 
 def per_second(queue: Callable[[], object], wait: Callable[[], object], seconds: float) -> float:
-    """Calls a second, after a warm-up.
+    """Calls a second, after a warm-up; there is one wait, at the end, so that it costs nothing.
 
     Args:
         queue: begins something.
         wait: returns when all that was begun is done.
-        seconds: how long to measure, at least.
+        seconds: how long to measure, roughly.
     """
     queue()
     wait()
-    began_s, count = time.perf_counter(), 0
-    while True:
-        for _ in range(QUEUED):
-            queue()
-        wait()
-        count += QUEUED
-        taken_s = time.perf_counter() - began_s
-        if taken_s >= seconds:
-            return count / taken_s
+    began_s = time.perf_counter()
+    queue()
+    wait()
+    one_s = time.perf_counter() - began_s
+    count = max(LEAST, min(MOST, round(seconds / one_s)))
+    began_s = time.perf_counter()
+    for _ in range(count):
+        queue()
+    wait()
+    return count / (time.perf_counter() - began_s)

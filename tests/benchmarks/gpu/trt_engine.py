@@ -94,9 +94,14 @@ class _Installed:
             batch=plan.batch,
             output=source.with_suffix(".engine"),
         )
-        build = import_module("export.trt.show")
-        with build.shown() as (say, on_progress):
-            outcome = command.fulfil(wish, say=say, on_progress=on_progress, open_engine=None)
+        show = import_module("export.trt.show")
+        with show.shown() as (say, on_progress):
+            outcome = command.fulfil(
+                wish,
+                say=say,
+                on_progress=on_progress,
+                open_engine=import_module("runtime.trt.open").open_engine,
+            )
         self._facts = outcome.facts
         self._path = outcome.path
         self._gpu = import_module("runtime.gpu").require_gpu(0)
@@ -116,9 +121,10 @@ class _Installed:
         """Batches a second in as many contexts as the backend has slots, without any copy."""
         slots: int = import_module("runtime.trt.backend").DEFAULT_SLOTS
         slots = slots if self._facts.profiles == 1 else min(slots, self._facts.profiles)
-        engine = import_module("runtime.trt.engine").Engine(self._library, self._path, self._facts)
+        module = import_module("runtime.trt.engine")
         device = self._device()
         with device.active():
+            engine = module.Engine(self._library, self._path, self._facts)
             lanes = [_Lane(device, engine.execution(number), self._plan) for number in range(slots)]
 
             def queue() -> None:

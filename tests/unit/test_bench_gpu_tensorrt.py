@@ -1,0 +1,61 @@
+"""The GPU benchmark's way into TensorRT, on a GPU that exists in memory only."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("runtime.trt.backend", reason="needs the TensorRT backend")
+
+from tests.benchmarks.gpu.plan import Plan
+from tests.benchmarks.gpu.trt_engine import TrtEngine
+
+
+@pytest.mark.parametrize(
+    "library", [{}, {"profiles": 2}, {"rtx": True}], ids=["10", "two profiles", "rtx"]
+)
+def test_engine_is_built_run_and_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: dict[str, Any]
+) -> None:
+    fakes = import_module("tests.unit.runtime.trt.fake_tensorrt")
+    new_device = import_module("tests.unit.runtime.trt.fake_cuda").FakeDevice
+    plan = Plan(work=tmp_path, tile_px=16, batch=4, seconds=0.01)
+    tiles = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
+    np.save(tmp_path / "tiles.npy", tiles)
+    tensorrt = fakes.FakeTensorRT(**library)
+    file = tensorrt.engine_file(tmp_path, tile_px=16, batch=4)
+    wishes: list[Any] = []
+    devices: list[Any] = []
+
+    def fulfil(wish: Any, **_: Any) -> Any:
+        wishes.append(wish)
+        return SimpleNamespace(facts=file.facts, path=file.path)
+
+    def open_device(index: int) -> Any:
+        devices.append(new_device(index))
+        return devices[-1]
+
+    monkeypatch.setattr(import_module("export.trt.command"), "fulfil", fulfil)
+    monkeypatch.setattr(import_module("runtime.gpu"), "require_gpu", lambda index: fakes.GPU)
+    find = "find_library"
+    monkeypatch.setattr(import_module("runtime.trt.library"), find, lambda _: tensorrt.library)
+    monkeypatch.setattr(import_module("runtime.cuda.open"), "open_device", open_device)
+
+    engine = TrtEngine("dggn", plan)
+    (wish,) = wishes
+    assert (wish.onnx, wish.precision) == (str(tmp_path / "dggn-bytes.onnx"), "fp16")
+    assert "FP16 on Fake GPU" in engine.description
+    np.testing.assert_array_equal(engine.infer(tiles), fakes.nearest(tiles))
+    assert engine.with_copies(plan.seconds) > 0
+    copied = sum(device.operations for device in devices)
+    assert engine.engine_only(plan.seconds) > 0
+    assert sum(device.operations for device in devices) > copied
+    engine.close()
+    assert len(devices) == 2
+    for device in devices:
+        assert device.closed and not device.living
