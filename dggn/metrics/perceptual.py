@@ -80,7 +80,10 @@ def _metric(pyiqa: Any, name: str) -> Metric:
         arguments = (image_hwc, reference_hwc) if takes_reference else (image_hwc,)
         try:
             return float(network(*map(batch, arguments)))
-        except RuntimeError as error:
-            raise BackendError(f"pyiqa failed to compute {name}: {error}") from error
+        except Exception as error:  # pyiqa reads some weights only now, each kind in its way
+            raise BackendError(
+                f"pyiqa failed to compute {name} ({error}): if its weights are damaged, remove "
+                "them from torch.hub's folder and run this again; or leave out --perceptual"
+            ) from error
 
     return measure
