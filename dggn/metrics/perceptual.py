@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 from contextlib import redirect_stdout
 from typing import Any
@@ -25,9 +24,6 @@ without the border, as the PIRM challenge's script computes them."""
 
 SMALLEST_PX = {"lpips": 31, "niqe": 96 + 2 * BORDER_PX, "pi": 96 + 2 * BORDER_PX}
 """Least height and width: AlexNet's poolings, and one of NIQE's blocks inside the border."""
-
-_UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, EOFError, pickle.UnpicklingError)
-"""What pyiqa raises at weights that it can neither find nor download, or that are damaged."""
 
 
 def perceptual_metrics() -> dict[str, Metric]:
@@ -59,7 +55,7 @@ def _metric(pyiqa: Any, name: str) -> Metric:
     try:
         with redirect_stdout(sys.stderr):
             network = pyiqa.create_metric(name, **OPTIONS[name])
-    except _UNREADABLE as error:
+    except Exception as error:  # not found, not downloaded or damaged, each kind in its way
         raise MissingDependency(
             f"the weights of {name} cannot be loaded ({error}): pyiqa downloads them on first "
             "use into torch.hub's folder, so run this once with a network, after removing what is "
@@ -80,10 +76,7 @@ def _metric(pyiqa: Any, name: str) -> Metric:
         arguments = (image_hwc, reference_hwc) if takes_reference else (image_hwc,)
         try:
             return float(network(*map(batch, arguments)))
-        except Exception as error:  # pyiqa reads some weights only now, each kind in its way
-            raise BackendError(
-                f"pyiqa failed to compute {name} ({error}): if its weights are damaged, remove "
-                "them from torch.hub's folder and run this again; or leave out --perceptual"
-            ) from error
+        except RuntimeError as error:
+            raise BackendError(f"pyiqa failed to compute {name}: {error}") from error
 
     return measure
