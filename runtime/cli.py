@@ -156,7 +156,7 @@ def run(
             precision=precision,
             backend=backend,
             devices=_devices(devices),
-            build=None if no_build or backend in ("cuda", "cpu") else _build_engine,
+            build=None if no_build or backend in ("cuda", "cpu") else _engine_builder,
             suffix=suffix,
             tile_size=tile,
             overlap=overlap,
@@ -211,32 +211,62 @@ def _devices(text: str) -> tuple[int, ...]:
     return tuple(map(int, numbers))
 
 
-def _build_engine(request: EngineRequest) -> Path:
-    """Build a TensorRT engine, or find a current one; see `dggn-export trt`.
+class _EngineBuilder:
+    """Builds TensorRT engines, or finds current ones, as `dggn-export trt` does."""
 
-    Raises:
-        DggnError: it cannot be built.
-    """
-    from export.trt.command import Wish, fulfil
-    from export.trt.show import shown
-    from runtime.trt.open import open_engine
+    def __init__(self) -> None:
+        self._cancelled = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
 
-    wish = Wish(
-        onnx=str(request.onnx),
-        precision=request.precision,
-        flavor=request.flavor,
-        sample_type=request.sample_type,
-        tile_px=request.tile_px,
-        batch=request.batch,
-        device=request.device,
-    )
-    with shown() as (say, on_progress):
-        say(
-            f"building a TensorRT engine of {request.onnx.stem} for this GPU, which takes minutes "
-            "and is done once; --no-build does without"
+    def __call__(self, request: EngineRequest) -> Path:
+        """Build an engine.
+
+        Raises:
+            DggnError: it cannot be built.
+            Cancelled: :meth:`cancel` was called.
+        """
+        from export.trt.command import Wish, fulfil
+        from export.trt.show import shown
+        from runtime.trt.open import open_engine
+
+        wish = Wish(
+            onnx=str(request.onnx),
+            precision=request.precision,
+            flavor=request.flavor,
+            sample_type=request.sample_type,
+            tile_px=request.tile_px,
+            batch=request.batch,
+            device=request.device,
         )
-        outcome = fulfil(wish, say=say, on_progress=on_progress, open_engine=open_engine)
-    return outcome.path
+        self._idle.clear()
+        try:
+            with shown() as (say, on_progress):
+                say(
+                    f"building a TensorRT engine of {request.onnx.stem} for this GPU: this takes "
+                    "minutes and is done once; --no-build does without"
+                )
+                return fulfil(
+                    wish,
+                    say=say,
+                    on_progress=on_progress,
+                    open_engine=open_engine,
+                    cancelled=self._cancelled,
+                ).path
+        finally:
+            self._idle.set()
+
+    def cancel(self, *, within_s: float) -> None:
+        """End a build from another thread, and let it take away what it began.
+
+        Args:
+            within_s: how long to wait for that.
+        """
+        self._cancelled.set()
+        self._idle.wait(within_s)
+
+
+_engine_builder = _EngineBuilder()
 
 
 def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
@@ -322,6 +352,7 @@ def _run_interruptibly(batch: Batch) -> bool:
         thread.join(0.05)
     if interrupted.is_set() and (thread.is_alive() or errors):
         batch.cancel(within_s=GRACE_S)
+        _engine_builder.cancel(within_s=GRACE_S)
         return False
     if errors:
         raise errors[0]
