@@ -96,7 +96,7 @@ def run(
     memory: Annotated[
         float | None,
         typer.Option(
-            min=0.1,
+            min=0.01,
             metavar="GB",
             help="Memory that pictures may take; what would take more is made in strips.",
         ),
