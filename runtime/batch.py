@@ -14,13 +14,15 @@ from runtime.formats import READABLE_SUFFIXES, OutputSettings
 from runtime.html_report import HtmlReport
 from runtime.jobs import FileResult, Job, Plan, plan_jobs
 from runtime.journal import Journal, settings_fingerprint
+from runtime.memory import RESULT_SHARE, default_memory_bytes
 from runtime.model_info import DEFAULT_MODEL, Precision
-from runtime.pipeline import Pipeline
+from runtime.pipeline import Pipeline, default_jobs
 from runtime.progress import Progress
 from runtime.report import Report
 from runtime.resize import target_size_hw
 from runtime.targets import make_folder, remove_temporaries
 from runtime.upscaler import Upscaler
+from runtime.whole_file import remove_unfinished
 
 if TYPE_CHECKING:
     from runtime.trt.find_engine import BuildEngine
@@ -45,6 +47,8 @@ class Options:
     tile_size: int | None = None
     overlap: int | None = None
     jobs: int | None = None
+    memory_bytes: int | None = None
+    """That pictures may take; what would take more is made in strips. None for all there is."""
     overwrite: bool = False
     keep_results: bool = False
     """Whether the report lists every file; off, memory does not grow with their number."""
@@ -97,8 +101,10 @@ class Batch:
                     journal=journal,
                     fingerprint=fingerprint,
                     progress=progress,
-                    jobs=options.jobs,
+                    jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
                     previews=self._page is not None,
+                    memory_bytes=result_bytes(options),
+                    whole_bytes=result_bytes(options),
                 )
                 self._upscale(self._pipeline, todo)
         progress.say(report.totals.summary)
@@ -125,6 +131,7 @@ class Batch:
             self._pipeline.cancel()
             self._pipeline.join(timeout_s=within_s)
         self._progress.stop()
+        remove_unfinished()
         remove_temporaries(self._folders)
 
     def _introduce(self, plan: Plan, upscaler: Upscaler) -> None:
@@ -177,6 +184,13 @@ def open_upscaler(options: Options, progress: Progress) -> Upscaler:
         build=options.build,
         say=progress.say,
     )
+
+
+def result_bytes(options: Options) -> int:
+    """How much of the memory results may take that are made as a whole."""
+    if options.memory_bytes is None:
+        return default_memory_bytes()
+    return options.memory_bytes // RESULT_SHARE
 
 
 def plan_for(options: Options) -> Plan:

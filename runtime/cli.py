@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -107,6 +108,14 @@ def run(
         int | None,
         typer.Option(min=1, help="Pictures written at once; fewer take less memory."),
     ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            metavar="GB",
+            help="Memory that pictures may take; what would take more is made in strips.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Redo everything, and replace files of any origin."),
@@ -161,6 +170,7 @@ def run(
             tile_size=tile,
             overlap=overlap,
             jobs=jobs,
+            memory_bytes=None if memory is None else int(memory * 1e9),
             overwrite=overwrite,
             keep_results=json_report,
             page=report,
@@ -185,10 +195,10 @@ def run(
     code = _write_page(batch, code)
     totals = batch.report.totals
     if json_report:
-        typer.echo(json.dumps(batch.report.as_dict(), indent=2))
+        printed = _print(json.dumps(batch.report.as_dict(), indent=2))
+        code = code or printed
     if code == INTERRUPTED:
         typer.echo("interrupted; the same command goes on from here", err=True)
-        sys.stdout.flush()
         sys.stderr.flush()
         # Threads may still be at work on a picture; nobody waits for them.
         os._exit(INTERRUPTED)
@@ -281,13 +291,32 @@ def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
     progress = QuietProgress(sys.stderr) if quiet else PlainProgress(sys.stderr)
     result = dry_run(options, progress)
     if as_json:
-        typer.echo(json.dumps(result.as_dict(), indent=2))
+        lines = [json.dumps(result.as_dict(), indent=2)]
     else:
-        for file in result.files:
-            if file.status == "planned" and not quiet:
-                typer.echo(printable(planned_line(file)))
-        typer.echo(forecast(result))
-    return int(result.totals.failed + result.totals.skipped > 0)
+        planned = [file for file in result.files if file.status == "planned" and not quiet]
+        lines = [*(printable(planned_line(file)) for file in planned), forecast(result)]
+    return _print("\n".join(lines)) or int(result.totals.failed + result.totals.skipped > 0)
+
+
+def _print(text: str) -> int:
+    """Write to standard output.
+
+    Returns:
+        The exit code where that is full; else 0.
+    """
+    from runtime.errors import TargetError
+
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # whoever read it has enough; the library ends the command quietly
+        # What is still held back would be tried again at the end, with a traceback.
+        sys.stdout = None
+        _complain(TargetError(f"standard output cannot be written: {error.strerror or error}"))
+        return TargetError.exit_code
+    return 0
 
 
 def _write_page(batch: Batch, code: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,8 @@ from runtime.model_info import DEFAULT_MODEL, Precision, file_sha256, model_path
 from runtime.picture import Picture, Samples
 from runtime.resize import enlarge_alpha
 from runtime.stitch import OnTile, submit_in_tiles
+from runtime.strip_reader import StripReader
+from runtime.strip_upscaler import strip_bytes, upscale_in_strips
 from runtime.tiling import check_tiling
 from runtime.transparency import fill_transparent
 
@@ -106,6 +108,11 @@ class Upscaler:
         if self.info.precision != "float32":
             name += f" in {self.info.precision.upper()}"
         return f"{name}, {self._backend.description}"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the cores are free for other things."""
+        return self._backend.uniform_tiles
 
     def __call__(self, image: AnyImage) -> AnyImage:
         """Upscale one image.
@@ -196,6 +203,30 @@ class Upscaler:
         if largest is not None and 2 * self.overlap < largest < self.tile_size:
             return largest
         return self.tile_size
+
+    def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
+        """The rows of a result that is too large for memory; see `upscale_in_strips`.
+
+        Args:
+            reader: the source; read while the strips are asked for.
+            on_tile: told the share of the picture that is done, in (0, 1], after each tile.
+        """
+        return upscale_in_strips(
+            reader,
+            self._backend,
+            tile_size=self.tile_size,
+            overlap=self.overlap,
+            on_tile=on_tile,
+        )
+
+    def strip_bytes(self, header: Picture) -> int:
+        """How much memory the largest of :meth:`strips` takes, of a source with this header."""
+        return strip_bytes(
+            header,
+            self._backend,
+            tile_size=self.tile_size,
+            overlap=self.overlap,
+        )
 
     def finish(self) -> None:
         """Wait until all that was submitted is done.

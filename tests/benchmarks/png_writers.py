@@ -20,6 +20,7 @@ import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -105,11 +106,11 @@ def writers() -> dict[str, Writer]:
         return up(lambda data: library.compress(data, level))
 
     for level in (0, 1, 2):
-        add(f"up, isal, level {level}", lambda level=level: compressor("isal.isal_zlib", level))
-    add("up, zlib-ng, level 1", lambda: compressor("zlib_ng.zlib_ng", 1))
+        add(f"up, isal, level {level}", partial(compressor, "isal.isal_zlib", level))
+    add("up, zlib-ng, level 1", partial(compressor, "zlib_ng.zlib_ng", 1))
     add("opencv, level 1", opencv)
     for name in ("none", "sub", "up"):
-        add(f"pyvips, level 1, {name}", lambda name=name: vips(name))
+        add(f"pyvips, level 1, {name}", partial(vips, name))
     return found
 
 
