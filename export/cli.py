@@ -162,9 +162,11 @@ def trt(
         leave(130)
     word = "built with" if outcome.was_built else "up to date, built with"
     facts = outcome.facts
+    largest = facts.largest_activation
+    values = "" if largest is None else f"; activations up to {largest:.4g} of float16's 65504"
     typer.echo(
         f"{outcome.path}: {word} {outcome.library_name} for {', '.join(facts.options.targets)} in "
-        f"{facts.precision}, {facts.plan_bytes / 1e6:.1f} MB; {facts.status}"
+        f"{facts.precision}, {facts.plan_bytes / 1e6:.1f} MB; {facts.status}{values}"
     )
 
 

@@ -214,11 +214,10 @@ def _parse_failure(library: Library, parser: Any, mark: int) -> str:
     reasons = []
     for index in range(parser.num_errors):
         error = parser.get_error(index)
-        operator = error.node_operator() if hasattr(error, "node_operator") else ""
-        node = error.node_name() if hasattr(error, "node_name") else f"number {error.node()}"
-        reasons.append(
-            f"node {node} {f'({operator})' if operator else ''}: {_one_line(error.desc())}"
-        )
+        node = f"number {error.node()}"
+        if hasattr(error, "node_name"):  # since 10
+            node = f"{error.node_name()} ({error.node_operator()})"
+        reasons.append(f"node {node}: {_one_line(error.desc())}")
     return (
         f"{library.name} refuses the graph: {'; '.join(reasons) or library.messages.reason(mark)}. "
         "Try --precision fp32; if that is refused too, the model needs an operator that this "

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -229,3 +231,18 @@ def test_phases_are_one_share() -> None:
     phases.step("whole", 0)
     phases.step("unknown", 5)
     assert phases.share == pytest.approx(0.5)
+
+
+def test_leaving_while_an_old_library_builds() -> None:
+    """Its thread cannot be ended; the process can, without a crash and with its exit code."""
+    code = """
+import threading, time
+from export.trt.interrupt import THREAD_NAME, leave
+threading.Thread(target=time.sleep, args=(60,), name=THREAD_NAME).start()
+print("said", flush=False)
+leave(130)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "said\n", "")
