@@ -30,7 +30,8 @@ import numpy as np
 from PIL import Image, features
 
 from runtime.cores import usable_cores
-from runtime.picture import Samples
+from runtime.picture import Picture, Samples
+from runtime.png_writer import write_png
 from runtime.upscaler import Upscaler
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -41,6 +42,16 @@ def pillow(level: int) -> Writer:
     def write(rgb_hwc: Samples) -> bytes:
         buffer = io.BytesIO()
         Image.fromarray(rgb_hwc).save(buffer, "PNG", compress_level=level)
+        return buffer.getvalue()
+
+    return write
+
+
+def dggn() -> Writer:
+    def write(rgb_hwc: Samples) -> bytes:
+        buffer = io.BytesIO()
+        picture = Picture(rgb_hwc=rgb_hwc)
+        write_png(picture, [picture], buffer, {})
         return buffer.getvalue()
 
     return write
@@ -93,6 +104,7 @@ def opencv() -> Writer:
 def writers() -> dict[str, Writer]:
     """Those that are installed."""
     found: dict[str, Writer] = {f"pillow, level {level}": pillow(level) for level in (1, 2, 6, 0)}
+    found["dggn-run"] = dggn()
     found["up, zlib, level 1"] = up(lambda data: zlib.compress(data, 1))
 
     def add(name: str, make: Callable[[], Writer]) -> None:
