@@ -148,6 +148,7 @@ def run(
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
 
+    builder = _EngineBuilder(quiet=quiet)
     try:
         from runtime.batch import Batch, Options
         from runtime.formats import FormatName, OutputSettings
@@ -165,7 +166,7 @@ def run(
             precision=precision,
             backend=backend,
             devices=_devices(devices),
-            build=None if no_build or backend in ("cuda", "cpu") else _engine_builder,
+            build=None if no_build or backend in ("cuda", "cpu") else builder,
             suffix=suffix,
             tile_size=tile,
             overlap=overlap,
@@ -185,7 +186,7 @@ def run(
     batch = Batch(options, _progress(quiet=quiet, scale=scale))
     code = 0
     try:
-        if not _run_interruptibly(batch):
+        if not _run_interruptibly(batch, builder):
             code, batch.report.error = INTERRUPTED, "interrupted"
     except DggnError as error:
         code, batch.report.error = error.exit_code, str(error)
@@ -224,7 +225,8 @@ def _devices(text: str) -> tuple[int, ...]:
 class _EngineBuilder:
     """Builds TensorRT engines, or finds current ones, as `dggn-export trt` does."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
         self._cancelled = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
@@ -251,7 +253,7 @@ class _EngineBuilder:
         )
         self._idle.clear()
         try:
-            with shown() as (say, on_progress):
+            with shown(quiet=self._quiet) as (say, on_progress):
                 say(
                     f"building a TensorRT engine of {request.onnx.stem} for this GPU: this takes "
                     "minutes and is done once; --no-build does without"
@@ -274,9 +276,6 @@ class _EngineBuilder:
         """
         self._cancelled.set()
         self._idle.wait(within_s)
-
-
-_engine_builder = _EngineBuilder()
 
 
 def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
@@ -347,7 +346,7 @@ def _progress(*, quiet: bool, scale: int) -> Progress:
     return PlainProgress(stream)
 
 
-def _run_interruptibly(batch: Batch) -> bool:
+def _run_interruptibly(batch: Batch, builder: _EngineBuilder) -> bool:
     """Run a batch in a thread, so that a signal always finds the main thread free.
 
     Python handles signals in the main thread only, and not while that loads a model.
@@ -381,7 +380,7 @@ def _run_interruptibly(batch: Batch) -> bool:
         thread.join(0.05)
     if interrupted.is_set() and (thread.is_alive() or errors):
         batch.cancel(within_s=GRACE_S)
-        _engine_builder.cancel(within_s=GRACE_S)
+        builder.cancel(within_s=GRACE_S)
         return False
     if errors:
         raise errors[0]

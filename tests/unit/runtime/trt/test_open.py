@@ -334,6 +334,11 @@ def test_what_is_chosen_needs_no_reason(machine: Machine) -> None:
         assert why == ""
 
 
+def test_gpus_are_not_for_the_cpu(machine: Machine) -> None:
+    with pytest.raises(ConfigError, match="--devices is for GPUs"):
+        machine.open(name="cpu", devices=(1,))
+
+
 def test_cuda_is_refused_where_onnx_runtime_has_none(machine: Machine) -> None:
     import onnxruntime
 
