@@ -90,6 +90,8 @@ def build_plan(
         Cancelled: it was cancelled.
         ConfigError: a target is none that the library knows.
     """
+    if cancelled.is_set():
+        raise Cancelled("the build was cancelled")
     module = library.module
     mark = library.messages.mark()
     try:

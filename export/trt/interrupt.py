@@ -59,14 +59,18 @@ def build_interruptibly(
             ended.set()
 
     thread = threading.Thread(target=work, name=THREAD_NAME, daemon=True)
-    thread.start()
+    begun = False
     while not ended.is_set():
         try:
-            ended.wait(POLL_S)
+            if not begun:
+                begun = True
+                thread.start()  # Ctrl-C may come in here, too
+            while not ended.wait(POLL_S):
+                pass
         except KeyboardInterrupt:
             cancelled.set()
             on_progress("Cancelling", 1.0)
-            if not library.capabilities.progress:
+            if thread.ident is None or not library.capabilities.progress:
                 raise
     if errors:
         raise errors[0]
