@@ -136,6 +136,7 @@ def trt(
         chosen = _precision(precision, fp16=fp16, int8=int8)
         from export.trt.command import Wish, fulfil
         from export.trt.show import shown
+        from runtime.trt.open import open_engine
 
         wish = Wish(
             onnx=onnx,
@@ -150,7 +151,7 @@ def trt(
             force=force,
         )
         with shown() as (say, on_progress):
-            outcome = fulfil(wish, say=say, on_progress=on_progress, open_engine=None)
+            outcome = fulfil(wish, say=say, on_progress=on_progress, open_engine=open_engine)
     except DggnError as error:
         typer.echo(f"dggn-export: {error}", err=True)
         raise typer.Exit(error.exit_code) from error

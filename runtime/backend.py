@@ -13,21 +13,12 @@ Deliver = Callable[[Samples], None]
 """Takes the result of one tile."""
 
 
-class Backend(Protocol):
-    """Super-resolves tiles with one model.
-
-    Tiles are handed in one by one and results handed out as they come, so that a device can
-    work on several at once, of several pictures. Used as a context manager; leaving it frees
-    the device.
-    """
+class TileTaker(Protocol):
+    """The part of a backend that takes tiles."""
 
     @property
     def info(self) -> ModelInfo:
         """The model's facts."""
-
-    @property
-    def description(self) -> str:
-        """What runs where, for people: for example `ONNX Runtime on the CPU, 2 threads`."""
 
     @property
     def uniform_tiles(self) -> bool:
@@ -46,7 +37,27 @@ class Backend(Protocol):
         Raises:
             BackendError: the inference library failed, at this tile or an earlier one.
             ImageError: the model takes 8-bit samples only, and these have 16.
-            Cancelled: :meth:`cancel` was called.
+            Cancelled: it was cancelled.
+        """
+
+
+class Backend(TileTaker, Protocol):
+    """Super-resolves tiles with one model.
+
+    Tiles are handed in one by one and results handed out as they come, so that a device can
+    work on several at once, of several pictures. Used as a context manager; leaving it frees
+    the device.
+    """
+
+    @property
+    def description(self) -> str:
+        """What runs where, for people: for example `ONNX Runtime on the CPU, 2 threads`."""
+
+    @property
+    def largest_tile_px(self) -> int | None:
+        """Height and width of the largest tile that is quick; None where any size is alike.
+
+        It can shrink at work, when memory runs out.
         """
 
     def finish(self) -> None:

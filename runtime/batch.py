@@ -6,19 +6,26 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from runtime.choose import BackendName
 from runtime.errors import Cancelled, ConfigError
 from runtime.formats import READABLE_SUFFIXES, OutputSettings
 from runtime.html_report import HtmlReport
 from runtime.jobs import FileResult, Job, Plan, plan_jobs
 from runtime.journal import Journal, settings_fingerprint
+from runtime.memory import RESULT_SHARE, default_memory_bytes
 from runtime.model_info import DEFAULT_MODEL, Precision
-from runtime.pipeline import Pipeline
+from runtime.pipeline import Pipeline, default_jobs
 from runtime.progress import Progress
 from runtime.report import Report
 from runtime.resize import target_size_hw
 from runtime.targets import make_folder, remove_temporaries
 from runtime.upscaler import Upscaler
+from runtime.whole_file import remove_unfinished
+
+if TYPE_CHECKING:
+    from runtime.trt.find_engine import BuildEngine
 
 FOREIGN = "the output exists, but was not made by dggn-run; use --overwrite to replace it"
 
@@ -32,10 +39,16 @@ class Options:
     settings: OutputSettings = field(default_factory=OutputSettings)
     model: str = DEFAULT_MODEL
     precision: Precision | None = None
+    backend: BackendName = "auto"
+    devices: tuple[int, ...] = (0,)
+    build: BuildEngine | None = None
+    """Builds TensorRT engines; None where none is to be built."""
     suffix: str = ""
     tile_size: int | None = None
     overlap: int | None = None
     jobs: int | None = None
+    memory_bytes: int | None = None
+    """That pictures may take; what would take more is made in strips. None for all there is."""
     overwrite: bool = False
     keep_results: bool = False
     """Whether the report lists every file; off, memory does not grow with their number."""
@@ -70,18 +83,13 @@ class Batch:
         options, report, progress = self._options, self.report, self._progress
         plan = plan_for(options)
         report.plan = plan
-        with Upscaler(
-            options.model,
-            tile_size=options.tile_size,
-            overlap=options.overlap,
-            precision=options.precision,
-        ) as upscaler:
+        with open_upscaler(options, progress) as upscaler:
             fingerprint = describe(report, options, upscaler)
             make_folder(plan.folder)
             if options.page:
                 self._page = HtmlReport(options.page)
             with Journal(plan.folder) as journal:
-                self._introduce(plan, upscaler.description)
+                self._introduce(plan, upscaler)
                 todo = self._sort_out(plan, journal, fingerprint)
                 self._folders = frozenset(job.target.parent for job in plan.jobs)
                 for folder in self._folders:
@@ -93,8 +101,10 @@ class Batch:
                     journal=journal,
                     fingerprint=fingerprint,
                     progress=progress,
-                    jobs=options.jobs,
+                    jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
                     previews=self._page is not None,
+                    memory_bytes=result_bytes(options),
+                    whole_bytes=result_bytes(options),
                 )
                 self._upscale(self._pipeline, todo)
         progress.say(report.totals.summary)
@@ -121,10 +131,12 @@ class Batch:
             self._pipeline.cancel()
             self._pipeline.join(timeout_s=within_s)
         self._progress.stop()
+        remove_unfinished()
         remove_temporaries(self._folders)
 
-    def _introduce(self, plan: Plan, description: str) -> None:
-        self._progress.say(description)
+    def _introduce(self, plan: Plan, upscaler: Upscaler) -> None:
+        why = f"; {upscaler.why}" if upscaler.why else ""
+        self._progress.say(upscaler.description + why)
         if plan.ignored:
             self._progress.say(f"ignored in {self._options.source}: {plan.ignored}")
 
@@ -154,6 +166,31 @@ class Batch:
         if self._options.keep_results:
             self.report.files.append(replace(result, preview=None))
         self._progress.finished(result)
+
+
+def open_upscaler(options: Options, progress: Progress) -> Upscaler:
+    """The upscaler that is asked for.
+
+    Raises:
+        DggnError: see `Upscaler`.
+    """
+    return Upscaler(
+        options.model,
+        tile_size=options.tile_size,
+        overlap=options.overlap,
+        precision=options.precision,
+        backend=options.backend,
+        devices=options.devices,
+        build=options.build,
+        say=progress.say,
+    )
+
+
+def result_bytes(options: Options) -> int:
+    """How much of the memory results may take that are made as a whole."""
+    if options.memory_bytes is None:
+        return default_memory_bytes()
+    return options.memory_bytes // RESULT_SHARE
 
 
 def plan_for(options: Options) -> Plan:

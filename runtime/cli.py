@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -21,6 +22,7 @@ from runtime.version import version_option
 if TYPE_CHECKING:
     from runtime.batch import Batch, Options
     from runtime.progress import Progress
+    from runtime.trt.find_engine import EngineRequest
 
 INTERRUPTED = 130
 GRACE_S = 1.0
@@ -58,6 +60,19 @@ def run(
         Literal["float32", "int8"] | None,
         typer.Option(help="Of a shipped model; int8 is quicker on processors with VNNI."),
     ] = None,
+    backend: Annotated[
+        Literal["auto", "tensorrt", "cuda", "cpu"],
+        typer.Option(
+            help="What computes. auto: TensorRT where it has an engine or can build one, else "
+            "ONNX Runtime on CUDA, else on the CPU."
+        ),
+    ] = "auto",
+    devices: Annotated[
+        str, typer.Option(metavar="N,...", help="Which GPUs, as CUDA counts them.")
+    ] = "0",
+    no_build: Annotated[
+        bool, typer.Option("--no-build", help="Use TensorRT only where an engine is there.")
+    ] = False,
     file_format: Annotated[
         str,
         typer.Option(
@@ -93,6 +108,14 @@ def run(
         int | None,
         typer.Option(min=1, help="Pictures written at once; fewer take less memory."),
     ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            metavar="GB",
+            help="Memory that pictures may take; what would take more is made in strips.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Redo everything, and replace files of any origin."),
@@ -125,6 +148,7 @@ def run(
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
 
+    builder = _EngineBuilder(quiet=quiet)
     try:
         from runtime.batch import Batch, Options
         from runtime.formats import FormatName, OutputSettings
@@ -140,10 +164,14 @@ def run(
             ),
             model=model,
             precision=precision,
+            backend=backend,
+            devices=_devices(devices),
+            build=None if no_build or backend in ("cuda", "cpu") else builder,
             suffix=suffix,
             tile_size=tile,
             overlap=overlap,
             jobs=jobs,
+            memory_bytes=None if memory is None else int(memory * 1e9),
             overwrite=overwrite,
             keep_results=json_report,
             page=report,
@@ -158,7 +186,7 @@ def run(
     batch = Batch(options, _progress(quiet=quiet, scale=scale))
     code = 0
     try:
-        if not _run_interruptibly(batch):
+        if not _run_interruptibly(batch, builder):
             code, batch.report.error = INTERRUPTED, "interrupted"
     except DggnError as error:
         code, batch.report.error = error.exit_code, str(error)
@@ -168,14 +196,86 @@ def run(
     code = _write_page(batch, code)
     totals = batch.report.totals
     if json_report:
-        typer.echo(json.dumps(batch.report.as_dict(), indent=2))
+        printed = _print(json.dumps(batch.report.as_dict(), indent=2))
+        code = code or printed
     if code == INTERRUPTED:
         typer.echo("interrupted; the same command goes on from here", err=True)
-        sys.stdout.flush()
         sys.stderr.flush()
         # Threads may still be at work on a picture; nobody waits for them.
         os._exit(INTERRUPTED)
     raise typer.Exit(code or int(totals.failed + totals.skipped > 0))
+
+
+def _devices(text: str) -> tuple[int, ...]:
+    """GPU numbers from the command line.
+
+    Raises:
+        ConfigError: they are none.
+    """
+    from runtime.errors import ConfigError
+
+    numbers = [number.strip() for number in text.split(",")]
+    if len(set(numbers)) < len(numbers) or not all(
+        number.isascii() and number.isdigit() for number in numbers
+    ):
+        raise ConfigError(f"--devices is {text!r}: expected different numbers, for example 0,1")
+    return tuple(map(int, numbers))
+
+
+class _EngineBuilder:
+    """Builds TensorRT engines, or finds current ones, as `dggn-export trt` does."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._cancelled = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+
+    def __call__(self, request: EngineRequest) -> Path:
+        """Build an engine.
+
+        Raises:
+            DggnError: it cannot be built.
+            Cancelled: :meth:`cancel` was called.
+        """
+        from export.trt.command import Wish, fulfil
+        from export.trt.show import shown
+        from runtime.trt.open import open_engine
+
+        wish = Wish(
+            onnx=str(request.onnx),
+            precision=request.precision,
+            flavor=request.flavor,
+            sample_type=request.sample_type,
+            tile_px=request.tile_px,
+            batch=request.batch,
+            device=request.device,
+        )
+        self._idle.clear()
+        try:
+            with shown(quiet=self._quiet) as (say, on_progress):
+                say(
+                    f"building a TensorRT engine of {request.onnx.stem} for this GPU: this takes "
+                    "minutes and is done once; --no-build does without"
+                )
+                return fulfil(
+                    wish,
+                    say=say,
+                    on_progress=on_progress,
+                    open_engine=open_engine,
+                    cancelled=self._cancelled,
+                ).path
+        finally:
+            self._idle.set()
+
+    def cancel(self, *, within_s: float) -> None:
+        """End a build from another thread, and let it take away what it began.
+
+        Args:
+            within_s: how long to wait for that.
+        """
+        self._cancelled.set()
+        self._idle.wait(within_s)
 
 
 def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
@@ -190,13 +290,32 @@ def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
     progress = QuietProgress(sys.stderr) if quiet else PlainProgress(sys.stderr)
     result = dry_run(options, progress)
     if as_json:
-        typer.echo(json.dumps(result.as_dict(), indent=2))
+        lines = [json.dumps(result.as_dict(), indent=2)]
     else:
-        for file in result.files:
-            if file.status == "planned" and not quiet:
-                typer.echo(printable(planned_line(file)))
-        typer.echo(forecast(result))
-    return int(result.totals.failed + result.totals.skipped > 0)
+        planned = [file for file in result.files if file.status == "planned" and not quiet]
+        lines = [*(printable(planned_line(file)) for file in planned), forecast(result)]
+    return _print("\n".join(lines)) or int(result.totals.failed + result.totals.skipped > 0)
+
+
+def _print(text: str) -> int:
+    """Write to standard output.
+
+    Returns:
+        The exit code where that is full; else 0.
+    """
+    from runtime.errors import TargetError
+
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # whoever read it has enough; the library ends the command quietly
+        # What is still held back would be tried again at the end, with a traceback.
+        sys.stdout = None
+        _complain(TargetError(f"standard output cannot be written: {error.strerror or error}"))
+        return TargetError.exit_code
+    return 0
 
 
 def _write_page(batch: Batch, code: int) -> int:
@@ -227,7 +346,7 @@ def _progress(*, quiet: bool, scale: int) -> Progress:
     return PlainProgress(stream)
 
 
-def _run_interruptibly(batch: Batch) -> bool:
+def _run_interruptibly(batch: Batch, builder: _EngineBuilder) -> bool:
     """Run a batch in a thread, so that a signal always finds the main thread free.
 
     Python handles signals in the main thread only, and not while that loads a model.
@@ -261,6 +380,7 @@ def _run_interruptibly(batch: Batch) -> bool:
         thread.join(0.05)
     if interrupted.is_set() and (thread.is_alive() or errors):
         batch.cancel(within_s=GRACE_S)
+        builder.cancel(within_s=GRACE_S)
         return False
     if errors:
         raise errors[0]

@@ -138,7 +138,7 @@ def _from_deep_grey(image: Image.Image, raw: str) -> Channels:
     tags = getattr(image, "tag_v2", {})
     if tags.get(_TIFF_PHOTOMETRIC) == 0:  # white is zero, which Pillow heeds in 8 bits only
         grey = np.invert(grey)
-    profile, notes = _checked_profile(image)
+    profile, notes = checked_profile(image)
     return Channels(colour=grey, alpha_hw=alpha, icc_profile=profile, notes=notes)
 
 
@@ -162,7 +162,7 @@ def _from_print(image: Image.Image) -> Channels:
 
 
 def _from_16_bits(image: Image.Image, deep: NDArray[np.uint16]) -> Channels:
-    profile, notes = _checked_profile(image)
+    profile, notes = checked_profile(image)
     channels = deep.shape[2]
     colour = deep[..., 0] if channels < 3 else deep[..., :3]
     alpha: NDArray[np.uint16] | None = deep[..., -1] if channels % 2 == 0 else None
@@ -174,7 +174,7 @@ def _from_16_bits(image: Image.Image, deep: NDArray[np.uint16]) -> Channels:
 
 
 def _from_8_bits(image: Image.Image, raw: str) -> Channels:
-    profile, notes = _checked_profile(image)
+    profile, notes = checked_profile(image)
     if ";16" in raw:
         notes.append("16-bit colours were reduced to 8 bits")
     key = image.info.get("transparency")
@@ -220,7 +220,7 @@ def _keyed_alpha(colour: NDArray[np.uint8], key: object, raw: str) -> NDArray[np
     return np.where(matches, 0, 255).astype(np.uint8)
 
 
-def _checked_profile(image: Image.Image) -> tuple[bytes | None, list[str]]:
+def checked_profile(image: Image.Image) -> tuple[bytes | None, list[str]]:
     """The ICC profile, unless it cannot be this picture's."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not profile:

@@ -8,7 +8,7 @@ import math
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -35,10 +35,15 @@ MAX_FILE_BYTES = 2 << 30
 # MPO, several JPEGs in one file, comes with JPEG.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", *(("AVIF",) if HAS_AVIF else ()))
 
+
+class TooManyPixels(ImageReadError):
+    """A picture is too large to be read whole; it may be read in strips."""
+
+
 _warnings_lock = threading.Lock()
 
 
-def decode(path: Path) -> Picture:
+def decode(path: Path, *, max_pixels: int | None = None) -> Picture:
     """Read one picture.
 
     Orientation is applied; the ICC profile, EXIF, XMP, DPI and words are kept. Further frames
@@ -46,38 +51,65 @@ def decode(path: Path) -> Picture:
 
     Args:
         path: a regular file, whatever its name says of the format.
+        max_pixels: that it may have, all frames or pages counted; `MAX_PIXELS` where None.
 
     Raises:
-        ImageReadError: it cannot be read, is damaged, too large, or not a picture; the message
-            begins with its name.
+        TooManyPixels: it has more.
+        ImageReadError: it cannot be read, is damaged, or not a picture; the message begins with
+            its name.
     """
     load_formats()
+    with naming(path):
+        return _decode(_read(path), MAX_PIXELS if max_pixels is None else max_pixels)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Begin messages about a file with its name."""
     try:
-        return _decode(_read(path))
+        yield
     except ImageReadError as error:
-        raise ImageReadError(f"{path.name}: {error}") from error.__cause__
+        raise type(error)(f"{path.name}: {error}") from error.__cause__
 
 
-def read_size(path: Path) -> tuple[tuple[int, int], int]:
-    """The size a picture will have once it is decoded and upright, from its header alone.
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What a file's header tells of the picture that decoding will give."""
 
-    Returns:
-        Height and width, and how many frames or pages it has.
+    size_hw: tuple[int, int]
+    """Once it is upright."""
+    frames: int
+    """Or pages."""
+    has_alpha: bool
+    is_deep: bool
+    """It has 16 bits a sample."""
+
+
+def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
+    """What a file holds, from its header alone.
+
+    Args:
+        path: a regular file, whatever its name says of the format.
+        max_pixels: that one frame may have; `MAX_PIXELS` where None.
 
     Raises:
+        TooManyPixels: it has more.
         ImageReadError: the header cannot be read; what comes after it may still be damaged.
     """
-    try:
-        _check_file(path)
-        with _translated(), _quiet_pillow(), path.open("rb") as file:
+    load_formats()
+    with naming(path):
+        check_file(path, MAX_FILE_BYTES)
+        with translated(), _quiet_pillow(), path.open("rb") as file:
             image = Image.open(file, formats=FORMATS)
-            _refuse_too_large(image)
+            _refuse_too_large(image, MAX_PIXELS if max_pixels is None else max_pixels)
             # Pillow turns TIFF upright itself, and says so in its size.
             sideways = image.format != "TIFF" and read_orientation(image) >= 5
-            size_hw = (image.width, image.height) if sideways else (image.height, image.width)
-            return size_hw, len(frames_of(image).numbers)
-    except ImageReadError as error:
-        raise ImageReadError(f"{path.name}: {error}") from error.__cause__
+            return Outline(
+                size_hw=(image.width, image.height) if sideways else (image.height, image.width),
+                frames=len(frames_of(image).numbers),
+                has_alpha=image.has_transparency_data,
+                is_deep=";16" in raw_mode(image) or image.mode.startswith("I"),
+            )
 
 
 def picture_from_image(image: Image.Image) -> Picture:
@@ -89,7 +121,7 @@ def picture_from_image(image: Image.Image) -> Picture:
     Raises:
         ImageReadError: it cannot be loaded, or its samples have no meaning as a picture.
     """
-    with _translated():
+    with translated():
         return _picture(image)
 
 
@@ -121,14 +153,19 @@ def _image_of(picture: Picture) -> Image.Image:
 
 
 def _read(path: Path) -> bytes:
-    _check_file(path)
+    check_file(path, MAX_FILE_BYTES)
     try:
         return path.read_bytes()
     except OSError as error:
         raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path, max_bytes: int) -> None:
+    """Refuse what is no regular file, empty, or too long.
+
+    Raises:
+        ImageReadError: it is; the message does not name it.
+    """
     try:
         if not path.is_file():
             # A pipe or device would make the read wait for ever.
@@ -137,20 +174,20 @@ def _check_file(path: Path) -> None:
         size = path.stat().st_size
     except OSError as error:
         raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
-    if size > MAX_FILE_BYTES:
-        raise ImageReadError(
-            f"the file has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read: "
+    if size > max_bytes:
+        raise TooManyPixels(
+            f"the file has {size:,} bytes; at most {max_bytes:,} are read: "
             "save it in a compressed format or cut it into parts"
         )
     if not size:
         raise ImageReadError("the file is empty: copy or export it again")
 
 
-def _decode(data: bytes) -> Picture:
-    with _translated():
+def _decode(data: bytes, max_pixels: int) -> Picture:
+    with translated():
         with _quiet_pillow():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-        _refuse_too_large(image)
+        _refuse_too_large(image, max_pixels)
         with image:
             with _quiet_pillow():
                 frames = frames_of(image)
@@ -159,7 +196,7 @@ def _decode(data: bytes) -> Picture:
                     Image.open(io.BytesIO(data), formats=("PNG",)).verify()
                     if not has_all_samples(data):
                         raise ImageReadError("is damaged (its samples end early): export it again")
-            picture, *more = _frames(image, data, frames)
+            picture, *more = _frames(image, data, frames, max_pixels)
     return replace(
         picture,
         more=tuple(more),
@@ -168,15 +205,15 @@ def _decode(data: bytes) -> Picture:
     )
 
 
-def _frames(image: Image.Image, data: bytes, frames: Frames) -> Iterator[Picture]:
+def _frames(image: Image.Image, data: bytes, frames: Frames, max_pixels: int) -> Iterator[Picture]:
     pixels = 0
     for number in frames.numbers:
         if len(frames.numbers) > 1 or number:
             with _quiet_pillow():
                 image.seek(number)
         pixels += image.width * image.height
-        if pixels > MAX_PIXELS:
-            raise ImageReadError(_too_large(f"{len(frames.numbers)} frames or pages"))
+        if pixels > max_pixels:
+            raise TooManyPixels(_too_large(f"{len(frames.numbers)} frames or pages", max_pixels))
         picture = _picture(image, data, number if frames.plays is None else None)
         yield replace(picture, duration_ms=None if frames.plays is None else duration_ms(image))
 
@@ -189,28 +226,45 @@ def _picture(image: Image.Image, data: bytes = b"", page: int | None = None) -> 
     raw = raw_mode(image)
     format_name = image.format or "PNG"
     with _quiet_pillow():
-        # Loading a TIFF reads its tags, and complains of damaged ones only the first time.
-        read_orientation(image)
+        # Loading a TIFF reads its tags, and complains of damaged ones only the first time. It
+        # also turns it upright, but not its resolution.
+        stored_orientation = read_orientation(image)
     image.load()
     with _quiet_pillow():
-        exif, notes = read_exif(image)
         orientation = read_orientation(image)
-        xmp, xmp_notes = read_xmp(image)
         deep = None if page is None else deep_samples(data, format_name, page, raw)
     channels = channels_of(image, raw, deep)
     colour, alpha = _upright(channels.colour, orientation), channels.alpha_hw
     is_grey = colour.ndim == 2
-    return Picture(
+    picture = Picture(
         rgb_hwc=repeat_grey(colour) if is_grey else colour,
         alpha_hw=None if alpha is None else _upright(alpha, orientation),
         is_grey=is_grey,
         icc_profile=channels.icc_profile,
+        source_format=format_name,
+        notes=channels.notes,
+    )
+    return with_metadata(picture, image, max(orientation, stored_orientation))
+
+
+def with_metadata(picture: Picture, image: Image.Image, orientation: int) -> Picture:
+    """A picture with all that an image has beside its samples, but the profile.
+
+    Args:
+        picture: its notes are kept.
+        image: where metadata comes from; it need not be loaded, where that tells no more.
+        orientation: that has been undone.
+    """
+    with _quiet_pillow():
+        exif, notes = read_exif(image)
+        xmp, xmp_notes = read_xmp(image)
+    return replace(
+        picture,
         exif=exif,
         dpi=_dpi(image, sideways=orientation >= 5),
         xmp=xmp,
         text=read_text(image),
-        source_format=format_name,
-        notes=channels.notes + notes + xmp_notes,
+        notes=picture.notes + notes + xmp_notes,
     )
 
 
@@ -244,24 +298,24 @@ def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:
     return (vertical, horizontal) if sideways else (horizontal, vertical)
 
 
-def _refuse_too_large(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageReadError(_too_large(f"{image.width} x {image.height} pixels"))
+def _refuse_too_large(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise TooManyPixels(_too_large(f"{image.width} x {image.height} pixels", max_pixels))
 
 
-def _too_large(found: str) -> str:
-    return f"has {found}; at most {MAX_PIXELS:,} are read: cut it into parts"
+def _too_large(found: str, max_pixels: int) -> str:
+    return f"has {found}; at most {max_pixels:,} are read: cut it into parts"
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Make an `ImageReadError` of whatever Pillow raises: for damaged files, nearly anything."""
     try:
         yield
     except ImageReadError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageReadError(_too_large("too many pixels")) from error
+        raise TooManyPixels(_too_large("too many pixels", MAX_PIXELS)) from error
     except UnidentifiedImageError as error:
         raise ImageReadError(
             f"is not a picture that can be read: expected an intact {', '.join(FORMATS)} file "

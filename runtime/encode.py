@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import secrets
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from PIL import ImageCms
@@ -33,21 +32,12 @@ from runtime.formats import (
 )
 from runtime.metadata import COMMENT, png_words, text_for, xmp_for
 from runtime.picture import Picture, is_deep, on_white, with_8_bits
-from runtime.png_writer import write_deep_png
+from runtime.png_writer import write_png
 from runtime.tiff_writer import write_tiff
+from runtime.whole_file import NotReplaced, replacing
 
-Options: TypeAlias = dict[str, Any]
-
-TEMPORARY_PREFIX = ".dggn-"
-TEMPORARY_SUFFIX = ".partial"
-"""What unfinished files in the target folder are called, so that a later run can remove them."""
-
-
-def temporary_path(target: Path) -> Path:
-    """Where a target is written until it is complete; another name each time."""
-    # Without the target's name, which may be as long as names can be already.
-    name = f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
-    return target.with_name(name)
+SaveOptions: TypeAlias = dict[str, Any]
+"""Pillow's arguments for one format."""
 
 
 def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str]:
@@ -111,6 +101,18 @@ def _pages_for(picture: Picture, form: OutputFormat) -> tuple[list[Picture], lis
 
 def _prepare(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
     """The picture as the format can hold it, with the metadata to write, and notes."""
+    picture, notes = samples_for(picture, form)
+    picture, metadata_notes = metadata_for(picture, form)
+    if picture.icc_profile and not form.has_icc:
+        picture, note = _without_profile(picture, form.pillow_name)
+        notes.append(note)
+    if form is GIF:
+        notes.append("reduced to 256 colours: GIF holds no more; webp and png would")
+    return picture, notes + metadata_notes
+
+
+def samples_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
+    """The picture, or some rows of it, with samples such as the format holds, and notes."""
     notes = []
     name = form.pillow_name
     if picture.alpha_hw is not None and not form.has_alpha:
@@ -124,6 +126,12 @@ def _prepare(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
     if form is TIFF and picture.is_grey and picture.alpha_hw is not None and is_deep(picture):
         picture = replace(picture, is_grey=False)
         notes.append("grey was written as RGB: few programs read 16-bit grey with alpha in TIFF")
+    return picture, notes
+
+
+def metadata_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
+    """The picture with such metadata as the format holds, stating its size, and notes."""
+    name = form.pillow_name
     exif, exif_notes = exif_for(picture, with_dpi=not form.has_dpi and form.max_exif_bytes is None)
     exif, left_out = _if_short(exif, form.max_exif_bytes, f"the EXIF block was left out: {name}")
     xmp, xmp_left_out = _if_short(
@@ -131,12 +139,7 @@ def _prepare(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
     )
     text, text_notes = text_for(picture, form)
     picture = replace(picture, exif=exif, xmp=xmp, text=text)
-    if picture.icc_profile and not form.has_icc:
-        picture, note = _without_profile(picture, name)
-        notes.append(note)
-    if form is GIF:
-        notes.append("reduced to 256 colours: GIF holds no more; webp and png would")
-    return picture, notes + exif_notes + left_out + xmp_left_out + text_notes
+    return picture, exif_notes + left_out + xmp_left_out + text_notes
 
 
 def _if_short(
@@ -169,11 +172,11 @@ def _save(
     if form is TIFF:
         write_tiff(pages, file)
         return
-    options = _save_options(first, form, settings)
-    if is_deep(first) and not (first.is_grey and first.alpha_hw is None):
-        write_deep_png(first, file, options)
-    elif form is GIF or len(pages) > 1:
+    options = save_options(first, form, settings)
+    if form is GIF or len(pages) > 1:
         save_animation(pages, form.pillow_name, file, options)
+    elif form is PNG:
+        write_png(first, [first], file, options)
     else:
         image = image_from_picture(first)
         # Some of Pillow's writers look here, too, for what they are not given.
@@ -181,9 +184,9 @@ def _save(
         image.save(file, form.pillow_name, **options)
 
 
-def _save_options(picture: Picture, form: OutputFormat, settings: OutputSettings) -> Options:
+def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings) -> SaveOptions:
     """Pillow's arguments: quick ones, for encoding must keep up with the network."""
-    options: Options = {
+    options: SaveOptions = {
         "icc_profile": picture.icc_profile,
         "exif": picture.exif,
         "dpi": picture.dpi if form.has_dpi else None,
@@ -207,24 +210,29 @@ def _save_options(picture: Picture, form: OutputFormat, settings: OutputSettings
 
 
 def _write(data: io.BytesIO, target: Path) -> None:
-    temporary = temporary_path(target)
+    with putting(target) as file:
+        file.write(data.getbuffer())
+
+
+@contextlib.contextmanager
+def putting(target: Path) -> Iterator[IO[bytes]]:
+    """A new file that becomes the target when the block ends well; else nothing changes.
+
+    Raises:
+        ImageWriteError: the target's name cannot be taken.
+        TargetError: the folder cannot be written, so that no other picture can either.
+    """
     try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(data.getbuffer())
-        except OSError as error:
-            raise TargetError(
-                f"cannot write to the folder {target.parent}: {error.strerror or error}. "
-                "Make room or get permission, or choose another OUTPUT; then run it again"
-            ) from error
-        try:
-            os.replace(temporary, target)
-        except OSError as error:
-            # The folder takes files, as the temporary one proves: it is this name.
-            raise ImageWriteError(
-                f"{target.name}: cannot be put in its place: {error.strerror or error}. "
-                "Choose another name, or move away what is there"
-            ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        with replacing(target) as file:
+            yield file
+    except OSError as error:
+        raise TargetError(
+            f"cannot write to the folder {target.parent}: {error.strerror or error}. "
+            "Make room or get permission, or choose another OUTPUT; then run it again"
+        ) from error
+    except NotReplaced as error:
+        # The folder takes files, as the complete one proves: it is this name.
+        raise ImageWriteError(
+            f"{target.name}: cannot be put in its place: {error}. "
+            "Choose another name, or move away what is there"
+        ) from error

@@ -9,6 +9,7 @@
     └── EnvironmentProblem      this machine or installation lacks something
         ├── MissingDependency   a package is not installed; the message names the extra
         ├── BackendError        the inference library failed
+        │   └── OutOfDeviceMemory   for want of memory on the device; smaller work may do
         └── TargetError         the output folder cannot be written
 
     Cancelled                   someone asked to stop; not an error, but it ends the work
@@ -60,6 +61,10 @@ class MissingDependency(EnvironmentProblem):
 
 class BackendError(EnvironmentProblem):
     """The inference library failed."""
+
+
+class OutOfDeviceMemory(BackendError):
+    """The device has not enough memory left; smaller work may do."""
 
 
 class TargetError(EnvironmentProblem):

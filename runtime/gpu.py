@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.cuda.open import cuda_package
 from runtime.errors import BackendError, MissingDependency
 
 _NAME_BYTES = 256
@@ -64,6 +65,8 @@ def probe() -> Probe:
     Raises:
         MissingDependency: cuda-bindings is not installed.
     """
+    if _stands_on_pycuda():
+        return _probe_with_pycuda()
     driver = _driver()
     try:
         status = driver.cuInit(0)[0]
@@ -96,6 +99,39 @@ def require_gpu(index: int = 0) -> Gpu:
         known = ", ".join(f"{gpu.index}: {gpu.name}" for gpu in found.gpus)
         raise BackendError(f"there is no GPU {index}: expected one of {known}")
     return found.gpus[index]
+
+
+def _stands_on_pycuda() -> bool:
+    try:
+        return cuda_package() == "pycuda"
+    except MissingDependency:  # said better where it is needed
+        return False
+
+
+def _probe_with_pycuda() -> Probe:
+    from runtime.cuda.pycuda_device import load_driver
+
+    try:
+        driver = load_driver()
+    except BackendError:
+        return Probe(gpus=(), problem="the NVIDIA driver is not installed")
+    try:
+        driver.init()
+        version = driver.get_driver_version()
+        devices = [driver.Device(index) for index in range(driver.Device.count())]
+        found = [
+            Gpu(
+                index=index,
+                name=device.name(),
+                compute_capability=device.compute_capability(),
+                memory_bytes=device.total_memory(),
+                cuda_version=f"{version // 1000}.{version % 1000 // 10}",
+            )
+            for index, device in enumerate(devices)
+        ]
+    except driver.Error as error:
+        return Probe(gpus=(), problem=f"the NVIDIA driver does not start ({error})")
+    return Probe(gpus=tuple(found), problem="" if found else "the NVIDIA driver sees no GPU")
 
 
 def _driver() -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import html
-import os
 import shutil
 import tempfile
 import threading
@@ -17,12 +16,12 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
-from runtime.encode import temporary_path
 from runtime.errors import ConfigError, TargetError
 from runtime.jobs import FileResult
 from runtime.preview import Preview
 from runtime.progress import duration, needs_attention, printable
 from runtime.report import Report
+from runtime.whole_file import NotReplaced, replacing
 
 SUFFIXES = (".html", ".htm")
 
@@ -67,27 +66,21 @@ class HtmlReport:
         head, foot = template.split("{{pictures}}")
         for name, text in _facts(report).items():
             head = head.replace("{{" + name + "}}", text)
-        temporary = temporary_path(self._path)
-        with self._guard, self._translated():
-            try:
-                self._pictures.seek(0)
-                with temporary.open("xb") as page:
-                    page.write(_bytes(head))
-                    shutil.copyfileobj(self._pictures, page)
-                    page.write(_bytes(foot))
-                os.replace(temporary, self._path)
-            finally:
-                with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-                self._pictures.close()
+        with self._guard, self._translated(), self._pictures:
+            self._pictures.seek(0)
+            with replacing(self._path) as page:
+                page.write(_bytes(head))
+                shutil.copyfileobj(self._pictures, page)
+                page.write(_bytes(foot))
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, NotReplaced) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
             raise TargetError(
-                f"cannot write the report {self._path}: {error.strerror or error}. "
+                f"cannot write the report {self._path}: {reason or error}. "
                 "Make room, or choose another place for --report"
             ) from error
 

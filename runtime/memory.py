@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 from runtime.errors import Cancelled
 
@@ -11,13 +12,28 @@ POLL_S = 0.05
 """How soon a waiting thread notices that it is to stop."""
 
 
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""Where Linux tells a container its memory (cgroup v2): bytes, or "max"."""
+
+RESULT_SHARE = 4
+"""A result is the array, Pillow's copy of it, the encoded file, and what decoding took."""
+
+
 def default_memory_bytes() -> int:
-    """What results waiting for their encoder may occupy: a quarter of memory, at most 4 GiB."""
+    """What results may occupy until they are written: a quarter of memory, at most 4 GiB."""
+    return min(4 << 30, total_memory_bytes() // RESULT_SHARE)
+
+
+def total_memory_bytes() -> int:
+    """This machine's memory, or its container's; 4 GiB where nothing tells."""
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # not on this system
-        return 1 << 30
-    return min(4 << 30, physical // 4)
+        physical = 4 << 30
+    try:
+        return min(physical, int(CONTAINER_LIMIT.read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no Linux, no container, or no limit
+        return physical
 
 
 class MemoryBudget:

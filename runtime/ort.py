@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,21 +23,30 @@ if TYPE_CHECKING:
 
 
 class OrtBackend:
-    """Runs an ONNX model with ONNX Runtime: on CUDA where it is present, else on the CPU.
+    """Runs an ONNX model with ONNX Runtime.
 
     Args:
         path: the file; one that `dggn-export` did not write is tried (`runtime.foreign`).
         threads: for the CPU; by default every core this process may use.
+        where: `auto` is on CUDA where that works, else on the CPU.
+        device: the GPU for CUDA, as CUDA numbers them.
 
     Raises:
         MissingDependency: onnxruntime is not installed.
         ModelError: the file is damaged or enlarges no pictures.
-        BackendError: ONNX Runtime cannot start.
+        BackendError: ONNX Runtime cannot start, or not on CUDA where that is asked for.
     """
 
-    uniform_tiles = False
+    largest_tile_px = None
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int | None = None,
+        where: Literal["auto", "cuda", "cpu"] = "auto",
+        device: int = 0,
+    ) -> None:
         require("onnxruntime", extra="cpu")
         import onnxruntime
 
@@ -50,7 +59,15 @@ class OrtBackend:
         options.inter_op_num_threads = 1
         # Spinning between operators would take the cores that decode and encode need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = _session(path, options)
+        providers = _providers(where, device)
+        self._session = _session(path, options, providers)
+        if where == "cuda" and not self._on_cuda:
+            raise BackendError(
+                "ONNX Runtime could not start on CUDA: the driver, CUDA and cuDNN must suit "
+                f"onnxruntime-gpu {onnxruntime.__version__}, and there must be a GPU {device}. "
+                "nvidia-smi shows the driver and the GPUs"
+            )
+        self._device = device
         self._run_options = onnxruntime.RunOptions()
         self._cancelled = False
         self.info = self._facts(path)
@@ -69,9 +86,14 @@ class OrtBackend:
     def description(self) -> str:
         """What runs where, for people."""
         if self._on_cuda:
-            return "ONNX Runtime on CUDA"
+            return "ONNX Runtime on CUDA" + (f", GPU {self._device}" if self._device else "")
         plural = "" if self._threads == 1 else "s"
         return f"ONNX Runtime on the CPU, {self._threads} thread{plural}"
+
+    @property
+    def uniform_tiles(self) -> bool:
+        """On CUDA, where each new shape is tuned for."""
+        return self._on_cuda
 
     @property
     def _on_cuda(self) -> bool:
@@ -154,15 +176,30 @@ class OrtBackend:
         return result
 
 
-def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+def _providers(where: str, device: int) -> list[Any]:
     import onnxruntime
 
-    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    available = onnxruntime.get_available_providers()
-    try:
-        return onnxruntime.InferenceSession(
-            path, options, providers=[name for name in wanted if name in available]
+    cpu = "CPUExecutionProvider"
+    if where == "cpu":
+        return [cpu]
+    cuda = "CUDAExecutionProvider"
+    if cuda in onnxruntime.get_available_providers():
+        return [(cuda, {"device_id": str(device)}), cpu]
+    if where == "cuda":
+        raise BackendError(
+            "the installed ONNX Runtime is for processors only: "
+            "pip uninstall onnxruntime && pip install 'dggn[gpu]'"
         )
+    return [cpu]
+
+
+def _session(
+    path: Path, options: onnxruntime.SessionOptions, providers: list[Any]
+) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # As above.
         raise ModelError(
             f"{path} cannot be loaded by ONNX Runtime ({error}): "

@@ -18,20 +18,22 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from runtime.cores import usable_cores
-from runtime.decode import decode
 from runtime.encode import encode
 from runtime.errors import Cancelled, DggnError, ImageError, ImageReadError
 from runtime.formats import OutputSettings, check_size
-from runtime.frames import all_of, all_with_8_bits
+from runtime.frames import all_of
 from runtime.jobs import FileResult, Job, Status
 from runtime.journal import Journal, SourceStamp
+from runtime.large import check_strips, write_in_strips
 from runtime.memory import POLL_S, MemoryBudget, default_memory_bytes
 from runtime.model_info import ModelInfo
 from runtime.picture import Picture
 from runtime.preview import Before, Preview
 from runtime.progress import Progress
 from runtime.resize import fit, target_size_hw
+from runtime.route import Route
 from runtime.stitch import OnTile
+from runtime.strip_reader import StripReader
 
 _logger = logging.getLogger(__name__)
 
@@ -52,6 +54,12 @@ class PictureUpscaler(Protocol):
     ) -> None:
         """Upscale a picture now or later; see `Upscaler.submit_picture`."""
 
+    def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
+        """The rows of a result that is too large for memory; see `Upscaler.strips`."""
+
+    def strip_bytes(self, header: Picture) -> int:
+        """How much memory the largest of `strips` takes."""
+
     def finish(self) -> None:
         """Wait until all that was submitted is done; see `Upscaler.finish`."""
 
@@ -66,6 +74,8 @@ class _Work:
     job: Job
     stamp: SourceStamp | None = None
     picture: Picture | None = None
+    reader: StripReader | None = None
+    """Instead of the picture, where the result is too large for memory."""
     source_size_hw: tuple[int, int] | None = None
     target_size_hw: tuple[int, int] | None = None
     large_bytes: int = 0
@@ -74,6 +84,18 @@ class _Work:
     preview: Preview | None = None
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+
+    def see(self, opened: Picture | StripReader) -> Picture:
+        """Keep what was opened.
+
+        Returns:
+            What tells of its size, kind and metadata.
+        """
+        if isinstance(opened, Picture):
+            self.picture = opened
+            return opened
+        self.reader = opened
+        return opened.header
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -100,9 +122,13 @@ class _Work:
         )
 
 
-def default_jobs() -> int:
-    """How many threads encode, if nobody says: half the cores, for inference needs some too."""
-    return max(1, min(8, usable_cores() // 2))
+def default_jobs(*, on_gpu: bool = False) -> int:
+    """How many threads encode, if nobody says.
+
+    Half the cores, for inference needs some too; all of them where a GPU infers.
+    """
+    cores = usable_cores()
+    return max(1, min(32, cores) if on_gpu else min(8, cores // 2))
 
 
 class Pipeline:
@@ -119,6 +145,7 @@ class Pipeline:
         jobs: threads that encode; half as many decode.
         previews: make small before and after pictures of every result.
         memory_bytes: for upscaled pictures; one is let through even if it is larger.
+        whole_bytes: larger results are made in strips.
     """
 
     def __init__(
@@ -132,6 +159,7 @@ class Pipeline:
         jobs: int | None = None,
         previews: bool = False,
         memory_bytes: int | None = None,
+        whole_bytes: int | None = None,
     ) -> None:
         self._upscaler = upscaler
         self._settings = settings
@@ -142,6 +170,7 @@ class Pipeline:
         self._encoders = jobs or default_jobs()
         self._decoders = (self._encoders + 1) // 2
         self._memory = MemoryBudget(memory_bytes or default_memory_bytes())
+        self._route = Route(upscaler.info, whole_bytes=whole_bytes or default_memory_bytes())
         self._decoded: queue.Queue[_Work] = queue.Queue(2)
         self._upscaled: queue.Queue[_Work] = queue.Queue(1)
         self._results: queue.Queue[FileResult | BaseException] = queue.Queue()
@@ -220,7 +249,11 @@ class Pipeline:
             if not self._memory.has_room(work.large_bytes):
                 self._upscaler.finish()  # what is to make room may still wait for a full batch
             self._memory.take(work.large_bytes, self._stop)
-            if not self._attempt(self._infer, work):
+            if work.reader:
+                if self._attempt(self._make_in_strips, work):
+                    self._results.put(work.result("done"))
+                self._memory.give(work.large_bytes)
+            elif not self._attempt(self._infer, work):
                 self._memory.give(work.large_bytes)
             del work  # or the last picture would stay in memory while this waits
 
@@ -262,7 +295,7 @@ class Pipeline:
             message = f"unexpected {type(error).__name__}: {error}. Please report this"
         else:
             return True
-        work.picture = None
+        work.picture = work.reader = None
         self._results.put(work.result("failed", message))
         return False
 
@@ -271,26 +304,32 @@ class Pipeline:
         try:
             work.stamp = SourceStamp.of(source)
             with work.timed():
-                work.picture = decode(source)
+                opened = self._route.open(source)
             unchanged = work.stamp.still_of(source)
         except OSError as error:
             raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
         if not unchanged:
             raise ImageReadError("the file changed while it was read: run the command again")
-        if self._upscaler.info.sample_type == "uint8":
-            work.picture, notes = all_with_8_bits(work.picture)
-            work.notes += notes
+        seen = work.see(opened)
         scale = self._upscaler.info.scale
-        work.source_size_hw = work.picture.size_hw
+        work.source_size_hw = seen.size_hw
         work.target_size_hw = target_size_hw(work.source_size_hw, self._settings, scale)
         # Better now than after the work of upscaling it.
-        for page in all_of(work.picture):
+        for page in all_of(seen):
             check_size(target_size_hw(page.size_hw, self._settings, scale), work.job.target)
-        work.frames = 1 + len(work.picture.more)
-        work.large_bytes = work.picture.nbytes * scale**2
-        work.notes += work.picture.notes
+        work.frames = 1 + len(seen.more)
+        work.notes += seen.notes
+        if work.reader:
+            work.large_bytes = check_strips(
+                self._upscaler,
+                seen,
+                work.job.target,
+                memory_bytes=self._route.memory_bytes,
+            )
+            return
+        work.large_bytes = seen.nbytes * scale**2
         if self._previews:
-            work.before = Before.of(work.picture, work.target_size_hw)
+            work.before = Before.of(seen, work.target_size_hw)
 
     def _infer(self, work: _Work) -> None:
         assert work.picture is not None
@@ -305,6 +344,26 @@ class Pipeline:
 
         # From here on the work belongs to whoever completes it.
         self._upscaler.submit_picture(work.picture, done, on_tile=self._progress.upscaled)
+
+    def _make_in_strips(self, work: _Work) -> None:
+        """All that is left to do for a picture whose result is too large for memory."""
+        assert work.reader is not None
+        assert work.source_size_hw is not None
+        assert work.stamp is not None
+        self._upscaler.finish()  # what still waits for a full batch would wait for long
+        self._progress.upscaling(work.job.name, work.source_size_hw)
+        self._journal.begin(work.job, work.stamp, self._fingerprint)
+        with work.timed():
+            work.notes += write_in_strips(
+                self._upscaler,
+                work.reader,
+                work.job.target,
+                self._settings,
+                scale=self._upscaler.info.scale,
+                stop=self._stop,
+                on_tile=self._progress.upscaled,
+            )
+        self._journal.finish(work.job, work.stamp, self._fingerprint)
 
     def _encode(self, work: _Work) -> None:
         assert work.picture is not None

@@ -1,72 +1,102 @@
-"""PNG of 16 bits a sample in colour or with alpha, which Pillow reads but does not write."""
+"""PNG at the pace of a GPU, row by row if need be, with 8 or 16 bits a sample.
+
+Pillow tries five filters on each row, which takes most of its time; here every row is filtered as
+its difference from the one above. With ISA-L, where the package `isal` is installed, that makes
+files of the same size in a sixth of the time (docs/benchmarks).
+"""
 
 from __future__ import annotations
 
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.picture import Picture
+from runtime.strips import interleaved
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20
 _PAINT = {1: ("L", 0), 2: ("LA", 4), 3: ("RGB", 2), 4: ("RGBA", 6)}
 """By number of channels: Pillow's mode and PNG's colour type."""
 
 
-def write_deep_png(picture: Picture, file: IO[bytes], options: dict[str, Any]) -> None:
-    """Write a picture of 16 bits.
+def write_png(
+    header: Picture, strips: Iterable[Picture], file: IO[bytes], options: dict[str, Any]
+) -> None:
+    """Write a picture whose rows come in strips.
 
     Pillow writes one pixel with all the metadata; of its file everything is kept but the header
     and the samples.
 
     Args:
-        picture: its samples are uint16.
+        header: has the size and kind of the whole; its samples are not looked at.
+        strips: all rows from top to bottom.
         file: binary.
         options: for Pillow: profile, EXIF, text and resolution.
     """
-    colour = picture.grey_hw()[..., None] if picture.is_grey else picture.rgb_hwc
-    alpha = () if picture.alpha_hw is None else (picture.alpha_hw[..., None],)
-    samples = np.concatenate((colour, *alpha), axis=2)
-    height, width, channels = samples.shape
+    depth = 8 * header.rgb_hwc.itemsize
+    channels = (1 if header.is_grey else 3) + (header.alpha_hw is not None)
     mode, kind = _PAINT[channels]
     pixel = io.BytesIO()
     Image.new(mode, (1, 1)).save(pixel, "PNG", **options)
-    file.write(_SIGNATURE)
+    file.write(SIGNATURE)
     for name, content in _chunks(pixel.getvalue()):
         if name == b"IHDR":
-            _write_chunk(file, name, struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))
+            height, width = header.size_hw
+            _write_chunk(file, name, struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))
         elif name == b"IDAT":
-            _write_samples(file, samples)
+            _write_samples(file, strips)
         else:
             _write_chunk(file, name, content)
 
 
-def _write_samples(file: IO[bytes], samples: np.ndarray[Any, np.dtype[Any]]) -> None:
+def _write_samples(file: IO[bytes], strips: Iterable[Picture]) -> None:
     """Each row as its difference from the one above, byte by byte (filter 2)."""
-    compressor = zlib.compressobj(1)
-    height = samples.shape[0]
-    row_bytes = samples.shape[1] * samples.shape[2] * 2
-    rows = max(1, _BLOCK_BYTES // row_bytes)
-    above = np.zeros((1, row_bytes), np.uint8)
-    for top in range(0, height, rows):
-        block = samples[top : top + rows].astype(">u2").view(np.uint8).reshape(-1, row_bytes)
-        filtered = np.full((len(block), 1 + row_bytes), 2, np.uint8)
-        filtered[:, 1:] = block - np.concatenate((above, block[:-1]))
-        above = block[-1:]
-        content = compressor.compress(filtered.tobytes())
+    compressor = _compressor()
+    above: NDArray[np.uint8] | None = None
+    for block in _blocks(strips):
+        if above is None:
+            above = np.zeros((1, block.shape[1]), np.uint8)
+        filtered = np.full((len(block), 1 + block.shape[1]), 2, np.uint8)
+        np.subtract(block[:1], above, out=filtered[:1, 1:])
+        np.subtract(block[1:], block[:-1], out=filtered[1:, 1:])
+        above = block[-1:].copy()
+        content = compressor.compress(filtered.data)
         if content:
             _write_chunk(file, b"IDAT", content)
     _write_chunk(file, b"IDAT", compressor.flush())
 
 
+def _compressor() -> Any:
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return zlib.compressobj(1)
+    return isal_zlib.compressobj(1)
+
+
+def _blocks(strips: Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
+    """Rows of bytes, as PNG orders them, a few at a time."""
+    for strip in strips:
+        samples = interleaved(strip)
+        height, width, channels = samples.shape
+        row_bytes = width * channels * samples.itemsize
+        rows = max(1, _BLOCK_BYTES // row_bytes)
+        for top in range(0, height, rows):
+            block = np.ascontiguousarray(samples[top : top + rows])
+            if block.itemsize == 2:
+                block = block.astype(">u2")
+            yield block.view(np.uint8).reshape(-1, row_bytes)
+
+
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    position = len(_SIGNATURE)
+    position = len(SIGNATURE)
     while position < len(data):
         length, name = struct.unpack_from(">I4s", data, position)
         yield name, data[position + 8 : position + 8 + length]

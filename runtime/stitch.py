@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from runtime.backend import Backend
+from runtime.backend import Backend, TileTaker
 from runtime.picture import Samples
 from runtime.tiling import Tile, TilePlan
 
@@ -18,7 +18,7 @@ OnTile = Callable[[float], None]
 
 def submit_in_tiles(
     rgb_hwc: Samples,
-    backend: Backend,
+    backend: TileTaker,
     on_done: Callable[[Samples], None],
     *,
     tile_size: int,

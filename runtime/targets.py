@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from runtime.encode import TEMPORARY_PREFIX
 from runtime.errors import TargetError
+from runtime.whole_file import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, is_leftover
 
 _logger = logging.getLogger(__name__)
 
@@ -37,10 +37,13 @@ def make_folder(folder: Path) -> None:
 
 
 def remove_temporaries(folders: Iterable[Path]) -> None:
-    """Remove what a killed run left half written; nothing else has such names."""
+    """Remove what a killed run left half written; not what another run is writing."""
     for folder in folders:
-        for path in folder.glob(f"{TEMPORARY_PREFIX}*.partial"):
+        for path in folder.glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
             try:
-                path.unlink(missing_ok=True)
+                if is_leftover(path):
+                    path.unlink()
+            except FileNotFoundError:
+                pass  # complete, or removed by another run
             except OSError as error:
                 _logger.warning("cannot remove the leftover %s: %s", path, error)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import IO, cast
 
-import numpy as np
 from PIL import Image
 from PIL.ExifTags import IFD
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from runtime.picture import Picture, Samples
+from runtime.strips import interleaved, regrouped
 
 STRIP_BYTES = 1 << 20
 BIG_BYTES = 2**32 - 2**22
@@ -31,62 +32,95 @@ def write_tiff(pages: Sequence[Picture], file: IO[bytes]) -> None:
 
     Args:
         pages: at least one; each with its own size, kind and metadata, as to be written.
-        file: binary, written from its start.
+        file: binary, seekable, at its start.
     """
-    is_big = sum(page.nbytes for page in pages) >= BIG_BYTES
-    start = 16 if is_big else 8
+    write_tiff_strips([(page, [page]) for page in pages], file)
+
+
+def write_tiff_strips(pages: Sequence[tuple[Picture, Iterable[Picture]]], file: IO[bytes]) -> None:
+    """Write pages whose rows come in strips.
+
+    Args:
+        pages: at least one. The first of each pair has the size, kind and metadata of the whole;
+            its samples are not looked at. The second has all its rows from top to bottom.
+        file: binary, seekable, at its start.
+    """
+    is_big = sum(header.nbytes for header, _ in pages) >= BIG_BYTES
     file.write(
-        struct.pack("<2sHHHQ", b"II", 43, 8, 0, start)
+        struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16)
         if is_big
-        else struct.pack("<2sHI", b"II", 42, start)
+        else struct.pack("<2sHI", b"II", 42, 8)
     )
-    for number, page in enumerate(pages):
-        table, strips = _page(page, is_big=is_big, is_one_of_several=len(pages) > 1)
-        written = bytearray(table.tobytes(start))
-        length = len(written) + sum(map(len, strips))
-        padding = length % 2
-        if number + 1 < len(pages):
-            _point_to_next(written, len(table), start + length + padding, is_big=is_big)
-        file.write(written)
-        for strip in strips:
-            file.write(strip)
-        file.write(bytes(padding))
-        start += length + padding
+    link: int | None = None
+    for header, strips in pages:
+        if link is not None:
+            _write_at(file, link, struct.pack("<Q" if is_big else "<I", file.tell()))
+        start = file.tell()
+        tags = _write_page(header, strips, file, is_big=is_big, is_one_of_several=len(pages) > 1)
+        file.write(bytes(file.tell() % 2))
+        # Behind a table's tags is where the next one begins.
+        link = start + (8 + 20 * tags if is_big else 2 + 12 * tags)
 
 
-def _point_to_next(table: bytearray, tags: int, offset: int, *, is_big: bool) -> None:
-    if is_big:
-        struct.pack_into("<Q", table, 8 + 20 * tags, offset)
-    else:
-        struct.pack_into("<I", table, 2 + 12 * tags, offset)
+def _write_at(file: IO[bytes], position: int, content: bytes) -> None:
+    end = file.tell()
+    file.seek(position)
+    file.write(content)
+    file.seek(end)
 
 
-def _page(
-    page: Picture, *, is_big: bool, is_one_of_several: bool
-) -> tuple[ImageFileDirectory_v2, list[bytes]]:
-    samples = _interleaved(page)
-    height, width, channels = samples.shape
-    rows = max(1, STRIP_BYTES // (width * channels * samples.itemsize))
-    strips = [_compressed(samples[top : top + rows]) for top in range(0, height, rows)]
+def _write_page(
+    header: Picture,
+    strips: Iterable[Picture],
+    file: IO[bytes],
+    *,
+    is_big: bool,
+    is_one_of_several: bool,
+) -> int:
+    """Write a page where the file stands.
+
+    Returns:
+        How many tags its table has.
+    """
+    start = file.tell()
+    channels = (1 if header.is_grey else 3) + (header.alpha_hw is not None)
+    height, width = header.size_hw
+    rows = max(1, STRIP_BYTES // (width * channels * header.rgb_hwc.itemsize))
+    count = -(-height // rows)
+    table = _table(header, channels, rows, is_big=is_big)
+    if is_one_of_several:
+        table[254] = 2  # one page of several
+    # Its length is known beforehand, its content afterwards.
+    _set_strips(table, [0] * count, is_big=is_big)
+    file.write(table.tobytes(start))
+    lengths = [file.write(strip) for strip in _compressed(strips, rows)]
+    assert len(lengths) == count, "all rows of the header's size must come"
+    _set_strips(table, lengths, is_big=is_big)
+    _write_at(file, start, table.tobytes(start))
+    return len(table)
+
+
+def _table(header: Picture, channels: int, rows: int, *, is_big: bool) -> ImageFileDirectory_v2:
     table = ImageFileDirectory_v2(
         b"II\x2b\0\x08\0\0\0" + bytes(8) if is_big else b"II\x2a\0\0\0\0\0"
     )
-    if is_one_of_several:
-        table[254] = 2  # one page of several
-    table[256], table[257] = width, height
-    table[258] = (8 * samples.itemsize,) * channels
+    table[256], table[257] = header.size_hw[1], header.size_hw[0]
+    table[258] = (8 * header.rgb_hwc.itemsize,) * channels
     table[259] = 8  # Deflate
-    table[262] = 1 if page.is_grey else 2
+    table[262] = 1 if header.is_grey else 2
     table[277], table[278], table[284], table[317] = channels, rows, 1, 2
-    if page.alpha_hw is not None:
+    if header.alpha_hw is not None:
         table[338] = 2  # alpha that colours are not multiplied with
-    # Relative to the end of the table; Pillow adds where that is.
-    offsets = np.cumsum([0, *map(len, strips[:-1])]).tolist()
-    for tag, values in ((273, offsets), (279, [len(strip) for strip in strips])):
+    _add_metadata(table, header)
+    return table
+
+
+def _set_strips(table: ImageFileDirectory_v2, lengths: list[int], *, is_big: bool) -> None:
+    # Offsets relative to the end of the table; Pillow adds where that is.
+    offsets = list(accumulate(lengths[:-1], initial=0))
+    for tag, values in ((273, offsets), (279, lengths)):
         table.tagtype[tag] = _LONG8 if is_big else _LONG
         table[tag] = tuple(values)
-    _add_metadata(table, page)
-    return table, strips
 
 
 def _add_metadata(table: ImageFileDirectory_v2, page: Picture) -> None:
@@ -113,14 +147,10 @@ def _add_metadata(table: ImageFileDirectory_v2, page: Picture) -> None:
                 table[tag] = block[tag]
 
 
-def _interleaved(page: Picture) -> Samples:
-    colour = page.grey_hw()[..., None] if page.is_grey else page.rgb_hwc
-    if page.alpha_hw is not None:
-        colour = np.concatenate((colour, page.alpha_hw[..., None]), axis=2)
-    return cast(Samples, colour.astype(colour.dtype.newbyteorder("<"), copy=False))
-
-
-def _compressed(rows: Samples) -> bytes:
-    differences = rows.copy()
-    differences[:, 1:] -= rows[:, :-1]
-    return zlib.compress(differences.tobytes(), 1)
+def _compressed(strips: Iterable[Picture], rows: int) -> Iterator[bytes]:
+    for strip in regrouped(strips, rows):
+        samples = interleaved(strip)
+        samples = cast(Samples, samples.astype(samples.dtype.newbyteorder("<"), copy=False))
+        differences = samples.copy()
+        differences[:, 1:] -= samples[:, :-1]
+        yield zlib.compress(differences.tobytes(), 1)

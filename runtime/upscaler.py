@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.choose import BackendName, BackendWish, open_backend
 from runtime.decode import image_from_picture, picture_from_image
 from runtime.errors import ConfigError
 from runtime.frames import all_of
 from runtime.model_info import DEFAULT_MODEL, Precision, file_sha256, model_path
-from runtime.ort import OrtBackend
 from runtime.picture import Picture, Samples
 from runtime.resize import enlarge_alpha
 from runtime.stitch import OnTile, submit_in_tiles
+from runtime.strip_reader import StripReader
+from runtime.strip_upscaler import strip_bytes, upscale_in_strips
 from runtime.tiling import check_tiling
 from runtime.transparency import fill_transparent
 
+if TYPE_CHECKING:
+    from runtime.trt.find_engine import BuildEngine
+
 DEFAULT_TILE_PX = 256
 """LR pixels, overlap included; see docs/tiling.md for the choice."""
+
+_logger = logging.getLogger(__name__)
 
 AnyImage = TypeVar("AnyImage", Image.Image, NDArray[Any])
 
@@ -46,12 +54,19 @@ class Upscaler:
         tile_size: LR pixels per side fed to the network at once, overlap included.
         overlap: LR pixels of context per side; by default what the model was measured to need.
         threads: of the CPU; by default every core this process may use.
-        precision: `int8` for the quicker version of a shipped model, where there is one.
+        precision: `int8` for the quicker version of a shipped model, where there is one;
+            `float32` also keeps TensorRT from computing partly in float16.
+        backend: `tensorrt`, `cuda` or `cpu`; by default the first of them that can be used.
+        devices: GPUs, as CUDA numbers them.
+        build: builds TensorRT engines; by default, only those are used that
+            `dggn-export trt` or `dggn-run` built.
+        say: told what a person should know, a line each; by default the log is.
 
     Raises:
         ModelError: there is no such model, or the file is damaged.
         ConfigError: the tile size or overlap does not suit the model.
         MissingDependency: no inference library is installed.
+        BackendError: the backend asked for cannot be used here.
     """
 
     def __init__(
@@ -62,13 +77,26 @@ class Upscaler:
         overlap: int | None = None,
         threads: int | None = None,
         precision: Precision | None = None,
+        backend: BackendName = "auto",
+        devices: Sequence[int] = (0,),
+        build: BuildEngine | None = None,
+        say: Callable[[str], None] = _logger.info,
     ) -> None:
         path = model_path(str(model), precision)
-        self._backend = OrtBackend(path, threads=threads)
+        self.tile_size = DEFAULT_TILE_PX if tile_size is None else tile_size
+        wish = BackendWish(
+            name=backend,
+            precision=precision,
+            tile_px=self.tile_size,
+            devices=devices,
+            threads=threads,
+            build=build,
+            say=say,
+        )
+        self._backend, self.why = open_backend(path, wish)
         self.info = self._backend.info
         self.model_sha256 = file_sha256(path)
         self.overlap = self.info.halo_px if overlap is None else overlap
-        self.tile_size = DEFAULT_TILE_PX if tile_size is None else tile_size
         check_tiling(
             tile_size=self.tile_size, overlap=self.overlap, multiple=self.info.size_multiple_px
         )
@@ -80,6 +108,11 @@ class Upscaler:
         if self.info.precision != "float32":
             name += f" in {self.info.precision.upper()}"
         return f"{name}, {self._backend.description}"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the cores are free for other things."""
+        return self._backend.uniform_tiles
 
     def __call__(self, image: AnyImage) -> AnyImage:
         """Upscale one image.
@@ -158,10 +191,42 @@ class Upscaler:
                 rgb_hwc,
                 self._backend,
                 partial(keep, number, alpha_hw),
-                tile_size=self.tile_size,
+                tile_size=self._quick_tile_px,
                 overlap=self.overlap,
                 on_tile=_part_of(on_tile, number, len(pictures)),
             )
+
+    @property
+    def _quick_tile_px(self) -> int:
+        """What tiles are cut to: less than asked for where the backend has come to need less."""
+        largest = self._backend.largest_tile_px
+        if largest is not None and 2 * self.overlap < largest < self.tile_size:
+            return largest
+        return self.tile_size
+
+    def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
+        """The rows of a result that is too large for memory; see `upscale_in_strips`.
+
+        Args:
+            reader: the source; read while the strips are asked for.
+            on_tile: told the share of the picture that is done, in (0, 1], after each tile.
+        """
+        return upscale_in_strips(
+            reader,
+            self._backend,
+            tile_size=self.tile_size,
+            overlap=self.overlap,
+            on_tile=on_tile,
+        )
+
+    def strip_bytes(self, header: Picture) -> int:
+        """How much memory the largest of :meth:`strips` takes, of a source with this header."""
+        return strip_bytes(
+            header,
+            self._backend,
+            tile_size=self.tile_size,
+            overlap=self.overlap,
+        )
 
     def finish(self) -> None:
         """Wait until all that was submitted is done.

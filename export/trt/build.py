@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from export.trt.activations import largest_activation
-from export.trt.builder import BuildOrder, OutOfDeviceMemory
+from export.trt.builder import BuildOrder
 from export.trt.graph import tensorrt_graph
 from export.trt.half import LARGEST_HALF
 from export.trt.interrupt import build_interruptibly
@@ -20,7 +20,7 @@ from export.trt.islands import float32_nodes
 from export.trt.progress import OnProgress
 from export.trt.source import SourceModel
 from runtime.backend import Backend
-from runtime.errors import BackendError, ConfigError, ModelError, TargetError
+from runtime.errors import BackendError, ConfigError, ModelError, OutOfDeviceMemory, TargetError
 from runtime.gpu import Gpu
 from runtime.model_info import ModelInfo
 from runtime.ort import OrtBackend
@@ -162,7 +162,11 @@ def _build(
         )
         try:
             plan = build_interruptibly(
-                shop.library, order, on_progress=shop.on_progress, cancelled=shop.cancelled
+                shop.library,
+                order,
+                on_progress=shop.on_progress,
+                cancelled=shop.cancelled,
+                device=shop.gpu.index if shop.gpu else 0,
             )
         except OutOfDeviceMemory as error:
             shop.say(f"batches of {batch} tiles of {tile_px} px do not fit: {error}")
@@ -244,7 +248,7 @@ def _verify(
     write_engine(candidate, plan, facts)
     try:
         with open_engine(candidate, gpu) as engine:
-            found = verify_with(engine, lambda: OrtBackend(source.path), facts.tile_px)
+            found = verify_with(engine, lambda: OrtBackend(source.path, where="cpu"), facts.tile_px)
     except (BackendError, ModelError) as error:
         return str(error), facts
     return failure(found, facts.precision), verified(facts, found)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from export.trt.progress import OnProgress, make_monitor
-from runtime.errors import BackendError, Cancelled, ConfigError, ModelError
+from runtime.errors import BackendError, Cancelled, ConfigError, ModelError, OutOfDeviceMemory
 from runtime.trt.engine_facts import EnginePrecision
 from runtime.trt.library import Library
 
@@ -27,10 +27,6 @@ OUT_OF_MEMORY = ("out of memory", "outofmemory", "insufficient memory", "out_of_
 
 LONGEST_REASON = 300
 """Letters of one of the parser's reasons; what follows is about its own source code."""
-
-
-class OutOfDeviceMemory(BackendError):
-    """The GPU has too little memory to build this engine; a smaller one may do."""
 
 
 @dataclass(frozen=True, kw_only=True)

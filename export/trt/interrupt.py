@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from export.trt.builder import BuildOrder, build_plan
 from export.trt.progress import OnProgress
+from runtime.cuda.open import open_device
 from runtime.trt.library import Library
 
 THREAD_NAME = "TensorRT builder"
@@ -27,8 +30,11 @@ def build_interruptibly(
     *,
     on_progress: OnProgress,
     cancelled: threading.Event,
+    device: int = 0,
 ) -> bytes:
     """Build in a thread and wait for it; see :func:`export.trt.builder.build_plan`.
+
+    The builder builds for the GPU that is active in its thread: the first, unless another one is.
 
     Ctrl-C cancels the build and waits for its next step; pressed again, it waits no longer. A
     library that cannot be cancelled (8.x) is left alone: its thread goes on until the process ends,
@@ -44,7 +50,10 @@ def build_interruptibly(
 
     def work() -> None:
         try:
-            plans.append(build_plan(library, order, on_progress=on_progress, cancelled=cancelled))
+            with _active(device):
+                plans.append(
+                    build_plan(library, order, on_progress=on_progress, cancelled=cancelled)
+                )
         except BaseException as error:  # noqa: BLE001 -- raised again by the waiting thread
             errors.append(error)
         finally:
@@ -68,6 +77,19 @@ def build_interruptibly(
     if errors:
         raise errors[0]
     return plans[0]
+
+
+@contextmanager
+def _active(device: int) -> Iterator[None]:
+    if device == 0:
+        yield
+        return
+    gpu = open_device(device)
+    try:
+        with gpu.active():
+            yield
+    finally:
+        gpu.close()
 
 
 def leave(exit_code: int) -> NoReturn:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from runtime import decode as decode_module
-from runtime.decode import decode, read_size
+from runtime.decode import Outline, decode, read_outline
 from runtime.errors import ImageReadError, ModelError
 from runtime.formats import HAS_AVIF
 from runtime.model_info import PREFIX, ModelInfo
@@ -60,14 +60,14 @@ def test_a_damaged_file_is_a_picture_or_an_error(data: bytes) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "x.png"
             path.write_bytes(data)
-            for read in (decode, read_size):
+            for read in (decode, read_outline):
                 try:
                     found = read(path)
                 except ImageReadError as error:
                     message = str(error)
                 else:
                     message = "x.png: read"
-                    assert isinstance(found, Picture | tuple)
+                    assert isinstance(found, Picture | Outline)
                 assert message.startswith("x.png: ")
     finally:
         decode_module.MAX_PIXELS = limit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from runtime.model_info import ModelInfo
 from runtime.picture import Picture
 from runtime.pipeline import Pipeline
 from runtime.stitch import OnTile
+from runtime.strip_reader import StripReader
 
 LIMIT_S = 20
 SETTINGS = OutputSettings(format="png")
@@ -52,6 +53,20 @@ class NearestUpscaler:
         if on_tile:
             on_tile(1.0)
         on_done(replace(picture, rgb_hwc=picture.rgb_hwc.repeat(4, axis=0).repeat(4, axis=1)))
+
+    def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
+        height = reader.header.size_hw[0]
+        for top in range(0, height, 2):
+            if self.cancelled.is_set():
+                raise Cancelled
+            strip = reader.rows(top, min(height, top + 2))
+            self.before(strip)
+            yield replace(strip, rgb_hwc=strip.rgb_hwc.repeat(4, axis=0).repeat(4, axis=1))
+            if on_tile:
+                on_tile(min(1.0, (top + 2) / height))
+
+    def strip_bytes(self, header: Picture) -> int:
+        return header.nbytes * 32 // header.size_hw[0]
 
     def finish(self) -> None:
         if self.cancelled.is_set():

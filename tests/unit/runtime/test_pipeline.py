@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from runtime import pipeline as pipeline_module
+from runtime import route as route_module
 from runtime.decode import decode as decode_file
 from runtime.encode import encode as encode_file
 from runtime.errors import BackendError, Cancelled, ConfigError, ImageWriteError, TargetError
@@ -30,6 +32,11 @@ from tests.unit.runtime.pipeline_bench import (
     run,
     within_limit,
 )
+
+
+def module_of(stage: str) -> ModuleType:
+    """Where the pipeline finds what does a stage."""
+    return route_module if stage == "decode" else pipeline_module
 
 
 @pytest.fixture
@@ -85,10 +92,10 @@ def fail_for(name: str, error: Exception) -> Callable[..., Any]:
     """A stage that fails for one picture."""
 
     def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
-        def stage(*arguments: Any) -> Any:
+        def stage(*arguments: Any, **options: Any) -> Any:
             if any(isinstance(item, Path) and item.name == name for item in arguments):
                 raise error
-            return real(*arguments)
+            return real(*arguments, **options)
 
         return stage
 
@@ -112,8 +119,8 @@ def test_one_picture_fails_in_a_stage(
     error: Exception,
     message: str,
 ) -> None:
-    real = getattr(pipeline_module, stage)
-    monkeypatch.setattr(pipeline_module, stage, fail_for("003.png", error)(real))
+    module = module_of(stage)
+    monkeypatch.setattr(module, stage, fail_for("003.png", error)(getattr(module, stage)))
     with caplog.at_level(logging.ERROR):
         results = run(bench.pipeline(), bench.jobs(8))
     assert results.pop("003.png").message.startswith(message)
@@ -137,10 +144,10 @@ def test_one_picture_fails_in_inference(bench: Bench) -> None:
 def test_other_errors_end_the_run(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, stage: str, error: Exception
 ) -> None:
-    def fail(*arguments: Any) -> Any:
+    def fail(*arguments: Any, **options: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(pipeline_module, stage, fail)
+    monkeypatch.setattr(module_of(stage), stage, fail)
     pipeline = bench.pipeline()
     with pytest.raises(type(error), match=str(error)):
         within_limit(lambda: list(pipeline.run(bench.jobs(30))))
@@ -197,12 +204,12 @@ def test_a_source_that_changes_while_it_is_read(
 ) -> None:
     real = decode_file
 
-    def decode(path: Path) -> Picture:
+    def decode(path: Path, **limits: Any) -> Picture:
         picture = real(path)
         path.write_bytes(b"something else entirely")
         return picture
 
-    monkeypatch.setattr(pipeline_module, "decode", decode)
+    monkeypatch.setattr(route_module, "decode", decode)
     results = run(bench.pipeline(), bench.jobs(1))
     assert "changed while it was read" in results["000.png"].message
     assert not list(bench.out.glob("*.png"))
@@ -287,7 +294,7 @@ def test_memory_does_not_grow_with_the_number_of_files(
         return encode_file(picture, target, settings)
 
     bench.upscaler = Upscaler()
-    monkeypatch.setattr(pipeline_module, "decode", lambda path: small.watch(decode_file(path)))
+    monkeypatch.setattr(route_module, "decode", lambda path, **_: small.watch(decode_file(path)))
     monkeypatch.setattr(pipeline_module, "encode", slow_encode)
     run(bench.pipeline(jobs=threads), bench.jobs(60))
     gc.collect()
@@ -340,13 +347,14 @@ def test_cancelling_from_another_thread(
     if stage == "infer":
         bench.upscaler = NearestUpscaler(block)
     else:
-        real = getattr(pipeline_module, stage)
+        module = module_of(stage)
+        real = getattr(module, stage)
 
-        def blocked(*arguments: Any) -> Any:
+        def blocked(*arguments: Any, **options: Any) -> Any:
             block()
-            return real(*arguments)
+            return real(*arguments, **options)
 
-        monkeypatch.setattr(pipeline_module, stage, blocked)
+        monkeypatch.setattr(module, stage, blocked)
     pipeline = bench.pipeline(jobs=1)
     jobs = bench.jobs(40)
     errors: list[BaseException] = []
@@ -376,10 +384,10 @@ def test_cancelling_from_another_thread(
 def test_notes_of_all_stages_come_once_and_in_order(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def decode(path: Path) -> Picture:
+    def decode(path: Path, **limits: Any) -> Picture:
         return Picture(rgb_hwc=np.zeros((2, 2, 3), np.uint8), notes=["first frame only"])
 
-    monkeypatch.setattr(pipeline_module, "decode", decode)
+    monkeypatch.setattr(route_module, "decode", decode)
     monkeypatch.setattr(pipeline_module, "encode", lambda *_: ["alpha flattened"])
     job = replace(bench.jobs(1)[0], notes=("renamed",))
     job.target.write_bytes(b"")

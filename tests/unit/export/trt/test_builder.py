@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from export.trt.builder import BuildOrder, OutOfDeviceMemory, build_plan, network_flags
+from export.trt.builder import BuildOrder, build_plan, network_flags
 from export.trt.interrupt import build_interruptibly
 from export.trt.progress import Phases
-from runtime.errors import BackendError, Cancelled, ConfigError, ModelError
+from runtime.errors import BackendError, Cancelled, ConfigError, ModelError, OutOfDeviceMemory
 from runtime.trt.library import Library, library_of
 
 MakeTensorRt = Callable[[str], Any]

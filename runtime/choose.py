@@ -1,0 +1,146 @@
+"""Which backend runs a model on this machine, and why."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from runtime.backend import Backend
+from runtime.devices import DeviceTeam
+from runtime.errors import BackendError, ConfigError, DggnError, MissingDependency
+from runtime.model_info import MODELS_FOLDER, Precision
+from runtime.ort import OrtBackend
+
+if TYPE_CHECKING:
+    from runtime.trt.engine_facts import EnginePrecision
+    from runtime.trt.find_engine import BuildEngine
+
+BackendName = Literal["auto", "tensorrt", "cuda", "cpu"]
+
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+"""Where Linux shows that the driver is loaded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendWish:
+    """What somebody wants."""
+
+    name: BackendName = "auto"
+    """`auto`: TensorRT, where an engine exists or can be built, else CUDA, else the CPU."""
+
+    precision: Precision | None = None
+    """None leaves it to the backend: TensorRT computes float32 models mixed with float16."""
+
+    tile_px: int
+    """Largest tile."""
+
+    devices: Sequence[int] = (0,)
+    """GPUs, as CUDA numbers them; at least one."""
+
+    threads: int | None = None
+    """Of the CPU; by default every core this process may use."""
+
+    build: BuildEngine | None = None
+    """Builds TensorRT engines; None where none is to be built."""
+
+    say: Callable[[str], None]
+    """Told what people should know: a line each."""
+
+
+def open_backend(onnx: Path, wish: BackendWish) -> tuple[Backend, str]:
+    """Open a model.
+
+    Args:
+        onnx: its file.
+        wish: where it is to run.
+
+    Returns:
+        The backend; and why it is this one, for people: empty where they chose it.
+
+    Raises:
+        ConfigError: GPUs are chosen for the CPU.
+        DggnError: it cannot be opened; with `auto`, not even on the CPU.
+    """
+    if wish.name == "cpu":
+        if tuple(wish.devices) != (0,):
+            raise ConfigError("--devices is for GPUs: leave it out, or choose another --backend")
+        return OrtBackend(onnx, threads=wish.threads, where="cpu"), ""
+    if wish.name == "cuda":
+        return _open_cuda(onnx, wish), ""
+    if wish.name == "tensorrt":
+        return _open_tensorrt(onnx, wish), ""
+    reason = _no_tensorrt()
+    if not reason:
+        try:
+            return _open_tensorrt(onnx, wish), "it has an engine for this GPU"
+        except DggnError as error:
+            reason = f"TensorRT cannot be used: {error}"
+    first = OrtBackend(onnx, threads=wish.threads, device=wish.devices[0])
+    if not first.uniform_tiles:  # not on CUDA
+        return first, reason
+    return _team([first, *_on_cuda(onnx, wish.devices[1:])], wish), reason
+
+
+def _no_tensorrt() -> str:
+    """Why TensorRT need not even be tried; empty where it may do."""
+    try:
+        from runtime.gpu import probe
+
+        found = probe()
+    except MissingDependency as error:
+        if shutil.which("nvidia-smi") or NVIDIA_DRIVER.exists():
+            return f"TensorRT would be quicker: {error}"
+        return "no NVIDIA GPU was found"
+    except BackendError as error:
+        return f"no NVIDIA GPU can be used: {error}"
+    if not found.gpus:
+        return "no NVIDIA GPU was found"
+    from runtime.trt.library import installed_flavors
+
+    if not installed_flavors():
+        return "TensorRT would be quicker: pip install 'dggn[trt]', or 'dggn[rtx]' for RTX cards"
+    return ""
+
+
+def _open_cuda(onnx: Path, wish: BackendWish) -> Backend:
+    return _team(_on_cuda(onnx, wish.devices), wish)
+
+
+def _on_cuda(onnx: Path, devices: Sequence[int]) -> list[OrtBackend]:
+    return [OrtBackend(onnx, where="cuda", device=device) for device in devices]
+
+
+def _team(members: Sequence[Backend], wish: BackendWish) -> Backend:
+    return members[0] if len(members) == 1 else DeviceTeam(members, say=wish.say)
+
+
+def _open_tensorrt(onnx: Path, wish: BackendWish) -> Backend:
+    from runtime.trt.open import TrtWish, open_tensorrt
+
+    return open_tensorrt(
+        TrtWish(
+            onnx=onnx,
+            precision=_engine_precision(onnx, wish.precision),
+            tile_px=wish.tile_px,
+            devices=wish.devices,
+            build=wish.build,
+            say=wish.say,
+            open_reference=lambda: OrtBackend(onnx, threads=wish.threads, where="cpu"),
+        )
+    )
+
+
+def _engine_precision(onnx: Path, wanted: Precision | None) -> EnginePrecision:
+    """What engines of a model compute in."""
+    if wanted == "float32":
+        return "fp32"
+    if wanted == "int8":
+        return "int8"
+    if onnx.parent == MODELS_FOLDER:
+        return "fp16"
+    # A file has the precision that it was written with.
+    with OrtBackend(onnx, threads=1, where="cpu") as model:
+        return "int8" if model.info.precision == "int8" else "fp16"

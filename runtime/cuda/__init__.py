@@ -1,0 +1,1 @@
+"""The little of CUDA that inference needs, over one of two Python packages."""

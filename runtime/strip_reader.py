@@ -1,0 +1,67 @@
+"""Source pictures that are read from top to bottom, a few rows at a time."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from runtime.picture import Picture, is_deep, with_8_bits
+from runtime.strips import header_of, rows_of
+from runtime.transparency import fill_transparent
+
+
+class StripReader(Protocol):
+    """Gives the rows of one picture, upright, as strips."""
+
+    @property
+    def header(self) -> Picture:
+        """The picture's size, kind and metadata, without its samples (`strips.header_of`)."""
+
+    def rows(self, start: int, stop: int) -> Picture:
+        """Some rows; no call may begin above the one before it.
+
+        Colours of fully transparent pixels are those of their neighbourhood.
+
+        Raises:
+            ImageReadError: the file is damaged here.
+        """
+
+
+class PictureReader:
+    """Reads a picture that is in memory.
+
+    Args:
+        picture: a single one; not changed.
+    """
+
+    def __init__(self, picture: Picture) -> None:
+        self.header = header_of(picture)
+        self._samples = Picture(
+            rgb_hwc=picture.rgb_hwc
+            if picture.alpha_hw is None
+            else fill_transparent(picture.rgb_hwc, picture.alpha_hw),
+            alpha_hw=picture.alpha_hw,
+            is_grey=picture.is_grey,
+        )
+
+    def rows(self, start: int, stop: int) -> Picture:
+        """Some rows; see :class:`StripReader`."""
+        return rows_of(self._samples, start, stop)
+
+
+class EightBitReader:
+    """Reduces what another reader gives to 8 bits, for a model that takes no more.
+
+    Args:
+        reader: of any depth.
+    """
+
+    def __init__(self, reader: StripReader) -> None:
+        self._reader = reader
+        first = with_8_bits(rows_of(reader.header, 0, 1))
+        self.header = header_of(first, reader.header.size_hw)
+        if is_deep(reader.header):
+            self.header.notes.append("reduced to 8 bits: the model takes no more")
+
+    def rows(self, start: int, stop: int) -> Picture:
+        """Some rows; see :class:`StripReader`."""
+        return with_8_bits(self._reader.rows(start, stop))
