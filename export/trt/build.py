@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from export.trt.activations import largest_activation
 from export.trt.builder import BuildOrder
@@ -29,6 +30,9 @@ from runtime.trt.engine_facts import EngineFacts, EngineOptions, EnginePrecision
 from runtime.trt.engine_file import write_engine
 from runtime.trt.library import Library
 from runtime.trt.verify import failure, verification_tiles, verify_with
+
+if TYPE_CHECKING:
+    import onnx
 
 PROFILES = 4
 """For libraries whose contexts cannot share one: as many slots as a runtime may want."""
@@ -145,7 +149,8 @@ def _build(
     timing = f"timing-{options.flavor}-{shop.library.version}.cache"
     info = engine_info(source.info, options)
     shop.say(f"building for {', '.join(options.targets)} in {precision} with {shop.library.name}")
-    for tile_px, batch in _shrinking(options, info.size_multiple_px):
+    most = min(options.batch, _fixed_batch(model) or options.batch)
+    for tile_px, batch in _shrinking(options.tile_px, most, info.size_multiple_px):
         order = BuildOrder(
             graph=model.SerializeToString(),
             precision=precision,
@@ -188,9 +193,8 @@ def _build(
     raise reason
 
 
-def _shrinking(options: EngineOptions, multiple: int) -> Iterator[tuple[int, int]]:
+def _shrinking(tile_px: int, batch: int, multiple: int) -> Iterator[tuple[int, int]]:
     """Tile sizes and batches to try: first the ones asked for."""
-    tile_px, batch = options.tile_px, options.batch
     yield tile_px, batch
     while batch > 1 or tile_px // 2 >= max(LEAST_TILE_PX, multiple):
         if batch > 1:
@@ -198,6 +202,11 @@ def _shrinking(options: EngineOptions, multiple: int) -> Iterator[tuple[int, int
         else:
             tile_px = tile_px // 2 // multiple * multiple
         yield tile_px, batch
+
+
+def _fixed_batch(model: onnx.ModelProto) -> int:
+    """How many pictures the graph takes at a time; 0 for any number."""
+    return int(model.graph.input[0].type.tensor_type.shape.dim[0].dim_value)
 
 
 def _shapes(

@@ -36,11 +36,12 @@ def build_interruptibly(
 
     The builder builds for the GPU that is active in its thread: the first, unless another one is.
 
-    Ctrl-C cancels the build and waits for its next step. A library that cannot be cancelled (8.x)
-    is left alone: its thread goes on until the process ends, and its result goes nowhere.
+    Ctrl-C cancels the build and waits for its next step; pressed again, it waits no longer. A
+    library that cannot be cancelled (8.x) is left alone: its thread goes on until the process ends,
+    and its result goes nowhere.
 
     Raises:
-        KeyboardInterrupt: of a library that cannot be cancelled.
+        KeyboardInterrupt: the thread still builds.
         Cancelled: the build was cancelled.
     """
     plans: list[bytes] = []
@@ -68,9 +69,10 @@ def build_interruptibly(
             while not ended.wait(POLL_S):
                 pass
         except KeyboardInterrupt:
+            again = cancelled.is_set()
             cancelled.set()
             on_progress("Cancelling", 1.0)
-            if thread.ident is None or not library.capabilities.progress:
+            if again or thread.ident is None or not library.capabilities.progress:
                 raise
     if errors:
         raise errors[0]

@@ -147,6 +147,35 @@ def test_ctrl_c(library: Library) -> None:
         thread.join()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_pressed_again_waits_no_longer(make_tensorrt: MakeTensorRt) -> None:
+    library = library_of(make_tensorrt("10.7"), "tensorrt")
+    began, end = threading.Event(), threading.Event()
+
+    def on_build(step: int) -> None:
+        began.set()
+        assert end.wait(20)
+
+    def press() -> None:
+        assert began.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert cancelled.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    cancelled = threading.Event()
+    library.module.behaviour.on_build = on_build
+    thread = threading.Thread(target=press)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            build_interruptibly(
+                library, ORDER, on_progress=lambda what, share: None, cancelled=cancelled
+            )
+    finally:
+        end.set()
+        thread.join()
+
+
 def test_a_refused_graph_names_node_and_reason(library: Library, age: str) -> None:
     module = library.module
     module.behaviour.parses = False
