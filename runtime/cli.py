@@ -222,7 +222,7 @@ def _print(text: str) -> int:
         if error.errno == errno.EPIPE:
             raise  # whoever read it has enough; the library ends the command quietly
         # What is still held back would be tried again at the end, with a traceback.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         _complain(TargetError(f"standard output cannot be written: {error.strerror or error}"))
         return TargetError.exit_code
     return 0
