@@ -354,8 +354,12 @@ REFUSED: dict[str, tuple[dict[int, int | tuple[int, ...]], str]] = {
 def test_deep_planes(tmp_path: Path) -> None:
     planes = struct.pack("<6H", 1, 300, 2, 65535, 770, 0)
     tags: dict[int, int | tuple[int, ...]] = {
-        **{258: (16, 16, 16), 262: 2, 277: 3, 284: 2},
-        **{273: (0, 0, 0), 279: (4, 4, 4)},
+        258: (16, 16, 16),
+        262: 2,
+        277: 3,
+        284: 2,
+        273: (0, 0, 0),
+        279: (4, 4, 4),
     }
     end = len(tiff(2, b"", tags))
     tags[273] = (end, end + 4, end + 8)
