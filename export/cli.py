@@ -153,6 +153,7 @@ def trt(
         chosen = _precision(precision, fp16=fp16, int8=int8)
         from export.trt.command import Wish, fulfil
         from export.trt.show import shown
+        from runtime.trt.open import open_engine
 
         wish = Wish(
             onnx=onnx,
@@ -167,7 +168,7 @@ def trt(
             force=force,
         )
         with shown() as (say, on_progress):
-            outcome = fulfil(wish, say=say, on_progress=on_progress, open_engine=None)
+            outcome = fulfil(wish, say=say, on_progress=on_progress, open_engine=open_engine)
     except DggnError as error:
         typer.echo(f"dggn-export: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
@@ -178,9 +179,11 @@ def trt(
         leave(130)
     word = "built with" if outcome.was_built else "up to date, built with"
     facts = outcome.facts
+    largest = facts.largest_activation
+    values = "" if largest is None else f"; activations up to {largest:.4g} of float16's 65504"
     typer.echo(
         f"{outcome.path}: {word} {outcome.library_name} for {', '.join(facts.options.targets)} in "
-        f"{facts.precision}, {facts.plan_bytes / 1e6:.1f} MB; {facts.status}"
+        f"{facts.precision}, {facts.plan_bytes / 1e6:.1f} MB; {facts.status}{values}"
     )
 
 

@@ -16,7 +16,7 @@ from runtime.jobs import FileResult, Job, Plan, plan_jobs
 from runtime.journal import Journal, settings_fingerprint
 from runtime.memory import RESULT_SHARE, default_memory_bytes
 from runtime.model_info import DEFAULT_MODEL, Precision
-from runtime.pipeline import Pipeline
+from runtime.pipeline import Pipeline, default_jobs
 from runtime.progress import Progress
 from runtime.report import Report
 from runtime.resize import target_size_hw
@@ -101,7 +101,7 @@ class Batch:
                     journal=journal,
                     fingerprint=fingerprint,
                     progress=progress,
-                    jobs=options.jobs,
+                    jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
                     previews=self._page is not None,
                     memory_bytes=result_bytes(options),
                     whole_bytes=result_bytes(options),

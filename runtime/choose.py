@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from runtime.backend import Backend
 from runtime.devices import DeviceTeam
-from runtime.errors import BackendError, DggnError, MissingDependency
+from runtime.errors import BackendError, ConfigError, DggnError, MissingDependency
 from runtime.model_info import MODELS_FOLDER, Precision
 from runtime.ort import OrtBackend
 
@@ -61,9 +61,12 @@ def open_backend(onnx: Path, wish: BackendWish) -> tuple[Backend, str]:
         The backend; and why it is this one, for people: empty where they chose it.
 
     Raises:
+        ConfigError: GPUs are chosen for the CPU.
         DggnError: it cannot be opened; with `auto`, not even on the CPU.
     """
     if wish.name == "cpu":
+        if tuple(wish.devices) != (0,):
+            raise ConfigError("--devices is for GPUs: leave it out, or choose another --backend")
         return OrtBackend(onnx, threads=wish.threads, where="cpu"), ""
     if wish.name == "cuda":
         return _open_cuda(onnx, wish), ""
@@ -75,7 +78,10 @@ def open_backend(onnx: Path, wish: BackendWish) -> tuple[Backend, str]:
             return _open_tensorrt(onnx, wish), "it has an engine for this GPU"
         except DggnError as error:
             reason = f"TensorRT cannot be used: {error}"
-    return OrtBackend(onnx, threads=wish.threads), reason
+    first = OrtBackend(onnx, threads=wish.threads, device=wish.devices[0])
+    if not first.uniform_tiles:  # not on CUDA
+        return first, reason
+    return _team([first, *_on_cuda(onnx, wish.devices[1:])], wish), reason
 
 
 def _no_tensorrt() -> str:
@@ -100,7 +106,14 @@ def _no_tensorrt() -> str:
 
 
 def _open_cuda(onnx: Path, wish: BackendWish) -> Backend:
-    members = [OrtBackend(onnx, where="cuda", device=device) for device in wish.devices]
+    return _team(_on_cuda(onnx, wish.devices), wish)
+
+
+def _on_cuda(onnx: Path, devices: Sequence[int]) -> list[OrtBackend]:
+    return [OrtBackend(onnx, where="cuda", device=device) for device in devices]
+
+
+def _team(members: Sequence[Backend], wish: BackendWish) -> Backend:
     return members[0] if len(members) == 1 else DeviceTeam(members, say=wish.say)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -110,7 +111,7 @@ def run(
     memory: Annotated[
         float | None,
         typer.Option(
-            min=0.1,
+            min=0.01,
             metavar="GB",
             help="Memory that pictures may take; what would take more is made in strips.",
         ),
@@ -147,6 +148,7 @@ def run(
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
 
+    builder = _EngineBuilder(quiet=quiet)
     try:
         from runtime.batch import Batch, Options
         from runtime.formats import FormatName, OutputSettings
@@ -164,7 +166,7 @@ def run(
             precision=precision,
             backend=backend,
             devices=_devices(devices),
-            build=None if no_build or backend in ("cuda", "cpu") else _build_engine,
+            build=None if no_build or backend in ("cuda", "cpu") else builder,
             suffix=suffix,
             tile_size=tile,
             overlap=overlap,
@@ -184,7 +186,7 @@ def run(
     batch = Batch(options, _progress(quiet=quiet, scale=scale))
     code = 0
     try:
-        if not _run_interruptibly(batch):
+        if not _run_interruptibly(batch, builder):
             code, batch.report.error = INTERRUPTED, "interrupted"
     except DggnError as error:
         code, batch.report.error = error.exit_code, str(error)
@@ -194,10 +196,10 @@ def run(
     code = _write_page(batch, code)
     totals = batch.report.totals
     if json_report:
-        typer.echo(json.dumps(batch.report.as_dict(), indent=2))
+        printed = _print(json.dumps(batch.report.as_dict(), indent=2))
+        code = code or printed
     if code == INTERRUPTED:
         typer.echo("interrupted; the same command goes on from here", err=True)
-        sys.stdout.flush()
         sys.stderr.flush()
         # Threads may still be at work on a picture; nobody waits for them.
         os._exit(INTERRUPTED)
@@ -220,32 +222,60 @@ def _devices(text: str) -> tuple[int, ...]:
     return tuple(map(int, numbers))
 
 
-def _build_engine(request: EngineRequest) -> Path:
-    """Build a TensorRT engine, or find a current one; see `dggn-export trt`.
+class _EngineBuilder:
+    """Builds TensorRT engines, or finds current ones, as `dggn-export trt` does."""
 
-    Raises:
-        DggnError: it cannot be built.
-    """
-    from export.trt.command import Wish, fulfil
-    from export.trt.show import shown
-    from runtime.trt.open import open_engine
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._cancelled = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
 
-    wish = Wish(
-        onnx=str(request.onnx),
-        precision=request.precision,
-        flavor=request.flavor,
-        sample_type=request.sample_type,
-        tile_px=request.tile_px,
-        batch=request.batch,
-        device=request.device,
-    )
-    with shown() as (say, on_progress):
-        say(
-            f"building a TensorRT engine of {request.onnx.stem} for this GPU, which takes minutes "
-            "and is done once; --no-build does without"
+    def __call__(self, request: EngineRequest) -> Path:
+        """Build an engine.
+
+        Raises:
+            DggnError: it cannot be built.
+            Cancelled: :meth:`cancel` was called.
+        """
+        from export.trt.command import Wish, fulfil
+        from export.trt.show import shown
+        from runtime.trt.open import open_engine
+
+        wish = Wish(
+            onnx=str(request.onnx),
+            precision=request.precision,
+            flavor=request.flavor,
+            sample_type=request.sample_type,
+            tile_px=request.tile_px,
+            batch=request.batch,
+            device=request.device,
         )
-        outcome = fulfil(wish, say=say, on_progress=on_progress, open_engine=open_engine)
-    return outcome.path
+        self._idle.clear()
+        try:
+            with shown(quiet=self._quiet) as (say, on_progress):
+                say(
+                    f"building a TensorRT engine of {request.onnx.stem} for this GPU: this takes "
+                    "minutes and is done once; --no-build does without"
+                )
+                return fulfil(
+                    wish,
+                    say=say,
+                    on_progress=on_progress,
+                    open_engine=open_engine,
+                    cancelled=self._cancelled,
+                ).path
+        finally:
+            self._idle.set()
+
+    def cancel(self, *, within_s: float) -> None:
+        """End a build from another thread, and let it take away what it began.
+
+        Args:
+            within_s: how long to wait for that.
+        """
+        self._cancelled.set()
+        self._idle.wait(within_s)
 
 
 def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
@@ -260,13 +290,32 @@ def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
     progress = QuietProgress(sys.stderr) if quiet else PlainProgress(sys.stderr)
     result = dry_run(options, progress)
     if as_json:
-        typer.echo(json.dumps(result.as_dict(), indent=2))
+        lines = [json.dumps(result.as_dict(), indent=2)]
     else:
-        for file in result.files:
-            if file.status == "planned" and not quiet:
-                typer.echo(printable(planned_line(file)))
-        typer.echo(forecast(result))
-    return int(result.totals.failed + result.totals.skipped > 0)
+        planned = [file for file in result.files if file.status == "planned" and not quiet]
+        lines = [*(printable(planned_line(file)) for file in planned), forecast(result)]
+    return _print("\n".join(lines)) or int(result.totals.failed + result.totals.skipped > 0)
+
+
+def _print(text: str) -> int:
+    """Write to standard output.
+
+    Returns:
+        The exit code where that is full; else 0.
+    """
+    from runtime.errors import TargetError
+
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # whoever read it has enough; the library ends the command quietly
+        # What is still held back would be tried again at the end, with a traceback.
+        sys.stdout = None
+        _complain(TargetError(f"standard output cannot be written: {error.strerror or error}"))
+        return TargetError.exit_code
+    return 0
 
 
 def _write_page(batch: Batch, code: int) -> int:
@@ -297,7 +346,7 @@ def _progress(*, quiet: bool, scale: int) -> Progress:
     return PlainProgress(stream)
 
 
-def _run_interruptibly(batch: Batch) -> bool:
+def _run_interruptibly(batch: Batch, builder: _EngineBuilder) -> bool:
     """Run a batch in a thread, so that a signal always finds the main thread free.
 
     Python handles signals in the main thread only, and not while that loads a model.
@@ -331,6 +380,7 @@ def _run_interruptibly(batch: Batch) -> bool:
         thread.join(0.05)
     if interrupted.is_set() and (thread.is_alive() or errors):
         batch.cancel(within_s=GRACE_S)
+        builder.cancel(within_s=GRACE_S)
         return False
     if errors:
         raise errors[0]

@@ -9,15 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from runtime.batch import (
-    Options,
-    describe,
-    open_upscaler,
-    plan_for,
-    result_bytes,
-    sort_out,
-)
-from runtime.decode import image_from_picture
+from runtime.batch import Options, describe, open_upscaler, plan_for, result_bytes, sort_out
 from runtime.errors import ImageError
 from runtime.formats import check_size
 from runtime.jobs import FileResult, Job
@@ -25,6 +17,7 @@ from runtime.journal import Journal
 from runtime.large import NOTE, check_strips
 from runtime.picture import Picture
 from runtime.pipeline import default_jobs
+from runtime.png_writer import write_png
 from runtime.progress import Progress
 from runtime.report import Report
 from runtime.resize import target_size_hw
@@ -34,6 +27,9 @@ from runtime.upscaler import Upscaler
 
 FIRST_SIDE_PX = 64
 """Of the first picture that is timed; a whole tile follows where that is quick."""
+
+GPU_TILES = 5
+"""Tiles per side of what is timed on a GPU: several full batches."""
 
 QUICK_S = 0.4
 PIPELINE_OVERHEAD = 1.1
@@ -82,7 +78,11 @@ def dry_run(options: Options, progress: Progress) -> Report:
         if sizes:
             progress.say(f"{upscaler.description}: measuring its speed")
             seconds = expected_s(
-                sizes, target_px, measure(upscaler), upscaler, jobs=options.jobs or default_jobs()
+                sizes,
+                target_px,
+                measure(upscaler),
+                upscaler,
+                jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
             )
     report.estimate = {
         "source_megapixels": round(sum(height * width for height, width in sizes) / 1e6, 6),
@@ -121,15 +121,17 @@ def measure(upscaler: Upscaler, *, clock: Callable[[], float] = time.perf_counte
     began = clock()
     upscaler.upscale_picture(Picture(rgb_hwc=noise))
     if clock() - began < QUICK_S:
-        side = upscaler.tile_size
+        # A GPU takes several tiles at once.
+        side = upscaler.tile_size * (GPU_TILES if upscaler.on_gpu else 1)
         noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     began = clock()
     result = upscaler.upscale_picture(Picture(rgb_hwc=noise))
     inferred = clock()
-    image_from_picture(result).save(io.BytesIO(), "PNG", compress_level=1)
+    write_png(result, [result], io.BytesIO(), {})
     encoded = clock()
     pixels = result.size_hw[0] * result.size_hw[1]
-    return Speed(infer_s=(inferred - began) / side**2, encode_s=(encoded - inferred) / pixels)
+    fed_px = _fed_px((side, side), upscaler)
+    return Speed(infer_s=(inferred - began) / fed_px, encode_s=(encoded - inferred) / pixels)
 
 
 def expected_s(
@@ -141,16 +143,20 @@ def expected_s(
     jobs: int,
 ) -> float:
     """How long a run takes: its inference, or its encoding where that is slower."""
-    fed_px = 0
-    for size_hw in sizes_hw:
-        plan = TilePlan.of(
-            size_hw,
-            tile_size=upscaler.tile_size,
-            overlap=upscaler.overlap,
-            multiple=upscaler.info.size_multiple_px,
-        )
-        fed_px += len(plan) * plan.tile_hw[0] * plan.tile_hw[1]
+    fed_px = sum(_fed_px(size_hw, upscaler) for size_hw in sizes_hw)
     return PIPELINE_OVERHEAD * max(fed_px * speed.infer_s, target_px * speed.encode_s / jobs)
+
+
+def _fed_px(size_hw: tuple[int, int], upscaler: Upscaler) -> int:
+    """LR pixels that the network sees of a picture, overlaps counted as often as they are fed."""
+    plan = TilePlan.of(
+        size_hw,
+        tile_size=upscaler.tile_size,
+        overlap=upscaler.overlap,
+        multiple=upscaler.info.size_multiple_px,
+        uniform=upscaler.on_gpu,
+    )
+    return len(plan) * plan.tile_hw[0] * plan.tile_hw[1]
 
 
 def _planned(jobs: Iterable[Job], options: Options, upscaler: Upscaler) -> Iterable[FileResult]:

@@ -32,7 +32,7 @@ from runtime.formats import (
 )
 from runtime.metadata import COMMENT, png_words, text_for, xmp_for
 from runtime.picture import Picture, is_deep, on_white, with_8_bits
-from runtime.png_writer import write_deep_png
+from runtime.png_writer import write_png
 from runtime.tiff_writer import write_tiff
 from runtime.whole_file import NotReplaced, replacing
 
@@ -173,10 +173,10 @@ def _save(
         write_tiff(pages, file)
         return
     options = save_options(first, form, settings)
-    if is_deep(first) and not (first.is_grey and first.alpha_hw is None):
-        write_deep_png(first, file, options)
-    elif form is GIF or len(pages) > 1:
+    if form is GIF or len(pages) > 1:
         save_animation(pages, form.pillow_name, file, options)
+    elif form is PNG:
+        write_png(first, [first], file, options)
     else:
         image = image_from_picture(first)
         # Some of Pillow's writers look here, too, for what they are not given.

@@ -71,8 +71,8 @@ def check_strips(
     needed = STRIPS_AT_ONCE * upscaler.strip_bytes(header)
     if needed > memory_bytes:
         raise ImageWriteError(
-            f"{target.name}: even one row of tiles takes {needed / 1e9:.1f} GB, and "
-            f"{memory_bytes / 1e9:.1f} GB may be used: choose a smaller --tile, or allow more "
+            f"{target.name}: even one row of tiles takes {needed / 1e9:.2f} GB, and "
+            f"{memory_bytes / 1e9:.2f} GB may be used: choose a smaller --tile, or allow more "
             "with --memory"
         )
     return needed

@@ -66,7 +66,7 @@ def read_large_header(path: Path) -> LargeHeader:
         if start.startswith(b"\xff\xd8\xff"):
             return _header(JpegImageFile(file), "JPEG")
         if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            return _header(TiffImageFile(file), "TIFF")
+            return _header(_tiff(file), "TIFF")
         raise ImageReadError(
             f"is too large to be read whole, and not one of {', '.join(STRIPPED)}, which are read "
             "in strips: convert it to PNG or TIFF"
@@ -94,6 +94,15 @@ def _header(image: ImageFile.ImageFile, name: str) -> LargeHeader:
         is_progressive=bool(image.info.get("progressive")),
         metadata=_metadata(image, name, orientation, pages.notes),
     )
+
+
+def _tiff(file: IO[bytes]) -> TiffImageFile:
+    try:
+        return TiffImageFile(file)
+    except SyntaxError as error:  # Pillow's word for kinds that it does not know
+        raise ImageReadError(
+            f"is of a kind that cannot be read ({error}): convert it to grey or RGB of 8 or 16 bits"
+        ) from error
 
 
 def _png(file: IO[bytes]) -> LargeHeader:

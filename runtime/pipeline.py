@@ -122,9 +122,13 @@ class _Work:
         )
 
 
-def default_jobs() -> int:
-    """How many threads encode, if nobody says: half the cores, for inference needs some too."""
-    return max(1, min(8, usable_cores() // 2))
+def default_jobs(*, on_gpu: bool = False) -> int:
+    """How many threads encode, if nobody says.
+
+    Half the cores, for inference needs some too; all of them where a GPU infers.
+    """
+    cores = usable_cores()
+    return max(1, min(32, cores) if on_gpu else min(8, cores // 2))
 
 
 class Pipeline:

@@ -1,4 +1,9 @@
-"""PNG row by row, and with 16 bits a sample in colour or with alpha; Pillow writes neither."""
+"""PNG at the pace of a GPU, row by row if need be, with 8 or 16 bits a sample.
+
+Pillow tries five filters on each row, which takes most of its time; here every row is filtered as
+its difference from the one above. With ISA-L, where the package `isal` is installed, that makes
+files of the same size in a sixth of the time (docs/benchmarks).
+"""
 
 from __future__ import annotations
 
@@ -19,11 +24,6 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20
 _PAINT = {1: ("L", 0), 2: ("LA", 4), 3: ("RGB", 2), 4: ("RGBA", 6)}
 """By number of channels: Pillow's mode and PNG's colour type."""
-
-
-def write_deep_png(picture: Picture, file: IO[bytes], options: dict[str, Any]) -> None:
-    """Write a picture of 16 bits; see :func:`write_png`."""
-    write_png(picture, [picture], file, options)
 
 
 def write_png(
@@ -58,7 +58,7 @@ def write_png(
 
 def _write_samples(file: IO[bytes], strips: Iterable[Picture]) -> None:
     """Each row as its difference from the one above, byte by byte (filter 2)."""
-    compressor = zlib.compressobj(1)
+    compressor = _compressor()
     above: NDArray[np.uint8] | None = None
     for block in _blocks(strips):
         if above is None:
@@ -71,6 +71,14 @@ def _write_samples(file: IO[bytes], strips: Iterable[Picture]) -> None:
         if content:
             _write_chunk(file, b"IDAT", content)
     _write_chunk(file, b"IDAT", compressor.flush())
+
+
+def _compressor() -> Any:
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return zlib.compressobj(1)
+    return isal_zlib.compressobj(1)
 
 
 def _blocks(strips: Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:

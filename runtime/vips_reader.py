@@ -118,7 +118,10 @@ def _open(path: Path, facts: LargeHeader) -> Any:
         image.set_type(pyvips.GValue.gint_type, "orientation", facts.orientation)
         return image.autorot()
     except pyvips.Error as error:
-        raise ImageReadError(f"is damaged ({_reason(error)}): copy or export it again") from error
+        raise ImageReadError(
+            f"cannot be opened ({_reason(error)}): it is damaged, or of a kind that is not read "
+            "in strips: export it again, as grey or RGB of 8 or 16 bits"
+        ) from error
 
 
 def _region(image: Any) -> Any:

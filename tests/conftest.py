@@ -36,7 +36,8 @@ def benchmark_folder() -> Path:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip tests of hardware or libraries that this machine lacks."""
     no_gpu = shutil.which("nvidia-smi") is None
-    no_tensorrt = no_gpu or find_spec("tensorrt") is None
+    libraries = ("tensorrt", "tensorrt_rtx")
+    no_tensorrt = no_gpu or not any(find_spec(name) for name in libraries)
     for item in items:
         if no_gpu and item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU here"))

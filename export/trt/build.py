@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from export.trt.activations import largest_activation
-from export.trt.builder import BuildOrder, OutOfDeviceMemory
+from export.trt.builder import BuildOrder
 from export.trt.graph import tensorrt_graph
 from export.trt.half import LARGEST_HALF
 from export.trt.interrupt import build_interruptibly
@@ -19,7 +20,7 @@ from export.trt.islands import float32_nodes
 from export.trt.progress import OnProgress
 from export.trt.source import SourceModel
 from runtime.backend import Backend
-from runtime.errors import BackendError, ConfigError, ModelError, TargetError
+from runtime.errors import BackendError, ConfigError, ModelError, OutOfDeviceMemory, TargetError
 from runtime.gpu import Gpu
 from runtime.model_info import ModelInfo
 from runtime.ort import OrtBackend
@@ -29,6 +30,9 @@ from runtime.trt.engine_facts import EngineFacts, EngineOptions, EnginePrecision
 from runtime.trt.engine_file import write_engine
 from runtime.trt.library import Library
 from runtime.trt.verify import failure, verification_tiles, verify_with
+
+if TYPE_CHECKING:
+    import onnx
 
 PROFILES = 4
 """For libraries whose contexts cannot share one: as many slots as a runtime may want."""
@@ -145,7 +149,8 @@ def _build(
     timing = f"timing-{options.flavor}-{shop.library.version}.cache"
     info = engine_info(source.info, options)
     shop.say(f"building for {', '.join(options.targets)} in {precision} with {shop.library.name}")
-    for tile_px, batch in _shrinking(options, info.size_multiple_px):
+    most = min(options.batch, _fixed_batch(model) or options.batch)
+    for tile_px, batch in _shrinking(options.tile_px, most, info.size_multiple_px):
         order = BuildOrder(
             graph=model.SerializeToString(),
             precision=precision,
@@ -157,7 +162,11 @@ def _build(
         )
         try:
             plan = build_interruptibly(
-                shop.library, order, on_progress=shop.on_progress, cancelled=shop.cancelled
+                shop.library,
+                order,
+                on_progress=shop.on_progress,
+                cancelled=shop.cancelled,
+                device=shop.gpu.index if shop.gpu else 0,
             )
         except OutOfDeviceMemory as error:
             shop.say(f"batches of {batch} tiles of {tile_px} px do not fit: {error}")
@@ -184,9 +193,8 @@ def _build(
     raise reason
 
 
-def _shrinking(options: EngineOptions, multiple: int) -> Iterator[tuple[int, int]]:
+def _shrinking(tile_px: int, batch: int, multiple: int) -> Iterator[tuple[int, int]]:
     """Tile sizes and batches to try: first the ones asked for."""
-    tile_px, batch = options.tile_px, options.batch
     yield tile_px, batch
     while batch > 1 or tile_px // 2 >= max(LEAST_TILE_PX, multiple):
         if batch > 1:
@@ -194,6 +202,11 @@ def _shrinking(options: EngineOptions, multiple: int) -> Iterator[tuple[int, int
         else:
             tile_px = tile_px // 2 // multiple * multiple
         yield tile_px, batch
+
+
+def _fixed_batch(model: onnx.ModelProto) -> int:
+    """How many pictures the graph takes at a time; 0 for any number."""
+    return int(model.graph.input[0].type.tensor_type.shape.dim[0].dim_value)
 
 
 def _shapes(
@@ -235,7 +248,7 @@ def _verify(
     write_engine(candidate, plan, facts)
     try:
         with open_engine(candidate, gpu) as engine:
-            found = verify_with(engine, lambda: OrtBackend(source.path), facts.tile_px)
+            found = verify_with(engine, lambda: OrtBackend(source.path, where="cpu"), facts.tile_px)
     except (BackendError, ModelError) as error:
         return str(error), facts
     return failure(found, facts.precision), verified(facts, found)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from export.trt.progress import OnProgress, make_monitor
-from runtime.errors import BackendError, Cancelled, ConfigError, ModelError
+from runtime.errors import BackendError, Cancelled, ConfigError, ModelError, OutOfDeviceMemory
 from runtime.trt.engine_facts import EnginePrecision
 from runtime.trt.library import Library
 
@@ -27,10 +27,6 @@ OUT_OF_MEMORY = ("out of memory", "outofmemory", "insufficient memory", "out_of_
 
 LONGEST_REASON = 300
 """Letters of one of the parser's reasons; what follows is about its own source code."""
-
-
-class OutOfDeviceMemory(BackendError):
-    """The GPU has too little memory to build this engine; a smaller one may do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +90,8 @@ def build_plan(
         Cancelled: it was cancelled.
         ConfigError: a target is none that the library knows.
     """
+    if cancelled.is_set():
+        raise Cancelled("the build was cancelled")
     module = library.module
     mark = library.messages.mark()
     try:
@@ -218,11 +216,10 @@ def _parse_failure(library: Library, parser: Any, mark: int) -> str:
     reasons = []
     for index in range(parser.num_errors):
         error = parser.get_error(index)
-        operator = error.node_operator() if hasattr(error, "node_operator") else ""
-        node = error.node_name() if hasattr(error, "node_name") else f"number {error.node()}"
-        reasons.append(
-            f"node {node} {f'({operator})' if operator else ''}: {_one_line(error.desc())}"
-        )
+        node = f"number {error.node()}"
+        if hasattr(error, "node_name"):  # since 10
+            node = f"{error.node_name()} ({error.node_operator()})"
+        reasons.append(f"node {node}: {_one_line(error.desc())}")
     return (
         f"{library.name} refuses the graph: {'; '.join(reasons) or library.messages.reason(mark)}. "
         "Try --precision fp32; if that is refused too, the model needs an operator that this "

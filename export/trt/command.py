@@ -86,6 +86,7 @@ def fulfil(
     say: Callable[[str], None],
     on_progress: OnProgress,
     open_engine: OpenEngine | None,
+    cancelled: threading.Event | None = None,
 ) -> Outcome:
     """Find a current engine, or build one.
 
@@ -96,6 +97,7 @@ def fulfil(
         say: told what people should know: a line each.
         on_progress: told how a build goes.
         open_engine: loads an engine to verify it; None where nothing can run it.
+        cancelled: ends the work once it is set, where Ctrl-C comes to another thread.
 
     Raises:
         DggnError: of all kinds; nothing is left half-written.
@@ -127,7 +129,7 @@ def fulfil(
         open_engine=open_engine,
         say=say,
         on_progress=on_progress,
-        cancelled=threading.Event(),
+        cancelled=cancelled or threading.Event(),
     )
     facts = build_engine(source, options, path, shop)
     return Outcome(path=path, facts=facts, library_name=library.name, was_built=True)

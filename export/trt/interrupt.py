@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from export.trt.builder import BuildOrder, build_plan
 from export.trt.progress import OnProgress
+from runtime.cuda.open import open_device
 from runtime.trt.library import Library
 
 THREAD_NAME = "TensorRT builder"
@@ -27,14 +30,18 @@ def build_interruptibly(
     *,
     on_progress: OnProgress,
     cancelled: threading.Event,
+    device: int = 0,
 ) -> bytes:
     """Build in a thread and wait for it; see :func:`export.trt.builder.build_plan`.
 
-    Ctrl-C cancels the build and waits for its next step. A library that cannot be cancelled (8.x)
-    is left alone: its thread goes on until the process ends, and its result goes nowhere.
+    The builder builds for the GPU that is active in its thread: the first, unless another one is.
+
+    Ctrl-C cancels the build and waits for its next step; pressed again, it waits no longer. A
+    library that cannot be cancelled (8.x) is left alone: its thread goes on until the process ends,
+    and its result goes nowhere.
 
     Raises:
-        KeyboardInterrupt: of a library that cannot be cancelled.
+        KeyboardInterrupt: the thread still builds.
         Cancelled: the build was cancelled.
     """
     plans: list[bytes] = []
@@ -43,25 +50,46 @@ def build_interruptibly(
 
     def work() -> None:
         try:
-            plans.append(build_plan(library, order, on_progress=on_progress, cancelled=cancelled))
+            with _active(device):
+                plans.append(
+                    build_plan(library, order, on_progress=on_progress, cancelled=cancelled)
+                )
         except BaseException as error:  # noqa: BLE001 -- raised again by the waiting thread
             errors.append(error)
         finally:
             ended.set()
 
     thread = threading.Thread(target=work, name=THREAD_NAME, daemon=True)
-    thread.start()
+    begun = False
     while not ended.is_set():
         try:
-            ended.wait(POLL_S)
+            if not begun:
+                begun = True
+                thread.start()  # Ctrl-C may come in here, too
+            while not ended.wait(POLL_S):
+                pass
         except KeyboardInterrupt:
+            again = cancelled.is_set()
             cancelled.set()
             on_progress("Cancelling", 1.0)
-            if not library.capabilities.progress:
+            if again or thread.ident is None or not library.capabilities.progress:
                 raise
     if errors:
         raise errors[0]
     return plans[0]
+
+
+@contextmanager
+def _active(device: int) -> Iterator[None]:
+    if device == 0:
+        yield
+        return
+    gpu = open_device(device)
+    try:
+        with gpu.active():
+            yield
+    finally:
+        gpu.close()
 
 
 def leave(exit_code: int) -> NoReturn:

@@ -12,16 +12,16 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def shown() -> Iterator[tuple[Say, OnProgress]]:
-    """What tells people lines and progress, on stderr."""
+def shown(*, quiet: bool = False) -> Iterator[tuple[Say, OnProgress]]:
+    """What tells people lines and progress, on stderr; nothing if it is to be quiet."""
     from rich.console import Console
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=quiet)
 
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    if not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         yield say, lambda what, share: None
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn

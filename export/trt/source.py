@@ -52,7 +52,7 @@ def read_source(path: Path) -> SourceModel:
     from runtime.ort import OrtBackend
 
     check_model_file(path)
-    with OrtBackend(path, threads=1) as backend:
+    with OrtBackend(path, threads=1, where="cpu") as backend:
         info = backend.info
     try:
         model = onnx.load(path, load_external_data=False)

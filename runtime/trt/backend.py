@@ -11,17 +11,15 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 from runtime.backend import Deliver
 from runtime.cuda.device import Device
 from runtime.errors import BackendError, Cancelled, OutOfDeviceMemory
 from runtime.gpu import Gpu
 from runtime.model_info import ModelInfo
 from runtime.picture import Samples
-from runtime.stitch import submit_in_tiles
 from runtime.trt.engine import Engine
 from runtime.trt.engine_facts import EngineFacts
+from runtime.trt.fit import submit_fitted
 from runtime.trt.layout import layout_of
 from runtime.trt.library import Library
 from runtime.trt.slots import Say, Slots
@@ -186,31 +184,7 @@ class TrtBackend:
     def _feed(self, number: int) -> None:
         self._check_cancelled()
         tile, _ = self._undelivered[number]
-        facts = self._file.facts
-        if max(tile.shape[:2]) > facts.tile_px:
-            submit_in_tiles(
-                tile,
-                _Parts(self.info, self._feed_small),
-                partial(self._deliver, number),
-                tile_size=facts.tile_px,
-                overlap=facts.info.halo_px,
-            )
-        else:
-            self._feed_small(tile, partial(self._deliver, number))
-
-    def _feed_small(self, tile: Samples, deliver: Deliver) -> None:
-        """A tile that the engine takes, or one that is too small even."""
-        height, width = tile.shape[:2]
-        least, scale = self._file.facts.least_px, self.info.scale
-        if min(height, width) >= least:
-            self._running.submit(tile, deliver)
-            return
-        missing = (0, max(0, least - height)), (0, max(0, least - width)), (0, 0)
-
-        def cut(result: Samples) -> None:
-            deliver(result[: height * scale, : width * scale])
-
-        self._running.submit(np.pad(tile, missing, mode="edge"), cut)
+        submit_fitted(tile, partial(self._deliver, number), self._running.submit, self._file.facts)
 
     def _deliver(self, number: int, result: Samples) -> None:
         _, deliver = self._undelivered.pop(number)
@@ -290,13 +264,3 @@ def _slots_of(engine: EngineFile, wanted: int) -> int:
     """As many as wanted, where every one needs a profile of its own not more than there are."""
     profiles = engine.facts.profiles
     return wanted if profiles == 1 else min(wanted, profiles)
-
-
-class _Parts:
-    """Takes the parts of a tile that is too large for the engine."""
-
-    uniform_tiles = True
-
-    def __init__(self, info: ModelInfo, submit: Callable[[Samples, Deliver], None]) -> None:
-        self.info = info
-        self.submit = submit

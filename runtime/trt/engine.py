@@ -150,9 +150,9 @@ class EngineExecution:
     def bind(self, stream: Stream, input_address: int, output_address: int) -> None:
         """Choose its profile, stream and memory."""
         self._stream = stream.handle
-        engine, context = self._engine, self._context
+        engine = self._engine
         # The first context has profile 0 from the beginning.
-        if context.active_optimization_profile != self._profile:
+        if self._context.active_optimization_profile != self._profile:
             self._check("set_optimization_profile_async", self._profile, self._stream)
             stream.wait()
         self._check("set_tensor_address", engine.input_name, input_address)

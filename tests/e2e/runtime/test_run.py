@@ -264,6 +264,19 @@ def test_a_closed_standard_error_is_no_error(tmp_path: Path) -> None:
     assert statuses(json.loads(result.stdout)) == {"a.png": "done"}
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("options", [["--json"], ["--dry-run"], ["--dry-run", "--json"]])
+def test_a_full_standard_output(tmp_path: Path, options: list[str]) -> None:
+    arguments = command(make(tmp_path / "a.png"), tmp_path / "out", *options)
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            arguments, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT_S
+        )
+    assert result.returncode == 3
+    assert "standard output cannot be written: No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> None:
     result = run(photos, tmp_path / "out", first="import sys; sys.modules['onnxruntime'] = None; ")
     assert result.returncode == 3

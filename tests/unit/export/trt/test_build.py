@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import threading
 from collections.abc import Callable
@@ -44,6 +45,7 @@ class Running:
 
     description = "a test"
     uniform_tiles = False
+    largest_tile_px: int | None = None
 
     def __init__(self, facts: EngineFacts, source: SourceModel, errors: dict[str, int]) -> None:
         self.info = facts.info
@@ -248,3 +250,13 @@ def test_a_folder_that_cannot_be_written_is_known_before_the_build(
     with pytest.raises(TargetError):
         build_engine(scene.source, OPTIONS, tmp_path / "file" / "x.engine", scene.shop)
     assert not scene.module.log
+
+
+def test_a_graph_for_one_picture_at_a_time(scene: Scene, lite: SourceModel, tmp_path: Path) -> None:
+    model = copy.deepcopy(lite.model)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    source = dataclasses.replace(lite, model=model)
+    facts = build_engine(source, OPTIONS, tmp_path / "x.engine", scene.without_gpu())
+    assert (facts.options.batch, facts.batch) == (2, 1)
+    ((_, least, best, most),) = scene.module.log.of("IOptimizationProfile.set_shape")
+    assert (least, best, most) == ((1, 8, 8, 3), (1, 64, 64, 3), (1, 64, 64, 3))

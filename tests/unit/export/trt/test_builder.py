@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from export.trt.builder import BuildOrder, OutOfDeviceMemory, build_plan, network_flags
+from export.trt.builder import BuildOrder, build_plan, network_flags
 from export.trt.interrupt import build_interruptibly
 from export.trt.progress import Phases
-from runtime.errors import BackendError, Cancelled, ConfigError, ModelError
+from runtime.errors import BackendError, Cancelled, ConfigError, ModelError, OutOfDeviceMemory
 from runtime.trt.library import Library, library_of
 
 MakeTensorRt = Callable[[str], Any]
@@ -145,6 +147,35 @@ def test_ctrl_c(library: Library) -> None:
         thread.join()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_pressed_again_waits_no_longer(make_tensorrt: MakeTensorRt) -> None:
+    library = library_of(make_tensorrt("10.7"), "tensorrt")
+    began, end = threading.Event(), threading.Event()
+
+    def on_build(step: int) -> None:
+        began.set()
+        assert end.wait(20)
+
+    def press() -> None:
+        assert began.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert cancelled.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    cancelled = threading.Event()
+    library.module.behaviour.on_build = on_build
+    thread = threading.Thread(target=press)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            build_interruptibly(
+                library, ORDER, on_progress=lambda what, share: None, cancelled=cancelled
+            )
+    finally:
+        end.set()
+        thread.join()
+
+
 def test_a_refused_graph_names_node_and_reason(library: Library, age: str) -> None:
     module = library.module
     module.behaviour.parses = False
@@ -229,3 +260,18 @@ def test_phases_are_one_share() -> None:
     phases.step("whole", 0)
     phases.step("unknown", 5)
     assert phases.share == pytest.approx(0.5)
+
+
+def test_leaving_while_an_old_library_builds() -> None:
+    """Its thread cannot be ended; the process can, without a crash and with its exit code."""
+    code = """
+import threading, time
+from export.trt.interrupt import THREAD_NAME, leave
+threading.Thread(target=time.sleep, args=(60,), name=THREAD_NAME).start()
+print("said", flush=False)
+leave(130)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "said\n", "")

@@ -350,3 +350,28 @@ def test_damaged_files(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"bad\.onnx"):
         read_source(path)
+
+
+@pytest.mark.parametrize("age", ["strong", "weak"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_models_of_other_programs(
+    foreign_file: Path,
+    run: Run,
+    image: NDArray[np.uint8],
+    batch: NDArray[np.float32],
+    request: pytest.FixtureRequest,
+    age: str,
+    precision: Any,
+) -> None:
+    source = read_source(foreign_file)
+    assert (source.info.scale, source.info.origin) == (4, "another program")
+    model = tensorrt_graph(
+        source,
+        precision=precision,
+        sample_type="uint8",
+        capabilities=request.getfixturevalue(age),
+    )
+    assert opset(model) == 14
+    assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["lr", "sr"]
+    expected = in_levels(run(foreign_file, batch))
+    assert psnr_db(run(model, image[None]), expected, 255) >= 60

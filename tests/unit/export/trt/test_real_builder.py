@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("onnx", reason="needs the rtx extra")
 pytest.importorskip("onnxruntime", reason="needs the rtx extra")
@@ -16,6 +18,7 @@ pytest.importorskip("tensorrt_rtx", reason="needs the rtx extra")
 from export.trt import build as build_module
 from export.trt.build import Workshop, build_engine
 from export.trt.builder import BuildOrder, build_plan
+from export.trt.graph import tensorrt_graph
 from export.trt.source import SourceModel, read_source
 from runtime.errors import ModelError
 from runtime.trt.engine_facts import EngineOptions
@@ -108,6 +111,23 @@ def test_flagship(flagship: SourceModel, check: Check, precision: str, sample_ty
 @pytest.mark.parametrize("sample_type", ["uint8", "float32"])
 def test_lite_in_int8(int8_file: Path, check: Check, sample_type: str) -> None:
     check(read_source(int8_file), "int8", sample_type)
+
+
+def test_models_of_other_programs(foreign_file: Path, check: Check) -> None:
+    check(read_source(foreign_file), "fp16", "uint8")
+
+
+def test_the_flagships_graph_computes_what_the_flagship_does(
+    flagship: SourceModel,
+    library: Library,
+    run: Callable[[Any, NDArray[Any]], NDArray[Any]],
+    batch: NDArray[np.float32],
+) -> None:
+    model = tensorrt_graph(
+        flagship, precision="fp16", sample_type="float32", capabilities=library.capabilities
+    )
+    difference = run(model, batch) - run(flagship.path, batch)
+    assert 10 * np.log10(1 / np.mean(np.square(difference, dtype=np.float64))) >= 60
 
 
 def test_a_graph_that_is_refused_is_an_error(

@@ -289,9 +289,6 @@ def test_stale_and_foreign_engines_are_never_loaded(
         machine.gpus[0] = replace(GPU, name="Another GPU")
     elif spoil == "damaged":
         path.write_bytes(path.read_bytes()[::-1])
-        path.rename(path.with_name("dggn-lite.engine"))
-        sidecar = path.with_name(path.name + ".json")
-        sidecar.rename(sidecar.with_name("dggn-lite.engine.json"))
     with pytest.raises(BackendError) as caught:
         machine.open(name="tensorrt")
     assert reason in str(caught.value)
@@ -332,6 +329,11 @@ def test_what_is_chosen_needs_no_reason(machine: Machine) -> None:
     with backend:
         assert backend.description.startswith("ONNX Runtime on the CPU")
         assert why == ""
+
+
+def test_gpus_are_not_for_the_cpu(machine: Machine) -> None:
+    with pytest.raises(ConfigError, match="--devices is for GPUs"):
+        machine.open(name="cpu", devices=(1,))
 
 
 def test_cuda_is_refused_where_onnx_runtime_has_none(machine: Machine) -> None:

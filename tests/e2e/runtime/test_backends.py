@@ -1,0 +1,88 @@
+"""`dggn-run --backend` on a machine without a GPU."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.skipif(
+    shutil.which("nvidia-smi") is not None, reason="there is a GPU, or at least its driver"
+)
+
+LIMIT_S = 120
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    Image.new("RGB", (24, 20), "red").save(folder / "a.png")
+    code = "from runtime.cli import app; app(prog_name='dggn-run')"
+    command = [sys.executable, "-W", "error", "-c", code, str(folder / "a.png")]
+    return subprocess.run(
+        [*command, str(folder / "b.png"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+
+
+def first_line(text: str) -> str:
+    return text.splitlines()[0]
+
+
+def test_what_is_used_and_why_is_one_line(tmp_path: Path) -> None:
+    result = run(tmp_path)
+    assert result.returncode == 0, result.stderr
+    line = first_line(result.stderr)
+    assert line.startswith("dggn-lite x4, ONNX Runtime on the CPU, ")
+    assert line.endswith("; no NVIDIA GPU was found")
+    assert len(result.stderr.splitlines()) == 3, "no noise for those without a GPU"
+
+
+def test_what_was_asked_for_needs_no_reason(tmp_path: Path) -> None:
+    result = run(tmp_path, "--backend", "cpu")
+    assert result.returncode == 0, result.stderr
+    assert ";" not in first_line(result.stderr)
+
+
+@pytest.mark.parametrize("device", ["0", "3", "0,1"])
+def test_tensorrt_without_a_gpu_is_refused_before_it_is_touched(
+    tmp_path: Path, device: str
+) -> None:
+    result = run(tmp_path, "--backend", "tensorrt", "--devices", device)
+    assert result.returncode == 3
+    assert not (tmp_path / "b.png").exists()
+    (line,) = result.stderr.splitlines()
+    try:
+        installed = find_spec("cuda.bindings") is not None
+    except ModuleNotFoundError:
+        installed = False
+    if installed:
+        assert "TensorRT needs an NVIDIA GPU, and there is none here" in line
+        assert "nvidia-smi" in line
+    else:
+        assert "pip install 'dggn[trt]'" in line
+
+
+def test_cuda_without_a_gpu(tmp_path: Path) -> None:
+    result = run(tmp_path, "--backend", "cuda")
+    assert result.returncode == 3
+    assert "nvidia-smi" in result.stderr or "dggn[gpu]" in result.stderr
+
+
+@pytest.mark.parametrize("devices", ["", "x", "0,0", "-1", "0,,1"])
+def test_devices_that_make_no_sense(tmp_path: Path, devices: str) -> None:
+    result = run(tmp_path, "--devices", devices)
+    assert result.returncode == 2
+    assert "expected different numbers, for example 0,1" in result.stderr
+
+
+def test_gpus_for_the_cpu(tmp_path: Path) -> None:
+    result = run(tmp_path, "--backend", "cpu", "--devices", "1")
+    assert result.returncode == 2
+    assert "--devices is for GPUs" in result.stderr
