@@ -45,6 +45,9 @@ def raw_mode(image: Image.Image) -> str:
         return ""
     arguments = tiles[0][3]
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    if first == "R" and image.mode in ("RGB", "RGBA") and _has_deep_planes(image):
+        assert isinstance(image, TiffImagePlugin.TiffImageFile)
+        return f"{image.mode};16{'L' if image.tag_v2.prefix == b'II' else 'B'}"
     return first if isinstance(first, str) else ""
 
 
@@ -113,12 +116,20 @@ def _refuse_misread(image: Image.Image, raw: str) -> None:
                 "its samples are signed or floating-point numbers, whose black and white are not "
                 "stated: convert it to 8 or 16 bits unsigned"
             )
-        bits = tags.get(_TIFF_BITS, (1,))
-        if tags.get(_TIFF_PLANAR) == 2 and max(bits) > 8 and raw in tuple("RGBACMYKX"):
+        # The library that decompresses gives Pillow the upper bytes only, and says nothing.
+        if _has_deep_planes(image) and (raw in tuple("CMYK") or raw.endswith(";16N")):
             raise ImageReadError(
-                "it holds 16-bit colours in separate planes, which cannot be read: save it with "
-                "interleaved channels or with 8 bits"
+                "it holds colours of 16 bits in separate planes that are compressed or CMYK, which "
+                "cannot be read: save it uncompressed or with interleaved channels"
             )
+
+
+def _has_deep_planes(image: Image.Image) -> bool:
+    """Whether it holds 16-bit colours in separate planes, which Pillow takes for 8-bit ones."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    tags = image.tag_v2
+    return tags.get(_TIFF_PLANAR) == 2 and max(tags.get(_TIFF_BITS, (1,))) > 8
 
 
 def _from_deep_grey(image: Image.Image, raw: str) -> Channels:
@@ -175,8 +186,8 @@ def _from_16_bits(image: Image.Image, deep: NDArray[np.uint16]) -> Channels:
 
 def _from_8_bits(image: Image.Image, raw: str) -> Channels:
     profile, notes = checked_profile(image)
-    if ";16" in raw:
-        notes.append("16-bit colours were reduced to 8 bits")
+    if ";16" in raw or image.info.get("bit_depth", 8) > 8:  # the latter from HEIC
+        notes.append("16-bit colours were reduced to 8 bits" if raw else "reduced to 8 bits")
     key = image.info.get("transparency")
     mode = image.mode
     if mode in ("P", "PA"):

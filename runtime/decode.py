@@ -19,7 +19,7 @@ from runtime.colour import channels_of, raw_mode
 from runtime.deep import deep_samples
 from runtime.errors import ImageReadError
 from runtime.exif import read_exif, read_exif_dpi, read_orientation
-from runtime.formats import HAS_AVIF, load_formats
+from runtime.formats import HAS_AVIF, HAS_HEIF, load_formats
 from runtime.frames import Frames, duration_ms, frames_of
 from runtime.metadata import read_text, read_xmp
 from runtime.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
@@ -33,7 +33,16 @@ MAX_FILE_BYTES = 2 << 30
 
 # Not all that Pillow can open: some of its formats start other programs, or are hardly tested.
 # MPO, several JPEGs in one file, comes with JPEG.
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", *(("AVIF",) if HAS_AVIF else ()))
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "TIFF",
+    "BMP",
+    "GIF",
+    *(("AVIF",) if HAS_AVIF else ()),
+    *(("HEIF",) if HAS_HEIF else ()),
+)
 
 
 class TooManyPixels(ImageReadError):
@@ -185,6 +194,7 @@ def check_file(path: Path, max_bytes: int) -> None:
 
 def _decode(data: bytes, max_pixels: int) -> Picture:
     with translated():
+        _say_what_heif_needs(data)
         with _quiet_pillow():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         _refuse_too_large(image, max_pixels)
@@ -203,6 +213,11 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
         plays=frames.plays,
         notes=[*picture.notes, *frames.notes, *_notes_of_pages(more)],
     )
+
+
+def _say_what_heif_needs(data: bytes) -> None:
+    if not HAS_HEIF and data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"):
+        raise ImageReadError("is HEIC, which a package of its own reads: pip install 'dggn[heif]'")
 
 
 def _frames(image: Image.Image, data: bytes, frames: Frames, max_pixels: int) -> Iterator[Picture]:

@@ -55,8 +55,13 @@ def _read(data: bytes, format_name: str, frame: int, raw: str) -> NDArray[np.uin
             image.seek(frame)
         tiles = []
         for tile in image.tile:
-            rest = tile.args[1:] if isinstance(tile.args, tuple) else None
-            tiles.append(tile._replace(args=raw if rest is None else (raw, *rest)))
+            if not isinstance(tile.args, tuple):
+                tiles.append(tile._replace(args=raw))
+                continue
+            plane = tile.args[0]
+            # Each channel may lie in a plane of its own, named by its letter.
+            here = plane + raw[raw.index(";") :] if plane in tuple("RGBA") else raw
+            tiles.append(tile._replace(args=(here, *tile.args[1:])))
         image.tile = tiles
         image.load()
         return np.array(image)

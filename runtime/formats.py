@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,6 +14,9 @@ from runtime.errors import ConfigError, ImageWriteError
 
 # A Pillow too old to know of AVIF warns if it is asked about it.
 HAS_AVIF = "avif" in features.modules and features.check("avif")
+
+HAS_HEIF = find_spec("pillow_heif") is not None
+"""Whether HEIC can be read."""
 
 FormatName = Literal["same", "png", "jpg", "webp", "tiff", "gif", "avif"]
 
@@ -133,7 +137,7 @@ _FORMATS_BY_SUFFIX = {
     **({".avif": AVIF} if HAS_AVIF else {}),
 }
 
-READABLE_SUFFIXES = frozenset({*_FORMATS_BY_SUFFIX, ".apng"})
+READABLE_SUFFIXES = frozenset({*_FORMATS_BY_SUFFIX, ".apng", ".heic", ".heif"})
 """Of the files that are taken for pictures, in lower case."""
 
 
@@ -147,6 +151,10 @@ def load_formats() -> None:
     """
     with _loading:
         Image.init()
+        if HAS_HEIF and "HEIF" not in Image.OPEN:
+            import pillow_heif
+
+            pillow_heif.register_heif_opener(thumbnails=False)
 
 
 def target_suffix(source: Path, settings: OutputSettings) -> str:

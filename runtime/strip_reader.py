@@ -6,7 +6,7 @@ from typing import Protocol
 
 from runtime.picture import Picture, is_deep, with_8_bits
 from runtime.strips import header_of, rows_of
-from runtime.transparency import fill_transparent
+from runtime.transparency import fill_transparent, without_steps
 
 
 class StripReader(Protocol):
@@ -19,7 +19,8 @@ class StripReader(Protocol):
     def rows(self, start: int, stop: int) -> Picture:
         """Some rows; no call may begin above the one before it.
 
-        Colours of fully transparent pixels are those of their neighbourhood.
+        Colours of fully transparent pixels are those of their neighbourhood, and masks have no
+        steps any more (`runtime.transparency`).
 
         Raises:
             ImageReadError: the file is damaged here.
@@ -35,13 +36,11 @@ class PictureReader:
 
     def __init__(self, picture: Picture) -> None:
         self.header = header_of(picture)
-        self._samples = Picture(
-            rgb_hwc=picture.rgb_hwc
-            if picture.alpha_hw is None
-            else fill_transparent(picture.rgb_hwc, picture.alpha_hw),
-            alpha_hw=picture.alpha_hw,
-            is_grey=picture.is_grey,
-        )
+        rgb_hwc, alpha_hw = picture.rgb_hwc, picture.alpha_hw
+        if alpha_hw is not None:
+            rgb_hwc = fill_transparent(rgb_hwc, alpha_hw)
+            alpha_hw = without_steps(alpha_hw)
+        self._samples = Picture(rgb_hwc=rgb_hwc, alpha_hw=alpha_hw, is_grey=picture.is_grey)
 
     def rows(self, start: int, stop: int) -> Picture:
         """Some rows; see :class:`StripReader`."""

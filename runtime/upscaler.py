@@ -26,7 +26,7 @@ from runtime.stitch import OnTile, submit_in_tiles
 from runtime.strip_reader import StripReader
 from runtime.strip_upscaler import strip_bytes, upscale_in_strips
 from runtime.tiling import check_tiling
-from runtime.transparency import fill_transparent
+from runtime.transparency import fill_transparent, without_steps
 
 if TYPE_CHECKING:
     from runtime.trt.find_engine import BuildEngine
@@ -186,7 +186,7 @@ class Upscaler:
             rgb_hwc, alpha_hw = one.rgb_hwc, one.alpha_hw
             if alpha_hw is not None:
                 rgb_hwc = fill_transparent(rgb_hwc, alpha_hw)
-                alpha_hw = enlarge_alpha(alpha_hw, self.info.scale)
+                alpha_hw = enlarge_alpha(without_steps(alpha_hw), self.info.scale)
             submit_in_tiles(
                 rgb_hwc,
                 self._backend,

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from runtime.gpu import Gpu
-from runtime.trt.engine_facts import EngineOptions
+from runtime.model_info import SampleType
+from runtime.trt.engine_facts import EngineOptions, EnginePrecision
 from runtime.trt.engine_file import SUFFIX
 
 FOLDER_VARIABLE = "DGGN_CACHE"
@@ -52,7 +53,12 @@ def engine_path(onnx_name: str, onnx_sha256: str, options: EngineOptions, gpu: G
     place = gpu.name if gpu is not None and options.flavor == "tensorrt" else ""
     key = json.dumps([onnx_sha256, asdict(options), place], sort_keys=True)
     mark = hashlib.sha256(key.encode()).hexdigest()[:12]
-    kind = "uint8" if options.sample_type == "uint8" else "float"
+    beginning = name_begins(onnx_name, options.precision, options.sample_type)
+    return cache_folder() / f"{beginning}{'-'.join(options.targets)}-{mark}{SUFFIX}"
+
+
+def name_begins(onnx_name: str, precision: EnginePrecision, sample_type: SampleType) -> str:
+    """What the names of a model's engines begin with, whatever their tiles, batches and GPUs."""
+    kind = "uint8" if sample_type == "uint8" else "float"
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", onnx_name)[:40]
-    name = f"{stem}-{options.precision}-{kind}-{'-'.join(options.targets)}-{mark}{SUFFIX}"
-    return cache_folder() / name
+    return f"{stem}-{precision}-{kind}-"

@@ -10,7 +10,7 @@ from runtime.errors import BackendError, ModelError
 from runtime.gpu import Gpu
 from runtime.model_info import SampleType
 from runtime.trt.backend import EngineFile
-from runtime.trt.engine_cache import cache_folder
+from runtime.trt.engine_cache import cache_folder, name_begins
 from runtime.trt.engine_facts import (
     DEFAULT_BATCH,
     DEFAULT_TILE_PX,
@@ -144,20 +144,21 @@ def _engines(
 ) -> Iterator[tuple[EngineFile | None, str]]:
     """The cache's engines of a model, precision and sample type, or why each cannot be loaded."""
     here = Circumstances(onnx_sha256=request.onnx_sha256, library_version=library.version, gpu=gpu)
-    for path in sorted(cache_folder().glob(f"*{SUFFIX}")):
+    beginning = name_begins(request.onnx.stem, request.precision, request.sample_type)
+    for path in sorted(cache_folder().glob(f"{beginning}*{SUFFIX}")):
         try:
             facts = read_facts(path)
         except ModelError as error:
-            if path.name.startswith(request.onnx.stem):
-                yield None, str(error)
+            yield None, str(error)
             continue
-        options = facts.options
-        if (facts.onnx_name, options.flavor, options.precision, options.sample_type) != (
-            request.onnx.name,
-            request.flavor,
-            request.precision,
-            request.sample_type,
-        ):
-            continue
-        reason = why_not(facts, options, here)
+        reason = why_not(
+            facts,
+            replace(
+                facts.options,
+                flavor=request.flavor,
+                precision=request.precision,
+                sample_type=request.sample_type,
+            ),
+            here,
+        )
         yield (None, reason) if reason else (EngineFile(path=path, facts=facts), "")

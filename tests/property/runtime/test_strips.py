@@ -25,7 +25,7 @@ from runtime.strip_fit import fit_strips
 from runtime.strip_reader import PictureReader, StripReader
 from runtime.strip_upscaler import strip_bytes, upscale_in_strips
 from runtime.strips import header_of, interleaved, regrouped, rows_of, stacked
-from runtime.transparency import fill_transparent
+from runtime.transparency import fill_transparent, without_steps
 from tests.property.runtime.test_tiling import LocalMean
 
 SCALE = 2
@@ -48,6 +48,8 @@ def pictures(draw: st.DrawFn) -> Picture:
     if draw(st.booleans()):
         # With holes and solid parts, as pictures have.
         alpha = generator.integers(-full, 2 * full, (height, width)).clip(0, full).astype(depth)
+        if draw(st.booleans()):
+            alpha[alpha > 0] = full
     return Picture(rgb_hwc=rgb, alpha_hw=alpha, is_grey=is_grey)
 
 
@@ -67,7 +69,7 @@ class Upscaler:
         rgb_hwc, alpha_hw = picture.rgb_hwc, picture.alpha_hw
         if alpha_hw is not None:
             rgb_hwc = fill_transparent(rgb_hwc, alpha_hw)
-            alpha_hw = enlarge_alpha(alpha_hw, SCALE)
+            alpha_hw = enlarge_alpha(without_steps(alpha_hw), SCALE)
         rgb_hwc = upscale_in_tiles(rgb_hwc, self.backend, tile_size=24, overlap=4)
         return replace(picture, rgb_hwc=rgb_hwc, alpha_hw=alpha_hw)
 

@@ -345,10 +345,26 @@ REFUSED: dict[str, tuple[dict[int, int | tuple[int, ...]], str]] = {
     "signed": ({339: 2}, "signed or floating-point"),
     "32-bit": ({258: 32}, "not 8 or 16 bits unsigned"),
     "deep-planes": (
-        {258: (16, 16, 16), 262: 2, 277: 3, 284: 2, 273: (8, 10, 12), 279: (2, 2, 2)},
+        {258: (16,) * 4, 262: 5, 277: 4, 284: 2, 273: (8, 10, 12, 14), 279: (2, 2, 2, 2)},
         "separate planes",
     ),
 }
+
+
+def test_deep_planes(tmp_path: Path) -> None:
+    planes = struct.pack("<6H", 1, 300, 2, 65535, 770, 0)
+    tags: dict[int, int | tuple[int, ...]] = {
+        258: (16, 16, 16),
+        262: 2,
+        277: 3,
+        284: 2,
+        273: (0, 0, 0),
+        279: (4, 4, 4),
+    }
+    end = len(tiff(2, b"", tags))
+    tags[273] = (end, end + 4, end + 8)
+    path = written(tmp_path / "a.tif", tiff(2, b"", tags) + planes)
+    assert decode(path).rgb_hwc.tolist() == [[[1, 2, 770], [300, 65535, 0]]]
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from PIL.ExifTags import IFD, Base
 
 pyvips = pytest.importorskip("pyvips", reason="needs pyvips-binary", exc_type=ImportError)
 
+from runtime import decode as decode_module
 from runtime.decode import decode
 from runtime.encode import encode
+from runtime.errors import ImageReadError
 from runtime.formats import HAS_AVIF, OutputSettings
 from runtime.picture import Picture
 
@@ -221,3 +224,100 @@ def test_pages_of_every_kind_in_one_tiff(tmp_path: Path) -> None:
         assert np.array_equal(one.rgb_hwc, other.rgb_hwc)
         deep_with_alpha = other.alpha_hw is not None and other.rgb_hwc.dtype == np.uint16
         assert one.is_grey == (other.is_grey and not deep_with_alpha)
+
+
+# --- what libvips wrote, read by the runtime ---------------------------------------------------
+
+
+def drawing() -> Any:
+    """Four colours in blocks."""
+    colours = np.array([[250, 10, 10], [10, 240, 20], [20, 30, 230], [255, 255, 255]], np.uint8)
+    rows, columns = np.mgrid[0:24, 0:32]
+    return colours[(rows // 6 + columns // 8) % 4]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_palettes(tmp_path: Path, bits: int) -> None:
+    source = drawing() if bits > 1 else np.where(drawing()[..., :1] > 128, 255, 0).repeat(3, 2)
+    image = pyvips.Image.new_from_array(source.astype(np.uint8))
+    image.write_to_file(str(tmp_path / "a.png"), palette=True, bitdepth=bits, Q=100, dither=0)
+    expected = vips(tmp_path / "a.png").numpy()[..., :3]
+    found = decode(tmp_path / "a.png").rgb_hwc
+    assert np.array_equal(found, expected)
+    assert np.abs(found.astype(int) - source).max() <= 8
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tiff"])
+def test_1_bit(tmp_path: Path, name: str) -> None:
+    grey = np.where(drawing()[..., 0] > 128, 255, 0).astype(np.uint8)
+    pyvips.Image.new_from_array(grey).write_to_file(str(tmp_path / name), bitdepth=1)
+    picture = decode(tmp_path / name)
+    assert picture.is_grey
+    assert np.array_equal(picture.rgb_hwc[..., 0], grey)
+    # And from the runtime to libvips.
+    encode(picture, tmp_path / f"again-{name}", OutputSettings())
+    assert np.array_equal(vips(tmp_path / f"again-{name}").numpy().reshape(grey.shape), grey)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.tiff"])
+def test_cmyk_with_its_profile(tmp_path: Path, name: str) -> None:
+    image = pyvips.Image.new_from_array(samples("rgb").rgb_hwc)
+    options = {"Q": 100} if name == "a.jpg" else {}
+    image.icc_transform("cmyk").write_to_file(str(tmp_path / name), **options)
+    written = vips(tmp_path / name)
+    assert written.interpretation == "cmyk"
+    expected = written.icc_transform(
+        "srgb", embedded=True, intent="relative", black_point_compensation=True
+    ).numpy()
+    picture = decode(tmp_path / name)
+    assert any("CMYK colours were converted to sRGB" in note for note in picture.notes)
+    assert np.abs(picture.rgb_hwc.astype(int) - expected).max() <= 3
+
+
+@pytest.mark.parametrize("kind", ["rgb", "grey", "rgb-alpha", "rgb-16"])
+def test_bmp_by_its_own_definition(tmp_path: Path, kind: str) -> None:
+    """libvips reads no BMP; its header is short enough to be read here."""
+    picture, path = samples(kind), tmp_path / "a.bmp"
+    picture.dpi = (300.0, 150.0)
+    encode(picture, path, OutputSettings())
+    data = path.read_bytes()
+    offset, _, width, height, _, bits, packed = struct.unpack_from("<IIiiHHI", data, 10)
+    per_metre = struct.unpack_from("<ii", data, 38)
+    assert (data[:2], width, height, packed) == (b"BM", 30, 20, 0)
+    assert [value * 0.0254 for value in per_metre] == pytest.approx([300, 150], rel=1e-3)
+    channels = bits // 8
+    assert channels == (1 if kind == "grey" else 3)
+    stride = -(-width * channels // 4) * 4
+    stored = np.frombuffer(data, np.uint8, stride * height, offset).reshape(height, stride)
+    found = stored[::-1, : width * channels].reshape(height, width, channels)[..., ::-1]
+    expected = picture.rgb_hwc.astype(float)
+    if picture.alpha_hw is not None:
+        share = picture.alpha_hw[..., None] / 255
+        expected = expected * share + 255 * (1 - share)
+    expected /= 257 if kind == "rgb-16" else 1
+    assert np.abs(found - expected).max() <= 0.51
+
+
+def test_heic(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    picture, path = samples("rgb"), tmp_path / "a.heic"
+    exif = Image.Exif()
+    exif[Base.Make] = "Camera"
+    exif[Base.Orientation] = 6  # HEIC turns pictures in its own way, and EXIF must not again
+    heif = pillow_heif.from_pillow(Image.fromarray(picture.rgb_hwc))
+    heif.save(path, quality=-1, chroma=444, exif=exif.tobytes(), icc_profile=WIDE)
+    read = decode(path)
+    assert read.source_format == "HEIF"
+    assert read.icc_profile == WIDE
+    assert b"Camera" in (read.exif or b"")
+    shown = np.asarray(pillow_heif.open_heif(path).to_pillow())
+    assert np.array_equal(read.rgb_hwc, shown)
+    encode(read, tmp_path / "a.png", OutputSettings())
+    assert np.array_equal(vips(tmp_path / "a.png").numpy(), shown)
+
+
+def test_heic_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_module, "HAS_HEIF", False)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    with pytest.raises(ImageReadError, match=r"^a\.heic: .*pip install 'dggn\[heif\]'"):
+        decode(tmp_path / "a.heic")

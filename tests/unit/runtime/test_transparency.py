@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runtime.transparency import fill_transparent
+from runtime.transparency import fill_transparent, without_steps
 
 
 def cut_out(
@@ -52,3 +52,40 @@ def test_small_and_narrow(size_hw: tuple[int, int]) -> None:
     rgb[0, 0], alpha[0, 0] = (200, 100, 50), 255
     result = fill_transparent(rgb, alpha).astype(int)
     assert np.abs(result - (200, 100, 50)).max() <= 2
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_mask_loses_its_steps(kind: type) -> None:
+    """Along a slanted edge, what is opaque in each column changes by steps of a whole pixel."""
+    full = int(np.iinfo(kind).max)
+    rows, columns = np.indices((40, 60))
+    mask: np.ndarray = np.where(rows > 5 + columns / 2, full, 0).astype(kind)
+    heights = mask.sum(axis=0, dtype=float) / full
+    soft = without_steps(mask)
+    assert soft.dtype == kind
+    softened = soft.sum(axis=0, dtype=float) / full
+    assert np.abs(np.diff(heights)).max() == 1
+    assert np.abs(np.diff(softened[2:-2])).max() < 0.75
+    # The outline stays where it was.
+    assert np.abs(softened - heights).max() < 0.6
+    assert np.array_equal(soft[(rows > 8 + columns / 2)], mask[(rows > 8 + columns / 2)])
+
+
+def test_straight_edges_and_thin_parts_of_a_mask_stay() -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[2:9, 3:12] = 255  # a box,
+    mask[12, 3:25] = 255  # a line,
+    mask[16, 20] = 255  # a dot,
+    mask[5, 7] = 0  # a hole
+    soft = without_steps(mask).astype(int)
+    assert (soft[4:7, 3] > 220).all()
+    assert (soft[4:7, 2] < 35).all()
+    assert (soft[12, 3:25] > 220).all()
+    assert soft[16, 20] > 220
+    assert soft[5, 7] < 35
+
+
+def test_what_is_no_mask_stays() -> None:
+    soft = np.array([[0, 128, 255]], np.uint8)
+    for alpha in (soft, np.zeros_like(soft), np.full_like(soft, 255)):
+        assert without_steps(alpha) is alpha

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from runtime.gpu import Gpu
 from runtime.model_info import ModelInfo, SampleType, file_sha256
 from runtime.trt.backend import EngineFile
+from runtime.trt.engine_cache import name_begins
 from runtime.trt.engine_facts import EngineFacts, EngineOptions, EnginePrecision, Verification
 from runtime.trt.engine_file import write_engine
 from runtime.trt.library import Capabilities, Library
@@ -262,7 +263,8 @@ class FakeTensorRT:
             largest_activation=None,
             verification=VERIFIED if verified else None,
         )
-        path = folder / f"{kind}-{precision}-{tile_px}-{batch}.engine"
+        stem = Path(facts.onnx_name).stem
+        path = folder / f"{name_begins(stem, precision, kind)}{tile_px}-{batch}.engine"
         write_engine(path, plan, facts)
         return EngineFile(path=path, facts=facts)
 

@@ -1,0 +1,84 @@
+"""How `dggn-run` has engines built."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("onnx", reason="needs the trt extra")
+
+import export.trt.command
+from runtime.cli import _EngineBuilder
+from runtime.errors import Cancelled
+from runtime.trt.find_engine import EngineRequest
+from runtime.trt.open import open_engine
+
+REQUEST = EngineRequest(
+    onnx=Path("models/some.onnx"),
+    onnx_sha256="0" * 64,
+    flavor="tensorrt",
+    precision="fp16",
+    sample_type="float32",
+    tile_px=128,
+    batch=2,
+    device=1,
+)
+
+
+def test_a_request_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    def fulfil(wish: Any, **options: Any) -> Any:
+        asked.append((wish, options["open_engine"]))
+        options["say"]("[it goes well]")
+        return SimpleNamespace(path=Path("x.engine"))
+
+    monkeypatch.setattr(export.trt.command, "fulfil", fulfil)
+    assert _EngineBuilder(quiet=False)(REQUEST) == Path("x.engine")
+    ((wish, opens),) = asked
+    assert (wish.onnx, wish.precision, wish.flavor) == ("models/some.onnx", "fp16", "tensorrt")
+    assert (wish.sample_type, wish.tile_px, wish.batch, wish.device) == ("float32", 128, 2, 1)
+    assert opens is open_engine, "what is built is verified"
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(
+        "building a TensorRT engine of some for this GPU: this takes minutes"
+    )
+    assert "[it goes well]" in said.err
+    _EngineBuilder(quiet=True)(REQUEST)
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_lets_a_build_take_away_what_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    tidied: list[bool] = []
+    begun = threading.Event()
+
+    def fulfil(wish: Any, **options: Any) -> Any:
+        begun.set()
+        assert options["cancelled"].wait(20)
+        time.sleep(0.1)
+        tidied.append(True)
+        raise Cancelled
+
+    monkeypatch.setattr(export.trt.command, "fulfil", fulfil)
+    builder = _EngineBuilder(quiet=True)
+    builder.cancel(within_s=0.0)
+    builder = _EngineBuilder(quiet=True)
+
+    def work() -> None:
+        with pytest.raises(Cancelled):
+            builder(REQUEST)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(20)
+    builder.cancel(within_s=20)
+    assert tidied == [True]
+    thread.join(20)
