@@ -155,7 +155,8 @@ def _verdict(findings: Findings) -> str:
     if findings.passes:
         return (
             f"`{findings.output}` was written: {len(outcome.best.layers)} of "
-            f"{len(findings.layers)} layers are INT8, {outcome.drop_db:+.3f} dB against float32."
+            f"{len(findings.layers)} layers are INT8, and the PSNR is {outcome.drop_db:.3f} dB "
+            "below float32's."
         )
     ways = []
     if outcome.for_seams:

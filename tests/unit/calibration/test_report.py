@@ -42,7 +42,7 @@ def findings(best: int = 1) -> Findings:
 
 def test_the_report_names_every_layer_worst_first() -> None:
     text = markdown(findings(), "x.png")
-    assert "`lite-int8.onnx` was written: 1 of 3 layers are INT8, +0.050 dB" in text
+    assert "`lite-int8.onnx` was written: 1 of 3 layers are INT8, and the PSNR is 0.050 dB " in text
     rows = [line for line in text.splitlines() if " dB |" in line and "grey" not in line][3:]
     assert rows == [
         "| two | 40.00 dB | 2.5500 | float, for the seams |",

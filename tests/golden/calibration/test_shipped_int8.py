@@ -1,0 +1,42 @@
+"""What docs/calibration.md promises of the shipped INT8 model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime", reason="needs the cpu extra")
+
+from calibration.measure import half_black_half_noise, mean_psnr_db
+from dggn.data.pairs import read_pairs
+from runtime.model_info import DEFAULT_MODEL, model_path
+from runtime.upscaler import Upscaler
+
+VALIDATION = Path(__file__).parents[3].parent / "shared" / "data" / "val"
+
+LARGEST_SEAM = 3
+MAX_DROP_DB = 0.1
+
+
+@pytest.mark.parametrize("tile_size", [64, 96])
+def test_the_seam_bound(tile_size: int) -> None:
+    image = half_black_half_noise(160)
+    with Upscaler(precision="int8", tile_size=1 << 12) as upscaler:
+        whole = upscaler(image).astype(int)
+    with Upscaler(precision="int8", tile_size=tile_size) as upscaler:
+        tiled = upscaler(image).astype(int)
+    levels, counts = np.unique(np.abs(tiled - whole), return_counts=True)
+    histogram = dict(zip(levels.tolist(), counts.tolist(), strict=True))
+    assert max(histogram) <= LARGEST_SEAM, f"differences in grey levels {histogram}"
+
+
+@pytest.mark.skipif(not VALIDATION.is_dir(), reason="needs the validation pictures")
+def test_the_fidelity_gate() -> None:
+    pairs = read_pairs([VALIDATION])[::4]
+    plain, quick = (
+        mean_psnr_db(model_path(DEFAULT_MODEL, precision), pairs)
+        for precision in ("float32", "int8")
+    )
+    assert plain - quick <= MAX_DROP_DB
