@@ -209,7 +209,7 @@ class Campaign:
 
 def _differences(rows: list[str]) -> list[str]:
     """Rows of what the gradient branch changes, where there are runs with and without it."""
-    figures = {}
+    figures: dict[tuple[str, str], tuple[str, list[float]]] = {}
     for row in rows:
         name, benchmark, count, *cells = (cell.strip() for cell in row.strip("|").split("|"))
         figures[name, benchmark] = count, [float(cell) for cell in cells]
@@ -218,9 +218,9 @@ def _differences(rows: list[str]) -> list[str]:
         other = name.replace("with-", "without-", 1)
         if name.startswith("with-") and (other, benchmark) in figures:
             others = figures[other, benchmark][1]
-            changes = [f"{one - two:+.4g}" for one, two in zip(values, others, strict=True)]
+            signed = [f"{one - two:+.4g}" for one, two in zip(values, others, strict=True)]
             differences.append(
-                f"| {name} minus {other} | {benchmark} | {count} | {' | '.join(changes)} |"
+                f"| {name} minus {other} | {benchmark} | {count} | {' | '.join(signed)} |"
             )
     return differences
 
