@@ -43,6 +43,14 @@ def in_levels(result: NDArray[np.float32]) -> NDArray[Any]:
     return levels.transpose(0, 2, 3, 1)
 
 
+def in_reference(model: Any, batch: NDArray[np.float32]) -> NDArray[Any]:
+    """What ONNX's own evaluator computes, which rounds to float16 wherever the graph says so."""
+    from onnx.reference import ReferenceEvaluator
+
+    results: Any = ReferenceEvaluator(model).run(None, {model.graph.input[0].name: batch})
+    return np.asarray(results[0])
+
+
 @pytest.mark.parametrize("age", ["strong", "weak"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("sample_type", ["uint8", "float32"])
@@ -83,12 +91,9 @@ def test_true_float16_rounding(
     lite: SourceModel, strong: Capabilities, run: Run, batch: NDArray[np.float32]
 ) -> None:
     """ONNX's reference rounds every value to float16, which ONNX Runtime's CPU does not."""
-    from onnx.reference import ReferenceEvaluator
-
     model = tensorrt_graph(lite, precision="fp16", sample_type="float32", capabilities=strong)
     part = batch[:, :, :16, :16]
-    results: Any = ReferenceEvaluator(model).run(None, {"input": part})
-    assert psnr_db(results[0], run(lite.path, part), 1) >= 60
+    assert psnr_db(in_reference(model, part), run(lite.path, part), 1) >= 60
 
 
 def test_islands_of_float32(half: Any) -> None:
@@ -184,7 +189,9 @@ def test_int8_graphs_compute_what_the_quantized_model_does(
     assert opset(model) == (17 if age == "weak" else 19)
     halves = float_types_left(model).get("FLOAT16", 0)
     assert (halves > 0) == (age == "strong")
-    assert psnr_db(run(model, batch), run(int8_file, batch), 1) >= 50
+    # ONNX Runtime 1.23 is 14 dB off with float16 scales, where ONNX's reference is not.
+    part = batch[:, :, :16, :16]
+    assert psnr_db(in_reference(model, part), run(int8_file, part), 1) >= 50
 
 
 def test_int8_for_processors_is_refused() -> None:
