@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,6 +20,7 @@ from runtime.errors import ImageReadError, ModelError
 from runtime.formats import HAS_AVIF
 from runtime.model_info import PREFIX, ModelInfo
 from runtime.picture import Picture
+from runtime.vips_reader import VipsReader
 
 FORMS = ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", *(["AVIF"] if HAS_AVIF else [])]
 KEYS = ["preset", "scale", "sample_type", "size_multiple_px", "halo_px", "origin", "format"]
@@ -71,6 +73,24 @@ def test_a_damaged_file_is_a_picture_or_an_error(data: bytes) -> None:
                 assert message.startswith("x.png: ")
     finally:
         decode_module.MAX_PIXELS = limit
+
+
+@settings(max_examples=300, deadline=None)
+@given(damaged())
+def test_a_damaged_file_is_read_in_strips_or_an_error(data: bytes) -> None:
+    pytest.importorskip("pyvips", exc_type=ImportError)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.png"
+        path.write_bytes(data)
+        message = "x.png: read"
+        try:
+            reader = VipsReader(path, memory_bytes=1 << 26)
+            height = reader.header.size_hw[0]
+            for top in range(0, height, 16):
+                reader.rows(top, min(height, top + 16))
+        except ImageReadError as error:
+            message = str(error)
+        assert message.startswith("x.png: ")
 
 
 @given(
