@@ -91,18 +91,22 @@ def _no_tensorrt() -> str:
 
         found = probe()
     except MissingDependency as error:
-        if shutil.which("nvidia-smi") or NVIDIA_DRIVER.exists():
+        if _has_driver():
             return f"TensorRT would be quicker: {error}"
         return "no NVIDIA GPU was found"
     except BackendError as error:
         return f"no NVIDIA GPU can be used: {error}"
     if not found.gpus:
-        return "no NVIDIA GPU was found"
+        return "no NVIDIA GPU was found" + (f": {found.problem}" if _has_driver() else "")
     from runtime.trt.library import installed_flavors
 
     if not installed_flavors():
         return "TensorRT would be quicker: pip install 'dggn[trt]', or 'dggn[rtx]' for RTX cards"
     return ""
+
+
+def _has_driver() -> bool:
+    return shutil.which("nvidia-smi") is not None or NVIDIA_DRIVER.exists()
 
 
 def _open_cuda(onnx: Path, wish: BackendWish) -> Backend:

@@ -311,14 +311,16 @@ def test_auto_says_why_it_does_without_tensorrt(
         "TensorRT would be quicker: pip install 'dggn[trt]', or 'dggn[rtx]' for RTX cards"
     )
     machine.gpus.clear()
+    monkeypatch.setattr(runtime.choose, "NVIDIA_DRIVER", Path("/nonexistent"))
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    assert why() == "no NVIDIA GPU was found: x"
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     assert why() == "no NVIDIA GPU was found"
 
     def no_package() -> Probe:
         raise MissingDependency("this needs cuda-bindings, which is not installed")
 
     monkeypatch.setattr(runtime.gpu, "probe", no_package)
-    monkeypatch.setattr(runtime.choose, "NVIDIA_DRIVER", Path("/nonexistent"))
-    monkeypatch.setattr(shutil, "which", lambda name: None)
     assert why() == "no NVIDIA GPU was found"
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi")
     assert why() == "TensorRT would be quicker: this needs cuda-bindings, which is not installed"
