@@ -49,7 +49,7 @@ class TooManyPixels(ImageReadError):
     """A picture is too large to be read whole; it may be read in strips."""
 
 
-_warnings_lock = threading.Lock()
+_warnings_lock = threading.RLock()
 
 
 def decode(path: Path, *, max_pixels: int | None = None) -> Picture:
@@ -108,7 +108,7 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
     load_formats()
     with naming(path):
         check_file(path, MAX_FILE_BYTES)
-        with translated(), _quiet_pillow(), path.open("rb") as file:
+        with translated(), quiet_pillow(), path.open("rb") as file:
             image = Image.open(file, formats=FORMATS)
             _refuse_too_large(image, MAX_PIXELS if max_pixels is None else max_pixels)
             # Pillow turns TIFF upright itself, and says so in its size.
@@ -195,11 +195,11 @@ def check_file(path: Path, max_bytes: int) -> None:
 def _decode(data: bytes, max_pixels: int) -> Picture:
     with translated():
         _say_what_heif_needs(data)
-        with _quiet_pillow():
+        with quiet_pillow():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         _refuse_too_large(image, max_pixels)
         with image:
-            with _quiet_pillow():
+            with quiet_pillow():
                 frames = frames_of(image)
                 if image.format == "PNG":
                     # Loading would not look at checksums, nor notice damage that still inflates.
@@ -224,7 +224,7 @@ def _frames(image: Image.Image, data: bytes, frames: Frames, max_pixels: int) ->
     pixels = 0
     for number in frames.numbers:
         if len(frames.numbers) > 1 or number:
-            with _quiet_pillow():
+            with quiet_pillow():
                 image.seek(number)
         pixels += image.width * image.height
         if pixels > max_pixels:
@@ -240,12 +240,12 @@ def _notes_of_pages(pages: list[Picture]) -> list[str]:
 def _picture(image: Image.Image, data: bytes = b"", page: int | None = None) -> Picture:
     raw = raw_mode(image)
     format_name = image.format or "PNG"
-    with _quiet_pillow():
+    with quiet_pillow():
         # Loading a TIFF reads its tags, and complains of damaged ones only the first time. It
         # also turns it upright, but not its resolution.
         stored_orientation = read_orientation(image)
     image.load()
-    with _quiet_pillow():
+    with quiet_pillow():
         orientation = read_orientation(image)
         deep = None if page is None else deep_samples(data, format_name, page, raw)
     channels = channels_of(image, raw, deep)
@@ -270,7 +270,7 @@ def with_metadata(picture: Picture, image: Image.Image, orientation: int) -> Pic
         image: where metadata comes from; it need not be loaded, where that tells no more.
         orientation: that has been undone.
     """
-    with _quiet_pillow():
+    with quiet_pillow():
         exif, notes = read_exif(image)
         xmp, xmp_notes = read_xmp(image)
     return replace(
@@ -345,7 +345,7 @@ def translated() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet_pillow() -> Iterator[None]:
+def quiet_pillow() -> Iterator[None]:
     """Silence Pillow's warnings, of large pictures and odd metadata.
 
     What Python remembers of warnings is shared by all threads, hence the lock. Decoding the

@@ -19,7 +19,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from runtime.colour import checked_profile
-from runtime.decode import translated, with_metadata
+from runtime.decode import quiet_pillow, translated, with_metadata
 from runtime.errors import ImageReadError
 from runtime.exif import read_orientation
 from runtime.frames import frames_of
@@ -58,7 +58,7 @@ def read_large_header(path: Path) -> LargeHeader:
     Raises:
         ImageReadError: it is damaged, or of a kind that cannot be read in strips.
     """
-    with translated(), path.open("rb") as file:
+    with translated(), quiet_pillow(), path.open("rb") as file:
         start = file.read(8)
         file.seek(0)
         if start == SIGNATURE:

@@ -297,7 +297,7 @@ def done_line(result: FileResult) -> str:
 
 def planned_line(result: FileResult) -> str:
     """A line about a picture that a dry run would upscale."""
-    line = done_line(replace(result, status="done")).rpartition(", ")[0]
+    line = done_line(replace(result, status="done", notes=())).rpartition(", ")[0]
     return f"{line}, into {result.target}" + "".join(f"; {note}" for note in result.notes)
 
 

@@ -4,6 +4,7 @@ import io
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from runtime.progress import (
     QuietProgress,
     duration,
     facts,
+    planned_line,
     printable,
 )
 
@@ -37,6 +39,12 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
+
+
+def test_a_planned_line_tells_notes_once_and_no_time() -> None:
+    planned = replace(DONE, status="planned", target="out/a.png", notes=("in strips, being large",))
+    expected = "a.png: 24x20 -> 96x80, into out/a.png; in strips, being large"
+    assert planned_line(planned) == expected
 
 
 def test_pace_counts_output_megapixels() -> None:

@@ -217,6 +217,17 @@ def test_names(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(read_all(reader).rgb_hwc, noise)
 
 
+def test_damaged_tags_do_not_warn(tmp_path: Path) -> None:
+    READ["metadata.tiff"](tmp_path / "a.tiff")
+    data = bytearray((tmp_path / "a.tiff").read_bytes())
+    entry = data.index(struct.pack("<HHI", Base.Make, 2, 7))
+    data[entry + 8 : entry + 12] = b"\xff\xff\xff\x7f"
+    (tmp_path / "a.tiff").write_bytes(data)
+    # Pillow warns of it; here that would be an error with other words.
+    with pytest.raises(ImageReadError, match="unknown pixel mode"):
+        VipsReader(tmp_path / "a.tiff", memory_bytes=ENOUGH)
+
+
 def test_rows_go_down_only(tmp_path: Path) -> None:
     READ["rgb.png"](tmp_path / "a.png")
     reader = VipsReader(tmp_path / "a.png", memory_bytes=ENOUGH)
