@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from runtime.backend import Backend
 from runtime.devices import DeviceTeam
 from runtime.errors import BackendError, ConfigError, DggnError, MissingDependency
-from runtime.model_info import MODELS_FOLDER, Precision
+from runtime.model_info import MODELS_FOLDER, Precision, for_tensorrt
 from runtime.ort import OrtBackend
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def _team(members: Sequence[Backend], wish: BackendWish) -> Backend:
 def _open_tensorrt(onnx: Path, wish: BackendWish) -> Backend:
     from runtime.trt.open import TrtWish, open_tensorrt
 
+    onnx = for_tensorrt(onnx)
     return open_tensorrt(
         TrtWish(
             onnx=onnx,

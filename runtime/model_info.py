@@ -23,6 +23,9 @@ DEFAULT_MODEL = "dggn-lite"
 INT8_SUFFIX = "-int8"
 """Ends the name of the file that holds a shipped model's INT8 version."""
 
+TENSORRT_SUFFIX = "-tensorrt"
+"""Further ends the name of the INT8 version that TensorRT takes, where one is shipped."""
+
 SampleType = Literal["float32", "uint8"]
 Precision = Literal["float32", "int8"]
 
@@ -122,7 +125,7 @@ class ModelInfo:
 def shipped_models() -> dict[str, Path]:
     """The models inside the package, by name; INT8 versions go by the same name."""
     paths = sorted(MODELS_FOLDER.glob("*.onnx"))
-    return {path.stem: path for path in paths if not path.stem.endswith(INT8_SUFFIX)}
+    return {path.stem: path for path in paths if INT8_SUFFIX not in path.stem}
 
 
 def model_path(name_or_file: str, precision: Precision | None = None) -> Path:
@@ -158,6 +161,16 @@ def model_path(name_or_file: str, precision: Precision | None = None) -> Path:
             f"for shipped models only ({', '.join(shipped)})"
         )
     return path
+
+
+def for_tensorrt(path: Path) -> Path:
+    """The file that engines of a model are built from.
+
+    It is another one for shipped INT8 models: TensorRT takes signed values around zero only, and
+    processors are quicker with others.
+    """
+    other = path.with_name(f"{path.stem}{TENSORRT_SUFFIX}.onnx")
+    return other if path.parent == MODELS_FOLDER and other.is_file() else path
 
 
 def file_sha256(path: Path) -> str:

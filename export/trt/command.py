@@ -13,7 +13,13 @@ from export.trt.source import read_source
 from runtime.errors import BackendError, ConfigError, MissingDependency, ModelError
 from runtime.extras import require
 from runtime.gpu import Gpu, probe, require_gpu
-from runtime.model_info import DEFAULT_MODEL, SampleType, model_path, shipped_models
+from runtime.model_info import (
+    DEFAULT_MODEL,
+    SampleType,
+    for_tensorrt,
+    model_path,
+    shipped_models,
+)
 from runtime.trt.engine_cache import engine_path
 from runtime.trt.engine_facts import (
     DEFAULT_BATCH,
@@ -111,7 +117,7 @@ def fulfil(
     require("onnx", "onnxruntime", extra="trt" if library.flavor == "tensorrt" else "rtx")
     options = _options(wish, library, gpu)
     is_shipped_int8 = wish.precision == "int8" and wish.onnx in shipped_models()
-    source = read_source(model_path(wish.onnx, "int8" if is_shipped_int8 else None))
+    source = read_source(for_tensorrt(model_path(wish.onnx, "int8" if is_shipped_int8 else None)))
     path = wish.output or engine_path(source.path.stem, source.sha256, options, gpu)
     if path.exists() and not wish.force:
         facts, reason = _current(path, source.sha256, options, library, gpu)

@@ -1,11 +1,12 @@
 """Every backend on a GPU: how right, how fast, and whether the goals are met.
 
     python -m tests.benchmarks.bench_gpu RESULTS.md --model dggn
-        [--python tensorrt=/path/to/python] [--work FOLDER] [--prepare-only]
+        [--int8 dggn-int8.onnx] [--python tensorrt=/path/to/python] [--work FOLDER]
+        [--prepare-only]
 
-Measures PyTorch (eager and compiled), ONNX Runtime on CUDA, and TensorRT, all in float16, each in a
-process of its own with the interpreter that has it, taking turns; then `dggn-run` over a folder.
-What is not installed or does not run is listed in RESULTS.md with its reason. `--prepare-only`
+Measures PyTorch (eager and compiled), ONNX Runtime on CUDA, and TensorRT, all in float16, and
+TensorRT in INT8, each in a process of its own with the interpreter that has it, taking turns; then
+`dggn-run` over a folder. What is not installed or does not run is listed in RESULTS.md with its reason. `--prepare-only`
 writes models and pictures into the folder of --work, which takes PyTorch, onnx and ONNX Runtime;
 carried to the GPU's machine, the folder spares that machine these libraries.
 
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from runtime.whole_file import write_whole
 from tests.benchmarks.gpu.measure import measure
-from tests.benchmarks.gpu.plan import BACKENDS, FACTS_NAME, Plan
+from tests.benchmarks.gpu.plan import BACKENDS, FACTS_NAME, INT8_NAME, Plan
 from tests.benchmarks.gpu.report import report
 
 
@@ -32,6 +33,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="Markdown file to write")
     parser.add_argument("--model", help="shipped name or ONNX file [an untrained flagship]")
+    parser.add_argument(
+        "--int8", type=Path, help="its INT8 version, of `dggn-calibrate --target tensorrt`"
+    )
     parser.add_argument(
         "--python", action="append", default=[], metavar="BACKEND=FILE", help="its interpreter"
     )
@@ -59,6 +63,8 @@ def main() -> None:
             from tests.benchmarks.gpu.models import prepare
 
             prepare(plan, options.model)
+        if options.int8:
+            write_whole(plan.work / INT8_NAME, options.int8.read_bytes())
         if not options.prepare_only:
             command = "python -m tests.benchmarks.bench_gpu " + shlex.join(sys.argv[1:])
             write_whole(

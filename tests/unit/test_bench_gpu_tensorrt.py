@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("runtime.trt.backend", reason="needs the TensorRT backend")
-
-from tests.benchmarks.gpu.plan import Plan
+from tests.benchmarks.gpu.plan import INT8_NAME, NotMeasured, Plan
 from tests.benchmarks.gpu.trt_engine import TrtEngine
 
 
@@ -46,9 +44,15 @@ def test_engine_is_built_run_and_given_back(
     monkeypatch.setattr(import_module("runtime.trt.library"), find, lambda _: tensorrt.library)
     monkeypatch.setattr(import_module("runtime.cuda.open"), "open_device", open_device)
 
+    with pytest.raises(NotMeasured, match="no INT8 version .* --int8"):
+        TrtEngine("dggn", plan, "int8")
+    for name in ("dggn-bytes.onnx", INT8_NAME):
+        (tmp_path / name).write_bytes(b"")
+    TrtEngine("dggn", plan, "int8").close()
+    devices.clear()
     engine = TrtEngine("dggn", plan)
-    (wish,) = wishes
-    assert (wish.onnx, wish.precision) == (str(tmp_path / "dggn-bytes.onnx"), "fp16")
+    asked = [(Path(wish.onnx).name, wish.precision) for wish in wishes]
+    assert asked == [(INT8_NAME, "int8"), ("dggn-bytes.onnx", "fp16")]
     assert "FP16 on Fake GPU" in engine.description
     np.testing.assert_array_equal(engine.infer(tiles), fakes.nearest(tiles))
     assert engine.with_copies(plan.seconds) > 0

@@ -13,7 +13,9 @@ Bytes = NDArray[np.uint8]
 
 
 class Engine(Protocol):
-    """One model on one backend. All of them take and give bytes, NHWC, and compute in float16."""
+    """One model on one backend. All of them take and give bytes, NHWC, and compute in float16,
+    or INT8 where their name says so.
+    """
 
     description: str
     """What runs where, with versions."""
@@ -46,4 +48,4 @@ def open_engine(backend: str, model: str, plan: Plan) -> Engine:
         return OrtEngine(model, plan)
     from tests.benchmarks.gpu.trt_engine import TrtEngine
 
-    return TrtEngine(model, plan)
+    return TrtEngine(model, plan, "int8" if backend == "tensorrt.int8" else "fp16")

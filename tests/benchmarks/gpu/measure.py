@@ -18,7 +18,7 @@ from tests.benchmarks.gpu.process import ROOT, WorkerProcess
 
 ENGINE, COPIES = "engine_only", "with_copies"
 RATES = ("matrix product", "convolution")
-NOT_WANTED = {(YARDSTICK, "torch.compile")}
+NOT_WANTED = {(YARDSTICK, "torch.compile"), (YARDSTICK, "tensorrt.int8")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,8 @@ def measure(plan: Plan, pythons: Mapping[str, str]) -> Found:
             for backend, python in pythons.items()
         ]
         for name in (FLAGSHIP, YARDSTICK):
-            # Compiling the yardstick takes minutes, and no goal asks for it.
+            # Compiling the yardstick takes minutes, quantizing it means nothing, and no goal asks
+            # for either.
             wanted = [one for one in workers if (name, one.backend) not in NOT_WANTED]
             opened = [worker for worker in wanted if _open(worker, name, found)]
             if name == FLAGSHIP:

@@ -7,19 +7,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-BACKENDS = ("torch", "torch.compile", "onnxruntime", "tensorrt")
+BACKENDS = ("torch", "torch.compile", "onnxruntime", "tensorrt", "tensorrt.int8")
 
 NAMES = {
     "torch": "PyTorch, eager",
     "torch.compile": "PyTorch, torch.compile",
     "onnxruntime": "ONNX Runtime, CUDA",
     "tensorrt": "TensorRT",
+    "tensorrt.int8": "TensorRT, INT8",
 }
 STAND_INS = {
     "torch": "PyTorch on the CPU, float32",
     "torch.compile": "PyTorch on the CPU, float32, traced and not compiled",
     "onnxruntime": "ONNX Runtime on the CPU, float32",
     "tensorrt": "ONNX Runtime on the CPU, float32, through the runtime's interface",
+    "tensorrt.int8": "ONNX Runtime on the CPU, INT8, through the runtime's interface",
 }
 """Who takes whose place in a dry run."""
 
@@ -27,6 +29,9 @@ SCALE = 4
 
 FLAGSHIP, YARDSTICK = "dggn", "esrgan"
 """The models."""
+
+INT8_NAME = "dggn-int8.onnx"
+"""The INT8 version of the model for TensorRT, where one was given."""
 
 FACTS_NAME, PHOTOGRAPHS = "prepared.json", "photographs"
 """In the folder of a plan."""

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from runtime.backend import Backend
 from tests.benchmarks.gpu.engine import Bytes
-from tests.benchmarks.gpu.plan import SCALE, NotMeasured, Plan
+from tests.benchmarks.gpu.plan import INT8_NAME, SCALE, NotMeasured, Plan
 from tests.benchmarks.gpu.timing import per_second
 
 
@@ -23,13 +23,16 @@ class TrtEngine:
     Args:
         model: its name.
         plan: of the measurement.
+        precision: of the engine.
     """
 
-    def __init__(self, model: str, plan: Plan) -> None:
+    def __init__(self, model: str, plan: Plan, precision: Literal["fp16", "int8"] = "fp16") -> None:
         self._plan = plan
         self._tiles = np.load(plan.work / "tiles.npy")
         self._owned = ExitStack()
-        source = plan.work / f"{model}-bytes.onnx"
+        source = plan.work / (INT8_NAME if precision == "int8" else f"{model}-bytes.onnx")
+        if not source.exists():
+            raise NotMeasured("no INT8 version of the model was given: --int8 names one")
         self._engine_only: Callable[[float], float] | None = None
         if plan.dry_run:
             from runtime.ort import OrtBackend
@@ -37,7 +40,7 @@ class TrtEngine:
             self._backend: Backend = self._owned.enter_context(OrtBackend(source, threads=1))
             self.description = f"{self._backend.description}, in TensorRT's place"
         else:
-            installed = _Installed(source, plan)
+            installed = _Installed(source, plan, precision)
             self._engine_only = installed.engine_only
             self._backend = self._owned.enter_context(installed.backend())
             self.description = self._backend.description
@@ -82,14 +85,15 @@ class _Installed:
     Args:
         source: ONNX file with bytes in and out.
         plan: of the measurement.
+        precision: of the engine.
     """
 
-    def __init__(self, source: Path, plan: Plan) -> None:
+    def __init__(self, source: Path, plan: Plan, precision: str) -> None:
         self._plan = plan
         command = import_module("export.trt.command")
         wish = command.Wish(
             onnx=str(source),
-            precision="fp16",
+            precision=precision,
             tile_px=plan.tile_px,
             batch=plan.batch,
             output=source.with_suffix(".engine"),

@@ -7,13 +7,13 @@ import pytest
 
 from runtime import model_info
 from runtime.errors import ConfigError, ModelError
-from runtime.model_info import ModelInfo, model_path, shipped_models
+from runtime.model_info import ModelInfo, for_tensorrt, model_path, shipped_models
 
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of shipped models, one of which has an INT8 version."""
-    for name in ("one", "one-int8", "two"):
+    for name in ("one", "one-int8", "one-int8-tensorrt", "two"):
         (tmp_path / f"{name}.onnx").write_bytes(b"")
     monkeypatch.setattr(model_info, "MODELS_FOLDER", tmp_path)
     return tmp_path
@@ -23,6 +23,15 @@ def test_versions_go_by_one_name(shipped: Path) -> None:
     assert list(shipped_models()) == ["one", "two"]
     assert model_path("one") == model_path("one", "float32") == shipped / "one.onnx"
     assert model_path("one", "int8") == shipped / "one-int8.onnx"
+
+
+def test_engines_are_built_from_what_tensorrt_takes(shipped: Path, tmp_path: Path) -> None:
+    assert for_tensorrt(model_path("one", "int8")) == shipped / "one-int8-tensorrt.onnx"
+    assert for_tensorrt(model_path("one")) == shipped / "one.onnx"
+    own = tmp_path / "own" / "one-int8.onnx"
+    own.parent.mkdir()
+    own.with_name("one-int8-tensorrt.onnx").write_bytes(b"")
+    assert for_tensorrt(own) == own
 
 
 def test_what_is_not_there_is_refused(shipped: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.model_info import model_path
+from runtime.model_info import for_tensorrt, model_path
 from runtime.trt.library import Capabilities
 from runtime.trt.verify import PHOTOGRAPH
 
@@ -97,33 +97,11 @@ def expected(run: Run, batch: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @pytest.fixture(scope="session")
-def int8_file(tmp_path_factory: pytest.TempPathFactory, image: NDArray[np.uint8]) -> Path:
-    """The shipped model as `dggn-calibrate --target tensorrt` quantizes it, all layers in INT8."""
-    onnx = pytest.importorskip("onnx")
+def int8_file() -> Path:
+    """The shipped INT8 model as TensorRT takes it."""
+    pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    from calibration.place import OPERATORS, find_layers, quantize
-    from calibration.ranges import observe
-    from calibration.source import read_model
-    from calibration.tiles import Tile
-
-    source = read_model(model_path("dggn-lite"), "tensorrt")
-    tile = Tile(picture="x", top_px=0, left_px=0, image_hwc=image[:48, :48], content="flat")
-    ranges = observe(
-        source.graph,
-        [tile],
-        method="minmax",
-        operators=OPERATORS["tensorrt"],
-        sample_type="float32",
-        on_share=lambda share: None,
-    )
-    layers = find_layers(source.graph, "tensorrt")
-    model = quantize(source.graph, ranges, layers, "tensorrt")
-    info = dataclasses.replace(source.info, precision="int8")
-    properties = {entry.key: entry.value for entry in source.graph.metadata_props}
-    onnx.helper.set_model_props(model, properties | info.to_metadata())
-    path = tmp_path_factory.mktemp("int8") / "dggn-lite-int8.onnx"
-    onnx.save(model, path)
-    return path
+    return for_tensorrt(model_path("dggn-lite", "int8"))
 
 
 @pytest.fixture(scope="session")

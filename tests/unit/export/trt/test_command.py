@@ -154,7 +154,6 @@ def test_targets_need_no_cuda_bindings(machine: Machine, monkeypatch: pytest.Mon
         ({"batch": 10_000}, ConfigError, "batch is 10000: expected 1 to"),
         ({"device": 3}, BackendError, "there is no GPU 3: expected one of 0: Card"),
         ({"onnx": "nosuch"}, ModelError, "nosuch is neither a file nor a shipped model"),
-        ({"precision": "int8"}, ModelError, "quantized for processors.*--target tensorrt"),
     ],
 )
 def test_mistakes(
@@ -165,9 +164,12 @@ def test_mistakes(
     assert not list(tmp_path.rglob("*.engine*"))
 
 
-def test_int8_on_rtx_says_why_not(machine: Machine, int8_file: Path, tmp_path: Path) -> None:
-    wish = dataclasses.replace(SMALL, onnx=str(int8_file), precision="int8", targets=("sm86",))
+@pytest.mark.parametrize("named", ["dggn-lite", "file"])
+def test_int8_on_rtx_says_why_not(machine: Machine, int8_file: Path, named: str) -> None:
+    onnx = str(int8_file) if named == "file" else named
+    wish = dataclasses.replace(SMALL, onnx=onnx, precision="int8", targets=("sm86",))
     outcome = machine.fulfil(wish)
+    assert outcome.facts.onnx_name == "dggn-lite-int8-tensorrt.onnx"
     assert outcome.facts.precision == "int8"
     assert outcome.facts.largest_activation is None
     assert any("does not fuse INT8 convolutions" in line for line in machine.said)
