@@ -6,9 +6,9 @@
 
 Measures PyTorch (eager and compiled), ONNX Runtime on CUDA, and TensorRT, all in float16, and
 TensorRT in INT8, each in a process of its own with the interpreter that has it, taking turns; then
-`dggn-run` over a folder. What is not installed or does not run is listed in RESULTS.md with its reason. `--prepare-only`
-writes models and pictures into the folder of --work, which takes PyTorch, onnx and ONNX Runtime;
-carried to the GPU's machine, the folder spares that machine these libraries.
+`dggn-run` over a folder. What is not installed or does not run is listed in RESULTS.md with its
+reason. `--prepare-only` writes models and pictures into the folder of --work, which takes PyTorch,
+onnx and ONNX Runtime; carried to the GPU's machine, the folder spares that machine these libraries.
 
 `--dry-run` runs all of it on the CPU at tiny sizes, stand-ins in the GPU's place.
 """
