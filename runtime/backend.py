@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Protocol
 
 from runtime.model_info import ModelInfo
@@ -74,10 +73,5 @@ class Backend(TileTaker, Protocol):
     def __enter__(self) -> Backend:
         """The backend itself."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Free the device."""

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 
 import numpy as np
 
@@ -105,17 +104,12 @@ class DeviceTeam:
     def __enter__(self) -> DeviceTeam:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.cancel()
         for thread in self._threads:
             thread.join()
         for member in self._members:
-            member.__exit__(kind, error, traceback)
+            member.__exit__(*exception)
 
     def _wait(self, is_so: Callable[[], bool]) -> None:
         """Wait for something; the lock is held.

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -244,13 +243,8 @@ class Upscaler:
     def __enter__(self) -> Upscaler:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._backend.__exit__(kind, error, traceback)
+    def __exit__(self, *exception: object) -> None:
+        self._backend.__exit__(*exception)
 
 
 def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:

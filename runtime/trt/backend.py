@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 from runtime.backend import Deliver
 from runtime.cuda.device import Device
@@ -137,12 +136,7 @@ class TrtBackend:
     def __enter__(self) -> TrtBackend:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._cancelled = True
         with self._lock:
             if self._closed:

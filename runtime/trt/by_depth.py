@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
 
 import numpy as np
 
@@ -67,16 +66,11 @@ class ByDepth:
     def __enter__(self) -> ByDepth:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.cancel()
         if self._of_floats is not None:
-            self._of_floats.__exit__(kind, error, traceback)
-        self._of_bytes.__exit__(kind, error, traceback)
+            self._of_floats.__exit__(*exception)
+        self._of_bytes.__exit__(*exception)
 
     def _floats(self) -> Backend:
         """What takes tiles of 16 bits.

@@ -15,7 +15,6 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import torch
@@ -60,12 +59,7 @@ class TorchBackend:
     def __enter__(self) -> TorchBackend:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...
 
 
 def gates_of_mean(block: WindowedSqueezeExcitation, features: Tensor) -> Tensor:
