@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from export.trt.progress import OnProgress, make_monitor
+from export.trt.tactics import leave_out_missing
 from runtime.errors import (
     BackendError,
     Cancelled,
@@ -118,6 +119,8 @@ def build_plan(
         raise ModelError(_parse_failure(library, parser, mark))
     config = builder.create_builder_config()
     _set_precision(library, config, network, order)
+    if library.capabilities.precision_flags:
+        leave_out_missing(module, config)
     _set_targets(library, config, order.targets)
     _add_profiles(library, builder, config, network, order)
     _read_timing_cache(library, config, order.timing_cache)
