@@ -16,7 +16,7 @@ from export.trt.builder import BuildOrder
 from export.trt.graph import tensorrt_graph
 from export.trt.half import LARGEST_HALF
 from export.trt.interrupt import build_interruptibly
-from export.trt.islands import float32_nodes
+from export.trt.islands import float32_layers
 from export.trt.progress import OnProgress
 from export.trt.source import SourceModel
 from runtime.backend import Backend
@@ -96,6 +96,7 @@ def build_engine(
         ConfigError: the options do not fit the model.
         ModelError: the graph cannot be converted, or TensorRT refuses it.
         BackendError: the build fails, or no precision passes verification.
+        OutOfDeviceMemory: the engine does not fit beside what else the GPU holds.
         Cancelled: it was cancelled; nothing is left.
         TargetError: a file cannot be written.
     """
@@ -143,7 +144,7 @@ def _build(
         sample_type=options.sample_type,
         capabilities=capabilities,
     )
-    islands = float32_nodes(model) if capabilities.precision_flags else set()
+    islands = float32_layers(model) if capabilities.precision_flags else frozenset()
     shares = capabilities.shared_profiles or capabilities.profile_sharing_preview
     profiles = 1 if shares else PROFILES
     timing = f"timing-{options.flavor}-{shop.library.version}.cache"
@@ -157,7 +158,7 @@ def _build(
             shapes=_shapes(info, tile_px, batch),
             profiles=profiles,
             targets=options.targets,
-            float32_layers=frozenset(model.graph.node[number].name for number in islands),
+            float32_layers=islands,
             timing_cache=cache_folder() / timing,
         )
         try:
@@ -249,6 +250,8 @@ def _verify(
     try:
         with open_engine(candidate, gpu) as engine:
             found = verify_with(engine, lambda: OrtBackend(source.path, where="cpu"), facts.tile_px)
+    except OutOfDeviceMemory:
+        raise  # a safer precision needs more of it
     except (BackendError, ModelError) as error:
         return str(error), facts
     return failure(found, facts.precision), verified(facts, found)

@@ -10,6 +10,7 @@ What to say to a library follows from its capabilities (`runtime.trt.library`):
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Set
 from dataclasses import dataclass
@@ -17,9 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from export.trt.progress import OnProgress, make_monitor
-from runtime.errors import BackendError, Cancelled, ConfigError, ModelError, OutOfDeviceMemory
+from export.trt.tactics import leave_out_missing
+from runtime.errors import (
+    BackendError,
+    Cancelled,
+    ConfigError,
+    ModelError,
+    OutOfDeviceMemory,
+    TargetError,
+)
 from runtime.trt.engine_facts import EnginePrecision
 from runtime.trt.library import Library
+from runtime.whole_file import write_whole
+
+_logger = logging.getLogger(__name__)
 
 OUT_OF_MEMORY = ("out of memory", "outofmemory", "insufficient memory", "out_of_memory")
 """What TensorRT's log says in various versions, in lower case."""
@@ -107,6 +119,8 @@ def build_plan(
         raise ModelError(_parse_failure(library, parser, mark))
     config = builder.create_builder_config()
     _set_precision(library, config, network, order)
+    if library.capabilities.precision_flags:
+        leave_out_missing(module, config)
     _set_targets(library, config, order.targets)
     _add_profiles(library, builder, config, network, order)
     _read_timing_cache(library, config, order.timing_cache)
@@ -135,8 +149,9 @@ def network_flags(module: Any) -> int:
 
 def _set_precision(library: Library, config: Any, network: Any, order: BuildOrder) -> None:
     flags = library.module.BuilderFlag
-    if order.precision == "fp32" and hasattr(flags, "TF32"):
-        # Its products have no more digits than float16's.
+    if hasattr(flags, "TF32"):
+        # Its products have no more digits than float16's, which is what float32 is asked for to
+        # avoid: everywhere, or in the islands.
         config.clear_flag(flags.TF32)
     if not library.capabilities.precision_flags:
         return
@@ -203,13 +218,14 @@ def _read_timing_cache(library: Library, config: Any, path: Path | None) -> None
 
 
 def _write_timing_cache(library: Library, config: Any, path: Path | None) -> None:
-    from runtime.whole_file import write_whole
-
     if path is None or library.capabilities.compute_capabilities:
         return
     cache = config.get_timing_cache()
     if cache is not None:
-        write_whole(path, bytes(cache.serialize()))
+        try:
+            write_whole(path, bytes(cache.serialize()))
+        except TargetError as error:  # the plan is worth more than what it would save
+            _logger.warning("the next build will take longer: %s", error)
 
 
 def _parse_failure(library: Library, parser: Any, mark: int) -> str:

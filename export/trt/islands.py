@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.trt.values import element_types
+
 if TYPE_CHECKING:
     import onnx
 
@@ -67,6 +69,9 @@ FINISHING = frozenset(
 )
 """What may lie between the last layer and the output."""
 
+TYPED_BY_THEMSELVES = QUANTIZERS | {"Cast", "CastLike"}
+"""Operators whose output types are what they are for."""
+
 
 def float32_nodes(model: onnx.ModelProto) -> set[int]:
     """The positions, in the graph's list of nodes, of those that stay in float32.
@@ -110,6 +115,26 @@ def float32_nodes(model: onnx.ModelProto) -> set[int]:
             found.add(number)
             todo += before(number)
     return found
+
+
+def float32_layers(model: onnx.ModelProto) -> frozenset[str]:
+    """The names of those nodes that a library without strong types is to be asked for float32 for.
+
+    Nodes that make a type are left out: whoever asks the cast to bytes for float32 gets an engine
+    that gives floats. So are those that make integers, shapes for example.
+
+    Raises:
+        ModelError: the types of the graph's values cannot be inferred.
+    """
+    from onnx import TensorProto
+
+    types = element_types(model)
+    return frozenset(
+        node.name
+        for node in (model.graph.node[number] for number in float32_nodes(model))
+        if node.op_type not in TYPED_BY_THEMSELVES
+        and all(types[name] == TensorProto.FLOAT for name in node.output if name)
+    )
 
 
 def _gate(

@@ -128,6 +128,11 @@ def _load(flavor: Flavor) -> Library:
     try:
         module = import_module(name)
     except (ImportError, OSError, RuntimeError) as error:
+        if "libcudnn.so.8" in str(error):  # the wheel of 8.5 takes any cuDNN
+            raise MissingDependency(
+                f"{name} is installed but cannot be loaded ({error}): "
+                "pip install 'nvidia-cudnn-cu11<9'"
+            ) from error
         raise MissingDependency(
             f"{name} is installed but cannot be loaded ({error}): reinstall it with "
             f"pip install --force-reinstall 'dggn[{extra}]', in a fresh environment if need be"

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runtime.cuda.device import CaptureRefused
 from tests.benchmarks.gpu.plan import INT8_NAME, NotMeasured, Plan
-from tests.benchmarks.gpu.trt_engine import TrtEngine
+from tests.benchmarks.gpu.trt_engine import TrtEngine, _Lane
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,25 @@ def test_engine_is_built_run_and_given_back(
     assert len(devices) == 2
     for device in devices:
         assert device.closed and not device.living
+
+
+def test_a_refused_graph_costs_no_figure() -> None:
+    def refuse(work: Any) -> None:
+        raise CaptureRefused("operation not permitted when stream is capturing")
+
+    calls: list[str] = []
+    execution = SimpleNamespace(
+        captures_itself=False,
+        bind=lambda *_: None,
+        reshape=lambda shape: None,
+        enqueue=lambda: calls.append("enqueue"),
+        free=lambda: calls.append("free"),
+    )
+    part = SimpleNamespace(
+        address=0, free=lambda: None, wait=lambda: None, capture=refuse, launch=calls.append
+    )
+    device = SimpleNamespace(new_memory=lambda size: part, new_stream=lambda: part)
+    lane = _Lane(device, execution, Plan(work=Path()))
+    lane.queue()
+    lane.free()
+    assert calls == ["enqueue", "enqueue", "free"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from runtime.backend import Backend
+from runtime.cuda.device import CaptureRefused
 from tests.benchmarks.gpu.engine import Bytes
 from tests.benchmarks.gpu.plan import INT8_NAME, SCALE, NotMeasured, Plan
 from tests.benchmarks.gpu.timing import per_second
@@ -168,7 +169,11 @@ class _Lane:
         execution.reshape((plan.batch, plan.tile_px, plan.tile_px))
         execution.enqueue()
         self.stream.wait()
-        self._graph = None if execution.captures_itself else self.stream.capture(execution.enqueue)
+        self._graph: Any = None
+        if not execution.captures_itself:
+            # Where recording is refused, the backend goes on without, too.
+            with suppress(CaptureRefused):
+                self._graph = self.stream.capture(execution.enqueue)
 
     def queue(self) -> None:
         """Queue a batch."""

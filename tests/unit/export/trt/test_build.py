@@ -15,7 +15,13 @@ pytest.importorskip("onnxruntime", reason="needs the trt or rtx extra")
 from export.trt import build as build_module
 from export.trt.build import Workshop, build_engine
 from runtime.backend import Backend, Deliver
-from runtime.errors import BackendError, Cancelled, ConfigError, TargetError
+from runtime.errors import (
+    BackendError,
+    Cancelled,
+    ConfigError,
+    OutOfDeviceMemory,
+    TargetError,
+)
 from runtime.gpu import Gpu
 from runtime.ort import OrtBackend
 from runtime.picture import Samples
@@ -158,6 +164,17 @@ def test_the_next_safer_precision_is_tried(scene: Scene, tmp_path: Path, how: st
     (said,) = [line for line in scene.said if "not good enough" in line]
     assert "building fp32 instead" in said
     assert ("dB against float32" if how == "differs" else "fell off the bus") in said
+
+
+def test_want_of_memory_is_no_want_of_precision(scene: Scene, tmp_path: Path) -> None:
+    def open_engine(path: Path, gpu: Gpu) -> Backend:
+        raise OutOfDeviceMemory("too little memory left: use --batch and --tile")
+
+    shop = dataclasses.replace(scene.shop, open_engine=open_engine)
+    with pytest.raises(OutOfDeviceMemory, match="use --batch and --tile"):
+        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", shop)
+    assert not list(tmp_path.iterdir())
+    assert not [line for line in scene.said if "not good enough" in line]
 
 
 def test_when_nothing_is_good_enough_nothing_is_kept(scene: Scene, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export.trt.activations import largest_activation
 from export.trt.graph import tensorrt_graph
 from export.trt.half import float_types_left
+from export.trt.islands import float32_layers
 from export.trt.source import SourceModel, read_source
 from export.trt.values import element_types, opset
 from runtime.errors import ConfigError, ModelError
@@ -108,6 +109,19 @@ def test_islands_of_float32(half: Any) -> None:
         elif node.op_type == "Conv":
             assert weights[node.input[1]].data_type == TensorProto.FLOAT16, node.name
     assert seen == {"Sqrt": 1, "AveragePool": 15, "Sigmoid": 15, "Conv": 32}
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_nothing_that_makes_a_type_is_asked_for_float32(
+    lite: SourceModel, int8_file: Path, weak: Capabilities, precision: Any
+) -> None:
+    source = lite if precision == "fp16" else read_source(int8_file)
+    model = tensorrt_graph(source, precision=precision, sample_type="uint8", capabilities=weak)
+    names = float32_layers(model)
+    kinds = {node.op_type for node in model.graph.node if node.name in names}
+    assert {"Sqrt", "Sigmoid", "Clip", "Round"} <= kinds
+    # TensorRT 8 takes the output's type from its last cast.
+    assert kinds.isdisjoint({"Cast", "QuantizeLinear", "DequantizeLinear"})
 
 
 def test_the_pictures_own_way_stays_in_float32(half: Any) -> None:

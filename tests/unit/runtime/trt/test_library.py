@@ -123,6 +123,23 @@ def test_auto_prefers_the_classic_one(
     library._load.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("missing", "remedy"),
+    [("libnvinfer.so.8", "reinstall it"), ("libcudnn.so.8", "pip install 'nvidia-cudnn-cu11<9'")],
+)
+def test_the_remedy_suits_what_does_not_load(
+    monkeypatch: pytest.MonkeyPatch, missing: str, remedy: str
+) -> None:
+    def load(name: str) -> Any:
+        raise ImportError(f"{missing}: cannot open shared object file")
+
+    library._load.cache_clear()
+    monkeypatch.setattr(library, "installed_flavors", lambda: ("tensorrt",))
+    monkeypatch.setattr(library, "import_module", load)
+    with pytest.raises(MissingDependency, match=remedy):
+        find_library()
+
+
 def test_one_that_does_not_load_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str) -> Any:
         raise ImportError("libnvinfer.so.8: cannot open shared object file")
