@@ -112,6 +112,7 @@ def run(
         float | None,
         typer.Option(
             min=0.01,
+            max=1e6,
             metavar="GB",
             help="Memory that pictures may take; what would take more is made in strips.",
         ),

@@ -14,6 +14,7 @@ from typing import cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import X_RESOLUTION, TiffImageFile
 
 from runtime.colour import channels_of, raw_mode
 from runtime.deep import deep_samples
@@ -304,6 +305,8 @@ def _upright(samples: Samples, orientation: int) -> Samples:
 
 def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:
     stated = image.info.get("dpi") or read_exif_dpi(image)
+    if isinstance(image, TiffImageFile) and X_RESOLUTION not in image.tag_v2:
+        return None  # not stated, for which Pillow says 1
     try:
         horizontal, vertical = (float(value) for value in stated or ())
     except (TypeError, ValueError, ArithmeticError):

@@ -450,3 +450,10 @@ def test_16_bits_frames_and_pages_go_all_the_way(tmp_path: Path) -> None:
             assert [page.duration_ms for page in (picture, *picture.more)] == [50, 70, 90]
     assert "a.gif: 16x12 -> 64x48" in result.stderr
     assert "3 frames or pages" in result.stderr
+
+
+@pytest.mark.parametrize("amount", ["0", "nan", "inf"])
+def test_senseless_memory_is_refused(tmp_path: Path, amount: str) -> None:
+    result = run(tmp_path, tmp_path / "out", "--memory", amount)
+    assert result.returncode == 2
+    assert "--memory" in result.stderr

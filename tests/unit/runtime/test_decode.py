@@ -311,6 +311,13 @@ def test_resolution_is_kept(tmp_path: Path, name: str, tolerance: float) -> None
     assert picture.dpi == pytest.approx((300, 150), abs=tolerance or 1e-6)
 
 
+def test_tiff_without_a_resolution_has_none(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.tif", Image.new("RGB", (3, 2)))
+    assert decode(path).dpi is None
+    with Image.open(path) as image:
+        assert picture_from_image(image).dpi is None
+
+
 @pytest.mark.parametrize("dpi", [(0, 0), (float("nan"), 72), "x", 3, (72,), (1e9, 1e9)])
 def test_senseless_resolution_is_dropped(dpi: Any) -> None:
     image = Image.new("L", (3, 2))
