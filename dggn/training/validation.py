@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,8 @@ from dggn.metrics.fidelity import BORDER_PX, peak_signal_noise_ratio, structural
 from dggn.model.config import SCALE
 from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve
-from runtime.errors import ConfigError, TargetError
+from runtime.errors import ConfigError
+from runtime.whole_file import write_whole
 
 SAMPLES_FOLDER = "samples"
 SAMPLE_PX = 192
@@ -97,11 +99,9 @@ def validate(
             enlarged = bicubic_resize(pair.lr_hwc, Fraction(SCALE))
             rows.append(np.hstack([_middle(one) for one in (enlarged, sr, pair.hr_hwc)]))
     if rows:
-        try:
-            sheet.parent.mkdir(exist_ok=True)
-            Image.fromarray(np.vstack([_header(), *rows])).save(sheet)
-        except OSError as error:
-            raise TargetError(f"{sheet} cannot be written: {error.strerror or error}") from error
+        content = io.BytesIO()
+        Image.fromarray(np.vstack([_header(), *rows])).save(content, "PNG")
+        write_whole(sheet, content.getvalue())
     return {"psnr_db": float(np.mean(psnr_db)), "ssim": float(np.mean(ssim))}
 
 
