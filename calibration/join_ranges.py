@@ -1,7 +1,8 @@
 """What is concatenated gets one range, so that 8-bit concatenation only copies.
 
 ONNX Runtime's QLinearConcat copies bytes where its inputs and its output have one scale, and
-looks every value up in a table where they have not.
+looks every value up in a table where they have not. One pass in the graph's order: where two
+concatenations share a tensor, the later one widens it, and the earlier one stays with a table.
 """
 
 from __future__ import annotations
