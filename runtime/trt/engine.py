@@ -123,9 +123,11 @@ class Engine:
 
     def failed(self, what: str, mark: int) -> BackendError:
         """The exception for a call that did not work; `mark` is from before it."""
-        reason = self.library.messages.reason(mark)
-        message = f"{self.library.name} {what}: {reason}"
-        if any(words in reason.lower() for words in _MEMORY_WORDS):
+        messages = self.library.messages
+        message = f"{self.library.name} {what}: {messages.reason(mark)}"
+        # Where memory ran out is said first, and what failed for want of it after that.
+        said = " ".join(messages.since(mark) or messages.since(mark, "warning")).lower()
+        if any(words in said for words in _MEMORY_WORDS):
             return OutOfDeviceMemory(
                 f"{message}. Close other programs that use the GPU, or lower --tile"
             )

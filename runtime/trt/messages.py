@@ -11,6 +11,9 @@ Severity = Literal["internal error", "error", "warning", "info", "verbose"]
 SEVERITIES: tuple[Severity, ...] = ("internal error", "error", "warning", "info", "verbose")
 """As TensorRT numbers them, worst first."""
 
+REMEMBERED: tuple[Severity, ...] = ("internal error", "error", "warning")
+"""The others come by the thousand in a build, and would push these out."""
+
 KEPT = 400
 """Messages that are remembered; a failed build says a few dozen."""
 
@@ -24,7 +27,9 @@ class Messages:
         self._count = 0
 
     def add(self, severity: Severity, text: str) -> None:
-        """Remember a message; the oldest one goes."""
+        """Remember a message, if it is of a kind that explains failures; the oldest one goes."""
+        if severity not in REMEMBERED:
+            return
         with self._lock:
             self._kept.append((self._count, severity, text.strip()))
             self._count += 1

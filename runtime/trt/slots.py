@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Protocol
 
 from runtime.backend import Deliver
@@ -90,7 +91,7 @@ class Slots:
         samples = batch * tile_px**2 * CHANNELS * layout.sample_bytes
         with ExitStack() as owned:
             self._slots = [
-                Slot(device, executions(number), owned, samples, samples * scale**2)
+                Slot(device, partial(executions, number), owned, samples, samples * scale**2)
                 for number in range(count)
             ]
             self._graphs = not any(slot.execution.captures_itself for slot in self._slots)
@@ -190,7 +191,7 @@ class Slot:
 
     Args:
         device: where.
-        execution: its own.
+        new_execution: makes its own context, after what that uses, so that it is given back first.
         owned: told how to give everything back.
         input_bytes: of the largest batch.
         output_bytes: of its result.
@@ -199,13 +200,11 @@ class Slot:
     def __init__(
         self,
         device: Device,
-        execution: Execution,
+        new_execution: Callable[[], Execution],
         owned: ExitStack,
         input_bytes: int,
         output_bytes: int,
     ) -> None:
-        self.execution = execution
-        owned.callback(execution.free)
         self.stream = device.new_stream()
         owned.callback(self.stream.free)
         self.event = device.new_event()
@@ -218,12 +217,14 @@ class Slot:
         owned.callback(self.pinned_in.free)
         self.pinned_out = device.new_pinned(output_bytes)
         owned.callback(self.pinned_out.free)
+        self.execution = new_execution()
+        owned.callback(self.execution.free)
         self.graph: Graph | None = None
         self.shape: BatchShape | None = None
         self.has_run = False
         """With this shape."""
         self.tiles: list[tuple[Samples, Deliver]] = []
-        execution.bind(self.stream, self.memory_in.address, self.memory_out.address)
+        self.execution.bind(self.stream, self.memory_in.address, self.memory_out.address)
 
     def reshape(self, shape: BatchShape) -> None:
         """Prepare for batches of a shape, if it is another one than before."""

@@ -73,6 +73,7 @@ def run(
         finally:
             assert device.closed
             assert not device.living
+            assert not tensorrt.orphans
             for number, result in results.items():
                 np.testing.assert_array_equal(result, nearest(tiles[number][None])[0])
     return results

@@ -66,6 +66,7 @@ class FakeContext:
         engine.contexts += 1
 
     def __del__(self) -> None:
+        self.engine.tensorrt.orphans += not set(self.addresses.values()) <= set(self.device.memory)
         self.device.used_bytes -= self.engine.tensorrt.context_bytes
 
     def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
@@ -187,6 +188,8 @@ class FakeTensorRT:
         self.context_bytes = context_bytes
         self.profiles = profiles
         self.runs = 0
+        self.orphans = 0
+        """Contexts that outlived the memory they were bound to."""
         self.out_of_memory_at: set[int] = set()
         self.refuses_at: set[int] = set()
         self.loads = True

@@ -282,6 +282,13 @@ def test_too_little_memory_at_the_start_takes_slots_away(bench: Bench) -> None:
     bench.check(tiles)
 
 
+def test_contexts_are_given_back_before_the_memory_they_use(bench: Bench) -> None:
+    with bench.open() as backend:
+        bench.submit_all(backend, [tile(number) for number in range(30)])
+    assert bench.device.closed
+    assert bench.tensorrt.orphans == 0
+
+
 def test_too_little_memory_for_anything(bench: Bench) -> None:
     bench.device.memory_bytes = 1
     with pytest.raises(OutOfDeviceMemory, match="one batch of 4 tiles of 16 px.*Close other"):
@@ -301,6 +308,22 @@ def test_memory_that_runs_out_at_work_loses_no_tile(bench: Bench, at: int) -> No
         "Fake GPU is short of memory: going on with 2 batches at once",
         "Fake GPU is short of memory: going on with 1 batch at once",
     ]
+
+
+def test_want_of_memory_is_seen_before_what_followed_from_it(bench: Bench) -> None:
+    def refuse(reason: str) -> bool:
+        for line in (reason, "enqueue failed", "Broadcast failed", "shape 1", "shape 2"):
+            bench.tensorrt.messages.add("error", line)
+        return False
+
+    bench.tensorrt.refuse = refuse  # type: ignore[method-assign]
+    bench.tensorrt.out_of_memory_at = {3}
+    tiles = [tile(number) for number in range(50)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+    assert bench.said == ["Fake GPU is short of memory: going on with 2 batches at once"]
 
 
 def test_memory_that_runs_out_is_answered_with_smaller_engines(bench: Bench) -> None:

@@ -68,6 +68,8 @@ def test_warnings_are_reasons_where_there_are_no_errors() -> None:
     messages = Messages()
     messages.add("warning", "a warning")
     messages.add("info", "a note")
+    for number in range(KEPT):
+        messages.add("verbose", f"chatter {number}")
     assert messages.reason(0) == "a warning"
 
 
