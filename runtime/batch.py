@@ -40,7 +40,8 @@ class Options:
     model: str = DEFAULT_MODEL
     precision: Precision | None = None
     backend: BackendName = "auto"
-    devices: tuple[int, ...] = (0,)
+    devices: tuple[int, ...] | None = None
+    """GPUs; None for the first, where there is any."""
     build: BuildEngine | None = None
     """Builds TensorRT engines; None where none is to be built."""
     suffix: str = ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from runtime.backend import Backend
 from runtime.devices import DeviceTeam
 from runtime.errors import BackendError, ConfigError, DggnError, MissingDependency
-from runtime.model_info import MODELS_FOLDER, Precision, for_tensorrt
+from runtime.model_info import INT8_SUFFIX, MODELS_FOLDER, Precision, for_tensorrt
 from runtime.ort import OrtBackend
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class BackendWish:
     tile_px: int
     """Largest tile."""
 
-    devices: Sequence[int] = (0,)
-    """GPUs, as CUDA numbers them; at least one."""
+    devices: Sequence[int] | None = None
+    """GPUs, as CUDA numbers them; at least one. None for the first, where there is any."""
 
     threads: int | None = None
     """Of the CPU; by default every core this process may use."""
@@ -62,10 +62,11 @@ def open_backend(onnx: Path, wish: BackendWish) -> tuple[Backend, str]:
 
     Raises:
         ConfigError: GPUs are chosen for the CPU.
+        BackendError: GPUs are chosen, and none can be used.
         DggnError: it cannot be opened; with `auto`, not even on the CPU.
     """
     if wish.name == "cpu":
-        if tuple(wish.devices) != (0,):
+        if wish.devices is not None:
             raise ConfigError("--devices is for GPUs: leave it out, or choose another --backend")
         return OrtBackend(onnx, threads=wish.threads, where="cpu"), ""
     if wish.name == "cuda":
@@ -78,10 +79,16 @@ def open_backend(onnx: Path, wish: BackendWish) -> tuple[Backend, str]:
             return _open_tensorrt(onnx, wish), "it has an engine for this GPU"
         except DggnError as error:
             reason = f"TensorRT cannot be used: {error}"
-    first = OrtBackend(onnx, threads=wish.threads, device=wish.devices[0])
-    if not first.uniform_tiles:  # not on CUDA
-        return first, reason
-    return _team([first, *_on_cuda(onnx, wish.devices[1:])], wish), reason
+    device, *further = _gpus(wish)
+    first = OrtBackend(onnx, threads=wish.threads, device=device)
+    if first.uniform_tiles:  # on CUDA
+        return _team([first, *_on_cuda(onnx, further)], wish), reason
+    if wish.devices is not None:
+        raise BackendError(
+            f"--devices {','.join(map(str, wish.devices))} asks for GPUs, but only the CPU can be "
+            f"used: {reason}. Leave --devices out to compute on the CPU"
+        )
+    return first, reason
 
 
 def _no_tensorrt() -> str:
@@ -110,7 +117,11 @@ def _has_driver() -> bool:
 
 
 def _open_cuda(onnx: Path, wish: BackendWish) -> Backend:
-    return _team(_on_cuda(onnx, wish.devices), wish)
+    return _team(_on_cuda(onnx, _gpus(wish)), wish)
+
+
+def _gpus(wish: BackendWish) -> Sequence[int]:
+    return (0,) if wish.devices is None else wish.devices
 
 
 def _on_cuda(onnx: Path, devices: Sequence[int]) -> list[OrtBackend]:
@@ -130,7 +141,7 @@ def _open_tensorrt(onnx: Path, wish: BackendWish) -> Backend:
             onnx=onnx,
             precision=_engine_precision(onnx, wish.precision),
             tile_px=wish.tile_px,
-            devices=wish.devices,
+            devices=_gpus(wish),
             build=wish.build,
             say=wish.say,
             open_reference=lambda: OrtBackend(onnx, threads=wish.threads, where="cpu"),
@@ -145,7 +156,7 @@ def _engine_precision(onnx: Path, wanted: Precision | None) -> EnginePrecision:
     if wanted == "int8":
         return "int8"
     if onnx.parent == MODELS_FOLDER:
-        return "fp16"
+        return "int8" if INT8_SUFFIX in onnx.stem else "fp16"
     # A file has the precision that it was written with.
     with OrtBackend(onnx, threads=1, where="cpu") as model:
         return "int8" if model.info.precision == "int8" else "fp16"

@@ -68,8 +68,11 @@ def run(
         ),
     ] = "auto",
     devices: Annotated[
-        str, typer.Option(metavar="N,...", help="Which GPUs, as CUDA counts them.")
-    ] = "0",
+        str | None,
+        typer.Option(
+            metavar="N,...", help="Which GPUs, as CUDA counts them; the first by default."
+        ),
+    ] = None,
     no_build: Annotated[
         bool, typer.Option("--no-build", help="Use TensorRT only where an engine is there.")
     ] = False,
@@ -166,7 +169,7 @@ def run(
             model=model,
             precision=precision,
             backend=backend,
-            devices=_devices(devices),
+            devices=None if devices is None else _devices(devices),
             build=None if no_build or backend in ("cuda", "cpu") else builder,
             suffix=suffix,
             tile_size=tile,

@@ -137,6 +137,9 @@ _FORMATS_BY_SUFFIX = {
     **({".avif": AVIF} if HAS_AVIF else {}),
 }
 
+WRITABLE_SUFFIXES = tuple(_FORMATS_BY_SUFFIX)
+"""How results' names end, in lower case."""
+
 READABLE_SUFFIXES = frozenset({*_FORMATS_BY_SUFFIX, ".apng", ".heic", ".heif"})
 """Of the files that are taken for pictures, in lower case."""
 
@@ -180,7 +183,7 @@ def output_format(target: Path) -> OutputFormat:
     except KeyError:
         raise ConfigError(
             f"{target.name} names no format that can be written: expected a name that ends in "
-            f"{', '.join(_FORMATS_BY_SUFFIX)}"
+            f"{', '.join(WRITABLE_SUFFIXES)}"
         ) from None
 
 

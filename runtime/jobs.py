@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from runtime.errors import ConfigError
 from runtime.formats import (
     READABLE_SUFFIXES,
+    WRITABLE_SUFFIXES,
     OutputFormat,
     OutputSettings,
     output_format,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from runtime.preview import Preview
 
 PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga"}
-"""Who names an OUTPUT like this means a picture, and not a folder that is to be made."""
+"""Who names the OUTPUT for a folder like this mistakes it for one picture."""
 
 Status = Literal["done", "skipped", "failed", "planned"]
 """`planned` is what a dry run says of a picture that it would upscale."""
@@ -139,19 +140,16 @@ def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> 
 
 def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
     asked = _writable_format(target)
-    if asked is None and target.suffix.lower() in PICTURE_SUFFIXES and not target.is_dir():
-        raise ConfigError(
-            f"OUTPUT {target} names a format that cannot be written: expected a folder, or a name "
-            "that ends in .png, .jpg, .webp or .tiff"
-        )
-    if target.is_dir() or (asked is None and not target.is_file()):
+    if target.is_dir() or (asked is None and not target.is_file() and not target.suffix):
         name = source.stem + suffix + target_suffix(source, settings)
         job = Job(source=source, target=target / name, name=source.name)
         return Plan(jobs=(job,), folder=target)
     if asked is None:
+        # Hardly a folder that is to be made: `large.jp2` and `large.pgn` mean a picture.
         raise ConfigError(
-            f"OUTPUT {target} is a file, but not named like a picture that can be written: "
-            "expected a folder, or a name that ends in .png, .jpg, .webp or .tiff"
+            f"OUTPUT {target} is no folder, and names no format that can be written: expected a "
+            f"name that ends in {', '.join(WRITABLE_SUFFIXES)}, or a folder; make it first if "
+            "there is a dot in its name"
         )
     if settings.format != "same" and asked is not output_format(Path(f"x.{settings.format}")):
         raise ConfigError(

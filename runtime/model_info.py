@@ -128,16 +128,20 @@ def shipped_models() -> dict[str, Path]:
     return {path.stem: path for path in paths if INT8_SUFFIX not in path.stem}
 
 
+def _shipped_int8_versions() -> set[str]:
+    return {path.stem for path in MODELS_FOLDER.glob(f"*{INT8_SUFFIX}*.onnx")}
+
+
 def model_path(name_or_file: str, precision: Precision | None = None) -> Path:
     """The ONNX file that a shipped name or a path means.
 
     Args:
-        name_or_file: a shipped name or a path.
+        name_or_file: a shipped name, of an INT8 version (`dggn-lite-int8`) too, or a path.
         precision: of a shipped model, float32 by default; a file has the one that it has.
 
     Raises:
         ModelError: there is neither such a name nor such a file, or no such version of it.
-        ConfigError: a precision is asked for where the model is a file.
+        ConfigError: a precision is asked for where the model is a file, or has another one.
     """
     shipped = shipped_models()
     if name_or_file in shipped:
@@ -150,6 +154,12 @@ def model_path(name_or_file: str, precision: Precision | None = None) -> Path:
                     "and name its file"
                 )
         return path
+    if name_or_file in _shipped_int8_versions():
+        if precision == "float32":
+            raise ConfigError(
+                f"{name_or_file} computes in INT8, and float32 is asked for: leave one of them out"
+            )
+        return MODELS_FOLDER / f"{name_or_file}.onnx"
     path = Path(name_or_file)
     if not path.is_file():
         raise ModelError(

@@ -56,7 +56,7 @@ class Upscaler:
         precision: `int8` for the quicker version of a shipped model, where there is one;
             `float32` also keeps TensorRT from computing partly in float16.
         backend: `tensorrt`, `cuda` or `cpu`; by default the first of them that can be used.
-        devices: GPUs, as CUDA numbers them.
+        devices: GPUs, as CUDA numbers them; by default the first, where there is any.
         build: builds TensorRT engines; by default, only those are used that
             `dggn-export trt` or `dggn-run` built.
         say: told what a person should know, a line each; by default the log is.
@@ -77,7 +77,7 @@ class Upscaler:
         threads: int | None = None,
         precision: Precision | None = None,
         backend: BackendName = "auto",
-        devices: Sequence[int] = (0,),
+        devices: Sequence[int] | None = None,
         build: BuildEngine | None = None,
         say: Callable[[str], None] = _logger.info,
     ) -> None:

@@ -28,6 +28,13 @@ def test_a_shipped_model_is_written_and_inspected(tmp_path: Path) -> None:
     assert "uint8[batch, height, width, 3]" in shown.stdout
 
 
+@pytest.mark.parametrize("name", ["dggn-lite", "dggn-lite-int8"])
+def test_a_shipped_model_is_inspected_by_its_name(tmp_path: Path, name: str) -> None:
+    shown = run("inspect", name, folder=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert f"{name}.onnx" in shown.stdout
+
+
 @pytest.mark.slow
 def test_a_checkpoint_of_the_flagship_is_written(tmp_path: Path) -> None:
     from dggn.model.checkpoint import save_generator

@@ -83,6 +83,18 @@ def test_devices_that_make_no_sense(tmp_path: Path, devices: str) -> None:
 
 
 def test_gpus_for_the_cpu(tmp_path: Path) -> None:
-    result = run(tmp_path, "--backend", "cpu", "--devices", "1")
+    result = run(tmp_path, "--backend", "cpu", "--devices", "0")
     assert result.returncode == 2
     assert "--devices is for GPUs" in result.stderr
+
+
+@pytest.mark.parametrize("devices", ["0", "0,1"])
+def test_chosen_gpus_that_are_not_there(tmp_path: Path, devices: str) -> None:
+    result = run(tmp_path, "--devices", devices)
+    assert result.returncode == 3
+    (line,) = result.stderr.splitlines()
+    assert line == (
+        f"dggn-run: --devices {devices} asks for GPUs, but only the CPU can be used: "
+        "no NVIDIA GPU was found. Leave --devices out to compute on the CPU"
+    )
+    assert not (tmp_path / "b.png").exists()

@@ -108,11 +108,12 @@ def test_one_picture_into_a_folder_or_a_file(tmp_path: Path) -> None:
     assert plan.jobs[0].target == tmp_path / "large.JPEG"
 
 
-def test_an_existing_folder_may_be_named_like_a_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["out.png", "out.jp2", "results.v2", "2026.11.23"])
+def test_an_existing_folder_may_have_dots_in_its_name(tmp_path: Path, name: str) -> None:
     source = make(tmp_path, "a.png") / "a.png"
-    (tmp_path / "out.png").mkdir()
-    plan = plan_jobs(source, tmp_path / "out.png", SETTINGS)
-    assert plan.jobs[0].target == tmp_path / "out.png" / "a.png"
+    (tmp_path / name).mkdir()
+    plan = plan_jobs(source, tmp_path / name, SETTINGS)
+    assert plan.jobs[0].target == tmp_path / name / "a.png"
 
 
 @pytest.mark.parametrize(
@@ -120,9 +121,11 @@ def test_an_existing_folder_may_be_named_like_a_picture(tmp_path: Path) -> None:
     [
         ("b.png", OutputSettings(format="jpg"), "", "contradicts"),
         ("b.png", SETTINGS, "_x4", "in full"),
-        ("taken.txt", SETTINGS, "", "expected a folder"),
-        ("large.psd", SETTINGS, "", "format that cannot be written"),
-        ("large.HEIC", SETTINGS, "", "format that cannot be written"),
+        ("taken.txt", SETTINGS, "", "is no folder"),
+        ("large.jp2", SETTINGS, "", r"names no format that can be written: .* \.png, \.jpg, "),
+        ("large.HEIC", SETTINGS, "", "names no format that can be written"),
+        ("large.pgn", SETTINGS, "", "names no format that can be written"),
+        ("results.v2", SETTINGS, "", "make it first if there is a dot in its name"),
         ("a.png", SETTINGS, "", "would replace the source"),
         (".", SETTINGS, "", "would replace the source"),
         ("link.png", SETTINGS, "", "would replace the source"),

@@ -25,6 +25,13 @@ def test_versions_go_by_one_name(shipped: Path) -> None:
     assert model_path("one", "int8") == shipped / "one-int8.onnx"
 
 
+def test_an_int8_version_also_goes_by_its_own_name(shipped: Path) -> None:
+    for name in ("one-int8", "one-int8-tensorrt"):
+        assert model_path(name) == model_path(name, "int8") == shipped / f"{name}.onnx"
+    with pytest.raises(ConfigError, match="one-int8 computes in INT8, and float32 is asked for"):
+        model_path("one-int8", "float32")
+
+
 def test_engines_are_built_from_what_tensorrt_takes(shipped: Path, tmp_path: Path) -> None:
     assert for_tensorrt(model_path("one", "int8")) == shipped / "one-int8-tensorrt.onnx"
     assert for_tensorrt(model_path("one")) == shipped / "one.onnx"

@@ -24,7 +24,7 @@ from runtime.choose import BackendWish, open_backend
 from runtime.errors import BackendError, ConfigError, ImageError, MissingDependency
 from runtime.gpu import Gpu, Probe
 from runtime.jobs import FileResult
-from runtime.model_info import file_sha256, model_path
+from runtime.model_info import file_sha256, for_tensorrt, model_path
 from runtime.ort import OrtBackend
 from runtime.picture import Samples
 from runtime.stitch import upscale_in_tiles
@@ -335,7 +335,27 @@ def test_what_is_chosen_needs_no_reason(machine: Machine) -> None:
 
 def test_gpus_are_not_for_the_cpu(machine: Machine) -> None:
     with pytest.raises(ConfigError, match="--devices is for GPUs"):
-        machine.open(name="cpu", devices=(1,))
+        machine.open(name="cpu", devices=(0,))
+
+
+def test_gpus_that_were_chosen_are_not_passed_over(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime.ort, "_providers", lambda where, device: ["CPUExecutionProvider"])
+    with pytest.raises(BackendError) as caught:
+        machine.open(devices=(0, 1))
+    message = str(caught.value)
+    assert message.startswith("--devices 0,1 asks for GPUs, but only the CPU can be used: ")
+    assert "there is no GPU 1: expected one of 0: Fake GPU" in message
+    assert message.endswith("Leave --devices out to compute on the CPU")
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [("dggn-lite", "fp16"), ("dggn-lite-int8", "int8"), ("dggn-lite-int8-tensorrt", "int8")],
+)
+def test_engines_of_shipped_models_have_their_precision(name: str, precision: str) -> None:
+    assert runtime.choose._engine_precision(for_tensorrt(model_path(name)), None) == precision
 
 
 def test_cuda_is_refused_where_onnx_runtime_has_none(machine: Machine) -> None:
