@@ -64,8 +64,8 @@ def channels_of(
     Raises:
         ImageReadError: the samples have no meaning as a picture, or Pillow misreads them.
     """
-    _refuse_misread(image, raw)
-    if image.mode.startswith("I") or image.mode == "F":
+    check_kind(image, raw)
+    if image.mode.startswith("I"):
         return _from_deep_grey(image, raw)
     if image.mode in ("CMYK", "LAB"):
         return _from_print(image)
@@ -106,11 +106,18 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     return converted
 
 
-def _refuse_misread(image: Image.Image, raw: str) -> None:
-    """Refuse the files of which Pillow makes wrong colours without a word."""
+def check_kind(image: Image.Image, raw: str) -> None:
+    """Refuse samples that mean no picture, and those of which Pillow makes wrong colours.
+
+    Args:
+        image: loaded or not.
+        raw: what :func:`raw_mode` said before it was loaded.
+
+    Raises:
+        ImageReadError: they are such.
+    """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        tags = image.tag_v2
-        formats = tags.get(_TIFF_SAMPLE_FORMAT, (1,))
+        formats = image.tag_v2.get(_TIFF_SAMPLE_FORMAT, (1,))
         if any(kind != 1 for kind in (formats if isinstance(formats, tuple) else (formats,))):
             raise ImageReadError(
                 "its samples are signed or floating-point numbers, whose black and white are not "
@@ -122,6 +129,15 @@ def _refuse_misread(image: Image.Image, raw: str) -> None:
                 "it holds colours of 16 bits in separate planes that are compressed or CMYK, which "
                 "cannot be read: save it uncompressed or with interleaved channels"
             )
+    if image.mode == "F" or (image.mode.startswith("I") and "32" in raw):
+        raise _black_and_white_unknown(image)
+
+
+def _black_and_white_unknown(image: Image.Image) -> ImageReadError:
+    return ImageReadError(
+        f"its samples (Pillow mode {image.mode}) are not 8 or 16 bits unsigned, so their "
+        "black and white are not stated: convert it to 8 or 16 bits unsigned"
+    )
 
 
 def _has_deep_planes(image: Image.Image) -> bool:
@@ -134,11 +150,8 @@ def _has_deep_planes(image: Image.Image) -> bool:
 
 def _from_deep_grey(image: Image.Image, raw: str) -> Channels:
     values = np.asarray(image)
-    if image.mode == "F" or "32" in raw or values.min() < 0 or values.max() > 65535:
-        raise ImageReadError(
-            f"its samples (Pillow mode {image.mode}) are not 8 or 16 bits unsigned, so their "
-            "black and white are not stated: convert it to 8 or 16 bits unsigned"
-        )
+    if values.min() < 0 or values.max() > 65535:
+        raise _black_and_white_unknown(image)
     grey = values.astype(np.uint16)
     key = image.info.get("transparency")
     alpha = None

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import X_RESOLUTION, TiffImageFile
 
-from runtime.colour import channels_of, raw_mode
+from runtime.colour import channels_of, check_kind, raw_mode
 from runtime.deep import deep_samples
 from runtime.errors import ImageReadError
 from runtime.exif import read_exif, read_exif_dpi, read_orientation
@@ -49,6 +49,9 @@ FORMATS = (
 class TooManyPixels(ImageReadError):
     """A picture is too large to be read whole; it may be read in strips."""
 
+
+_HEIF_BRAND_BYTES = 12
+"""At the beginning of a file: they tell HEIC from other formats."""
 
 _warnings_lock = threading.RLock()
 
@@ -100,7 +103,7 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
 
     Args:
         path: a regular file, whatever its name says of the format.
-        max_pixels: that one frame may have; `MAX_PIXELS` where None.
+        max_pixels: that it may have, all frames of an animation counted; `MAX_PIXELS` where None.
 
     Raises:
         TooManyPixels: it has more.
@@ -110,15 +113,25 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
     with naming(path):
         check_file(path, MAX_FILE_BYTES)
         with translated(), quiet_pillow(), path.open("rb") as file:
+            _say_what_heif_needs(file.read(_HEIF_BRAND_BYTES))
+            file.seek(0)
             image = Image.open(file, formats=FORMATS)
-            _refuse_too_large(image, MAX_PIXELS if max_pixels is None else max_pixels)
+            limit = MAX_PIXELS if max_pixels is None else max_pixels
+            _refuse_too_large(image, limit)
+            raw = raw_mode(image)
+            check_kind(image, raw)
             # Pillow turns TIFF upright itself, and says so in its size.
             sideways = image.format != "TIFF" and read_orientation(image) >= 5
+            frames = frames_of(image)
+            count = len(frames.numbers)
+            # Pages may be smaller than the first; frames of an animation are all alike.
+            if frames.plays is not None and count * image.width * image.height > limit:
+                raise _too_many_frames(count, limit)
             return Outline(
                 size_hw=(image.width, image.height) if sideways else (image.height, image.width),
-                frames=len(frames_of(image).numbers),
+                frames=count,
                 has_alpha=image.has_transparency_data,
-                is_deep=";16" in raw_mode(image) or image.mode.startswith("I"),
+                is_deep=";16" in raw or image.mode.startswith("I"),
             )
 
 
@@ -216,8 +229,8 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
     )
 
 
-def _say_what_heif_needs(data: bytes) -> None:
-    if not HAS_HEIF and data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"):
+def _say_what_heif_needs(begin: bytes) -> None:
+    if not HAS_HEIF and begin[4:_HEIF_BRAND_BYTES] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"):
         raise ImageReadError("is HEIC, which a package of its own reads: pip install 'dggn[heif]'")
 
 
@@ -229,7 +242,7 @@ def _frames(image: Image.Image, data: bytes, frames: Frames, max_pixels: int) ->
                 image.seek(number)
         pixels += image.width * image.height
         if pixels > max_pixels:
-            raise TooManyPixels(_too_large(f"{len(frames.numbers)} frames or pages", max_pixels))
+            raise _too_many_frames(len(frames.numbers), max_pixels)
         picture = _picture(image, data, number if frames.plays is None else None)
         yield replace(picture, duration_ms=None if frames.plays is None else duration_ms(image))
 
@@ -319,6 +332,10 @@ def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:
 def _refuse_too_large(image: Image.Image, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
         raise TooManyPixels(_too_large(f"{image.width} x {image.height} pixels", max_pixels))
+
+
+def _too_many_frames(count: int, max_pixels: int) -> TooManyPixels:
+    return TooManyPixels(_too_large(f"{count} frames or pages", max_pixels))
 
 
 def _too_large(found: str, max_pixels: int) -> str:

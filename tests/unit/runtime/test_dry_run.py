@@ -17,6 +17,10 @@ from runtime.progress import QuietProgress
 from runtime.upscaler import Upscaler
 
 
+SAMPLE_FORMAT = 339
+"""The tag of TIFF that says of what kind numbers are: 2 is signed."""
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
@@ -26,6 +30,9 @@ def photos(tmp_path: Path) -> Path:
     exif[0x0112] = 6
     Image.new("RGB", (30, 20)).save(folder / "turned.jpg", exif=exif)
     Image.new("RGB", (30, 20)).save(folder / "turned.tif", exif=exif)
+    Image.new("F", (30, 20)).save(folder / "float.tif")
+    Image.new("I", (30, 20)).save(folder / "long.tif")
+    Image.new("I;16", (30, 20)).save(folder / "signed.tif", tiffinfo={SAMPLE_FORMAT: 2})
     (folder / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     return folder
 
@@ -49,12 +56,13 @@ def test_it_says_what_the_run_then_does(photos: Path, capsys: pytest.CaptureFixt
         expected = planned[file.name]
         assert expected.status == ("planned" if file.status == "done" else file.status)
         assert (expected.target_size_hw, expected.target) == (file.target_size_hw, file.target)
+        assert expected.message == file.message
     assert report.as_dict()["settings"] == batch.report.as_dict()["settings"]
     estimate = report.estimate
     assert estimate is not None
     assert estimate["source_megapixels"] == pytest.approx(3 * 600 / 1e6)
     assert estimate["output_megapixels"] == pytest.approx(3 * 2400 / 1e6)
-    assert "3 to upscale, 1 failed" in forecast(report)
+    assert "3 to upscale, 4 failed" in forecast(report)
 
     again = dry_run(options(photos), QuietProgress(sys.stderr))
     assert (again.totals.up_to_date, again.totals.planned) == (3, 0)

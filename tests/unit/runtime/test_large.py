@@ -120,6 +120,16 @@ def test_what_is_foreseen_comes_true(tmp_path: Path, mode: str, whole_bytes: int
     assert seen.nbytes == header.nbytes
 
 
+def test_too_many_frames_are_foreseen(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    frames = [Image.fromarray(noise[..., channel]) for channel in range(3)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    route = Route(NearestUpscaler.info, whole_bytes=16 * noise.shape[0] * noise.shape[1])
+    for look in (route.foresee, route.open):
+        with pytest.raises(ImageReadError, match="is too large to be read whole"):
+            look(path)
+
+
 def test_a_model_of_8_bits_gets_no_more() -> None:
     deep = np.random.default_rng(1).integers(0, 65536, (9, 8, 3), np.uint16)
     reader = EightBitReader(PictureReader(Picture(rgb_hwc=deep)))
