@@ -9,8 +9,8 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from runtime.decode import image_from_picture
 from runtime.picture import Picture
+from runtime.pil_image import image_from_picture
 
 _CLEAR = 255
 """The entry of a GIF's palette that stands for transparent."""

@@ -14,7 +14,6 @@ from PIL import ImageCms
 
 from runtime.animation import save_animation
 from runtime.colour import to_srgb
-from runtime.decode import image_from_picture
 from runtime.errors import ImageWriteError, TargetError
 from runtime.exif import exif_for
 from runtime.formats import (
@@ -32,6 +31,7 @@ from runtime.formats import (
 )
 from runtime.metadata import COMMENT, png_words, text_for, xmp_for
 from runtime.picture import Picture, is_deep, on_white, with_8_bits
+from runtime.pil_image import image_from_picture
 from runtime.png_writer import write_png
 from runtime.tiff_writer import write_tiff
 from runtime.whole_file import NotReplaced, replacing

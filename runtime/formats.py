@@ -18,6 +18,19 @@ HAS_AVIF = "avif" in features.modules and features.check("avif")
 HAS_HEIF = find_spec("pillow_heif") is not None
 """Whether HEIC can be read."""
 
+# Not all that Pillow can open: some of its formats start other programs, or are hardly tested.
+# MPO, several JPEGs in one file, comes with JPEG.
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "TIFF",
+    "BMP",
+    "GIF",
+    *(("AVIF",) if HAS_AVIF else ()),
+    *(("HEIF",) if HAS_HEIF else ()),
+)
+
 FormatName = Literal["same", "png", "jpg", "webp", "tiff", "gif", "avif"]
 
 

@@ -19,12 +19,13 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from runtime.colour import checked_profile
-from runtime.decode import quiet_pillow, translated, with_metadata
 from runtime.errors import ImageReadError
 from runtime.exif import read_orientation
 from runtime.frames import frames_of
 from runtime.picture import Picture
+from runtime.pil_image import with_metadata
 from runtime.png_writer import SIGNATURE
+from runtime.refusals import quiet_pillow, translated
 
 STRIPPED = ("PNG", "JPEG", "TIFF")
 """Pillow's names of the formats that are read in strips."""

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.decode import MAX_PIXELS, TooManyPixels, decode, read_outline
+from runtime.decode import decode
 from runtime.errors import ImageReadError
 from runtime.frames import all_with_8_bits
 from runtime.memory import RESULT_SHARE
 from runtime.model_info import ModelInfo
+from runtime.outline import read_outline
 from runtime.picture import Picture
+from runtime.refusals import MAX_PIXELS, TooManyPixels
 from runtime.strip_reader import EightBitReader, PictureReader, StripReader
 from runtime.strips import header_of
 from runtime.vips_reader import VipsReader

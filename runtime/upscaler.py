@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.choose import BackendName, BackendWish, open_backend
-from runtime.decode import image_from_picture, picture_from_image
 from runtime.errors import ConfigError
 from runtime.frames import all_of
 from runtime.model_info import DEFAULT_MODEL, Precision, file_sha256, model_path
 from runtime.picture import Picture, Samples
+from runtime.pil_image import image_from_picture, picture_from_image
 from runtime.resize import enlarge_alpha
 from runtime.stitch import OnTile, submit_in_tiles
 from runtime.strip_reader import StripReader

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from runtime.decode import check_file, naming
 from runtime.errors import ImageReadError, MissingDependency
 from runtime.extras import require
 from runtime.large_header import LargeHeader, read_large_header
 from runtime.picture import Picture, Samples, repeat_grey
+from runtime.refusals import check_file, naming
 from runtime.strips import header_of, rows_of, stacked
 
 MAX_PIXELS = 1 << 32

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from runtime import decode as decode_module
-from runtime.decode import Outline, decode, read_outline
+from runtime.decode import decode
 from runtime.errors import ImageReadError, ModelError
 from runtime.formats import HAS_AVIF
 from runtime.model_info import PREFIX, ModelInfo
+from runtime.outline import Outline, read_outline
 from runtime.picture import Picture
 from runtime.vips_reader import VipsReader
 
@@ -55,24 +55,19 @@ def damaged(draw: st.DrawFn) -> bytes:
 @settings(max_examples=300)
 @given(damaged())
 def test_a_damaged_file_is_a_picture_or_an_error(data: bytes) -> None:
-    limit = decode_module.MAX_PIXELS
-    # Damage may declare a large size, which would be filled with black for nothing.
-    decode_module.MAX_PIXELS = 1_000_000
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "x.png"
-            path.write_bytes(data)
-            for read in (decode, read_outline):
-                try:
-                    found = read(path)
-                except ImageReadError as error:
-                    message = str(error)
-                else:
-                    message = "x.png: read"
-                    assert isinstance(found, Picture | Outline)
-                assert message.startswith("x.png: ")
-    finally:
-        decode_module.MAX_PIXELS = limit
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.png"
+        path.write_bytes(data)
+        for read in (decode, read_outline):
+            try:
+                # Damage may declare a large size, which would be filled with black for nothing.
+                found = read(path, max_pixels=1_000_000)
+            except ImageReadError as error:
+                message = str(error)
+            else:
+                message = "x.png: read"
+                assert isinstance(found, Picture | Outline)
+            assert message.startswith("x.png: ")
 
 
 @settings(max_examples=300, deadline=None)

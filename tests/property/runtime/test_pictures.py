@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime import decode as decode_module
-from runtime.decode import decode, image_from_picture, picture_from_image
+from runtime.decode import decode
 from runtime.encode import encode
 from runtime.errors import ImageReadError
 from runtime.formats import OutputSettings
 from runtime.picture import Picture, Samples, repeat_grey
+from runtime.pil_image import image_from_picture, picture_from_image
 from runtime.resize import enlarge_alpha, fit, target_size_hw
 
 

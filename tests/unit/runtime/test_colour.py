@@ -15,9 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from runtime.decode import decode, image_from_picture, picture_from_image
+from runtime.decode import decode
 from runtime.errors import ImageReadError
 from runtime.picture import Picture
+from runtime.pil_image import image_from_picture, picture_from_image
 
 RGB = [[(200, 30, 40), (20, 180, 60)], [(30, 60, 220), (128, 128, 128)]]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

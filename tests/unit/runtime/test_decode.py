@@ -21,9 +21,10 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 
 from runtime import decode as decode_module
-from runtime.decode import decode, picture_from_image
+from runtime.decode import decode
 from runtime.errors import ImageReadError
 from runtime.formats import HAS_AVIF
+from runtime.pil_image import picture_from_image
 
 RGB = [[(200, 30, 40), (20, 180, 60)], [(30, 60, 220), (128, 128, 128)]]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

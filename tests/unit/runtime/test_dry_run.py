@@ -16,7 +16,6 @@ from runtime.formats import OutputSettings
 from runtime.progress import QuietProgress
 from runtime.upscaler import Upscaler
 
-
 SAMPLE_FORMAT = 339
 """The tag of TIFF that says of what kind numbers are: 2 is signed."""
 

@@ -15,7 +15,7 @@ from PIL.ExifTags import IFD, Base
 
 pyvips = pytest.importorskip("pyvips", reason="needs pyvips-binary", exc_type=ImportError)
 
-from runtime import decode as decode_module
+from runtime import refusals
 from runtime.decode import decode
 from runtime.encode import encode
 from runtime.errors import ImageReadError
@@ -317,7 +317,7 @@ def test_heic(tmp_path: Path) -> None:
 
 
 def test_heic_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_module, "HAS_HEIF", False)
+    monkeypatch.setattr(refusals, "HAS_HEIF", False)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
     with pytest.raises(ImageReadError, match=r"^a\.heic: .*pip install 'dggn\[heif\]'"):
         decode(tmp_path / "a.heic")

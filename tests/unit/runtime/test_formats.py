@@ -96,9 +96,9 @@ def test_pillow_loads_its_formats_all_at_once(tmp_path: Path, call: str) -> None
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from runtime.decode import FORMATS, decode
+from runtime.decode import decode
 from runtime.encode import encode
-from runtime.formats import OutputSettings
+from runtime.formats import FORMATS, OutputSettings
 from runtime.picture import Picture
 source, target = Path("a.png"), Path("b.png")
 rgb = np.zeros((2, 3, 3), np.uint8)
