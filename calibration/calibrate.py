@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibration.fold import unfold_weights
+from calibration.freeze_gates import freeze_gates
 from calibration.ledger import Ledger
+from calibration.measure import as_file, mean_psnr_db
 from calibration.mix import Mixer
 from calibration.place import OPERATORS, Target, find_layers
 from calibration.products import products
 from calibration.ranges import Method, Ranges, observe
+from calibration.reach import reach_px
 from calibration.report import Findings, chart, markdown
-from calibration.search import Gates, OnProgress, search
+from calibration.search import Gates, Halos, OnProgress, search
 from calibration.source import SourceModel, read_model
 from calibration.tiles import Tile, manifest, sample_tiles
 from dggn.data.pairs import Pair, read_pairs
@@ -27,6 +30,11 @@ from runtime.whole_file import write_whole
 
 if TYPE_CHECKING:
     import onnx
+
+MAX_FROZEN_DROP_DB = 0.01
+"""Gates become constants where the mean PSNR on Y against HR drops by no more."""
+
+MAX_HALO_PX = 512
 
 HELD_OUT = 5
 """Without a validation folder, every fifth picture is held out."""
@@ -52,6 +60,9 @@ class CalibrationOptions:
     max_seam_levels: int = 1
     """Tiled and whole output may differ by so many grey levels of 255."""
 
+    max_halo_px: int = 64
+    """Tiles may overlap by so many LR pixels at each side, for the seams' sake."""
+
     tiles: int = 64
     """Calibrated on."""
 
@@ -69,6 +80,8 @@ class CalibrationOptions:
             raise ConfigError(f"max_drop_db is {self.max_drop_db:g}: it must not be negative")
         if not 0 <= self.max_seam_levels <= 255:
             raise ConfigError(f"max_seam_levels is {self.max_seam_levels}: expected 0 to 255")
+        if not 0 <= self.max_halo_px <= MAX_HALO_PX:
+            raise ConfigError(f"max_halo_px is {self.max_halo_px}: expected 0 to {MAX_HALO_PX}")
         if min(self.tiles, self.held_out_tiles) < 1:
             raise ConfigError("there must be at least one tile and one held-out tile")
         if self.tile_px < 1:
@@ -108,15 +121,15 @@ def calibrate(
         BackendError: ONNX Runtime failed.
         TargetError: a file cannot be written.
     """
-    source = read_model(model, options.target)
+    original = read_model(model, options.target)
     if output.exists() and output.samefile(model):
         raise ConfigError(f"{output} is the model itself: choose another --output")
-    multiple = source.info.size_multiple_px
+    multiple = original.info.size_multiple_px
     if options.tile_px % multiple:
         raise ConfigError(
             f"the tile size is {options.tile_px}: this model needs a multiple of {multiple}"
         )
-    layers = find_layers(source.graph, options.target)
+    layers = find_layers(original.graph, options.target)
     candidates = [each for each in layers if not each.name.startswith(options.keep_float)]
     if not candidates:
         raise ModelError(f"{model} has no convolution that could become INT8")
@@ -130,8 +143,8 @@ def calibrate(
         output.with_suffix(".ledger.json"),
         {
             "dggn": installed_version(),
-            "model": source.sha256,
-            "graph": hashlib.sha256(source.graph.SerializeToString(deterministic=True)).hexdigest(),
+            "model": original.sha256,
+            "graph": _hash(original.graph),
             "target": options.target,
             "method": options.method,
             "tiles": used["sha256"],
@@ -140,7 +153,9 @@ def calibrate(
             "onnxruntime": _onnxruntime_version(),
         },
     )
+    source, frozen_drop_db = _settle_gates(original, tiles, held_out, ledger, on_progress)
     mixer = Mixer(
+        original=original,
         source=source,
         ranges=_ranges(source, tiles, options, ledger, on_progress),
         target=options.target,
@@ -158,6 +173,8 @@ def calibrate(
         tiles=tuple(tiles),
         manifest_sha256=used["sha256"],
         validation=f"{len(held_out)} pictures of {validation.name if validation else 'the folder'}",
+        frozen_drop_db=frozen_drop_db,
+        is_frozen=source is not original,
         layers=tuple(candidates),
         pinned=tuple(each.name for each in layers if each not in candidates),
         outcome=search(
@@ -165,6 +182,10 @@ def calibrate(
             candidates,
             products(source.graph, candidates, source.info),
             gates,
+            Halos(
+                least_px=source.info.halo_px,
+                exact_px=reach_px(source, options.max_halo_px),
+            ),
             on_progress,
         ),
     )
@@ -194,6 +215,31 @@ def _read_pictures(images: Path, validation: Path | None) -> tuple[list[Pair], l
     return [pair for number, pair in enumerate(pairs) if number % HELD_OUT], held_out
 
 
+def _settle_gates(
+    original: SourceModel,
+    tiles: Sequence[Tile],
+    held_out: Sequence[Pair],
+    ledger: Ledger,
+    on_progress: OnProgress,
+) -> tuple[SourceModel, float | None]:
+    """The model with frozen gates, where they cost next to nothing; and what they cost."""
+    frozen = freeze_gates(original, tiles)
+    if frozen is original:
+        return original, None
+
+    def measure() -> float:
+        psnr_db = []
+        for number, source in enumerate((original, frozen)):
+            on_progress("freezing gates", number / 2)
+            with as_file(source.graph) as path:
+                psnr_db.append(mean_psnr_db(path, held_out))
+        on_progress("freezing gates", 1.0)
+        return psnr_db[0] - psnr_db[1]
+
+    drop_db = float(ledger.get("drop with frozen gates", measure))
+    return frozen if drop_db <= MAX_FROZEN_DROP_DB else original, drop_db
+
+
 def _ranges(
     source: SourceModel,
     tiles: Sequence[Tile],
@@ -218,8 +264,8 @@ def _finished(mixer: Mixer, findings: Findings) -> onnx.ModelProto:
     """The model as it is kept: checked, small, and with its facts."""
     import onnx
 
-    source, layers = mixer.source, findings.outcome.best.layers
-    model = mixer.build(layers)
+    source, best = mixer.source, findings.outcome.best
+    model = mixer.build(best.layers)
     unfold_weights(model, source.halves)
     del model.graph.value_info[:]
     onnx.checker.check_model(model, full_check=True)
@@ -229,6 +275,7 @@ def _finished(mixer: Mixer, findings: Findings) -> onnx.ModelProto:
         if entry.key.startswith(PREFIX)
     }
     properties[f"{PREFIX}precision"] = "int8"
+    properties[f"{PREFIX}halo_px"] = str(best.halo_px)
     properties[f"{PREFIX}calibration"] = json.dumps(
         {
             "model_sha256": source.sha256,
@@ -236,12 +283,17 @@ def _finished(mixer: Mixer, findings: Findings) -> onnx.ModelProto:
             "target": findings.target,
             "method": findings.method,
             **asdict(findings.gates),
-            "int8_layers": [layer.name for layer in layers],
+            "gates": "frozen" if findings.is_frozen else "computed",
+            "int8_layers": [layer.name for layer in best.layers],
         },
         sort_keys=True,
     )
     onnx.helper.set_model_props(model, properties)
     return model
+
+
+def _hash(graph: onnx.ModelProto) -> str:
+    return hashlib.sha256(graph.SerializeToString(deterministic=True)).hexdigest()
 
 
 def _onnxruntime_version() -> str:

@@ -65,6 +65,16 @@ def calibrate(
             help="Tiles and the whole picture may differ by so many grey levels; 255 for any.",
         ),
     ] = 1,
+    max_halo: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=512,
+            metavar="PX",
+            help="Tiles may overlap by so many pixels, so that they agree; 0 for as many as the "
+            "model's do now.",
+        ),
+    ] = 64,
     tiles: Annotated[int, typer.Option(min=1, help="How many tiles to calibrate on.")] = 64,
     tile: Annotated[
         int, typer.Option(min=1, metavar="PX", help="Their side, after the x4 reduction.")
@@ -104,6 +114,7 @@ def calibrate(
             method=method,
             max_drop_db=max_drop_db,
             max_seam_levels=max_seam,
+            max_halo_px=max_halo,
             tiles=tiles,
             tile_px=tile,
             keep_float=tuple(keep_float or ()),
@@ -130,7 +141,8 @@ def calibrate(
     typer.echo(
         f"{target_file}: {len(best.layers)} of {len(findings.layers)} layers in INT8, "
         f"PSNR drop {findings.outcome.drop_db:.3f} dB, "
-        f"largest seam {best.seam_levels:.2f} grey levels; see {report}"
+        f"largest seam {best.seam_levels:.2f} grey levels at an overlap of {best.halo_px} px; "
+        f"see {report}"
     )
 
 

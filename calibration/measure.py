@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dggn.data.pairs import Pair
 from dggn.metrics.fidelity import peak_signal_noise_ratio
-from runtime.model_info import ModelInfo
 from runtime.ort import OrtBackend
 from runtime.picture import Samples, reduce_to_8_bits
 from runtime.stitch import upscale_in_tiles
+
+if TYPE_CHECKING:
+    import onnx
 
 WHOLE_PX = 1 << 14
 SEAM_CORE_PX = 32
@@ -24,6 +29,15 @@ LEVELS_OF_16_BITS = np.uint16(257)
 
 SEAM_PICTURE_PX = 192
 """Seams are measured on that much of a picture, from its upper left corner."""
+
+
+@contextmanager
+def as_file(model: onnx.ModelProto) -> Iterator[Path]:
+    """The model as a file that can be measured, for a while."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(model.SerializeToString())
+        yield path
 
 
 def mean_psnr_db(path: Path, pairs: Sequence[Pair]) -> float:
@@ -45,16 +59,17 @@ def mean_psnr_db(path: Path, pairs: Sequence[Pair]) -> float:
     return float(np.mean(values))
 
 
-def largest_seam(path: Path, pairs: Sequence[Pair]) -> float:
+def largest_seam(path: Path, pairs: Sequence[Pair], halo_px: int) -> float:
     """Largest difference between tiled and whole output, in grey levels of 255.
 
-    Tiles are the smallest that make sense with the model's halo. A picture that is half black
+    Tiles are the smallest that make sense with the overlap. A picture that is half black
     and half noise is measured too. Where the model does not round, neither does the measurement:
     what stays below one level here differs by one at most in any rounded picture.
 
     Args:
         path: an exported model.
         pairs: pictures, of which the reductions are used.
+        halo_px: LR pixels by which tiles overlap at each side.
 
     Raises:
         ModelError: the file cannot be loaded.
@@ -72,8 +87,8 @@ def largest_seam(path: Path, pairs: Sequence[Pair]) -> float:
             tiled = upscale_in_tiles(
                 image_hwc,
                 backend,
-                tile_size=seam_tile_px(backend.info),
-                overlap=backend.info.halo_px,
+                tile_size=seam_tile_px(halo_px, backend.info.size_multiple_px),
+                overlap=halo_px,
             )
             difference = np.abs(whole.astype(np.int32) - tiled.astype(np.int32))
             levels = float(difference.max()) / (1 if is_rounded else LEVELS_OF_16_BITS)
@@ -81,13 +96,12 @@ def largest_seam(path: Path, pairs: Sequence[Pair]) -> float:
     return largest
 
 
-def seam_tile_px(info: ModelInfo) -> int:
+def seam_tile_px(halo_px: int, multiple: int) -> int:
     """Side of the tiles with which seams are measured, in LR pixels."""
-    multiple = info.size_multiple_px
-    return -(-(2 * info.halo_px + SEAM_CORE_PX) // multiple) * multiple
+    return -(-(2 * halo_px + SEAM_CORE_PX) // multiple) * multiple
 
 
-def half_black_half_noise(side_px: int = 128) -> NDArray[np.uint8]:
+def half_black_half_noise(side_px: int = SEAM_PICTURE_PX) -> NDArray[np.uint8]:
     """A picture whose left half is black and whose right half is noise: hard for pooling."""
     image = np.zeros((side_px, side_px, 3), np.uint8)
     half = side_px // 2

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-import tempfile
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.ledger import Ledger
-from calibration.measure import largest_seam, mean_psnr_db
+from calibration.measure import as_file, largest_seam, mean_psnr_db
 from calibration.place import Layer, Target, quantize
 from calibration.ranges import Ranges, feed
 from calibration.source import SourceModel
@@ -38,6 +35,9 @@ class Mix:
     psnr_db: float
     """Mean on Y against the HR pictures."""
 
+    halo_px: int
+    """LR pixels by which tiles overlap at each side."""
+
     seam_levels: float
     """Largest difference between tiled and whole output, in grey levels of 255."""
 
@@ -46,8 +46,11 @@ class Mix:
 class Mixer:
     """Builds mixes of one model and measures them on held-out pictures."""
 
+    original: SourceModel
+    """The float32 model, to which mixes are compared."""
+
     source: SourceModel
-    """The float32 model."""
+    """What is quantized: the same, or the same with frozen gates."""
 
     ranges: Ranges
     """Of its tensors."""
@@ -65,8 +68,9 @@ class Mixer:
     """Remembers what was measured."""
 
     def build(self, layers: Collection[Layer]) -> onnx.ModelProto:
-        """The model with these layers in INT8."""
-        return quantize(self.source.graph, self.ranges, layers, self.target)
+        """The model with these layers in INT8; the original where there are none."""
+        graph = self.source.graph if layers else self.original.graph
+        return quantize(graph, self.ranges, layers, self.target)
 
     def cost_db(self, layer: Layer) -> float:
         """PSNR against the float32 output with one layer alone in INT8, on the tiles.
@@ -84,8 +88,12 @@ class Mixer:
 
         return float(self.ledger.get(f"cost {layer.name}", measure))
 
-    def measure(self, layers: Collection[Layer]) -> Mix:
+    def measure(self, layers: Collection[Layer], halo_px: int) -> Mix:
         """Fidelity and seams with these layers in INT8.
+
+        Args:
+            layers: any of the model's.
+            halo_px: LR pixels by which tiles overlap at each side.
 
         Raises:
             BackendError: ONNX Runtime failed.
@@ -94,22 +102,21 @@ class Mixer:
         names = sorted(layer.name for layer in layers)
         digest = hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
 
-        def measure() -> dict[str, float]:
-            with self._file(layers) as path:
-                return {
-                    "psnr_db": mean_psnr_db(path, self.pairs),
-                    "seam_levels": largest_seam(path, self.pairs),
-                }
+        def psnr_db() -> float:
+            with as_file(self.build(layers)) as path:
+                return mean_psnr_db(path, self.pairs)
 
-        found = self.ledger.get(f"mix {len(names)} {digest}", measure)
-        return Mix(layers=tuple(layers), psnr_db=found["psnr_db"], seam_levels=found["seam_levels"])
+        def seam_levels() -> float:
+            with as_file(self.build(layers)) as path:
+                return largest_seam(path, self.pairs, halo_px)
 
-    @contextmanager
-    def _file(self, layers: Collection[Layer]) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "mix.onnx"
-            path.write_bytes(self.build(layers).SerializeToString())
-            yield path
+        mix = f"mix {len(names)} {digest}"
+        return Mix(
+            layers=tuple(layers),
+            psnr_db=self.ledger.get(f"PSNR of {mix}", psnr_db),
+            halo_px=halo_px,
+            seam_levels=self.ledger.get(f"seam of {mix} with {halo_px} px", seam_levels),
+        )
 
     @cached_property
     def _feeds(self) -> list[NDArray[Any]]:

@@ -42,6 +42,12 @@ class Findings:
     validation: str
     """Which pictures the gates were measured on."""
 
+    frozen_drop_db: float | None
+    """How far the PSNR drops when the gates become constants; None where there are none."""
+
+    is_frozen: bool
+    """Whether they did."""
+
     layers: tuple[Layer, ...]
     """What could become INT8."""
 
@@ -84,9 +90,10 @@ def markdown(findings: Findings, chart: str) -> str:
         f"- Gates measured on {findings.validation}: PSNR on Y against HR may drop by "
         f"{gates.max_drop_db:g} dB, tiled and whole output may differ by "
         f"{gates.max_seam_levels} of 255 grey levels.",
+        *_gates(findings),
         "",
-        "| mix | INT8 layers | PSNR (Y) | drop | largest seam (grey levels) |",
-        "| --- | --- | --- | --- | --- |",
+        "| mix | INT8 layers | PSNR (Y) | drop | overlap | largest seam (grey levels) |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     rows = [("float32", outcome.reference), ("every layer in INT8", outcome.everything)]
     rows.append(("this model", outcome.best))
@@ -94,15 +101,15 @@ def markdown(findings: Findings, chart: str) -> str:
         drop = outcome.reference.psnr_db - mix.psnr_db
         lines.append(
             f"| {label} | {len(mix.layers)} of {len(findings.layers)} | {mix.psnr_db:.3f} dB | "
-            f"{drop:+.3f} dB | {mix.seam_levels:.2f} |"
+            f"{drop:+.3f} dB | {mix.halo_px} px | {mix.seam_levels:.2f} |"
         )
     lines += [
         "",
         "## Layers",
         "",
         "The cost of a layer is what quantizing it alone does to the float32 output on held-out "
-        "tiles: the worst first. The heads, the gradient operator and the squeeze-and-excitation "
-        "gates stay in float by design"
+        "tiles: the worst first. The heads, the gradient operator and what is left of the "
+        "squeeze-and-excitation gates stay in float by design"
         + (", and so does the last convolution." if findings.target == "tensorrt" else "."),
         "",
         f"![Cost of every layer]({chart})",
@@ -132,6 +139,14 @@ def chart(findings: Findings) -> bytes:
         "Blue: INT8; orange: float for the seams; red: float for the PSNR"
     )
     return bar_chart(title, bars)
+
+
+def _gates(findings: Findings) -> list[str]:
+    if findings.frozen_drop_db is None:
+        return []
+    cost = f"their means over the tiles cost {findings.frozen_drop_db:+.4f} dB"
+    kept = "constants" if findings.is_frozen else "computed, as before"
+    return [f"- Squeeze-and-excitation gates: {kept}; {cost}."]
 
 
 def _reasons(findings: Findings) -> dict[str, str]:

@@ -7,8 +7,9 @@ hold:
 1. Seams. Between a tile and the whole picture a float network differs by next to nothing, but
    where a value lies at a rounding boundary, that little becomes a whole INT8 step, and every
    later INT8 layer makes more of it. After a few layers the difference is as large as the error
-   of quantization itself. So the layers return that add the most error for each multiplication
-   that INT8 makes quicker, as few as the bound allows, found by bisection.
+   of quantization itself. So tiles overlap by as much as a pixel depends on, and compute what
+   the whole picture does. Where that is too much, the layers return that add the most error for
+   each multiplication that INT8 makes quicker, as few as the bound allows, found by bisection.
 2. Fidelity. Of the rest, the layer with the highest cost returns, one after the other, until
    the mean PSNR on Y against the HR pictures has dropped by no more than allowed.
 """
@@ -23,6 +24,17 @@ from calibration.place import Layer
 
 OnProgress = Callable[[str, float], None]
 """Told what is being done, and the share of it that is done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halos:
+    """By how many LR pixels tiles may overlap at each side."""
+
+    least_px: int
+    """What the float32 model was measured to need."""
+
+    exact_px: int | None
+    """With which tiles compute exactly what the whole picture does; None for too many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +81,7 @@ def search(
     layers: Sequence[Layer],
     products: Mapping[str, int],
     gates: Gates,
+    halos: Halos,
     on_progress: OnProgress,
 ) -> Outcome:
     """Measure every layer, and find the mix.
@@ -78,6 +91,7 @@ def search(
         layers: what may become INT8, in the graph's order.
         products: multiplications of each layer, by name.
         gates: what must hold.
+        halos: the overlaps to choose from.
         on_progress: told how it goes.
 
     Raises:
@@ -88,9 +102,12 @@ def search(
     for number, layer in enumerate(layers, start=1):
         costs[layer.name] = mixer.cost_db(layer)
         on_progress("quantizing one layer at a time", number / len(layers))
-    reference, everything = mixer.measure(()), mixer.measure(layers)
+    reference = mixer.measure((), halos.least_px)
+    everything = mixer.measure(layers, halos.least_px)
     best = everything
-    if everything.seam_levels > gates.max_seam_levels:
+    if best.seam_levels > gates.max_seam_levels and halos.exact_px is not None:
+        best = mixer.measure(layers, halos.exact_px)
+    if best.seam_levels > gates.max_seam_levels:
         by_worth = sorted(layers, key=lambda each: _error(costs[each.name]) / products[each.name])
         best = _hold_seams(mixer, by_worth, everything, reference, gates, on_progress)
     for_seams = _names_left_out(layers, best)
@@ -98,7 +115,8 @@ def search(
     while best.layers and reference.psnr_db - best.psnr_db > gates.max_drop_db:
         worst = min(best.layers, key=lambda layer: costs[layer.name])
         for_fidelity.append(worst.name)
-        best = mixer.measure([layer for layer in best.layers if layer is not worst])
+        left = [layer for layer in best.layers if layer is not worst]
+        best = mixer.measure(left, best.halo_px)
         on_progress("leaving the worst layers in float", len(for_fidelity) / len(layers))
     return Outcome(
         reference=reference,
@@ -130,7 +148,8 @@ def _hold_seams(
     while fails - holds > 1:
         middle = (holds + fails) // 2
         chosen = set(by_worth[:middle])
-        mix = mixer.measure([layer for layer in everything.layers if layer in chosen])
+        some = [layer for layer in everything.layers if layer in chosen]
+        mix = mixer.measure(some, everything.halo_px)
         if mix.seam_levels <= gates.max_seam_levels:
             best, holds = mix, middle
         else:

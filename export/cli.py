@@ -122,8 +122,15 @@ def trt(
         typer.Option(help="Which TensorRT; auto takes the classic one where it is installed."),
     ] = "auto",
     tile: Annotated[
-        int, typer.Option(min=1, metavar="PX", help="Largest tile, in input pixels per side.")
-    ] = 256,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="PX",
+            help="Largest tile, in input pixels per side [default: 256, or more where the model's "
+            "tiles overlap by much].",
+            show_default=False,
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Most tiles at a time.")] = 4,
     target: Annotated[
         str | None,

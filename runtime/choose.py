@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from runtime.backend import Backend
 from runtime.devices import DeviceTeam
 from runtime.errors import BackendError, ConfigError, DggnError, MissingDependency
-from runtime.model_info import INT8_SUFFIX, MODELS_FOLDER, Precision, for_tensorrt
+from runtime.model_info import ModelInfo, Precision, for_tensorrt
 from runtime.ort import OrtBackend
+from runtime.tiling import default_tile_px
 
 if TYPE_CHECKING:
     from runtime.trt.engine_facts import EnginePrecision
@@ -34,8 +35,8 @@ class BackendWish:
     precision: Precision | None = None
     """None leaves it to the backend: TensorRT computes float32 models mixed with float16."""
 
-    tile_px: int
-    """Largest tile."""
+    tile_px: int | None = None
+    """Largest tile; None for one that suits the model."""
 
     devices: Sequence[int] | None = None
     """GPUs, as CUDA numbers them; at least one. None for the first, where there is any."""
@@ -136,11 +137,14 @@ def _open_tensorrt(onnx: Path, wish: BackendWish) -> Backend:
     from runtime.trt.open import TrtWish, open_tensorrt
 
     onnx = for_tensorrt(onnx)
+    with OrtBackend(onnx, threads=1, where="cpu") as model:
+        info = model.info
+    tile_px = default_tile_px(info.halo_px) if wish.tile_px is None else wish.tile_px
     return open_tensorrt(
         TrtWish(
             onnx=onnx,
-            precision=_engine_precision(onnx, wish.precision),
-            tile_px=wish.tile_px,
+            precision=_engine_precision(info, wish.precision),
+            tile_px=tile_px,
             devices=_gpus(wish),
             build=wish.build,
             say=wish.say,
@@ -149,14 +153,8 @@ def _open_tensorrt(onnx: Path, wish: BackendWish) -> Backend:
     )
 
 
-def _engine_precision(onnx: Path, wanted: Precision | None) -> EnginePrecision:
+def _engine_precision(info: ModelInfo, wanted: Precision | None) -> EnginePrecision:
     """What engines of a model compute in."""
-    if wanted == "float32":
-        return "fp32"
-    if wanted == "int8":
-        return "int8"
-    if onnx.parent == MODELS_FOLDER:
-        return "int8" if INT8_SUFFIX in onnx.stem else "fp16"
-    # A file has the precision that it was written with.
-    with OrtBackend(onnx, threads=1, where="cpu") as model:
-        return "int8" if model.info.precision == "int8" else "fp16"
+    if wanted is None:
+        return "int8" if info.precision == "int8" else "fp16"
+    return "fp32" if wanted == "float32" else "int8"

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from runtime.errors import ConfigError
 
+LEAST_DEFAULT_TILE_PX = 256
+"""LR pixels, overlap included; see docs/tiling.md for the choice."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -137,6 +140,22 @@ class TilePlan:
         """Pixels computed over pixels delivered."""
         computed = len(self) * self.tile_hw[0] * self.tile_hw[1]
         return computed / (self.size_hw[0] * self.size_hw[1])
+
+
+def default_tile_px(halo_px: int) -> int:
+    """How large tiles are when nobody says: larger where more of them is context.
+
+    Args:
+        halo_px: LR pixels of context per side.
+
+    Returns:
+        The smallest power of two from `LEAST_DEFAULT_TILE_PX` on of which at least half the
+        pixels are kept.
+    """
+    tile_px = LEAST_DEFAULT_TILE_PX
+    while tile_px <= 2 * halo_px or 2 * (tile_px - 2 * halo_px) ** 2 < tile_px**2:
+        tile_px *= 2
+    return tile_px
 
 
 def check_tiling(*, tile_size: int, overlap: int, multiple: int) -> None:

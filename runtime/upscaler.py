@@ -24,14 +24,11 @@ from runtime.resize import enlarge_alpha
 from runtime.stitch import OnTile, submit_in_tiles
 from runtime.strip_reader import StripReader
 from runtime.strip_upscaler import strip_bytes, upscale_in_strips
-from runtime.tiling import check_tiling
+from runtime.tiling import check_tiling, default_tile_px
 from runtime.transparency import fill_transparent, without_steps
 
 if TYPE_CHECKING:
     from runtime.trt.find_engine import BuildEngine
-
-DEFAULT_TILE_PX = 256
-"""LR pixels, overlap included; see docs/tiling.md for the choice."""
 
 _logger = logging.getLogger(__name__)
 
@@ -50,7 +47,8 @@ class Upscaler:
 
     Args:
         model: a shipped name or an ONNX file.
-        tile_size: LR pixels per side fed to the network at once, overlap included.
+        tile_size: LR pixels per side fed to the network at once, overlap included; by default
+            256, or more where the overlap is large.
         overlap: LR pixels of context per side; by default what the model was measured to need.
         threads: of the CPU; by default every core this process may use.
         precision: `int8` for the quicker version of a shipped model, where there is one;
@@ -82,11 +80,10 @@ class Upscaler:
         say: Callable[[str], None] = _logger.info,
     ) -> None:
         path = model_path(str(model), precision)
-        self.tile_size = DEFAULT_TILE_PX if tile_size is None else tile_size
         wish = BackendWish(
             name=backend,
             precision=precision,
-            tile_px=self.tile_size,
+            tile_px=tile_size,
             devices=devices,
             threads=threads,
             build=build,
@@ -96,6 +93,7 @@ class Upscaler:
         self.info = self._backend.info
         self.model_sha256 = file_sha256(path)
         self.overlap = self.info.halo_px if overlap is None else overlap
+        self.tile_size = default_tile_px(self.overlap) if tile_size is None else tile_size
         check_tiling(
             tile_size=self.tile_size, overlap=self.overlap, multiple=self.info.size_multiple_px
         )

@@ -15,15 +15,16 @@ from runtime.extras import require
 from runtime.gpu import Gpu, probe, require_gpu
 from runtime.model_info import (
     DEFAULT_MODEL,
+    ModelInfo,
     SampleType,
     for_tensorrt,
     model_path,
     shipped_models,
 )
+from runtime.tiling import default_tile_px
 from runtime.trt.engine_cache import engine_path
 from runtime.trt.engine_facts import (
     DEFAULT_BATCH,
-    DEFAULT_TILE_PX,
     Circumstances,
     EngineFacts,
     EngineOptions,
@@ -50,8 +51,8 @@ class Wish:
     sample_type: SampleType = "uint8"
     """Of input and output."""
 
-    tile_px: int = DEFAULT_TILE_PX
-    """Largest tile."""
+    tile_px: int | None = None
+    """Largest tile; None for one that suits the model."""
 
     batch: int = DEFAULT_BATCH
     """Most tiles at a time."""
@@ -115,9 +116,9 @@ def fulfil(
     gpu, flavor = _place(wish)
     library = find_library(flavor)
     require("onnx", "onnxruntime", extra="trt" if library.flavor == "tensorrt" else "rtx")
-    options = _options(wish, library, gpu)
     is_shipped_int8 = wish.precision == "int8" and wish.onnx in shipped_models()
     source = read_source(for_tensorrt(model_path(wish.onnx, "int8" if is_shipped_int8 else None)))
+    options = _options(wish, source.info, library, gpu)
     path = wish.output or engine_path(source.path.stem, source.sha256, options, gpu)
     if path.exists() and not wish.force:
         facts, reason = _current(path, source.sha256, options, library, gpu)
@@ -164,14 +165,14 @@ def _place(wish: Wish) -> tuple[Gpu | None, FlavorChoice]:
     return (matching[0] if matching else None), "tensorrt-rtx"
 
 
-def _options(wish: Wish, library: Library, gpu: Gpu | None) -> EngineOptions:
+def _options(wish: Wish, info: ModelInfo, library: Library, gpu: Gpu | None) -> EngineOptions:
     targets = wish.targets or ((gpu.sm,) if gpu else ())
     try:
         return EngineOptions(
             flavor=library.flavor,
             precision=wish.precision,
             sample_type=wish.sample_type,
-            tile_px=wish.tile_px,
+            tile_px=default_tile_px(info.halo_px) if wish.tile_px is None else wish.tile_px,
             batch=wish.batch,
             targets=tuple(sorted(dict.fromkeys(targets), key=lambda name: (len(name), name))),
         )

@@ -16,9 +16,6 @@ EnginePrecision = Literal["fp32", "fp16", "int8"]
 MAX_PLAN_BYTES = 2**32
 """Far above any engine: the flagship's weights take 60 MB."""
 
-DEFAULT_TILE_PX = 256
-"""Largest tile of an engine when nobody says how large: the runtime's own default."""
-
 DEFAULT_BATCH = 4
 """Most tiles at a time when nobody says how many."""
 

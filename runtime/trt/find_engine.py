@@ -9,11 +9,11 @@ from pathlib import Path
 from runtime.errors import BackendError, ModelError
 from runtime.gpu import Gpu
 from runtime.model_info import SampleType
+from runtime.tiling import LEAST_DEFAULT_TILE_PX
 from runtime.trt.backend import EngineFile
 from runtime.trt.engine_cache import cache_folder, name_begins
 from runtime.trt.engine_facts import (
     DEFAULT_BATCH,
-    DEFAULT_TILE_PX,
     Circumstances,
     EngineFacts,
     EnginePrecision,
@@ -26,7 +26,7 @@ LEAST_TILE_PX = 64
 """Tiles are not made smaller than this for want of memory."""
 
 TILE_BYTES = 512 << 20
-"""Roughly what one tile of the default size takes in one slot: our largest network's share."""
+"""Roughly what a tile of `LEAST_DEFAULT_TILE_PX` takes in a slot: our largest network's share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class EngineRequest:
     sample_type: SampleType
     """Of its input and output."""
 
-    tile_px: int = DEFAULT_TILE_PX
+    tile_px: int
     """Largest tile."""
 
     batch: int = DEFAULT_BATCH
@@ -64,7 +64,7 @@ BuildEngine = Callable[[EngineRequest], Path]
 
 def batch_for(free_bytes: int, tile_px: int, slots: int) -> int:
     """Tiles at a time that memory is likely to suffice for: a power of two, at most the default."""
-    room = free_bytes * DEFAULT_TILE_PX**2 / (TILE_BYTES * slots * tile_px**2)
+    room = free_bytes * LEAST_DEFAULT_TILE_PX**2 / (TILE_BYTES * slots * tile_px**2)
     batch = DEFAULT_BATCH
     while batch > max(room, 1):
         batch //= 2

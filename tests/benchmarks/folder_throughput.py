@@ -26,8 +26,7 @@ from PIL import Image
 from runtime.cores import usable_cores
 from runtime.model_info import DEFAULT_MODEL, model_path
 from runtime.ort import OrtBackend
-from runtime.tiling import TilePlan
-from runtime.upscaler import DEFAULT_TILE_PX
+from runtime.tiling import TilePlan, default_tile_px
 
 PHOTOGRAPHS = 12
 LONG_SIDE_PX = 648
@@ -63,7 +62,7 @@ def bare_inference_s(paths: list[Path]) -> float:
                 image = np.asarray(opened.convert("RGB"))
             plan = TilePlan.of(
                 (image.shape[0], image.shape[1]),
-                tile_size=DEFAULT_TILE_PX,
+                tile_size=default_tile_px(info.halo_px),
                 overlap=info.halo_px,
                 multiple=info.size_multiple_px,
             )

@@ -16,7 +16,7 @@ from runtime.errors import ConfigError
 from runtime.model_info import ModelInfo
 from runtime.picture import Samples
 from runtime.stitch import upscale_in_tiles
-from runtime.tiling import TilePlan
+from runtime.tiling import TilePlan, default_tile_px
 
 INFO = ModelInfo(
     preset="custom",
@@ -152,10 +152,24 @@ def test_too_little_overlap_shows() -> None:
 
 @pytest.mark.parametrize("size_hw", [(3000, 4000), (2832, 4248), (3464, 3464), (2000, 6000)])
 def test_waste_on_a_12_megapixel_photograph(size_hw: tuple[int, int]) -> None:
-    from runtime.upscaler import DEFAULT_TILE_PX
 
-    plan = TilePlan.of(size_hw, tile_size=DEFAULT_TILE_PX, overlap=16, multiple=8)
+    plan = TilePlan.of(size_hw, tile_size=default_tile_px(16), overlap=16, multiple=8)
     assert plan.waste <= 1.35
+
+
+@pytest.mark.parametrize(
+    ("halo_px", "tile_px"), [(0, 256), (16, 256), (37, 256), (38, 512), (56, 512), (64, 512)]
+)
+def test_tiles_grow_with_their_context(halo_px: int, tile_px: int) -> None:
+    assert default_tile_px(halo_px) == tile_px
+
+
+@given(halo_px=st.integers(0, 512))
+def test_half_of_a_default_tile_is_kept(halo_px: int) -> None:
+    tile_px = default_tile_px(halo_px)
+    kept = tile_px - 2 * halo_px
+    assert kept > 0
+    assert kept**2 >= tile_px**2 / 2
 
 
 def test_progress_ends_at_the_whole_picture() -> None:

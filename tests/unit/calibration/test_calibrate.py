@@ -60,7 +60,9 @@ def test_the_model_carries_its_facts(folder: Path, models: dict[str, Path]) -> N
 
     before, after = properties(models["half"]), properties(folder / "int8.onnx")
     calibration = json.loads(after.pop(f"{PREFIX}calibration"))
-    assert after == before | {f"{PREFIX}precision": "int8"}
+    changed = {f"{PREFIX}precision": "int8", f"{PREFIX}halo_px": after[f"{PREFIX}halo_px"]}
+    assert after == before | changed
+    assert calibration["gates"] == "frozen"
     assert calibration["target"] == "cpu"
     assert calibration["int8_layers"]
 
@@ -68,7 +70,8 @@ def test_the_model_carries_its_facts(folder: Path, models: dict[str, Path]) -> N
 def test_the_runtime_takes_it_like_any_other(folder: Path, models: dict[str, Path]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 21, 3), np.uint8)
     with Upscaler(folder / "int8.onnx") as upscaler, Upscaler(models["half"]) as plain:
-        assert upscaler.info == replace(plain.info, precision="int8")
+        halo_px = upscaler.info.halo_px
+        assert upscaler.info == replace(plain.info, precision="int8", halo_px=halo_px)
         assert "in INT8" in upscaler.description
         assert upscaler(image).shape == (120, 84, 3)
         assert np.abs(upscaler(image).astype(int) - plain(image)).max() < 30
@@ -84,6 +87,7 @@ def test_the_file_holds_what_the_report_says(
         # The second time all is known.
         patched.setattr("calibration.mix._outputs", never)
         patched.setattr("calibration.mix.mean_psnr_db", never)
+        patched.setattr("calibration.calibrate.mean_psnr_db", never)
         patched.setattr("calibration.calibrate.observe", never)
         before = (folder / "int8.onnx").read_bytes()
         found = quantized(models["half"], photographs, folder / "int8.onnx")
@@ -91,7 +95,8 @@ def test_the_file_holds_what_the_report_says(
     assert found.passes
     held_out = read_pairs([photographs])[::5]
     assert mean_psnr_db(folder / "int8.onnx", held_out) == found.outcome.best.psnr_db
-    assert largest_seam(folder / "int8.onnx", held_out) == found.outcome.best.seam_levels <= 1
+    best = found.outcome.best
+    assert largest_seam(folder / "int8.onnx", held_out, best.halo_px) == best.seam_levels <= 1
     assert mean_psnr_db(models["half"], held_out) == pytest.approx(
         found.outcome.reference.psnr_db, abs=0.01
     )
@@ -114,7 +119,8 @@ def test_a_stopped_calibration_goes_on(
         quantized(models["half"], photographs, tmp_path / "x.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["x.ledger.json"]
     values = json.loads((tmp_path / "x.ledger.json").read_text())["values"]
-    assert set(values) == {"ranges", *(f"cost {name}" for name in costs)}
+    before = {"drop with frozen gates", "ranges"}
+    assert set(values) == before | {f"cost {name}" for name in costs}
 
 
 def test_what_cannot_hold_the_gates_is_not_written(
@@ -123,7 +129,7 @@ def test_what_cannot_hold_the_gates_is_not_written(
     def psnr_db(path: Path, pairs: object) -> float:
         return 28.0 if b"QuantizeLinear" in path.read_bytes() else 29.0
 
-    def seam(path: Path, pairs: object) -> float:
+    def seam(path: Path, pairs: object, halo_px: int) -> float:
         return 2.0 if b"image_trunk.0.enter.weight_quantized" in path.read_bytes() else 0.0
 
     monkeypatch.setattr("calibration.mix.mean_psnr_db", psnr_db)
@@ -136,6 +142,27 @@ def test_what_cannot_hold_the_gates_is_not_written(
     assert "**The model was not written**" in text
     assert "for the seams: image_trunk.0.enter" in text
     assert "for the PSNR: " in text
+
+
+@pytest.mark.parametrize(("drop_db", "is_frozen"), [(0.009, True), (0.011, False)])
+def test_gates_freeze_where_that_costs_next_to_nothing(
+    models: dict[str, Path],
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    drop_db: float,
+    is_frozen: bool,
+) -> None:
+    def psnr_db(path: Path, pairs: object) -> float:
+        return 29.0 if b"Sigmoid" in path.read_bytes() else 29.0 - drop_db
+
+    monkeypatch.setattr("calibration.calibrate.mean_psnr_db", psnr_db)
+    options = replace(OPTIONS, max_seam_levels=255, keep_float=("image_trunk", "gradient_trunk"))
+    found = quantized(models["half"], photographs, tmp_path / "x.onnx", options)
+    assert found.is_frozen == is_frozen
+    assert found.frozen_drop_db == pytest.approx(drop_db)
+    kinds = {node.op_type for node in onnx.load(tmp_path / "x.onnx").graph.node}
+    assert ("Sigmoid" in kinds) != is_frozen
 
 
 def test_layers_can_be_kept_in_float(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,9 +19,9 @@ LAYERS = tuple(Layer(name=name, nodes=(name,)) for name in ("one", "two", "three
 
 def findings(best: int = 1) -> Findings:
     outcome = Outcome(
-        reference=Mix(layers=(), psnr_db=28.0, seam_levels=1),
-        everything=Mix(layers=LAYERS, psnr_db=27.5, seam_levels=4),
-        best=Mix(layers=LAYERS[:best], psnr_db=27.95, seam_levels=1),
+        reference=Mix(layers=(), psnr_db=28.0, halo_px=16, seam_levels=1),
+        everything=Mix(layers=LAYERS, psnr_db=27.5, halo_px=16, seam_levels=4),
+        best=Mix(layers=LAYERS[:best], psnr_db=27.95, halo_px=56, seam_levels=1),
         costs_db={"one": 60.0, "two": 40.0, "three": math.inf},
         for_seams=("two",),
         for_fidelity=("three",) if best else ("three", "one"),
@@ -34,6 +35,8 @@ def findings(best: int = 1) -> Findings:
         tiles=(),
         manifest_sha256="0" * 64,
         validation="20 pictures of val",
+        frozen_drop_db=0.0004,
+        is_frozen=True,
         layers=LAYERS,
         pinned=(),
         outcome=outcome,
@@ -49,8 +52,24 @@ def test_the_report_names_every_layer_worst_first() -> None:
         "| one | 60.00 dB | 0.2550 | INT8 |",
         "| three | inf dB | 0.0000 | float, for the PSNR |",
     ]
-    assert "| every layer in INT8 | 3 of 3 | 27.500 dB | +0.500 dB | 4.00 |" in text
+    assert "| every layer in INT8 | 3 of 3 | 27.500 dB | +0.500 dB | 16 px | 4.00 |" in text
+    assert "| this model | 1 of 3 | 27.950 dB | +0.050 dB | 56 px | 1.00 |" in text
     assert "![Cost of every layer](x.png)" in text
+
+
+@pytest.mark.parametrize(
+    ("drop_db", "is_frozen", "said"),
+    [
+        (0.0004, True, "gates: constants; their means over the tiles cost +0.0004 dB."),
+        (0.2, False, "gates: computed, as before; their means over the tiles cost +0.2000 dB."),
+        (None, False, None),
+    ],
+)
+def test_the_report_says_what_became_of_the_gates(
+    drop_db: float | None, is_frozen: bool, said: str | None
+) -> None:
+    text = markdown(replace(findings(), frozen_drop_db=drop_db, is_frozen=is_frozen), "x.png")
+    assert said in text if said else "gates:" not in text
 
 
 def test_a_failure_says_what_stands_in_the_way() -> None:

@@ -355,7 +355,8 @@ def test_gpus_that_were_chosen_are_not_passed_over(
     [("dggn-lite", "fp16"), ("dggn-lite-int8", "int8"), ("dggn-lite-int8-tensorrt", "int8")],
 )
 def test_engines_of_shipped_models_have_their_precision(name: str, precision: str) -> None:
-    assert runtime.choose._engine_precision(for_tensorrt(model_path(name)), None) == precision
+    with OrtBackend(for_tensorrt(model_path(name)), threads=1, where="cpu") as model:
+        assert runtime.choose._engine_precision(model.info, None) == precision
 
 
 def test_cuda_is_refused_where_onnx_runtime_has_none(machine: Machine) -> None:
