@@ -24,11 +24,14 @@ from runtime.resize import enlarge_alpha
 from runtime.stitch import OnTile, submit_in_tiles
 from runtime.strip_reader import StripReader
 from runtime.strip_upscaler import strip_bytes, upscale_in_strips
-from runtime.tiling import check_tiling, default_tile_px
+from runtime.tiling import LEAST_DEFAULT_TILE_PX, check_tiling, default_tile_px
 from runtime.transparency import fill_transparent, without_steps
 
 if TYPE_CHECKING:
     from runtime.trt.find_engine import BuildEngine
+
+STRIP_BYTES = 256 << 20
+"""A strip of a result takes no more, if tiles of the default size or less can help it."""
 
 _logger = logging.getLogger(__name__)
 
@@ -94,6 +97,7 @@ class Upscaler:
         self.model_sha256 = file_sha256(path)
         self.overlap = self.info.halo_px if overlap is None else overlap
         self.tile_size = default_tile_px(self.overlap) if tile_size is None else tile_size
+        self._may_shrink_tiles = tile_size is None
         check_tiling(
             tile_size=self.tile_size, overlap=self.overlap, multiple=self.info.size_multiple_px
         )
@@ -211,19 +215,26 @@ class Upscaler:
         return upscale_in_strips(
             reader,
             self._backend,
-            tile_size=self._quick_tile_px,
+            tile_size=self._strip_tile_px(reader.header),
             overlap=self.overlap,
             on_tile=on_tile,
         )
 
     def strip_bytes(self, header: Picture) -> int:
         """How much memory the largest of :meth:`strips` takes, of a source with this header."""
-        return strip_bytes(
-            header,
-            self._backend,
-            tile_size=self._quick_tile_px,
-            overlap=self.overlap,
-        )
+        return self._strip_bytes(header, self._strip_tile_px(header))
+
+    def _strip_tile_px(self, header: Picture) -> int:
+        """What tiles of strips are cut to: less than the default where a row of it takes much."""
+        tile_px, step = self._quick_tile_px, self.info.size_multiple_px
+        least = max(LEAST_DEFAULT_TILE_PX, 2 * self.overlap + step)
+        if self._may_shrink_tiles:
+            while tile_px - step >= least and self._strip_bytes(header, tile_px) > STRIP_BYTES:
+                tile_px -= step
+        return tile_px
+
+    def _strip_bytes(self, header: Picture, tile_px: int) -> int:
+        return strip_bytes(header, self._backend, tile_size=tile_px, overlap=self.overlap)
 
     def finish(self) -> None:
         """Wait until all that was submitted is done.

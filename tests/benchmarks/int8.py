@@ -1,11 +1,13 @@
 """INT8 models against float32 on ONNX Runtime's CPU provider, alternating.
 
     python tests/benchmarks/int8.py FLOAT.onnx INT8.onnx... [--runs 15] [--size 256 256]
-        [--threads N] [--profile]
+        [--photo FILE] [--threads N] [--profile]
 
 Every round runs each model once on the same picture; printed are the medians, and the median of
-the ratios within a round, as Markdown. With `--profile`, ONNX Runtime's own profile follows: the
-time of each kind of kernel in each model, so that one sees where INT8 is lost.
+the ratios within a round, as Markdown. The picture is one tile of noise; with `--photo` it is that
+file, in tiles of the default size that overlap by what each model needs. With `--profile`, ONNX
+Runtime's own profile follows: the time of each kind of kernel in each model, so that one sees
+where INT8 is lost.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,9 +27,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from PIL import Image
 
 from runtime.cores import usable_cores
 from runtime.model_info import ModelInfo
+from runtime.upscaler import Upscaler
 
 
 def open_session(path: Path, threads: int, profile: Path | None = None) -> Any:
@@ -51,19 +56,30 @@ def picture(session: Any, size_hw: tuple[int, int]) -> NDArray[Any]:
     return random.random((1, 3, *size_hw), np.float32)
 
 
-def alternate(
-    paths: list[Path], runs: int, size_hw: tuple[int, int], threads: int
-) -> list[list[float]]:
+def on_noise(path: Path, size_hw: tuple[int, int], threads: int) -> Callable[[], object]:
+    """Runs a model on one tile of noise."""
+    session = open_session(path, threads)
+    feed = {"input": picture(session, size_hw)}
+    return lambda: session.run(None, feed)
+
+
+def on_photo(path: Path, photo: Path, threads: int) -> Callable[[], object]:
+    """Runs a model on a photograph, as dggn-run does."""
+    upscaler = Upscaler(path, threads=threads, backend="cpu")
+    with Image.open(photo) as image:
+        image_hwc = np.asarray(image.convert("RGB"))
+    return lambda: upscaler(image_hwc)
+
+
+def alternate(works: list[Callable[[], object]], runs: int) -> list[list[float]]:
     """Seconds of every run, by model."""
-    sessions = [open_session(path, threads) for path in paths]
-    feeds = [{"input": picture(session, size_hw)} for session in sessions]
-    for session, feed in zip(sessions, feeds, strict=True):
-        session.run(None, feed)
-    seconds: list[list[float]] = [[] for _ in paths]
+    for work in works:
+        work()
+    seconds: list[list[float]] = [[] for _ in works]
     for _ in range(runs):
-        for session, feed, values in zip(sessions, feeds, seconds, strict=True):
+        for work, values in zip(works, seconds, strict=True):
             start = time.perf_counter()
-            session.run(None, feed)
+            work()
             values.append(time.perf_counter() - start)
     return seconds
 
@@ -93,13 +109,23 @@ def main() -> None:
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--size", nargs=2, type=int, default=(256, 256), metavar=("H", "W"))
+    parser.add_argument("--photo", type=Path)
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     size_hw = (arguments.size[0], arguments.size[1])
-    seconds = alternate(arguments.models, arguments.runs, size_hw, arguments.threads)
+    seconds = alternate(
+        [
+            on_photo(path, arguments.photo, arguments.threads)
+            if arguments.photo
+            else on_noise(path, size_hw, arguments.threads)
+            for path in arguments.models
+        ],
+        arguments.runs,
+    )
+    what = arguments.photo.name if arguments.photo else f"{size_hw[0]}x{size_hw[1]} px"
     print(
-        f"{size_hw[0]}x{size_hw[1]} px, {arguments.runs} rounds, {arguments.threads} threads, "
+        f"{what}, {arguments.runs} rounds, {arguments.threads} threads, "
         f"Python {platform.python_version()}, onnxruntime {version('onnxruntime')}"
     )
     print()

@@ -27,7 +27,8 @@ from runtime.upscaler import Upscaler
 
 APP = "from runtime.cli import app; app(prog_name='dggn-run')"
 PART_PX = 280
-MARGIN_PX = 32
+MARGIN_PX = 64
+"""More than any model's tiles overlap by."""
 
 
 def draw(path: Path, width: int, height: int, bits: int) -> None:

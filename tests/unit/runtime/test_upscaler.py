@@ -17,7 +17,8 @@ from runtime.errors import Cancelled, ConfigError, ImageError, ModelError
 from runtime.model_info import model_path
 from runtime.ort import OrtBackend
 from runtime.picture import Picture
-from runtime.upscaler import Upscaler
+from runtime.strips import header_of
+from runtime.upscaler import STRIP_BYTES, Upscaler
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -145,6 +146,18 @@ def test_tiles_must_suit_the_model() -> None:
         Upscaler(tile_size=100)
     with pytest.raises(ConfigError, match="overlap is 3"):
         Upscaler(overlap=3)
+
+
+def test_tiles_shrink_where_a_row_of_them_would_take_much() -> None:
+    pixel = Picture(rgb_hwc=np.zeros((1, 1, 3), np.uint16))
+    narrow, wide = (header_of(pixel, (8000, width)) for width in (1000, 8192))
+    with (
+        Upscaler(precision="int8") as upscaler,
+        Upscaler(precision="int8", tile_size=512) as as_asked,
+    ):
+        assert upscaler.tile_size == as_asked.tile_size == 512
+        assert upscaler.strip_bytes(narrow) == as_asked.strip_bytes(narrow)
+        assert upscaler.strip_bytes(wide) <= STRIP_BYTES < as_asked.strip_bytes(wide)
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
