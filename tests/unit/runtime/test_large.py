@@ -241,6 +241,6 @@ def test_a_taker_that_gives_up_stops_the_maker() -> None:
 def test_settings_are_kept_in_strips(bench: Bench) -> None:
     work = job(bench)
     pipeline = bench.pipeline(whole_bytes=ONE_LESS)
-    pipeline._settings = OutputSettings(scale=2, max_size_px=10)
+    pipeline._stages._settings = OutputSettings(scale=2, max_size_px=10)
     assert run(pipeline, [work])["a.png"].target_size_hw == (10, 9)
     assert decode(work.target).size_hw == (10, 9)
