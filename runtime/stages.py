@@ -15,12 +15,12 @@ from runtime.journal import Journal, SourceStamp
 from runtime.large import check_strips, write_in_strips
 from runtime.model_info import ModelInfo
 from runtime.picture import Picture
-from runtime.preview import Before
+from runtime.preview import BLOCK_PX, After, Before
 from runtime.progress import Progress
 from runtime.resize import fit, target_size_hw
 from runtime.route import Route
 from runtime.stitch import OnTile
-from runtime.strip_reader import StripReader
+from runtime.strip_reader import StripReader, strips_of
 from runtime.work import Work
 
 
@@ -144,6 +144,7 @@ class Stages:
         self._upscaler.finish()  # what still waits for a full batch would wait for long
         self._progress.upscaling(work.job.name, work.source_size_hw)
         self._journal.begin(work.job, work.stamp, self._fingerprint)
+        after = self._before_in_strips(work) if self._previews else None
         with work.timed():
             work.notes += write_in_strips(
                 self._upscaler,
@@ -153,8 +154,25 @@ class Stages:
                 scale=self._upscaler.info.scale,
                 stop=self._stop,
                 on_tile=self._progress.upscaled,
+                on_strip=after.add if after else lambda strip: None,
             )
+        if after:
+            work.preview = after.preview()
         self._journal.finish(work.job, work.stamp, self._fingerprint)
+
+    def _before_in_strips(self, work: Work) -> After:
+        assert work.reader is not None
+        assert work.target_size_hw is not None
+        reader, header = work.reader, work.reader.header
+
+        def strips() -> Iterator[Picture]:
+            for strip in strips_of(reader.again(), max(1, BLOCK_PX // header.size_hw[1])):
+                if self._stop.is_set():
+                    raise Cancelled
+                yield strip
+
+        before = Before.of_strips(header, strips, work.target_size_hw)
+        return After(before, work.target_size_hw)
 
     def encode(self, work: Work) -> None:
         """Write what was upscaled."""
