@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Protocol
 
 from runtime.jobs import FileResult
@@ -288,17 +287,24 @@ def done_line(result: FileResult) -> str:
     """A line about a picture that is done; empty for another."""
     if result.status != "done" or not result.source_size_hw or not result.target_size_hw:
         return ""
-    (height, width), (new_height, new_width) = result.source_size_hw, result.target_size_hw
-    line = f"{result.name}: {width}x{height} -> {new_width}x{new_height}, {result.seconds:.1f} s"
-    if result.frames > 1:
-        line += f"; {result.frames} frames or pages"
-    return line + "".join(f"; {note}" for note in result.notes)
+    return f"{_sizes(result)}, {result.seconds:.1f} s{_details(result)}"
 
 
 def planned_line(result: FileResult) -> str:
     """A line about a picture that a dry run would upscale."""
-    line = done_line(replace(result, status="done", notes=())).rpartition(", ")[0]
-    return f"{line}, into {result.target}" + "".join(f"; {note}" for note in result.notes)
+    return f"{_sizes(result)}, into {result.target}{_details(result)}"
+
+
+def _sizes(result: FileResult) -> str:
+    assert result.source_size_hw is not None
+    assert result.target_size_hw is not None
+    (height, width), (new_height, new_width) = result.source_size_hw, result.target_size_hw
+    return f"{result.name}: {width}x{height} -> {new_width}x{new_height}"
+
+
+def _details(result: FileResult) -> str:
+    frames = f"; {result.frames} frames or pages" if result.frames > 1 else ""
+    return frames + "".join(f"; {note}" for note in result.notes)
 
 
 def problem_line(result: FileResult) -> str:
