@@ -228,7 +228,8 @@ def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
     """
     from runtime.console import print_result
     from runtime.dry_run import dry_run, forecast
-    from runtime.progress import PlainProgress, QuietProgress, planned_line, printable
+    from runtime.lines import planned_line, printable
+    from runtime.progress import PlainProgress, QuietProgress
 
     progress = QuietProgress(sys.stderr) if quiet else PlainProgress(sys.stderr)
     result = dry_run(options, progress)

@@ -9,7 +9,8 @@ import sys
 import typer
 
 from runtime.errors import TargetError
-from runtime.progress import BarProgress, PlainProgress, Progress, QuietProgress, printable
+from runtime.lines import printable
+from runtime.progress import BarProgress, PlainProgress, Progress, QuietProgress
 
 
 def print_result(text: str) -> int:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from runtime.errors import ConfigError, TargetError
 from runtime.jobs import FileResult
+from runtime.lines import duration, needs_attention, printable
 from runtime.preview import Preview
-from runtime.progress import duration, needs_attention, printable
 from runtime.report import Report
 from runtime.whole_file import NotReplaced, replacing
 

@@ -9,16 +9,8 @@ from dataclasses import replace
 import pytest
 
 from runtime.jobs import FileResult
-from runtime.progress import (
-    BarProgress,
-    Pace,
-    PlainProgress,
-    QuietProgress,
-    duration,
-    facts,
-    planned_line,
-    printable,
-)
+from runtime.lines import duration, planned_line, printable
+from runtime.progress import BarProgress, Pace, PlainProgress, QuietProgress, facts
 
 DONE = FileResult(
     name="a.png",
