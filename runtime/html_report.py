@@ -106,6 +106,8 @@ def _facts(report: Report) -> dict[str, str]:
     facts = "".join(f"<p>{_text(line)}</p>\n" for line in lines)
     if report.error:
         facts += f'<p class="error">{_text(report.error)}</p>\n'
+    if report.not_reached:
+        facts += f'<p class="error">not reached: {report.not_reached} pictures</p>\n'
     heading = f"{totals.done} {'picture' if totals.done == 1 else 'pictures'} upscaled"
     attention = totals.failed + totals.skipped
     if attention:
