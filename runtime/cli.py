@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
@@ -21,12 +16,8 @@ from runtime.version import version_option
 
 if TYPE_CHECKING:
     from runtime.batch import Batch, Options
-    from runtime.progress import Progress
-    from runtime.trt.find_engine import EngineRequest
 
 INTERRUPTED = 130
-GRACE_S = 1.0
-"""After Ctrl-C, for pictures that are being written; the command ends within two seconds."""
 
 
 def _path(text: str) -> Path:
@@ -150,9 +141,12 @@ def run(
     for example room on the disk; 130, interrupted, what is finished is kept.
     """
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
+    from export.trt.on_demand import EngineBuilder
+    from runtime.console import complain, print_result, progress_for_people
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
+    from runtime.interruptible import run_interruptibly
 
-    builder = _EngineBuilder(quiet=quiet)
+    builder = EngineBuilder(quiet=quiet)
     try:
         from runtime.batch import Batch, Options
         from runtime.formats import FormatName, OutputSettings
@@ -185,22 +179,22 @@ def run(
         if dry_run:
             raise typer.Exit(_dry_run(options, quiet=quiet, as_json=json_report))
     except DggnError as error:
-        _complain(error)
+        complain(error)
         raise typer.Exit(error.exit_code) from None
-    batch = Batch(options, _progress(quiet=quiet, scale=scale))
+    batch = Batch(options, progress_for_people(quiet=quiet, scale=scale))
     code = 0
     try:
-        if not _run_interruptibly(batch, builder):
+        if not run_interruptibly(batch.run, (batch.cancel, builder.cancel)):
             code, batch.report.error = INTERRUPTED, "interrupted"
     except DggnError as error:
         code, batch.report.error = error.exit_code, str(error)
-        _complain(error)
+        complain(error)
         if isinstance(error, EnvironmentProblem) and batch.report.totals.done:
             typer.echo("What was finished is kept; the same command goes on from there.", err=True)
     code = _write_page(batch, code)
     totals = batch.report.totals
     if json_report:
-        printed = _print(json.dumps(batch.report.as_dict(), indent=2))
+        printed = print_result(json.dumps(batch.report.as_dict(), indent=2))
         code = code or printed
     if code == INTERRUPTED:
         typer.echo("interrupted; the same command goes on from here", err=True)
@@ -226,70 +220,16 @@ def _devices(text: str) -> tuple[int, ...]:
     return tuple(map(int, numbers))
 
 
-class _EngineBuilder:
-    """Builds TensorRT engines, or finds current ones, as `dggn-export trt` does."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._cancelled = threading.Event()
-        self._idle = threading.Event()
-        self._idle.set()
-
-    def __call__(self, request: EngineRequest) -> Path:
-        """Build an engine.
-
-        Raises:
-            DggnError: it cannot be built.
-            Cancelled: :meth:`cancel` was called.
-        """
-        from export.trt.command import Wish, fulfil
-        from export.trt.show import shown
-        from runtime.trt.open import open_engine
-
-        wish = Wish(
-            onnx=str(request.onnx),
-            precision=request.precision,
-            flavor=request.flavor,
-            sample_type=request.sample_type,
-            tile_px=request.tile_px,
-            batch=request.batch,
-            device=request.device,
-        )
-        self._idle.clear()
-        try:
-            with shown(quiet=self._quiet) as (say, on_progress):
-                say(
-                    f"building a TensorRT engine of {request.onnx.stem} for this GPU: this takes "
-                    "minutes and is done once; --no-build does without"
-                )
-                return fulfil(
-                    wish,
-                    say=say,
-                    on_progress=on_progress,
-                    open_engine=open_engine,
-                    cancelled=self._cancelled,
-                ).path
-        finally:
-            self._idle.set()
-
-    def cancel(self, *, within_s: float) -> None:
-        """End a build from another thread, and let it take away what it began.
-
-        Args:
-            within_s: how long to wait for that.
-        """
-        self._cancelled.set()
-        self._idle.wait(within_s)
-
-
 def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
     """Print what would be done.
 
     Raises:
         DggnError: nothing could be done.
     """
+    from runtime.console import print_result
     from runtime.dry_run import dry_run, forecast
-    from runtime.progress import PlainProgress, QuietProgress, planned_line, printable
+    from runtime.lines import planned_line, printable
+    from runtime.progress import PlainProgress, QuietProgress
 
     progress = QuietProgress(sys.stderr) if quiet else PlainProgress(sys.stderr)
     result = dry_run(options, progress)
@@ -298,28 +238,7 @@ def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
     else:
         planned = [file for file in result.files if file.status == "planned" and not quiet]
         lines = [*(printable(planned_line(file)) for file in planned), forecast(result)]
-    return _print("\n".join(lines)) or int(result.totals.failed + result.totals.skipped > 0)
-
-
-def _print(text: str) -> int:
-    """Write to standard output.
-
-    Returns:
-        The exit code where that is full; else 0.
-    """
-    from runtime.errors import TargetError
-
-    try:
-        typer.echo(text)
-        sys.stdout.flush()
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            raise  # whoever read it has enough; the library ends the command quietly
-        # What is still held back would be tried again at the end, with a traceback.
-        sys.stdout = None
-        _complain(TargetError(f"standard output cannot be written: {error.strerror or error}"))
-        return TargetError.exit_code
-    return 0
+    return print_result("\n".join(lines)) or int(result.totals.failed + result.totals.skipped > 0)
 
 
 def _write_page(batch: Batch, code: int) -> int:
@@ -328,70 +247,12 @@ def _write_page(batch: Batch, code: int) -> int:
     Returns:
         The exit code: the run's, unless that was good and the page cannot be written.
     """
+    from runtime.console import complain
     from runtime.errors import DggnError
 
     try:
         batch.write_page()
     except DggnError as error:
-        _complain(error)
+        complain(error)
         return code or error.exit_code
     return code
-
-
-def _progress(*, quiet: bool, scale: int) -> Progress:
-    from runtime.progress import BarProgress, PlainProgress, QuietProgress
-
-    # There is none where the caller closed it, and print(file=None) would go to the results.
-    stream = sys.stderr or io.StringIO()
-    if quiet:
-        return QuietProgress(stream)
-    if stream.isatty():
-        return BarProgress(stream, scale=scale)
-    return PlainProgress(stream)
-
-
-def _run_interruptibly(batch: Batch, builder: _EngineBuilder) -> bool:
-    """Run a batch in a thread, so that a signal always finds the main thread free.
-
-    Python handles signals in the main thread only, and not while that loads a model.
-
-    Returns:
-        Whether it came to its end; otherwise it was interrupted, and the process must end.
-
-    Raises:
-        DggnError: what the batch raised.
-    """
-    interrupted = threading.Event()
-    errors: list[BaseException] = []
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        interrupted.set()
-
-    def work() -> None:
-        try:
-            batch.run()
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            errors.append(error)
-
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # What the caller ignores, as nohup does, stays ignored.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, on_signal)
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    while thread.is_alive() and not interrupted.is_set():
-        thread.join(0.05)
-    if interrupted.is_set() and (thread.is_alive() or errors):
-        batch.cancel(within_s=GRACE_S)
-        builder.cancel(within_s=GRACE_S)
-        return False
-    if errors:
-        raise errors[0]
-    return True
-
-
-def _complain(error: Exception) -> None:
-    from runtime.progress import printable
-
-    typer.echo(f"dggn-run: {printable(str(error))}", err=True)

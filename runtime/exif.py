@@ -8,6 +8,8 @@ resolution travels by itself, as `Picture.dpi`.
 
 from __future__ import annotations
 
+import copy
+
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.TiffImagePlugin import IFDRational
@@ -54,8 +56,10 @@ def read_exif(image: Image.Image) -> tuple[bytes | None, list[str]]:
         if not block:
             # Pillow gives an empty block for bytes that it cannot make sense of.
             return None, [BROKEN_NOTE] if image.info.get("exif") else []
+        plain = copy.copy(block)
+        plain.bigtiff = False  # or Pillow writes what it cannot read
         kept = Image.Exif()
-        kept.load(block.tobytes())
+        kept.load(plain.tobytes())
         for tag in list(kept):
             if tag not in _KEPT_TAGS:
                 del kept[tag]

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from runtime.errors import ConfigError, TargetError
 from runtime.jobs import FileResult
+from runtime.lines import duration, needs_attention, printable
 from runtime.preview import Preview
-from runtime.progress import duration, needs_attention, printable
 from runtime.report import Report
 from runtime.whole_file import NotReplaced, replacing
 
@@ -106,6 +106,8 @@ def _facts(report: Report) -> dict[str, str]:
     facts = "".join(f"<p>{_text(line)}</p>\n" for line in lines)
     if report.error:
         facts += f'<p class="error">{_text(report.error)}</p>\n'
+    if report.not_reached:
+        facts += f'<p class="error">not reached: {report.not_reached} pictures</p>\n'
     heading = f"{totals.done} {'picture' if totals.done == 1 else 'pictures'} upscaled"
     attention = totals.failed + totals.skipped
     if attention:

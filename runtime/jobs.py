@@ -7,8 +7,7 @@ folder, and names that would collide.
 from __future__ import annotations
 
 import os
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +21,7 @@ from runtime.formats import (
     output_format,
     target_suffix,
 )
+from runtime.unique_targets import unique_targets
 
 if TYPE_CHECKING:
     from runtime.preview import Preview
@@ -223,54 +223,6 @@ def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: s
         links=links,
         unreadable=tuple(sorted(unreadable)),
     )
-
-
-def unique_targets(
-    wishes: Iterable[tuple[PurePosixPath, PurePosixPath]],
-) -> dict[PurePosixPath, tuple[PurePosixPath, bool]]:
-    """Give every source a target of its own, on case-insensitive disks too.
-
-    Where several sources want one name (`a.png` and `a.jpg` both `a.png`), the one that already
-    has its suffix gets it, and the others keep their suffix in the name: `a.jpg.png`.
-
-    Args:
-        wishes: pairs of a source and the target it would have were it alone, both relative.
-
-    Returns:
-        For each source its target, and whether that is another one than it wished for.
-    """
-    ordered = sorted(wishes, key=lambda wish: (_suffix(wish[0]) != _suffix(wish[1]), wish[0].parts))
-    # A folder of the tree is no place for a file either.
-    taken = {_key(folder) for _, target in ordered for folder in target.parents}
-    chosen: dict[PurePosixPath, tuple[PurePosixPath, bool]] = {}
-    for must_differ in (False, True):
-        for source, target in ordered:
-            if source in chosen:
-                continue
-            for candidate in _alternatives(source, target) if must_differ else (target,):
-                if _key(candidate) not in taken:
-                    taken.add(_key(candidate))
-                    chosen[source] = (candidate, must_differ)
-                    break
-    return chosen
-
-
-def _alternatives(source: PurePosixPath, target: PurePosixPath) -> Iterator[PurePosixPath]:
-    stem = target.stem + source.suffix
-    yield target.with_name(stem + target.suffix)
-    number = 2
-    while True:
-        yield target.with_name(f"{stem}-{number}{target.suffix}")
-        number += 1
-
-
-def _suffix(path: PurePosixPath) -> str:
-    return path.suffix.lower()
-
-
-def _key(path: PurePosixPath) -> str:
-    """The same for all names that a case-insensitive or normalizing disk takes for one."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
 
 
 def _refuse_inside(source: Path, target: Path) -> None:

@@ -87,6 +87,7 @@ def write_in_strips(
     scale: int,
     stop: threading.Event,
     on_tile: OnTile | None = None,
+    on_strip: Callable[[Picture], None] = lambda strip: None,
 ) -> list[str]:
     """Upscale a picture into a file, which appears when it is complete.
 
@@ -98,6 +99,7 @@ def write_in_strips(
         scale: the model's.
         stop: set to give up.
         on_tile: told the share of the picture that is done.
+        on_strip: shown the rows of the result, reduced or not, from top to bottom.
 
     Returns:
         Notes on what the format could not keep.
@@ -129,7 +131,7 @@ def write_in_strips(
                     f"({error or type(error).__name__}): choose another --format"
                 ) from error
 
-        hand_over(fitted, write, stop)
+        hand_over(_shown(fitted, on_strip), write, stop)
     return [NOTE, *notes]
 
 
@@ -190,6 +192,12 @@ def hand_over(
         raise errors[0]
     if stop.is_set():
         raise Cancelled
+
+
+def _shown(strips: Iterable[Picture], to: Callable[[Picture], None]) -> Iterator[Picture]:
+    for strip in strips:
+        to(strip)
+        yield strip
 
 
 def _target_header(

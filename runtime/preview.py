@@ -7,18 +7,26 @@ reduced as a whole, nothing would be seen of what was gained.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from runtime.colour import to_srgb
-from runtime.picture import Picture, Samples, on_white, reduce_to_8_bits
+from runtime.cutter import Cutter
+from runtime.detail import Detail
+from runtime.picture import Picture, on_white, reduce_to_8_bits
+from runtime.strips import regrouped
 
 VIEW_HW = (360, 480)
 """Of the part that is shown, in pixels of the result."""
+
+MOST_VIEWS = 4
+"""Times its size: most of a source that is shown, where the result is much smaller."""
+
+BLOCK_PX = 1 << 19
+"""Of a source, looked at together."""
 
 WHOLE_SIDE_PX = 128
 """The longest side of the picture that shows where that part lies."""
@@ -59,19 +67,44 @@ class Before:
             picture: the source; not changed.
             target_size_hw: how large the result will be.
         """
-        height, width = picture.size_hw
-        enlarged = target_size_hw[0] / height
-        part_hw = (
-            min(height, max(1, round(VIEW_HW[0] / enlarged))),
-            min(width, max(1, round(VIEW_HW[1] / enlarged))),
-        )
-        top, left = most_detailed(picture.rgb_hwc, part_hw)
-        rows, columns = slice(top, top + part_hw[0]), slice(left, left + part_hw[1])
-        whole = _srgb(_cut(picture, _steps(height), _steps(width)))
+        rows = max(1, BLOCK_PX // picture.size_hw[1])
+        return cls.of_strips(picture, lambda: regrouped((picture,), rows), target_size_hw)
+
+    @classmethod
+    def of_strips(
+        cls,
+        header: Picture,
+        strips: Callable[[], Iterable[Picture]],
+        target_size_hw: tuple[int, int],
+    ) -> Before:
+        """Choose the part to show of a source that comes in strips.
+
+        Args:
+            header: of the source.
+            strips: gives its rows from top to bottom; called twice.
+            target_size_hw: how large the result will be.
+
+        Raises:
+            Exception: what `strips` raises.
+        """
+        height, width = header.size_hw
+        part_hw = _part_hw(header.size_hw, target_size_hw)
+        detail = Detail(header.size_hw, part_hw)
+        small = Cutter(_steps(height), _steps(width))
+        for strip in strips():
+            detail.add(strip.rgb_hwc)
+            small.add(strip)
+        whole = _srgb(small.cut(), header.icc_profile)
         whole.thumbnail((WHOLE_SIDE_PX, WHOLE_SIDE_PX))
+        top, left = detail.top_left()
+        part = Cutter(slice(top, top + part_hw[0]), slice(left, left + part_hw[1]))
+        for strip in strips():
+            part.add(strip)
+            if part.is_complete:
+                break
         return cls(
-            part=_cut(picture, rows, columns),
-            size_hw=picture.size_hw,
+            part=replace(part.cut(), icc_profile=header.icc_profile),
+            size_hw=header.size_hw,
             top_left=(top, left),
             whole=_jpeg(whole, quality=70),
         )
@@ -82,53 +115,58 @@ class Before:
         Args:
             result: as it is written, reduced or not; not changed.
         """
-        (height, width), (top, left) = self.size_hw, self.top_left
-        part_height, part_width = self.part.size_hw
-        rows = _scaled(top, part_height, result.size_hw[0] / height, result.size_hw[0])
-        columns = _scaled(left, part_width, result.size_hw[1] / width, result.size_hw[1])
-        after = _srgb(_cut(result, rows, columns))
-        before = _srgb(self.part).resize(after.size, Image.Resampling.BICUBIC)
+        after = After(self, result.size_hw)
+        after.add(result)
+        return after.preview()
+
+
+class After:
+    """Waits for the same part of a result whose rows come in strips.
+
+    Args:
+        before: the source's.
+        size_hw: of the whole result, reduced or not.
+    """
+
+    def __init__(self, before: Before, size_hw: tuple[int, int]) -> None:
+        self._before = before
+        (height, width), (top, left) = before.size_hw, before.top_left
+        part_height, part_width = before.part.size_hw
+        self._part = Cutter(
+            _scaled(top, part_height, size_hw[0] / height, size_hw[0]),
+            _scaled(left, part_width, size_hw[1] / width, size_hw[1]),
+        )
+
+    def add(self, strip: Picture) -> None:
+        """Look at the next rows, as they are written; they are not changed."""
+        self._part.add(strip)
+
+    def preview(self) -> Preview:
+        """The preview, once all rows were seen."""
+        before = self._before
+        (height, width), (top, left) = before.size_hw, before.top_left
+        part_height, part_width = before.part.size_hw
+        after = _srgb(self._part.cut(), before.part.icc_profile)
+        enlarged = _srgb(before.part, before.part.icc_profile).resize(
+            after.size, Image.Resampling.BICUBIC
+        )
         return Preview(
-            before=_jpeg(before, quality=80),
+            before=_jpeg(enlarged, quality=80),
             after=_jpeg(after, quality=85),
-            whole=self.whole,
+            whole=before.whole,
             size_hw=(after.height, after.width),
             box=(left / width, top / height, part_width / width, part_height / height),
         )
 
 
-def most_detailed(rgb_hwc: Samples, part_hw: tuple[int, int]) -> tuple[int, int]:
-    """Where the part of a picture lies in which neighbouring pixels differ most.
-
-    Args:
-        rgb_hwc: (H, W, 3), uint8 or uint16.
-        part_hw: height and width of the part, at most the picture's.
-
-    Returns:
-        Its top and left, exact to about a tenth of the part.
-    """
-    cell = max(1, min(part_hw) // 8)
-    green = rgb_hwc[..., 1].astype(np.int32)
-    rows, columns = green.shape[0] // cell, green.shape[1] // cell
-    if not rows or not columns:
-        return 0, 0
-    energy = np.zeros(green.shape, np.int32)
-    energy[:, 1:] = np.abs(np.diff(green, axis=1))
-    energy[1:] += np.abs(np.diff(green, axis=0))
-    cells = energy[: rows * cell, : columns * cell].reshape(rows, cell, columns, cell)
-    sums = np.zeros((rows + 1, columns + 1))
-    sums[1:, 1:] = cells.sum(axis=(1, 3), dtype=np.int64).cumsum(axis=0).cumsum(axis=1)
-    high, wide = (
-        min(max(1, part // cell), n) for part, n in zip(part_hw, (rows, columns), strict=True)
+def _part_hw(size_hw: tuple[int, int], target_size_hw: tuple[int, int]) -> tuple[int, int]:
+    """How much of a source is shown: as much as fills the view, within bounds of memory."""
+    enlarged = target_size_hw[0] / size_hw[0]
+    height, width = (
+        min(length, max(1, round(view / enlarged)), MOST_VIEWS * view)
+        for length, view in zip(size_hw, VIEW_HW, strict=True)
     )
-    of_parts: NDArray[Any] = (
-        sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
-    )
-    row, column = np.unravel_index(int(of_parts.argmax()), of_parts.shape)
-    return (
-        min(int(row) * cell, green.shape[0] - part_hw[0]),
-        min(int(column) * cell, green.shape[1] - part_hw[1]),
-    )
+    return height, width
 
 
 def _steps(length: int) -> slice:
@@ -141,24 +179,15 @@ def _scaled(start: int, length: int, factor: float, limit: int) -> slice:
     return slice(first, max(first + 1, min(round((start + length) * factor), limit)))
 
 
-def _cut(picture: Picture, rows: slice, columns: slice) -> Picture:
-    alpha = picture.alpha_hw
-    return replace(
-        picture,
-        rgb_hwc=picture.rgb_hwc[rows, columns].copy(),
-        alpha_hw=None if alpha is None else alpha[rows, columns].copy(),
-    )
-
-
-def _srgb(picture: Picture) -> Image.Image:
+def _srgb(picture: Picture, profile: bytes | None) -> Image.Image:
     rgb = picture.rgb_hwc
     if picture.alpha_hw is not None:
         rgb = on_white(rgb, picture.alpha_hw)
     image = Image.fromarray(np.ascontiguousarray(reduce_to_8_bits(rgb)))
-    if not picture.icc_profile:
+    if not profile:
         return image
     try:
-        return to_srgb(image.convert("L") if picture.is_grey else image, picture.icc_profile)
+        return to_srgb(image.convert("L") if picture.is_grey else image, profile)
     except ImageCms.PyCMSError:
         return image
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Protocol
 
 from runtime.jobs import FileResult
+from runtime.lines import done_line, duration, needs_attention, printable, problem_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -261,46 +261,7 @@ class BarProgress(QuietProgress):
             super()._print(line)
 
 
-def printable(text: str) -> str:
-    """The text with every character that could upset a terminal written out."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
 def facts(pace: Pace, pictures: int) -> str:
     """The numbers beside the bar."""
     left = "" if pace.left_s is None else f"  {duration(pace.left_s)} left"
     return f"{pace.ended}/{pictures} images  {pace.mp_per_s:.1f} MP/s{left}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: `0:07`, `12:30`, `3:00:15`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def needs_attention(result: FileResult) -> bool:
-    """Whether a picture has not got the result that was asked for."""
-    return result.status == "failed" or (result.status == "skipped" and result.message != "")
-
-
-def done_line(result: FileResult) -> str:
-    """A line about a picture that is done; empty for another."""
-    if result.status != "done" or not result.source_size_hw or not result.target_size_hw:
-        return ""
-    (height, width), (new_height, new_width) = result.source_size_hw, result.target_size_hw
-    line = f"{result.name}: {width}x{height} -> {new_width}x{new_height}, {result.seconds:.1f} s"
-    if result.frames > 1:
-        line += f"; {result.frames} frames or pages"
-    return line + "".join(f"; {note}" for note in result.notes)
-
-
-def planned_line(result: FileResult) -> str:
-    """A line about a picture that a dry run would upscale."""
-    line = done_line(replace(result, status="done", notes=())).rpartition(", ")[0]
-    return f"{line}, into {result.target}" + "".join(f"; {note}" for note in result.notes)
-
-
-def problem_line(result: FileResult) -> str:
-    """A line about a picture that failed or was skipped."""
-    return f"{result.name}: {result.status.upper()}: {result.message}"

@@ -40,6 +40,11 @@ class Totals:
             self.up_to_date += 1
 
     @property
+    def pictures(self) -> int:
+        """All that something became of."""
+        return self.planned + self.done + self.up_to_date + self.skipped + self.failed
+
+    @property
     def mp_per_s(self) -> float:
         """Output megapixels per second."""
         return self.done_mp / self.seconds if self.seconds else 0.0
@@ -75,6 +80,13 @@ class Report:
     estimate: Mapping[str, float] | None = None
     """What a dry run expects; None for a real one."""
 
+    @property
+    def not_reached(self) -> int:
+        """Pictures that a run which ended early did not come to."""
+        if self.plan is None:
+            return 0
+        return len(self.plan.jobs) + len(self.plan.unreadable) - self.totals.pictures
+
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for `json.dumps`."""
         totals = self.totals
@@ -93,6 +105,7 @@ class Report:
                 "up_to_date": totals.up_to_date,
                 "skipped": totals.skipped,
                 "failed": totals.failed,
+                "not_reached": self.not_reached,
                 "ignored": ignored,
                 "output_megapixels": round(totals.done_mp, 6),
                 "seconds": round(totals.seconds, 3),

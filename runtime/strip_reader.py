@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from runtime.picture import Picture, is_deep, with_8_bits
@@ -23,8 +24,26 @@ class StripReader(Protocol):
         steps any more (`runtime.transparency`).
 
         Raises:
-            ImageReadError: the file is damaged here.
+            ImageReadError: the file is damaged here, or changed since it was opened.
         """
+
+    def again(self) -> StripReader:
+        """A reader of the same picture that begins at its top.
+
+        Raises:
+            ImageReadError: the file cannot be opened any more.
+        """
+
+
+def strips_of(reader: StripReader, rows: int) -> Iterator[Picture]:
+    """All rows, so many at a time.
+
+    Raises:
+        ImageReadError: the file is damaged, or changed since it was opened.
+    """
+    height = reader.header.size_hw[0]
+    for top in range(0, height, rows):
+        yield reader.rows(top, min(height, top + rows))
 
 
 class PictureReader:
@@ -46,6 +65,10 @@ class PictureReader:
         """Some rows; see :class:`StripReader`."""
         return rows_of(self._samples, start, stop)
 
+    def again(self) -> StripReader:
+        """Itself, for it reads anywhere."""
+        return self
+
 
 class EightBitReader:
     """Reduces what another reader gives to 8 bits, for a model that takes no more.
@@ -64,3 +87,7 @@ class EightBitReader:
     def rows(self, start: int, stop: int) -> Picture:
         """Some rows; see :class:`StripReader`."""
         return with_8_bits(self._reader.rows(start, stop))
+
+    def again(self) -> StripReader:
+        """Another one over the reader begun again."""
+        return EightBitReader(self._reader.again())

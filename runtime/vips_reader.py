@@ -44,8 +44,10 @@ class VipsReader:
 
     def __init__(self, path: Path, *, memory_bytes: int) -> None:
         self._path = path
+        self._memory_bytes = memory_bytes
         with naming(path):
             check_file(path, MAX_FILE_BYTES)
+            self._version = _version(path)
             facts = read_large_header(path)
             _check(facts, path.stat().st_size, memory_bytes)
             self._image = _open(path, facts)
@@ -62,7 +64,13 @@ class VipsReader:
             kept = rows_of(self._held, start - self._first, self._held.size_hw[0])
             self._held = stacked(kept, self._read(known, stop))
             self._first = start
+            if stop == self._image.height:
+                self._check_unchanged()
         return rows_of(self._held, start - self._first, stop - self._first)
+
+    def again(self) -> VipsReader:
+        """Another one; see `strip_reader.StripReader`."""
+        return VipsReader(self._path, memory_bytes=self._memory_bytes)
 
     def _read(self, start: int, stop: int) -> Picture:
         import pyvips
@@ -71,10 +79,26 @@ class VipsReader:
             # One region for all: pipelines of their own would read ahead of each other.
             data = self._region.fetch(0, start, self._image.width, stop - start)
         except pyvips.Error as error:
+            self._check_unchanged()
             raise ImageReadError(
                 f"{self._path.name}: is damaged ({_reason(error)}): copy or export it again"
             ) from error
         return _strip(data, self._image, stop - start)
+
+    def _check_unchanged(self) -> None:
+        if _version(self._path) != self._version:
+            raise ImageReadError(
+                f"{self._path.name}: the file changed while it was read: run the command again"
+            )
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What differs when a file was written to; None where it is not there any more."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _check(facts: LargeHeader, file_bytes: int, memory_bytes: int) -> None:

@@ -30,13 +30,13 @@ LIMIT_S = 300
 JOURNAL = ".dggn-run.jsonl"
 
 ENCODER_RAISES = """
-import random, runtime.pipeline as pipeline
-generator, real = random.Random({seed}), pipeline.encode
+import random, runtime.stages as stages
+generator, real = random.Random({seed}), stages.encode
 def encode(*arguments):
     if generator.random() < 0.3:
         raise ValueError('the encoder broke')
     return real(*arguments)
-pipeline.encode = encode
+stages.encode = encode
 """
 BACKEND_RAISES = """
 import random, runtime.ort as ort

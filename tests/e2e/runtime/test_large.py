@@ -28,8 +28,13 @@ def test_strips_give_the_pixels_of_the_whole(tmp_path: Path) -> None:
     whole, strips = tmp_path / "whole", tmp_path / "strips"
     assert run(source.parent, whole).returncode == 0
     for form in ("png", "tiff"):
-        result = run(source.parent, strips / form, *LITTLE, "--format", form, "--json")
+        page = tmp_path / f"{form}.html"
+        result = run(
+            *(source.parent, strips / form, *LITTLE, "--format", form, "--json"),
+            *("--report", page),
+        )
         assert result.returncode == 0, result.stderr
+        assert page.read_text(encoding="utf-8").count('type="range"') == 2, "both have a preview"
         notes = {file["name"]: file["notes"] for file in json.loads(result.stdout)["files"]}
         assert [NOTE in note for note in notes["a.png"]] == [True]
         assert notes["small.png"] == []

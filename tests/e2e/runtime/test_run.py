@@ -243,8 +243,8 @@ def test_a_second_ctrl_c_changes_nothing(tmp_path: Path) -> None:
 @posix_only
 def test_ctrl_c_while_a_result_takes_long_to_encode(photos: Path, tmp_path: Path) -> None:
     first = (
-        "import pathlib, time, runtime.pipeline as pipeline; "
-        "pipeline.encode = lambda picture, target, settings: ("
+        "import pathlib, time, runtime.stages as stages; "
+        "stages.encode = lambda picture, target, settings: ("
         "(target.parent / '.dggn-0-0.partial').touch(), time.sleep(60)); "
     )
     process = start(photos, tmp_path / "out", first=first)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.jobs import unique_targets
+from runtime.unique_targets import unique_targets
 
 PARTS = st.sampled_from(["a", "A", "b", "é", "e\u0301", "ß", "ss", "a.jpg", "a.png"])
 NAMES = st.builds(

@@ -15,7 +15,7 @@ from PIL.ExifTags import IFD, Base
 
 pyvips = pytest.importorskip("pyvips", reason="needs pyvips-binary", exc_type=ImportError)
 
-from runtime import refusals
+from runtime import refusals, tiff_writer
 from runtime.decode import decode
 from runtime.encode import encode
 from runtime.errors import ImageReadError
@@ -157,12 +157,18 @@ def check_samples(picture: Picture, image: Any, suffix: str, *, deep: bool) -> N
 
 
 @pytest.mark.parametrize("kind", ["rgb", "rgb-alpha", "rgb-16", "grey-alpha-16"])
-def test_a_second_reading_finds_the_same(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("big_tiff", [False, True])
+def test_a_second_reading_finds_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, big_tiff: bool
+) -> None:
     """From file to file without a network, nothing changes but what the format cannot hold."""
-    for suffix in (".png", ".tiff"):
+    if big_tiff:
+        monkeypatch.setattr(tiff_writer, "BIG_BYTES", 0)
+    for suffix in (".tiff",) if big_tiff else (".png", ".tiff"):
         first = with_everything(kind)
         encode(first, tmp_path / f"a{suffix}", OutputSettings())
         once = decode(tmp_path / f"a{suffix}")
+        assert not any("EXIF" in note for note in once.notes)
         assert np.array_equal(once.rgb_hwc, first.rgb_hwc)
         assert once.dpi == pytest.approx(first.dpi, rel=1e-3)
         assert once.icc_profile == first.icc_profile

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.errors import ConfigError, TargetError
 from runtime.html_report import HtmlReport
-from runtime.jobs import FileResult
+from runtime.jobs import FileResult, Job, Plan
 from runtime.picture import Picture
 from runtime.preview import Before
 from runtime.report import Report
@@ -55,6 +55,21 @@ def test_everything_is_said(tmp_path: Path) -> None:
         assert part in text
     assert "{{" not in text
     assert text.count('type="range"') == 1
+
+
+def test_what_a_stopped_run_did_not_come_to_is_counted(tmp_path: Path) -> None:
+    jobs = tuple(
+        Job(source=Path(f"{number}.png"), target=Path(f"out/{number}.png"), name=f"{number}.png")
+        for number in range(5)
+    )
+    report = Report(error="interrupted", plan=Plan(jobs=jobs, folder=Path("out")))
+    page = HtmlReport(tmp_path / "r.html")
+    for one in (result("0.png"), FileResult(name="1.png", status="failed", message="is damaged")):
+        report.totals.add(one)
+        page.add(one)
+    page.finish(report)
+    assert "not reached: 3 pictures" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert report.as_dict()["totals"]["not_reached"] == 3
 
 
 class Links(HTMLParser):

@@ -8,7 +8,8 @@ import pytest
 
 from runtime.errors import ConfigError
 from runtime.formats import OutputSettings
-from runtime.jobs import Plan, plan_jobs, unique_targets
+from runtime.jobs import Plan, plan_jobs
+from runtime.unique_targets import unique_targets
 
 SETTINGS = OutputSettings()
 PNG = OutputSettings(format="png")

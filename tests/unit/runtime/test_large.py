@@ -57,6 +57,26 @@ def test_what_does_not_fit_is_made_in_strips(bench: Bench, target: str, whole_by
         assert journal.is_done(work, "f")
 
 
+@pytest.mark.parametrize("settings", [OutputSettings(), OutputSettings(max_size_px=20)])
+def test_what_is_made_in_strips_has_the_same_preview(
+    bench: Bench, settings: OutputSettings
+) -> None:
+    previews = []
+    for whole_bytes in (RESULT_BYTES, ONE_LESS):
+        pipeline = bench.pipeline(whole_bytes=whole_bytes, previews=True)
+        pipeline._stages._settings = settings
+        result = run(pipeline, [job(bench)])["a.png"]
+        assert (NOTE in result.notes) == (whole_bytes == ONE_LESS)
+        previews.append(result.preview)
+    whole, strips = previews
+    assert whole is not None
+    assert strips is not None
+    assert (strips.size_hw, strips.box) == (whole.size_hw, whole.box)
+    assert (strips.before, strips.whole) == (whole.before, whole.whole)
+    if not settings.max_size_px:  # reducing strips rounds a few samples otherwise
+        assert strips.after == whole.after
+
+
 def test_large_and_small_ones_side_by_side(bench: Bench) -> None:
     jobs = [*bench.jobs(6), job(bench, "x.tiff", "x.png"), job(bench, "y.png", "y.jpg")]
     results = run(bench.pipeline(whole_bytes=ONE_LESS, jobs=2), jobs)
@@ -241,6 +261,6 @@ def test_a_taker_that_gives_up_stops_the_maker() -> None:
 def test_settings_are_kept_in_strips(bench: Bench) -> None:
     work = job(bench)
     pipeline = bench.pipeline(whole_bytes=ONE_LESS)
-    pipeline._settings = OutputSettings(scale=2, max_size_px=10)
+    pipeline._stages._settings = OutputSettings(scale=2, max_size_px=10)
     assert run(pipeline, [work])["a.png"].target_size_hw == (10, 9)
     assert decode(work.target).size_hw == (10, 9)

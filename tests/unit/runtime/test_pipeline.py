@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime import pipeline as pipeline_module
 from runtime import route as route_module
+from runtime import stages as stages_module
 from runtime.decode import decode as decode_file
 from runtime.encode import encode as encode_file
 from runtime.errors import BackendError, Cancelled, ConfigError, ImageWriteError, TargetError
@@ -36,7 +36,7 @@ from tests.unit.runtime.pipeline_bench import (
 
 def module_of(stage: str) -> ModuleType:
     """Where the pipeline finds what does a stage."""
-    return route_module if stage == "decode" else pipeline_module
+    return route_module if stage == "decode" else stages_module
 
 
 @pytest.fixture
@@ -295,7 +295,7 @@ def test_memory_does_not_grow_with_the_number_of_files(
 
     bench.upscaler = Upscaler()
     monkeypatch.setattr(route_module, "decode", lambda path, **_: small.watch(decode_file(path)))
-    monkeypatch.setattr(pipeline_module, "encode", slow_encode)
+    monkeypatch.setattr(stages_module, "encode", slow_encode)
     run(bench.pipeline(jobs=threads), bench.jobs(60))
     gc.collect()
     # Decoders, their queue and the inference; the inference, its queue and encoders.
@@ -325,7 +325,7 @@ def test_large_results_wait_for_room(bench: Bench, monkeypatch: pytest.MonkeyPat
         return notes
 
     bench.upscaler = NearestUpscaler(before)
-    monkeypatch.setattr(pipeline_module, "encode", encode)
+    monkeypatch.setattr(stages_module, "encode", encode)
     results = run(bench.pipeline(jobs=4, memory_bytes=1), bench.jobs(10))
     assert len(results) == 10
     assert most == 1, "one at a time, for none fits beside another"
@@ -388,7 +388,7 @@ def test_notes_of_all_stages_come_once_and_in_order(
         return Picture(rgb_hwc=np.zeros((2, 2, 3), np.uint8), notes=["first frame only"])
 
     monkeypatch.setattr(route_module, "decode", decode)
-    monkeypatch.setattr(pipeline_module, "encode", lambda *_: ["alpha flattened"])
+    monkeypatch.setattr(stages_module, "encode", lambda *_: ["alpha flattened"])
     job = replace(bench.jobs(1)[0], notes=("renamed",))
     job.target.write_bytes(b"")
     result = run(bench.pipeline(), [job])[job.name]

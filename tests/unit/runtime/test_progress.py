@@ -9,16 +9,8 @@ from dataclasses import replace
 import pytest
 
 from runtime.jobs import FileResult
-from runtime.progress import (
-    BarProgress,
-    Pace,
-    PlainProgress,
-    QuietProgress,
-    duration,
-    facts,
-    planned_line,
-    printable,
-)
+from runtime.lines import duration, planned_line, printable
+from runtime.progress import BarProgress, Pace, PlainProgress, QuietProgress, facts
 
 DONE = FileResult(
     name="a.png",
@@ -45,6 +37,8 @@ def test_a_planned_line_tells_notes_once_and_no_time() -> None:
     planned = replace(DONE, status="planned", target="out/a.png", notes=("in strips, being large",))
     expected = "a.png: 24x20 -> 96x80, into out/a.png; in strips, being large"
     assert planned_line(planned) == expected
+    animation = replace(planned, frames=4, notes=())
+    assert planned_line(animation) == "a.png: 24x20 -> 96x80, into out/a.png; 4 frames or pages"
 
 
 def test_pace_counts_output_megapixels() -> None:

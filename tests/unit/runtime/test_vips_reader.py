@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import zlib
@@ -234,3 +235,30 @@ def test_rows_go_down_only(tmp_path: Path) -> None:
     reader.rows(20, 30)
     with pytest.raises(AssertionError, match="top to bottom"):
         reader.rows(10, 40)
+
+
+def test_begun_again_it_reads_the_same(tmp_path: Path) -> None:
+    pillow()(tmp_path / "a.png")
+    reader = VipsReader(tmp_path / "a.png", memory_bytes=ENOUGH)
+    first = read_all(reader)
+    assert np.array_equal(read_all(reader.again()).rgb_hwc, first.rgb_hwc)
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    pillow()(path)
+    reader = VipsReader(path, memory_bytes=ENOUGH)
+    reader.rows(0, 60)
+    os.utime(path, ns=(1, 1))
+    reader.rows(60, 149)
+    with pytest.raises(ImageReadError, match=r"^a\.png: the file changed while it was read"):
+        reader.rows(140, 150)
+
+
+def test_a_file_that_vanishes_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    pillow()(path)
+    reader = VipsReader(path, memory_bytes=ENOUGH)
+    path.unlink()
+    with pytest.raises(ImageReadError, match="the file changed while it was read"):
+        reader.rows(0, 150)

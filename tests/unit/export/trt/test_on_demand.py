@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("onnx", reason="needs the trt extra")
 
 import export.trt.command
-from runtime.cli import _EngineBuilder
+from export.trt.on_demand import EngineBuilder
 from runtime.errors import Cancelled
 from runtime.trt.find_engine import EngineRequest
 from runtime.trt.open import open_engine
@@ -41,7 +41,7 @@ def test_a_request_is_passed_on(
         return SimpleNamespace(path=Path("x.engine"))
 
     monkeypatch.setattr(export.trt.command, "fulfil", fulfil)
-    assert _EngineBuilder(quiet=False)(REQUEST) == Path("x.engine")
+    assert EngineBuilder(quiet=False)(REQUEST) == Path("x.engine")
     ((wish, opens),) = asked
     assert (wish.onnx, wish.precision, wish.flavor) == ("models/some.onnx", "fp16", "tensorrt")
     assert (wish.sample_type, wish.tile_px, wish.batch, wish.device) == ("float32", 128, 2, 1)
@@ -52,7 +52,7 @@ def test_a_request_is_passed_on(
         "building a TensorRT engine of some for this GPU: this takes minutes"
     )
     assert "[it goes well]" in said.err
-    _EngineBuilder(quiet=True)(REQUEST)
+    EngineBuilder(quiet=True)(REQUEST)
     assert capsys.readouterr().err == ""
 
 
@@ -68,9 +68,9 @@ def test_ctrl_c_lets_a_build_take_away_what_it_began(monkeypatch: pytest.MonkeyP
         raise Cancelled
 
     monkeypatch.setattr(export.trt.command, "fulfil", fulfil)
-    builder = _EngineBuilder(quiet=True)
+    builder = EngineBuilder(quiet=True)
     builder.cancel(within_s=0.0)
-    builder = _EngineBuilder(quiet=True)
+    builder = EngineBuilder(quiet=True)
 
     def work() -> None:
         with pytest.raises(Cancelled):

@@ -1,0 +1,70 @@
+"""Engines for a run that finds none: built while its pictures wait."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runtime.trt.find_engine import EngineRequest
+
+
+class EngineBuilder:
+    """Builds TensorRT engines, or finds current ones, as `dggn-export trt` does.
+
+    Args:
+        quiet: whether to say nothing of it.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._cancelled = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+
+    def __call__(self, request: EngineRequest) -> Path:
+        """Build an engine.
+
+        Raises:
+            DggnError: it cannot be built.
+            Cancelled: :meth:`cancel` was called.
+        """
+        from export.trt.command import Wish, fulfil
+        from export.trt.show import shown
+        from runtime.trt.open import open_engine
+
+        wish = Wish(
+            onnx=str(request.onnx),
+            precision=request.precision,
+            flavor=request.flavor,
+            sample_type=request.sample_type,
+            tile_px=request.tile_px,
+            batch=request.batch,
+            device=request.device,
+        )
+        self._idle.clear()
+        try:
+            with shown(quiet=self._quiet) as (say, on_progress):
+                say(
+                    f"building a TensorRT engine of {request.onnx.stem} for this GPU: this takes "
+                    "minutes and is done once; --no-build does without"
+                )
+                return fulfil(
+                    wish,
+                    say=say,
+                    on_progress=on_progress,
+                    open_engine=open_engine,
+                    cancelled=self._cancelled,
+                ).path
+        finally:
+            self._idle.set()
+
+    def cancel(self, *, within_s: float) -> None:
+        """End a build from another thread, and let it take away what it began.
+
+        Args:
+            within_s: how long to wait for that.
+        """
+        self._cancelled.set()
+        self._idle.wait(within_s)
