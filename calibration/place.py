@@ -8,7 +8,8 @@ places and not in others, and convolutions between the two would stay in float.
 `tensorrt`: signed, symmetric, on the inputs of convolutions only: TensorRT fuses what follows
 a convolution into it, and refuses zero points and 32-bit biases.
 
-Weights are signed, symmetric, with one scale for each output channel.
+Weights are signed, symmetric, with one scale for each output channel. For CPUs they have seven
+bits: those without VNNI add two products in 16 bits, which 8-bit weights overflow.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ def quantize(
     quantizer = QDQQuantizer(
         copied,
         per_channel=True,
-        reduce_range=False,
+        # With weights of 8 bits, sums of two products overflow where there is no VNNI.
+        reduce_range=is_cpu,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QUInt8 if is_cpu else QuantType.QInt8,
         tensors_range=TensorsData(CalibrationMethod.MinMax, data),

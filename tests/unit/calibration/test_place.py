@@ -111,6 +111,25 @@ def test_the_source_is_not_changed(cpu: tuple[SourceModel, Ranges]) -> None:
     assert source.graph.SerializeToString() == before
 
 
+def largest_weight(model: onnx.ModelProto) -> int:
+    weights = [
+        onnx.numpy_helper.to_array(tensor).astype(int)
+        for tensor in model.graph.initializer
+        if tensor.name.endswith("weight_quantized") or ".weight.part" in tensor.name
+        if tensor.data_type == onnx.TensorProto.INT8
+    ]
+    return max(int(np.abs(values).max()) for values in weights)
+
+
+def test_two_products_never_overflow_sixteen_bits_on_cpus(
+    cpu: tuple[SourceModel, Ranges], tensorrt: onnx.ModelProto
+) -> None:
+    source, observed = cpu
+    model = quantize(source.graph, observed, find_layers(source.graph, "cpu"), "cpu")
+    assert 2 * np.iinfo(np.uint8).max * largest_weight(model) <= np.iinfo(np.int16).max
+    assert largest_weight(tensorrt) == np.iinfo(np.int8).max
+
+
 def test_for_tensorrt_all_is_symmetric(tensorrt: onnx.ModelProto) -> None:
     stored = {
         tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in tensorrt.graph.initializer
