@@ -45,16 +45,19 @@ COMMAND = [sys.executable, "-c", "from dggn.training.cli import app; app()"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
 
 SIGNALLED = """
-import os, signal
-from dggn.training import trainer
-real = trainer.Trainer._step_once
-def step_once(self):
-    terms = real(self)
-    os.kill(os.getpid(), signal.{name})
-    return terms
-trainer.Trainer._step_once = step_once
+import contextlib, os, signal
+from dggn.training import progress
+real = progress.show_progress
+@contextlib.contextmanager
+def show_progress(stream):
+    with real(stream) as show:
+        def show_and_stop(report):
+            show(report)
+            os.kill(os.getpid(), signal.{name})
+        yield show_and_stop
+progress.show_progress = show_progress
 """
-"""The signal comes with the first step, or a little later, on whatever machine."""
+"""The signal comes with the report of the first step, on whatever machine."""
 
 
 def _run(folder: Path, *arguments: str, first: str = "") -> subprocess.CompletedProcess[str]:

@@ -21,13 +21,13 @@ from tests.processes import BLOCKS_S, SOON_S, posix_only, wait_until
 pytestmark = posix_only
 
 LAST_IS_SLOW = f"""
-import time, runtime.pipeline as pipeline
-real = pipeline.encode
+import time, runtime.encode as encoder
+real = encoder.encode
 def encode(picture, target, settings):
     if target.name == "39.png":
         time.sleep({BLOCKS_S})
     return real(picture, target, settings)
-pipeline.encode = encode
+encoder.encode = encode
 """
 
 
@@ -86,8 +86,8 @@ ort.OrtBackend.run = run
 
 def test_ctrl_c_while_a_result_takes_long_to_encode(photos: Path, tmp_path: Path) -> None:
     first = (
-        "import pathlib, time, runtime.pipeline as pipeline; "
-        "pipeline.encode = lambda picture, target, settings: ("
+        "import time, runtime.encode as encoder; "
+        "encoder.encode = lambda picture, target, settings: ("
         f"(target.parent / '.dggn-0-0.partial').touch(), time.sleep({BLOCKS_S})); "
     )
     with start(photos, tmp_path / "out", first=first) as process:
@@ -101,14 +101,14 @@ def test_ctrl_c_while_a_result_takes_long_to_encode(photos: Path, tmp_path: Path
 def test_a_signal_that_is_ignored_stays_ignored(photos: Path, tmp_path: Path) -> None:
     # It comes from within, with work left for longer than it takes to hear a signal.
     first = """
-import os, signal, time, runtime.pipeline as pipeline
+import os, signal, time, runtime.encode as encoder
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-real = pipeline.encode
+real = encoder.encode
 def encode(*arguments):
     os.kill(os.getpid(), signal.SIGHUP)
     time.sleep(0.5)
     return real(*arguments)
-pipeline.encode = encode
+encoder.encode = encode
 """
     result = run(photos, tmp_path / "out", first=first)
     assert result.returncode == 0, result.stderr
