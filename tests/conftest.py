@@ -27,6 +27,9 @@ for number, usual in (
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
 
+# Tests that import ONNX Runtime before any of ours use no network either.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 SHARED_DATA = Path(os.environ.get("DGGN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

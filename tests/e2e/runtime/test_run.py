@@ -160,6 +160,17 @@ def test_a_full_standard_output(tmp_path: Path, options: list[str]) -> None:
     assert "Traceback" not in result.stderr
 
 
+@posix_only
+def test_nothing_is_reported_to_anybody(photos: Path, tmp_path: Path) -> None:
+    """ONNX Runtime would, and would complain of a home where it cannot keep its number."""
+    environment = {**os.environ, "HOME": os.devnull}
+    for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "CI"):
+        environment.pop(name, None)
+    quiet = command(photos, tmp_path / "out", "--quiet")
+    result = run_command(quiet, env=environment)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> None:
     result = run(photos, tmp_path / "out", first="import sys; sys.modules['onnxruntime'] = None; ")
     assert result.returncode == 3
