@@ -1,19 +1,34 @@
-"""What all tests share: skipping by hardware, and Hypothesis without a clock."""
+"""What all tests share: skipping by hardware, examples without chance, and signals that arrive."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# How long an example takes depends on what else the machine does.
-settings.register_profile("dggn", deadline=None)
+# How long an example takes depends on what else the machine does, and so must no test; and the
+# examples are the same each time, so that nobody's change fails by those that chance found for it.
+# New ones are looked for with `pytest tests/property --hypothesis-profile search`.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dggn", settings.get_profile("search"), derandomize=True)
 settings.load_profile("dggn")
 
+# Who starts pytest in the background of a script has it ignore Ctrl-C, and with it every command
+# that a test starts to interrupt it.
+for number, usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGTERM, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
+
+# Tests that import ONNX Runtime before any of ours use no network either.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 SHARED_DATA = Path(os.environ.get("DGGN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

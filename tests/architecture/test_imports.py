@@ -8,6 +8,8 @@ from importlib.metadata import entry_points
 
 import pytest
 
+from tests.processes import run
+
 HEAVY = (
     "torch",
     "onnx",
@@ -49,7 +51,7 @@ for module in pkgutil.walk_packages(runtime.__path__, "runtime."):
 
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return run([sys.executable, "-c", code])
 
 
 def blocking(*names: str) -> str:

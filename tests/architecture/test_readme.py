@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,9 +30,7 @@ def test_exactly_two_commands_set_up() -> None:
 def test_python_examples_run(code: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
-    )
+    result = run([sys.executable, "-c", code], cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert list(tmp_path.glob("*-large.png"))
 

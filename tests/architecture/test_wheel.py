@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+
+from tests.processes import run
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("dggn", "export", "runtime", "calibration")
@@ -27,7 +28,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         shutil.copy(ROOT / name, source / name)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
     command += ["--no-build-isolation", "--wheel-dir", str(target), str(source)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = run(command)
     assert result.returncode == 0, result.stderr
     (wheel,) = target.glob("dggn-*.whl")
     with ZipFile(wheel) as archive:

@@ -21,7 +21,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-APP = "from runtime.cli import app; app(prog_name='dggn-run')"
+APP = """
+from pathlib import Path
+import runtime.batch as batch
+from runtime.cli import app
+
+add, done = batch.Batch._add, []
+def look_and_add(self, result):
+    # Here, because who reads along from outside may come when the process has ended.
+    if len(done) in {moments}:
+        status = Path("/proc/self/status").read_text()
+        Path({folder!r}, f"memory-{{len(done)}}").write_text(status)
+    done.append(result.name)
+    add(self, result)
+batch.Batch._add = look_and_add
+app(prog_name="dggn-run")
+"""
 MOST_GROWTH = 0.05
 
 
@@ -67,36 +82,25 @@ def campaign(folder: Path, *, count: int, early: int) -> Found:
         noise = generator.integers(0, 256, (8, 8, 3), np.uint8)
         Image.fromarray(noise).save(place / f"{number:06}.png")
     arguments = [source, target, "--json", "--report", page]
-    command = [sys.executable, "-c", APP, *map(str, arguments)]
-    memory_mb = {}
+    app = APP.format(moments={early, count - 1}, folder=str(folder))
+    command = [sys.executable, "-c", app, *map(str, arguments)]
     began = time.monotonic()
-    with (
-        (folder / "report.json").open("w+") as report,
-        subprocess.Popen(command, stdout=report, stderr=subprocess.PIPE, text=True) as process,
-    ):
-        assert process.stderr
-        for line in process.stderr:
-            match = re.match(r"\[ *(\d+)/", line)
-            if match and int(match[1]) in (early, count - 1):
-                memory_mb[int(match[1])] = resident_mb(process.pid)
-        process.wait()
-        report.seek(0)
-        files = json.load(report)["files"]
-    assert process.returncode == 0
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    files = json.loads(done.stdout)["files"]
     return Found(
         count=count,
-        early_mb=memory_mb[early],
-        late_mb=memory_mb[count - 1],
+        early_mb=resident_mb(folder / f"memory-{early}"),
+        late_mb=resident_mb(folder / f"memory-{count - 1}"),
         seconds=time.monotonic() - began,
         reported=sum(f["status"] == "done" and Path(f["target"]).exists() for f in files),
         on_page=page.read_text(encoding="utf-8").count("<article"),
     )
 
 
-def resident_mb(pid: int) -> float:
-    """Of a process that is running."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    match = re.search(r"VmRSS:\s+(\d+) kB", status)
+def resident_mb(status: Path) -> float:
+    """What a process took, by a copy of its `/proc/self/status`."""
+    match = re.search(r"VmRSS:\s+(\d+) kB", status.read_text())
     assert match
     return int(match[1]) / 1024
 

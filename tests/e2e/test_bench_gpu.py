@@ -14,19 +14,14 @@ pytest.importorskip("onnxscript", reason="needs the export extra")
 pytest.importorskip("onnxruntime", reason="needs the export extra")
 
 from runtime.model_info import DEFAULT_MODEL, for_tensorrt, model_path
+from tests.processes import run as run_command
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.bench_gpu", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "tests.benchmarks.bench_gpu", *arguments]
+    return run_command(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=900)
 
 
 def rows(table: str, text: str) -> list[list[str]]:

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the export extra")
 from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
 from export.write import ExportOptions, write_onnx
+from tests.processes import run
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def calibrate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from calibration.cli import app; app()", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return run(command, cwd=folder)
 
 
 SMALL = ("photos", "--model", "tiny.onnx", "--tile", "16", "--tiles", "4", "--max-drop-db", "1")
@@ -55,7 +56,7 @@ def test_from_pictures_to_a_model_that_runs(workplace: Path) -> None:
     ]
     command = [sys.executable, "-c", "from runtime.cli import app; app()"]
     command += ["photos/0.png", "large.png", "--model", "tiny-int8.onnx"]
-    ran = subprocess.run(command, cwd=workplace, capture_output=True, text=True, check=False)
+    ran = run(command, cwd=workplace)
     assert ran.returncode == 0, ran.stderr
     assert "in INT8" in ran.stderr
     with Image.open(workplace / "large.png") as large:

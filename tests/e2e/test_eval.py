@@ -20,6 +20,7 @@ from dggn.data.bicubic import bicubic_resize
 from dggn.model.checkpoint import save_generator
 from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
+from tests.processes import run
 
 
 @pytest.fixture
@@ -44,15 +45,7 @@ def workplace(tmp_path: Path) -> Path:
 def _evaluate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from dggn.metrics.cli import app; app()", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run(command, cwd=folder, env=environment)
 
 
 def test_json_of_a_checkpoint_on_two_benchmarks(workplace: Path) -> None:

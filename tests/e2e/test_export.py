@@ -9,10 +9,12 @@ import pytest
 pytest.importorskip("torch", reason="needs the export extra")
 pytest.importorskip("onnxscript", reason="needs the export extra")
 
+from tests.processes import run as run_command
+
 
 def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from export.cli import app; app()", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return run_command(command, cwd=folder)
 
 
 @pytest.mark.slow

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.processes import posix_only
+from tests.processes import run as run_command
 
 COMMAND = [
     sys.executable,
@@ -21,14 +22,10 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "DGGN_CACHE": str(folder / "cache"), "CUDA_VISIBLE_DEVICES": ""}
 
 
-def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
+def run(*arguments: str, folder: Path, first: str = "") -> subprocess.CompletedProcess[str]:
+    python, flag, code = COMMAND
+    return run_command(
+        [python, flag, first + code, *arguments], cwd=folder, env=environment(folder)
     )
 
 
@@ -53,14 +50,7 @@ def test_a_bare_installation_names_the_extra(tmp_path: Path) -> None:
         "else find(name, *rest)\n"
     )
     for arguments, extra in ((["trt"], "dggn[trt]"), (["trt", "--target", "sm86"], "dggn[rtx]")):
-        done = subprocess.run(
-            [sys.executable, "-c", f"{block}{COMMAND[2]}", *arguments],
-            cwd=tmp_path,
-            env=environment(tmp_path),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run(*arguments, folder=tmp_path, first=block)
         assert done.returncode == 3, done.stderr
         assert extra in done.stderr
         assert "Traceback" not in done.stderr
@@ -108,25 +98,31 @@ def test_an_engine_for_other_machines(tmp_path: Path) -> None:
     assert "dggn-lite, x4" in shown.stdout
 
 
+CTRL_C_IN_THE_BUILD = """
+import os, signal
+from export.trt import interrupt
+real = interrupt.build_plan
+def build_plan(library, order, *, on_progress, cancelled):
+    def pressed(what, share):
+        if not cancelled.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+            cancelled.wait(60)  # or the build may end before this thread lets the other one hear
+        on_progress(what, share)
+    return real(library, order, on_progress=pressed, cancelled=cancelled)
+interrupt.build_plan = build_plan
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@posix_only
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="needs the rtx extra")
     pytest.importorskip("onnx", reason="needs the rtx extra")
-    process = subprocess.Popen(
-        [*COMMAND, "trt", "--fp16", "--target", "sm86", "-o", "x.engine"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    assert process.stderr.readline().startswith("building for sm86 in fp16 with TensorRT-RTX")
-    time.sleep(0.5)  # into the build
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 130, stderr
-    assert stderr == "interrupted; nothing was written\n"
-    assert stdout == ""
+    arguments = ("trt", "--fp16", "--target", "sm86", "-o", "x.engine")
+    done = run(*arguments, folder=tmp_path, first=CTRL_C_IN_THE_BUILD)
+    assert done.returncode == 130, done.stderr
+    building, said = done.stderr.splitlines()
+    assert building.startswith("building for sm86 in fp16 with TensorRT-RTX")
+    assert said == "interrupted; nothing was written"
+    assert done.stdout == ""
     assert not list(tmp_path.iterdir())

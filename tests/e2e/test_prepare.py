@@ -4,12 +4,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.processes import (
+    BLOCKS_S,
+    SOON_S,
+    posix_only,
+    run,
+    run_on_terminal,
+    started,
+    wait_until,
+)
 
 
 @pytest.fixture
@@ -34,19 +43,21 @@ def many_pictures(pictures: Path) -> Path:
 COMMAND = [sys.executable, "-c", "from dggn.training.cli import app; app()", "prepare"]
 ENVIRONMENT = {**os.environ, "NO_COLOR": "1", "COLUMNS": "120"}
 SMALL = ("--size", "48", "--step", "24")
-posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX")
+BLOCKS = f"""
+import time
+from dggn.training import prepare
+real = prepare.append_source
+def append_source(target, source):
+    if source.name == "more150.png":
+        time.sleep({BLOCKS_S})
+    real(target, source)
+prepare.append_source = append_source
+"""
+"""However late a signal comes, it comes before the end."""
 
 
 def prepare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run([*COMMAND, *arguments], cwd=folder, env=ENVIRONMENT)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -74,23 +85,15 @@ def test_a_folder_is_prepared_and_bad_pictures_are_listed(pictures: Path, tmp_pa
 @posix_only
 def test_stopped_in_the_middle_and_resumed(many_pictures: Path, tmp_path: Path, name: str) -> None:
     arguments = ("pictures", "set", *SMALL)
-    process = subprocess.Popen(
-        [*COMMAND, *arguments],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     manifest = tmp_path / "set" / "prepared.jsonl"
-    give_up = time.monotonic() + 120
-    while not manifest.is_file() or manifest.read_bytes().count(b"\n") < 10:
-        assert process.poll() is None and time.monotonic() < give_up
-        time.sleep(0.005)
-    process.send_signal(getattr(signal, name))
-    out, errors = process.communicate(timeout=120)
+    python, flag, code, *rest = COMMAND
+    command = [python, flag, BLOCKS + code, *rest, *arguments]
+    with started(command, cwd=tmp_path, env=ENVIRONMENT) as process:
+        wait_until(lambda: manifest.is_file() and manifest.read_bytes().count(b"\n") >= 10, process)
+        process.send_signal(getattr(signal, name))
+        out, errors = process.communicate(timeout=SOON_S)
     done = manifest.read_bytes().count(b"\n") - 1
-    assert 9 <= done < 201, "the signal came too late"
+    assert 9 <= done < 201
     if name != "SIGKILL":
         assert process.returncode == 130
         assert errors.endswith("stopped; go on with the same command (set)\n")
@@ -108,29 +111,13 @@ def test_stopped_in_the_middle_and_resumed(many_pictures: Path, tmp_path: Path, 
 
 @posix_only
 def test_a_bar_on_a_terminal(pictures: Path, tmp_path: Path) -> None:
-    import pty
-
-    terminal, inside = pty.openpty()
-    with subprocess.Popen(
+    code, text = run_on_terminal(
         [*COMMAND, "pictures", "set", *SMALL],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
-        stderr=inside,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-    ) as process:
-        os.close(inside)
-        shown = b""
-        while True:
-            try:
-                chunk = os.read(terminal, 4096)
-            except OSError:  # Linux's way to say that the other side is closed
-                break
-            if not chunk:
-                break
-            shown += chunk
-    os.close(terminal)
-    assert process.returncode == 0
-    text = shown.decode()
+    )
+    assert code == 0
     for part in ("preparing", "━", "1/1", "0:00:00"):
         assert part in text
     assert "one.png" not in text, "the bar counts, nothing scrolls by"

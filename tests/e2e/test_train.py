@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-STEPS = 30
+from tests.processes import HANGS_S, posix_only, run, started
+
+STEPS = 8
 
 
 @pytest.fixture
@@ -40,51 +41,44 @@ def workplace(tmp_path: Path) -> Path:
 COMMAND = [sys.executable, "-c", "from dggn.training.cli import app; app()"]
 
 
-def _popen(folder: Path, command: list[str]) -> subprocess.Popen[str]:
-    # One thread: the nets are too small for two, and a sum's order is then the same each time.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+# One thread: the nets are too small for two, and a sum's order is then the same each time.
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
+
+SIGNALLED = """
+import contextlib, os, signal
+from dggn.training import progress
+real = progress.show_progress
+@contextlib.contextmanager
+def show_progress(stream):
+    with real(stream) as show:
+        def show_and_stop(report):
+            show(report)
+            os.kill(os.getpid(), signal.{name})
+        yield show_and_stop
+progress.show_progress = show_progress
+"""
+"""The signal comes with the report of the first step, on whatever machine."""
 
 
-def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return _popen(folder, [*COMMAND, "run", *arguments])
+def _run(folder: Path, *arguments: str, first: str = "") -> subprocess.CompletedProcess[str]:
+    python, flag, code = COMMAND
+    return run([python, flag, first + code, *arguments], cwd=folder, env=ENVIRONMENT)
 
 
-def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, errors = process.communicate(timeout=120)
-    return process.returncode, errors
-
-
-def _train(folder: Path, *arguments: str) -> tuple[int, str]:
-    return _finish(_start(folder, *arguments))
-
-
-def _interrupt_while_training(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    """Send the signal as soon as the command has reported its first step."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "loss" in line:
-            break
-    process.send_signal(number)
+def _train(folder: Path, *arguments: str, first: str = "") -> tuple[int, str]:
+    done = _run(folder, "run", *arguments, first=first)
+    return done.returncode, done.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@posix_only
 def test_interrupted_run_goes_on_to_its_end(workplace: Path) -> None:
     arguments = ["--train", "photos", "--validation", "photos"]
     weights = workplace / "run" / "generator.safetensors"
     steps_done = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        process = _start(workplace, "recipe.toml", "run", *arguments)
-        _interrupt_while_training(process, number)
-        code, errors = _finish(process)
+    for name in ("SIGINT", "SIGTERM"):
+        signalled = SIGNALLED.format(name=name)
+        code, errors = _train(workplace, "recipe.toml", "run", *arguments, first=signalled)
         assert code == 130, errors
         assert "go on with the same command" in errors
         assert "Traceback" not in errors
@@ -147,11 +141,15 @@ def test_two_processes_train_like_one(workplace: Path) -> None:
     (workplace / "train.py").write_text(WITH_TINY_PRESET)
     arguments = ["--train", "photos", "--validation", "photos", "--device", "cpu"]
     alone = [sys.executable, "train.py", "run", "gan.toml", "one", *arguments]
+    # Of this machine alone, whatever its name and networks are.
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    beside = [*torchrun, "--nproc-per-node", "2", "train.py", "run", "gan.toml", "two", *arguments]
+    torchrun += ["--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
+    beside = [*torchrun, "train.py", "run", "gan.toml", "two", *arguments]
     for command in (alone, beside):
-        code, errors = _finish(_popen(workplace, command))
-        assert code == 0, errors
+        # In a group, so that those it starts end with it.
+        with started(command, cwd=workplace, env=ENVIRONMENT) as process:
+            _, errors = process.communicate(timeout=HANGS_S)
+        assert process.returncode == 0, errors
         # Only the first process speaks.
         assert errors.count("1 training and 1 validation pictures on cpu") == 1
         assert "Warning" not in errors
@@ -177,10 +175,9 @@ def test_plot_draws_a_run(workplace: Path) -> None:
     (workplace / "run").mkdir()
     lines = [{"step": 1, "loss": 0.5, "psnr_db": 20.0}, {"step": 2, "loss": 0.4, "psnr_db": 21.0}]
     (workplace / "run" / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
-    process = _popen(workplace, [*COMMAND, "plot", "run"])
-    out, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert out.strip() == str(Path("run") / "curves.png")
+    done = _run(workplace, "plot", "run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(Path("run") / "curves.png")
     with Image.open(workplace / "run" / "curves.png") as image:
         assert image.format == "PNG"
 

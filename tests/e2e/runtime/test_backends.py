@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,23 +11,17 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("onnxruntime")
+
+from tests.e2e.runtime import dggn_run
+
 pytestmark = pytest.mark.skipif(
     shutil.which("nvidia-smi") is not None, reason="there is a GPU, or at least its driver"
 )
 
-LIMIT_S = 120
-
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     Image.new("RGB", (24, 20), "red").save(folder / "a.png")
-    code = "from runtime.cli import app; app(prog_name='dggn-run')"
-    command = [sys.executable, "-W", "error", "-c", code, str(folder / "a.png")]
-    return subprocess.run(
-        [*command, str(folder / "b.png"), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-    )
+    return dggn_run.run(folder / "a.png", folder / "b.png", *arguments)
 
 
 def first_line(text: str) -> str:

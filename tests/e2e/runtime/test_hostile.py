@@ -138,8 +138,9 @@ def apng_that_promises_more() -> bytes:
 
 
 def sparse(path: Path) -> None:
+    """A byte more than is read."""
     with path.open("wb") as file:
-        file.truncate(5 << 30)
+        file.truncate((2 << 30) + 1)
 
 
 CMYK_PROFILE = (
@@ -274,7 +275,7 @@ KINDS: dict[str, Kind] = {
         fate="either",
         name="x.webp",
     ),
-    "5 GiB of nothing": Kind(make=sparse, fate="failed", words="too large to be read whole"),
+    "2 GiB of nothing": Kind(make=sparse, fate="failed", words="too large to be read whole"),
     "link to itself": Kind(make=lambda path: path.symlink_to(path), fate="failed"),
     "link to nowhere": Kind(make=lambda path: path.symlink_to("/nowhere/x.png"), fate="failed"),
     "link to endless zeros": Kind(

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,58 +14,9 @@ from PIL import Image
 
 pytest.importorskip("onnxruntime")
 
-APP = "from runtime.cli import app; app(prog_name='dggn-run')"
-LIMIT_S = 120
-posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX")
-
-
-def command(*arguments: str | Path, first: str = "") -> list[str]:
-    """The command line; Python code to run first may change the process's surroundings."""
-    return [sys.executable, "-W", "error", "-c", first + APP, *map(str, arguments)]
-
-
-def run(*arguments: str | Path, first: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments, first=first), capture_output=True, text=True, timeout=LIMIT_S
-    )
-
-
-def start(*arguments: str | Path, first: str = "") -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(*arguments, first=first),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def make(path: Path, size: tuple[int, int] = (24, 20), mode: str = "RGB", **options: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    generator = np.random.default_rng(len(path.name))
-    noise = generator.integers(0, 256, (size[1], size[0], len(mode)), np.uint8)
-    Image.fromarray(noise, mode if mode == "RGBA" else None).save(path, **options)
-    return path
-
-
-def files(folder: Path) -> set[str]:
-    """Everything in a folder but the journal."""
-    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    return names - {".dggn-run.jsonl"}
-
-
-def statuses(report: dict[str, Any]) -> dict[str, str]:
-    return {file["name"]: file["status"] for file in report["files"]}
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A small tree."""
-    make(tmp_path / "in/a.png")
-    make(tmp_path / "in/b.jpg")
-    make(tmp_path / "in/sub/c.webp", lossless=True)
-    (tmp_path / "in/notes.txt").write_text("not a picture")
-    make(tmp_path / "in/.hidden.png")
-    return tmp_path / "in"
+from tests.e2e.runtime.dggn_run import command, files, make, run, statuses
+from tests.processes import posix_only, run_on_terminal
+from tests.processes import run as run_command
 
 
 def test_a_tree_is_upscaled_resumed_and_redone_where_needed(photos: Path, tmp_path: Path) -> None:
@@ -190,73 +137,6 @@ def test_leftovers_of_a_killed_run_are_removed(photos: Path, tmp_path: Path) -> 
     assert files(out) == {"a.png", "b.jpg", "sub/c.webp", "mine.partial"}
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
-@posix_only
-def test_stopped_in_the_middle_and_resumed(tmp_path: Path, name: str) -> None:
-    count = 40
-    for number in range(count):
-        make(tmp_path / f"in/{number:02}.png", (48, 40))
-    out = tmp_path / "out"
-    process = start(tmp_path / "in", out, "--json")
-    wait_until(lambda: len(list(out.glob("*.png"))) >= 3, process)
-    process.send_signal(getattr(signal, name))
-    began = time.monotonic()
-    stdout, stderr = process.communicate(timeout=LIMIT_S)
-    if name != "SIGKILL":
-        assert time.monotonic() - began < 2
-        assert process.returncode == 130, stderr
-        assert "interrupted" in stderr
-        assert json.loads(stdout)["error"] == "interrupted"
-        assert not list(out.glob("*.partial"))
-    assert "Traceback" not in stderr
-    finished = set(out.glob("*.png"))
-    assert len(finished) < count
-    for path in finished:
-        with Image.open(path) as image:
-            image.load()
-    again = run(tmp_path / "in", out, "--json")
-    assert again.returncode == 0, again.stderr
-    assert len(list(out.glob("*.png"))) == count
-    assert not list(out.glob("*.partial"))
-    # At most those whose completion could not be noted any more are done twice.
-    assert json.loads(again.stdout)["totals"]["up_to_date"] >= len(finished) - 2
-
-
-@posix_only
-def test_a_second_ctrl_c_changes_nothing(tmp_path: Path) -> None:
-    make(tmp_path / "large.png", (1200, 1200))
-    out = tmp_path / "out"
-    process = start(tmp_path / "large.png", out)
-    wait_until(lambda: (out / ".dggn-run.jsonl").exists(), process)
-    time.sleep(0.5)
-    began = time.monotonic()
-    for _ in range(3):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.02)
-    _, stderr = process.communicate(timeout=LIMIT_S)
-    assert time.monotonic() - began < 2, "a long inference is interrupted, too"
-    assert process.returncode == 130
-    assert "Traceback" not in stderr
-    assert files(out) == set()
-
-
-@posix_only
-def test_ctrl_c_while_a_result_takes_long_to_encode(photos: Path, tmp_path: Path) -> None:
-    first = (
-        "import pathlib, time, runtime.stages as stages; "
-        "stages.encode = lambda picture, target, settings: ("
-        "(target.parent / '.dggn-0-0.partial').touch(), time.sleep(60)); "
-    )
-    process = start(photos, tmp_path / "out", first=first)
-    wait_until(lambda: bool(list(tmp_path.glob("out/*.partial"))), process)
-    process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    _, stderr = process.communicate(timeout=LIMIT_S)
-    assert time.monotonic() - began < 2
-    assert process.returncode == 130, stderr
-    assert files(tmp_path / "out") == set()
-
-
 def test_a_closed_standard_error_is_no_error(tmp_path: Path) -> None:
     picture = make(tmp_path / "a.png")
     result = run(picture, tmp_path / "out", "--json", first="import sys; sys.stderr = None\n")
@@ -267,14 +147,28 @@ def test_a_closed_standard_error_is_no_error(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("options", [["--json"], ["--dry-run"], ["--dry-run", "--json"]])
 def test_a_full_standard_output(tmp_path: Path, options: list[str]) -> None:
-    arguments = command(make(tmp_path / "a.png"), tmp_path / "out", *options)
+    picture = make(tmp_path / "a.png")
     with Path("/dev/full").open("w") as full:
-        result = subprocess.run(
-            arguments, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT_S
+        result = run_command(
+            command(picture, tmp_path / "out", *options),
+            capture_output=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
         )
     assert result.returncode == 3
     assert "standard output cannot be written: No space left on device" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@posix_only
+def test_nothing_is_reported_to_anybody(photos: Path, tmp_path: Path) -> None:
+    """ONNX Runtime would, and would complain of a home where it cannot keep its number."""
+    environment = {**os.environ, "HOME": os.devnull}
+    for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "CI"):
+        environment.pop(name, None)
+    quiet = command(photos, tmp_path / "out", "--quiet")
+    result = run_command(quiet, env=environment)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> None:
@@ -282,24 +176,6 @@ def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> No
     assert result.returncode == 3
     assert "pip install 'dggn[cpu]'" in result.stderr
     assert not (tmp_path / "out").exists()
-
-
-@posix_only
-def test_a_signal_that_is_ignored_stays_ignored(photos: Path, tmp_path: Path) -> None:
-    first = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
-    process = start(photos, tmp_path / "out", first=first)
-    wait_until(lambda: (tmp_path / "out").exists(), process)
-    process.send_signal(signal.SIGHUP)
-    _, stderr = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 0, stderr
-
-
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -358,29 +234,11 @@ def test_a_full_disk_ends_the_run_with_one_error(tmp_path: Path) -> None:
 
 @posix_only
 def test_a_bar_on_a_terminal(photos: Path, tmp_path: Path) -> None:
-    import pty
-
-    terminal, inside = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(
+    code, text = run_on_terminal(
         command(photos, tmp_path / "out"),
-        stdout=inside,
-        stderr=inside,
-        env=environment,
-    ) as process:
-        os.close(inside)
-        shown = b""
-        while True:
-            try:
-                chunk = os.read(terminal, 4096)
-            except OSError:  # Linux's way to say that the other side is closed
-                break
-            if not chunk:
-                break
-            shown += chunk
-    os.close(terminal)
-    assert process.returncode == 0
-    text = shown.decode()
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )
+    assert code == 0
     for part in ("/3 images", "MP/s", "left", "sub/c.webp", "3 upscaled"):
         assert part in text
     assert "a.png: 24x20" not in text, "the bar counts, nothing scrolls by"

@@ -20,7 +20,8 @@ from runtime.pipeline import Pipeline
 from runtime.stitch import OnTile
 from runtime.strip_reader import StripReader
 
-LIMIT_S = 20
+LIMIT_S = 60
+"""What takes longer hangs."""
 SETTINGS = OutputSettings(format="png")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from runtime.devices import WAITING_TILES, DeviceTeam
 from runtime.errors import BackendError, Cancelled, ImageError
 from runtime.model_info import ModelInfo
 from runtime.picture import Samples
-from tests.unit.runtime.pipeline_bench import NearestUpscaler, within_limit
+from tests.processes import wait_until
+from tests.unit.runtime.pipeline_bench import LIMIT_S, NearestUpscaler, within_limit
 
 
 class Member:
@@ -30,6 +32,7 @@ class Member:
         self.held: list[tuple[Samples, Deliver]] = []
         self.cancelled = threading.Event()
         self.before: Callable[[], None] = lambda: None
+        self.failed = threading.Event()
         self.exited = False
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
@@ -39,6 +42,7 @@ class Member:
         self.taken += 1
         self.held.append((tile_hwc, deliver))
         if self.taken == self.fails_at:
+            self.failed.set()
             raise BackendError(f"{self.description} is on fire")
         if len(self.held) == self.batch:
             self.finish()
@@ -89,17 +93,23 @@ def check(results: dict[int, Samples], count: int) -> None:
     assert all(result.shape == (8, 8, 3) for result in results.values())
 
 
-@pytest.mark.parametrize("finish_each", [1, 7, 10**9])
-def test_the_work_is_shared(finish_each: int) -> None:
+@pytest.mark.parametrize(("finish_each", "together"), [(1, 0), (7, 3), (10**9, 20)])
+def test_the_work_is_shared(finish_each: int, together: int) -> None:
+    """Each waits for the other before its first tiles, which one alone can thus not take."""
     members = [Member("one"), Member("two")]
+    both = threading.Barrier(2, timeout=LIMIT_S)
+
+    def wait_for_the_other(member: Member) -> None:
+        if member.taken < together:
+            both.wait()
+
     for member in members:
-        member.before = lambda: time.sleep(0.0005)
+        member.before = partial(wait_for_the_other, member)
     with DeviceTeam(members, say=lambda line: None) as team:
         check(within_limit(lambda: run(team, 200, finish_each=finish_each)), 200)
         assert team.description == "one and two"
     assert sum(member.taken for member in members) == 200
-    if finish_each > 1:
-        assert all(member.taken > 20 for member in members)
+    assert all(member.taken >= together for member in members)
     assert all(member.exited for member in members)
 
 
@@ -107,7 +117,12 @@ def test_the_work_is_shared(finish_each: int) -> None:
 def test_what_a_lost_device_had_is_done_by_the_others(fails_at: int) -> None:
     said: list[str] = []
     members = [Member("one", fails_at=fails_at), Member("two")]
-    members[1].before = lambda: time.sleep(0.002)  # so that the other one gets its share
+
+    def wait_for_the_failure() -> None:
+        if members[1].taken >= 10:
+            assert members[0].failed.wait(LIMIT_S)
+
+    members[1].before = wait_for_the_failure
     with DeviceTeam(members, say=said.append) as team:
         check(within_limit(lambda: run(team, 150)), 150)
     assert said == ["one failed, and the others go on without it: one is on fire"]
@@ -137,12 +152,15 @@ def test_the_queue_is_short() -> None:
                 submitted += 1
             team.finish()
 
-        thread = threading.Thread(target=submit_all)
+        thread = threading.Thread(target=submit_all, daemon=True)
         thread.start()
-        time.sleep(0.2)
-        assert submitted <= 2 * WAITING_TILES + 2
-        release.set()
-        thread.join(20)
+        try:
+            wait_until(lambda: submitted >= 2 * WAITING_TILES)
+            time.sleep(0.2)  # for more, if there were room
+            assert submitted <= 2 * WAITING_TILES + 2
+        finally:
+            release.set()
+        thread.join(LIMIT_S)
         assert submitted == 1000
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import IO
@@ -13,6 +12,7 @@ import pytest
 from runtime.errors import TargetError
 from runtime.jobs import Job
 from runtime.journal import JOURNAL_NAME, Journal, SourceStamp, settings_fingerprint
+from tests.processes import run
 
 ROOT = Path(__file__).parents[3]
 
@@ -167,9 +167,7 @@ def test_two_runs_at_once(job: Job) -> None:
     with Journal(job.target.parent):
         with pytest.raises(TargetError, match="another dggn-run"):
             Journal(job.target.parent)
-        other = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-        )
+        other = run([sys.executable, "-c", code], cwd=ROOT)
         assert "another dggn-run" in other.stderr
     assert ask(job) == (False, False), "free again"
 

@@ -158,7 +158,7 @@ def test_bar_is_gone_when_a_second_stop_returns() -> None:
     progress._bar.stop = slow  # type: ignore[method-assign]
     thread = threading.Thread(target=progress.stop)
     thread.start()
-    begun.wait()
+    assert begun.wait(60)
     progress.stop()
     assert ended
     thread.join()

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dggn.training.cli import app
+from tests.processes import run
 
 HEAVY = ("torch", "safetensors", "onnx", "matplotlib", "tensorboard")
 
@@ -28,7 +29,7 @@ app(ARGUMENTS)
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     code = f"HEAVY, ARGUMENTS = {HEAVY!r}, {list(arguments)!r}\n{CODE}"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return run([sys.executable, "-c", code])
 
 
 @pytest.mark.parametrize("command", ["run", "prepare", "plot"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import random
 import runpy
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
@@ -28,10 +31,12 @@ from dggn.training.config import TrainConfig
 from dggn.training.parallel import Place
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
 from dggn.training.trainer import Trainer
+from tests.processes import HANGS_S, wait_until
 
-# Given: TINY, CONFIG (mappings), PICTURE (npz of one pair), FOLDER, STEPS (file to write to).
+# Given: TINY, CONFIG (mappings), PICTURE (npz of one pair), FOLDER, STEPS (file to write to),
+# MOST_STEPS, WAITS.
 SCRIPT = """
-import numpy as np, torch
+import numpy as np, time, torch
 from pathlib import Path
 from dggn.data.pairs import Pair
 from dggn.model.config import PRESETS, GeneratorConfig
@@ -52,8 +57,11 @@ with np.load(PICTURE) as arrays:
 place = Place(device=torch.device("cpu"))
 
 def told(report):
+    is_enough = WAITS and report.step == config.steps - 1
     with open(STEPS, "a") as file:
-        file.write(".")
+        file.write("." * (MOST_STEPS if is_enough else 1))
+    if is_enough:
+        time.sleep(600)  # to be killed before its end, however late that comes
 
 with open_batches(config.data, config.seed, pairs, place) as batches:
     trainer = Trainer(TrainingState.open(Path(FOLDER), config), batches, [], Path(FOLDER))
@@ -61,6 +69,8 @@ with open_batches(config.data, config.seed, pairs, place) as batches:
 """
 
 KILLS = 3
+MOST_STEPS = 4
+"""Before a kill."""
 
 
 @pytest.mark.slow
@@ -94,26 +104,37 @@ def test_killed_run_ends_bit_for_bit_like_a_straight_one(
         "PICTURE": str(tmp_path / "pair.npz"),
         "FOLDER": str(killed),
         "STEPS": str(steps),
+        "MOST_STEPS": MOST_STEPS,
     }
     # A server imports torch once, with what Adam imports at its first step, and forks the runs;
     # they need none of pytest's own modules, which are those of __main__.
     monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch._dynamo", "dggn.training.trainer"])
-    chance = random.Random(stage)
-    for _ in range(KILLS):
-        process = context.Process(target=runpy.run_path, args=(str(tmp_path / "run.py"), given))
+
+    @contextlib.contextmanager
+    def begun(*, waits: bool) -> Iterator[BaseProcess]:
+        """The run in a process, which is gone at the end of the block."""
+        arguments = (str(tmp_path / "run.py"), {**given, "WAITS": waits})
+        process = context.Process(target=runpy.run_path, args=arguments)
         steps.write_text("")
         process.start()
-        _wait_for_steps(process, steps, chance.randint(1, 4))
-        time.sleep(chance.uniform(0, 0.05))
-        process.kill()
-        process.join()
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.join()
+
+    chance = random.Random(stage)
+    for _ in range(KILLS):
+        with begun(waits=True) as process:
+            wanted = chance.randint(1, MOST_STEPS)
+            wait_until(partial(_has_made, steps, wanted), process)
+            time.sleep(chance.uniform(0, 0.05))
         assert process.exitcode == -9, "it ended before it was killed"
-    process = context.Process(target=runpy.run_path, args=(str(tmp_path / "run.py"), given))
-    process.start()
-    process.join()
-    assert process.exitcode == 0
+    with begun(waits=False) as process:
+        process.join(HANGS_S)
+        assert process.exitcode == 0
 
     for name in (STATE_NAME, WEIGHTS_NAME):
         expected, found = load_file(straight / name), load_file(killed / name)
@@ -125,9 +146,5 @@ def test_killed_run_ends_bit_for_bit_like_a_straight_one(
     assert (critics | {f"{name}_optimizer" for name in critics} < groups) == (stage == "gan")
 
 
-def _wait_for_steps(process: BaseProcess, steps: Path, count: int) -> None:
-    deadline = time.monotonic() + 60
-    while len(steps.read_text()) < count:
-        assert process.is_alive(), "it ended before it was killed"
-        assert time.monotonic() < deadline, "it made no steps"
-        time.sleep(0.002)
+def _has_made(steps: Path, count: int) -> bool:
+    return len(steps.read_text()) >= count

@@ -16,6 +16,7 @@ from dggn.data.crops import CropSampler
 from dggn.data.folder import read_rgb
 from dggn.data.pairs import Pair, read_pairs
 from dggn.data.prepared import MANIFEST_NAME, Manifest, PrepareOptions
+from dggn.training import prepare as prepare_module
 from dggn.training.prepare import Prepared, prepare, show_sources, window_starts
 from runtime.errors import ConfigError, ImageReadError
 
@@ -216,7 +217,11 @@ def test_damaged_manifests_are_named(photo_folder: Path, tmp_path: Path) -> None
         read_pairs([tmp_path / "set"])
 
 
-def test_plain_lines_without_a_terminal(photo_folder: Path, tmp_path: Path) -> None:
+def test_plain_lines_without_a_terminal(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a machine that is busy enough, there would be one on the way.
+    monkeypatch.setattr(prepare_module, "SECONDS_BETWEEN_LINES", 1e9)
     stream = io.StringIO()
     with show_sources(stream) as on_source:
         prepare(photo_folder, tmp_path / "set", SMALL, on_source=on_source)

@@ -34,7 +34,7 @@ def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(code: list[str], package: str, folder: Path | None) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "DGGN_CUDA": package,
         "LD_LIBRARY_PATH": str(folder or ""),
     }

@@ -297,7 +297,7 @@ def test_stale_and_foreign_engines_are_never_loaded(
 
 
 def test_auto_says_why_it_does_without_tensorrt(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def why() -> str:
         backend, why = machine.open()
@@ -311,7 +311,7 @@ def test_auto_says_why_it_does_without_tensorrt(
         "TensorRT would be quicker: pip install 'dggn[trt]', or 'dggn[rtx]' for RTX cards"
     )
     machine.gpus.clear()
-    monkeypatch.setattr(runtime.choose, "NVIDIA_DRIVER", Path("/nonexistent"))
+    monkeypatch.setattr(runtime.choose, "NVIDIA_DRIVER", tmp_path / "none")
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi")
     assert why() == "no NVIDIA GPU was found: x"
     monkeypatch.setattr(shutil, "which", lambda name: None)
