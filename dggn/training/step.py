@@ -64,6 +64,8 @@ class Step:
         forward: nn.Module = TrainingForward(state.generator, wants_gradient)
         if config.compile:
             forward.compile()
+            if state.critics:
+                state.generator.compile()  # for their steps, which want no gradients
         self._generate = place.wrap(forward)
         self._critic_losses = {
             name: place.wrap(CriticLoss(critic.network, config.precision))
@@ -103,7 +105,7 @@ class Step:
         config = self._state.config
         lr, hr = self._batches.batch(number)
         with torch.no_grad(), self._autocast():
-            # The plain generator: its gradients are not wanted here.
+            # Not through the wrapped one: its gradients are not wanted here.
             fake = self._state.generator(lr)
         mix = interpolation(config.seed, number, len(hr) * self._place.count)
         mix = self._place.send(self._place.share(mix))
