@@ -58,7 +58,11 @@ def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=120)
+    # One result, and only of a run that has come to its end.
+    assert (out.count("generator.safetensors"), len(out.splitlines())) == (
+        (0, 0) if process.returncode else (1, 1)
+    )
     return process.returncode, errors
 
 
