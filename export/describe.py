@@ -22,7 +22,9 @@ def describe(path: Path) -> dict[str, str]:
     try:
         model = onnx.load(path, load_external_data=False)
     except (OSError, DecodeError, ValueError) as error:
-        raise ModelError(f"{path} is not a readable ONNX file ({error})") from error
+        raise ModelError(
+            f"{path} is not a readable ONNX file ({error}): expected an .onnx file or an .engine"
+        ) from error
     properties = {entry.key: entry.value for entry in model.metadata_props}
     info = ModelInfo.from_metadata(properties, where=str(path))
     stored: Counter[str] = Counter()

@@ -47,7 +47,10 @@ TABLE_4 = tuple(
         ("DGGN", 14.6, 23.7),
     )
 )
-"""The paper's Table 4. Its size is not stated: 50x50 gives its figures for ESRGAN and SPSR."""
+"""The paper's Table 4."""
+
+TABLE_4_SIZE_HW = (50, 50)
+"""The paper does not state it; this gives its figures for ESRGAN and SPSR."""
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -87,7 +90,7 @@ def costs_report(costs: Sequence[Costs], size_hw: tuple[int, int], form: str) ->
         return json.dumps(report, indent=2) + "\n"
     title = f"GFLOPs at {size_hw[0]}x{size_hw[1]}"
     header = ("model", "parameters (M)", title, "receptive field (LR px)", "with SE", "source")
-    cells = [header, *(_cells(row) for row in rows)]
+    cells = [header, *(_cells(row, size_hw) for row in rows)]
     if form == "markdown":
         rule = ("---", "---:", "---:", "---:", "---:", "---")
         lines = [f"| {' | '.join(row)} |" for row in (header, rule, *cells[1:])]
@@ -103,18 +106,24 @@ def costs_report(costs: Sequence[Costs], size_hw: tuple[int, int], form: str) ->
     return "".join(f"{line}\n" for line in lines)
 
 
-def _cells(row: Costs) -> tuple[str, ...]:
+def _cells(row: Costs, size_hw: tuple[int, int]) -> tuple[str, ...]:
     def pixels(value: int | None) -> str:
         return "-" if value is None else str(value)
 
     return (
         row.name,
         f"{row.parameters_m:.1f}" if row.published else f"{row.parameters_m:.2f}",
-        f"{row.gflops:.1f}" if row.published else f"{row.gflops:.2f}",
+        _gflops(row, size_hw),
         pixels(row.receptive_field_px),
         pixels(row.receptive_field_se_px),
         "published (Table 4)" if row.published else "measured",
     )
+
+
+def _gflops(row: Costs, size_hw: tuple[int, int]) -> str:
+    if not row.published:
+        return f"{row.gflops:.2f}"
+    return f"{row.gflops:.1f}" if size_hw == TABLE_4_SIZE_HW else "-"
 
 
 def _costs(model: str, size_hw: tuple[int, int]) -> Costs:
@@ -132,7 +141,10 @@ def _costs(model: str, size_hw: tuple[int, int]) -> Costs:
     elif suffix == ".safetensors" or suffix in COMMUNITY_SUFFIXES:
         module = read_module(Path(model))
     else:
-        path = model_path(model)
+        try:
+            path = model_path(model)
+        except ModelError as error:
+            raise ModelError(f"{error}, nor a preset ({', '.join(PRESETS)})") from error
         try:
             module = load(model)
         except ModelError:

@@ -119,6 +119,13 @@ def write_tensors(
     write_whole(path, content)
 
 
+def _beside(path: Path, found: str) -> str:
+    """Where the weights are, for those who named the state of a training run."""
+    weights = path.with_name("generator.safetensors")
+    is_run = found.startswith("training-") and weights != path and weights.is_file()
+    return f"; a run's weights are in {weights}" if is_run else ""
+
+
 def read_tensors(path: Path, *, format_name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what :func:`write_tensors` wrote.
 
@@ -131,7 +138,7 @@ def read_tensors(path: Path, *, format_name: str) -> tuple[dict[str, Tensor], di
             metadata = file.metadata() or {}
             if metadata.get(FORMAT_KEY) != format_name:
                 found = metadata.get(FORMAT_KEY, "weights of another program")
-                raise ModelError(f"{path} holds {found}: {expected}")
+                raise ModelError(f"{path} holds {found}: {expected}{_beside(path, found)}")
             header = json.loads(metadata["header"])
             if not isinstance(header, dict):
                 raise ModelError(f"{path} is damaged (its header is no object): {expected}")

@@ -15,7 +15,9 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, mix: Tensor)
 
     `mean((|grad critic(x)|_2 - 1)^2)` over x = mix * real + (1 - mix) * fake, the norm taken
     for each sample (Gulrajani et al., 2017, Eq. 3). Computed in float32 whatever the precision
-    around it: half the digits of a squared norm are not enough to differentiate again.
+    around it: half the digits of a squared norm are not enough to differentiate again. (GPUs since
+    Ampere multiply in TF32 within convolutions, as PyTorch lets cuDNN do by default; sums, norms
+    and linear layers are float32.)
 
     Args:
         critic: scores samples, (N, C, H, W) to (N,).

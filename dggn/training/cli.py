@@ -206,7 +206,7 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
     from dggn.training.batches import open_batches
     from dggn.training.parallel import open_place
     from dggn.training.progress import show_progress
-    from dggn.training.state import TrainingState
+    from dggn.training.state import WEIGHTS_NAME, TrainingState
     from dggn.training.trainer import Trainer
 
     with open_place(device) as place:
@@ -232,4 +232,7 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
             signal.signal(signal.SIGINT, stop)
             signal.signal(signal.SIGTERM, stop)
             with show_progress(sys.stderr) as progress:
-                return trainer.run(progress=progress, should_stop=lambda: interrupted)
+                complete = trainer.run(progress=progress, should_stop=lambda: interrupted)
+            if complete and place.is_first:
+                typer.echo(folder / WEIGHTS_NAME)
+            return complete

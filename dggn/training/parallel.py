@@ -38,6 +38,20 @@ class Place:
         """Whether this process writes files and speaks."""
         return self.rank == 0
 
+    @property
+    def steps_ahead(self) -> int:
+        """Steps that are queued while an earlier one is still being computed.
+
+        One keeps a GPU busy: it goes on while the host reads what the step before came to. More
+        would only make the clock, and with it the schedule of a run that time ends, less true.
+        """
+        return 1 if self.device.type == "cuda" else 0
+
+    def send(self, tensor: Tensor) -> Tensor:
+        """A tensor of the CPU on the device, without waiting for what the device is doing."""
+        on_gpu = self.device.type == "cuda"
+        return (tensor.pin_memory() if on_gpu else tensor).to(self.device, non_blocking=True)
+
     def share(self, batch: Tensor) -> Tensor:
         """This process's samples of a batch."""
         return batch[self.rank :: self.count]

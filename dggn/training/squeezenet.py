@@ -134,4 +134,5 @@ def read_squeezenet(path: Path) -> dict[str, NDArray[np.generic]]:
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist: {expected}") from error
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path} is damaged or of another kind ({error}): {expected}") from error
+        # Not in numpy's words, which recommend to unpickle what it does not know.
+        raise ModelError(f"{path} is damaged or of another kind: {expected}") from error

@@ -89,8 +89,7 @@ class TrainingState:
     def _new(cls, config: TrainConfig, device: torch.device | None) -> TrainingState:
         torch.manual_seed(config.seed)
         generator = _placed(Generator(config.generator), device)
-        betas = (config.optimizer.beta1, config.optimizer.beta2)
-        optimizer = torch.optim.Adam(generator.parameters(), betas=betas)
+        optimizer = _adam(generator, (config.optimizer.beta1, config.optimizer.beta2), device)
         average = copy.deepcopy(generator).eval().requires_grad_(False)
         weights = {"image": config.loss.adversarial, "gradient": config.loss.gradient_adversarial}
         return cls(
@@ -221,7 +220,16 @@ def _critic(config: TrainConfig, device: torch.device | None) -> Critic:
     network = Discriminator(config.data.patch_lr_px * SCALE, config.critic.width)
     network = _placed(network, device)
     betas = (config.critic.beta1, config.critic.beta2)
-    return Critic(network=network, optimizer=torch.optim.Adam(network.parameters(), betas=betas))
+    return Critic(network=network, optimizer=_adam(network, betas, device))
+
+
+def _adam(
+    network: nn.Module, betas: tuple[float, float], device: torch.device | None
+) -> torch.optim.Adam:
+    # Fused, it is a few kernels instead of dozens. Elsewhere the sums stay in the order that the
+    # kept loss curve has them in.
+    fused = device is not None and device.type == "cuda"
+    return torch.optim.Adam(network.parameters(), betas=betas, fused=fused or None)
 
 
 def _initial_weights(path: Path, generator: Generator) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from dggn.data.pairs import Pair
 from dggn.model.checkpoint import save_generator
 from dggn.training.batches import Batches
 from dggn.training.log import Log, Record
+from dggn.training.outcome import Outcome
 from dggn.training.parallel import Place
 from dggn.training.schedule import share_done
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
@@ -92,6 +94,7 @@ class Trainer:
         self._place = place or Place(device=torch.device("cpu"))
         self._step = Step(state, batches, self._place)
         self._psnr_db: float | None = None
+        self._begun: deque[tuple[int, Outcome]] = deque()
         self._saved_at = time.monotonic()
 
     def run(self, *, progress: Progress, should_stop: Callable[[], bool]) -> bool:
@@ -106,78 +109,94 @@ class Trainer:
             ImageReadError: a picture of a prepared set is damaged.
             TargetError: the folder cannot be written.
         """
-        state = self._state
+        state, config = self._state, self._state.config
         state.generator.train()
         if state.step == 0:
             # A folder that cannot be written shows at once, not after the first hundred steps.
             self._save()
         with Log(self._folder, state.step) if self._place.is_first else nullcontext() as log:
-            begun, begun_at = time.monotonic(), self._share_done()
-            recording_s = 0.0
-            while not self._should_end(should_stop):
-                started = time.monotonic()
-                terms = self._step_once()
-                duration_s = time.monotonic() - started
-                # Validations count, so that a run with a time ends inside it; with the next step,
-                # so that it is a step that ends the run, and the last one is validated.
-                state.elapsed_s += recording_s + duration_s
-                if log is not None:
-                    recording = time.monotonic()
-                    self._record(log, terms, duration_s)
-                    recording_s = time.monotonic() - recording
-                    done = self._share_done()
-                    pace = (time.monotonic() - begun) / (done - begun_at)
-                    progress(
-                        StepReport(
-                            step=state.step,
-                            progress=min(1.0, done),
-                            loss=terms["loss"],
-                            images_per_s=state.config.data.batch_size / duration_s,
-                            left_s=max(0.0, pace * (1 - done)),
-                            psnr_db=self._psnr_db,
-                        )
-                    )
+            self._start_clocks()
+            while True:
+                stop, save_due = self._agree(should_stop)
+                if stop or self._share_done() >= 1:
+                    break
+                self._begun.append((state.step + 1, self._step(self._share_done())))
+                state.step += 1
+                save_due |= state.step % config.save_every == 0
+                # Nothing is measured or saved that may hold what a bad step has done.
+                complete = save_due or state.step % config.validate_every == 0
+                while len(self._begun) > (0 if complete else self._place.steps_ahead):
+                    self._finish_step(log, progress)
+                if save_due:
+                    self._save()
+            while self._begun:
+                self._finish_step(log, progress)
         self._save()
         return self._share_done() >= 1
+
+    def _start_clocks(self) -> None:
+        self._counted_at = self._free_at = self._running_since = time.monotonic()
+        self._share_before = self._share_done()
 
     def _share_done(self) -> float:
         return share_done(self._state.config, self._state.step, self._state.elapsed_s)
 
-    def _should_end(self, should_stop: Callable[[], bool]) -> bool:
-        # The clocks and the signals of the processes differ: the first one's count.
-        stop, self._state.elapsed_s = self._place.agree(
-            [float(should_stop()), self._state.elapsed_s]
-        )
-        return bool(stop) or self._share_done() >= 1
+    def _agree(self, should_stop: Callable[[], bool]) -> tuple[bool, bool]:
+        """Whether to stop, and whether to save after the next step.
 
-    def _step_once(self) -> Record:
-        state = self._state
+        The clocks and the signals of the processes differ: the first one's count.
+        """
+        stop, unsaved_s, self._state.elapsed_s = self._place.agree(
+            [float(should_stop()), time.monotonic() - self._saved_at, self._state.elapsed_s]
+        )
+        return bool(stop), unsaved_s >= 60 * self._state.config.save_every_minutes
+
+    def _finish_step(self, log: Log | None, progress: Progress) -> None:
+        """Read what the oldest step that was begun came to; log, validate and report."""
+        state, config = self._state, self._state.config
+        step, outcome = self._begun.popleft()
         try:
-            terms = self._step(self._share_done())
+            terms = outcome.read()
         except ConfigError as error:
             raise ConfigError(
-                f"at step {state.step} {error}, and begin again in another folder; the last good "
+                f"at step {step - 1} {error}, and begin again in another folder; the last good "
                 f"checkpoint is {self._folder / STATE_NAME}"
             ) from error
-        state.step += 1
-        return terms
+        now = time.monotonic()
+        # Validations count, so that a run with a time ends inside it; with the next step, so that
+        # it is a step that ends the run, and the last one is validated.
+        state.elapsed_s += now - self._counted_at
+        images_per_s = config.data.batch_size / (now - self._free_at)
+        self._counted_at = now
+        if log is not None:
+            self._record(log, step, terms, images_per_s)
+            done = self._share_done()
+            pace = (time.monotonic() - self._running_since) / (done - self._share_before)
+            progress(
+                StepReport(
+                    step=step,
+                    progress=min(1.0, share_done(config, step, state.elapsed_s)),
+                    loss=terms["loss"],
+                    images_per_s=images_per_s,
+                    left_s=max(0.0, pace * (1 - done)),
+                    psnr_db=self._psnr_db,
+                )
+            )
+        self._free_at = time.monotonic()
 
-    def _record(self, log: Log, terms: Record, duration_s: float) -> None:
-        """Log, validate and save after a step, as often as the configuration says."""
+    def _record(self, log: Log, step: int, terms: Record, images_per_s: float) -> None:
+        """Validate and log after a step, as often as the configuration says."""
         state, config = self._state, self._state.config
-        last = self._share_done() >= 1
-        record: Record = {"step": state.step, "elapsed_s": round(state.elapsed_s, 1), **terms}
-        record["images_per_s"] = round(config.data.batch_size / duration_s, 4)
-        due = state.step % config.validate_every == 0 or last
+        last = self._share_done() >= 1 and not self._begun
+        record: Record = {"step": step, "elapsed_s": round(state.elapsed_s, 1), **terms}
+        record["images_per_s"] = round(images_per_s, 4)
+        due = step % config.validate_every == 0 or last
         if due and self._validation:
-            sheet = self._folder / SAMPLES_FOLDER / f"step-{state.step:07}.png"
+            sheet = self._folder / SAMPLES_FOLDER / f"step-{step:07}.png"
             record |= validate(state.average, self._validation, sheet, config.samples)
             self._psnr_db = record["psnr_db"]
-        if due or state.step % config.log_every == 0:
+        if due or step % config.log_every == 0:
             log.write(record)
-        unsaved_s = time.monotonic() - self._saved_at
-        if state.step % config.save_every == 0 or unsaved_s >= 60 * config.save_every_minutes:
-            self._save()
 
     def _save(self) -> None:
         if self._place.is_first:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -92,7 +94,8 @@ def validate(
     """
     psnr_db, ssim, rows = [], [], []
     for number, pair in enumerate(pairs):
-        sr = super_resolve(generator, pair.lr_hwc)
+        with _without_search():
+            sr = super_resolve(generator, pair.lr_hwc)
         psnr_db.append(peak_signal_noise_ratio(sr, pair.hr_hwc))
         ssim.append(structural_similarity(sr, pair.hr_hwc))
         if number < samples:
@@ -103,6 +106,20 @@ def validate(
         Image.fromarray(np.vstack([_header(), *rows])).save(content, "PNG")
         write_whole(sheet, content.getvalue())
     return {"psnr_db": float(np.mean(psnr_db)), "ssim": float(np.mean(ssim))}
+
+
+@contextmanager
+def _without_search() -> Iterator[None]:
+    """Take cuDNN's convolutions as they come, instead of trying out which is fastest.
+
+    Crops have one size and are worth the search; pictures have many, and are rare.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def _middle(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -6,8 +6,9 @@
     python -m tests.campaigns.flagship lite     DATA OUTPUT --minutes 25
 
 The same command goes on after an interruption: from WORK where that is still there, exactly; from
-OUTPUT on another machine, without the optimizers' moments (see portable.py). OUTPUT is written
-every two minutes, in files under 16 MiB, and gets a table of all measurements at the end.
+OUTPUT on another machine, without the optimizers' moments (see portable.py). OUTPUT follows what is
+saved, every two minutes at most, in files under 16 MiB, and gets a table of all measurements at the
+end.
 
 DATA holds `train/` and `val/` (pictures), and where they are to be used `benchmark/NAME/HR` and
 `perceptual/squeezenet1_0_imagenet.npz`. What a campaign needs, and what is expected of it:

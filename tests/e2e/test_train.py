@@ -67,7 +67,14 @@ def _run(folder: Path, *arguments: str, first: str = "") -> subprocess.Completed
 
 def _train(folder: Path, *arguments: str, first: str = "") -> tuple[int, str]:
     done = _run(folder, "run", *arguments, first=first)
+    _check_result(done.returncode, done.stdout)
     return done.returncode, done.stderr
+
+
+def _check_result(code: int, out: str) -> None:
+    """One result, and only of a run that has come to its end."""
+    expected = (0, 0) if code else (1, 1)
+    assert (out.count("generator.safetensors"), len(out.splitlines())) == expected
 
 
 @pytest.mark.slow
@@ -148,8 +155,9 @@ def test_two_processes_train_like_one(workplace: Path) -> None:
     for command in (alone, beside):
         # In a group, so that those it starts end with it.
         with started(command, cwd=workplace, env=ENVIRONMENT) as process:
-            _, errors = process.communicate(timeout=HANGS_S)
+            out, errors = process.communicate(timeout=HANGS_S)
         assert process.returncode == 0, errors
+        _check_result(process.returncode, out)
         # Only the first process speaks.
         assert errors.count("1 training and 1 validation pictures on cpu") == 1
         assert "Warning" not in errors

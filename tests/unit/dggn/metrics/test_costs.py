@@ -12,7 +12,7 @@ from dggn.model.checkpoint import save_generator
 from dggn.model.complexity import flops, parameter_count, receptive_field_px
 from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, ModelError
 
 OURS = Costs(name="ours", parameters_m=14.657, gflops=23.584, receptive_field_px=120)
 
@@ -44,12 +44,20 @@ def test_published_rows_are_marked() -> None:
     assert ours.split() == ["ours", "14.66", "23.58", "120", "-", "measured"]
     assert len(published) == 6
     assert all(line.endswith("published (Table 4)") for line in published)
+    assert published[-1].split()[:3] == ["DGGN", "14.6", "23.7"]
     markdown = costs_report([OURS], (64, 48), "markdown").splitlines()
     assert markdown[0].startswith("| model | parameters (M) | GFLOPs at 64x48 |")
     assert markdown[2] == "| ours | 14.66 | 23.58 | 120 | - | measured |"
+    # What was published is of another size.
+    assert markdown[-1] == "| DGGN | 14.6 | - | - | - | published (Table 4) |"
     report = json.loads(costs_report([OURS], (64, 48), "json"))
     assert report["size_hw"] == [64, 48]
     assert [row["published"] for row in report["models"]] == [False] + 6 * [True]
+
+
+def test_an_unknown_model_is_told_what_there_is() -> None:
+    with pytest.raises(ModelError, match=r"neither a file .*, nor a preset \(dggn, dggn-lite\)"):
+        costs_of(["dgn"], (50, 50))
 
 
 def test_sizes() -> None:

@@ -118,7 +118,13 @@ def test_weights_of_another_program(tmp_path: Path) -> None:
 def test_a_training_state_is_no_generator(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     write_tensors(path, {"weight": torch.zeros(2)}, format_name="training-1", header={})
-    with pytest.raises(ModelError, match="holds training-1: expected a DGGN generator checkpoint"):
+    with pytest.raises(
+        ModelError,
+        match=r"holds training-1: expected a DGGN generator checkpoint \(\.safetensors\)$",
+    ):
+        load_generator(path)
+    (tmp_path / "generator.safetensors").touch()
+    with pytest.raises(ModelError, match=r"; a run's weights are in .*generator\.safetensors$"):
         load_generator(path)
 
 

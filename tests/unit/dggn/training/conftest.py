@@ -81,7 +81,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[bool, list[Ste
 
     # TensorBoard's files are a test of the log's own.
     monkeypatch.setattr(log, "find_spec", lambda name: None)
-    place = Place(device=torch.device("cpu"))
+    cpu = Place(device=torch.device("cpu"))
 
     def run(
         config: TrainConfig,
@@ -90,11 +90,12 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[bool, list[Ste
         *,
         stop_after: int | None = None,
         validation: list[Pair] | None = None,
+        place: Place = cpu,
     ) -> tuple[bool, list[StepReport]]:
         reports: list[StepReport] = []
         state = TrainingState.open(folder, config)
         with open_batches(config.data, config.seed, pairs, place) as batches:
-            trainer = Trainer(state, batches, validation or [], folder)
+            trainer = Trainer(state, batches, validation or [], folder, place)
             complete = trainer.run(
                 progress=reports.append, should_stop=lambda: len(reports) == stop_after
             )

@@ -98,23 +98,6 @@ def test_a_critic_that_no_longer_scores_is_named(
         )
 
 
-def test_a_gradient_that_is_not_finite_never_reaches_the_weights(
-    tmp_path: Path, config: TrainConfig, pairs: list[Pair]
-) -> None:
-    state = TrainingState.open(tmp_path, config)
-    parameter = next(state.generator.parameters())
-    parameter.register_hook(lambda gradient: gradient * math.inf)
-    with (
-        open_batches(config.data, 0, pairs, CPU) as batches,
-        pytest.raises(ConfigError, match="at step 0 .* gradient's norm (nan|inf)"),
-    ):
-        Trainer(state, batches, [], tmp_path).run(
-            progress=lambda report: None, should_stop=lambda: False
-        )
-    assert torch.isfinite(parameter).all()
-    assert TrainingState.open(tmp_path, config).step == 0
-
-
 def test_a_folder_that_vanishes_is_an_error_of_the_target(
     tmp_path: Path, config: TrainConfig, pairs: list[Pair]
 ) -> None:

@@ -29,6 +29,7 @@ from dggn.training.config import TrainConfig
 from dggn.training.log import LOG_NAME, read_log
 from dggn.training.parallel import open_place
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
+from dggn.training.step import TrainingForward
 from dggn.training.trainer import StepReport, Trainer
 from dggn.training.validation import SAMPLES_FOLDER, as_trained
 
@@ -294,12 +295,17 @@ def test_compiles_when_asked(
     tmp_path: Path,
     train: Train,
     config: TrainConfig,
+    gan_config: TrainConfig,
     pairs: list[Pair],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
+    compiled: list[type] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(type(module)))
     train(replace(config, steps=1), pairs, tmp_path / "plain")
     assert compiled == []
-    train(replace(config, steps=1, compile=True), pairs, tmp_path / "compiled")
-    assert len(compiled) == 1
+    train(replace(config, steps=1, compile=True), pairs, tmp_path / "psnr")
+    assert compiled == [TrainingForward]
+    compiled.clear()
+    # The critics' steps need its pictures without their derivatives.
+    train(replace(gan_config, steps=1, compile=True), pairs, tmp_path / "gan")
+    assert compiled == [TrainingForward, Generator]

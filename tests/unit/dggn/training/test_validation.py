@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
 
+import torch
 from PIL import Image
 
 from dggn.data.pairs import Pair
@@ -15,8 +16,9 @@ from dggn.metrics.fidelity import peak_signal_noise_ratio, structural_similarity
 from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve
+from dggn.training import validation as validation_module
 from dggn.training.validation import HEADER_PX, SAMPLE_PX, as_trained, check_pictures, validate
-from runtime.errors import ConfigError, TargetError
+from runtime.errors import ConfigError, ModelError, TargetError
 
 
 def _pair(height: int, width: int) -> Pair:
@@ -49,6 +51,26 @@ def test_means_and_sheet(tmp_path: Path, tiny_config: GeneratorConfig, pairs: li
     height, width = pair.hr_hwc.shape[:2]
     assert np.array_equal(picture[:height, SAMPLE_PX : SAMPLE_PX + width], sr)
     assert np.array_equal(picture[:height, 2 * SAMPLE_PX : 2 * SAMPLE_PX + width], pair.hr_hwc)
+
+
+def test_convolutions_are_not_tried_out_for_every_size(
+    tmp_path: Path,
+    tiny_config: GeneratorConfig,
+    pairs: list[Pair],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searching: list[bool] = []
+
+    def noted(*arguments: object) -> None:
+        searching.append(torch.backends.cudnn.benchmark)
+        raise ModelError("no picture")
+
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(validation_module, "super_resolve", noted)
+    with pytest.raises(ModelError, match="no picture"):
+        validate(Generator(tiny_config).eval(), pairs, tmp_path / "sheet.png", samples=0)
+    assert searching == [False]
+    assert torch.backends.cudnn.benchmark
 
 
 def test_no_samples_no_sheet(
