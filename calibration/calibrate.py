@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibration.fold import unfold_weights
-from calibration.freeze_gates import freeze_gates
+from calibration.freeze_excitation import freeze_excitation
 from calibration.ledger import Ledger
 from calibration.measure import as_file, mean_psnr_db
 from calibration.mix import Mixer
@@ -153,7 +153,7 @@ def calibrate(
             "onnxruntime": _onnxruntime_version(),
         },
     )
-    source, frozen_drop_db = _settle_gates(original, tiles, held_out, ledger, on_progress)
+    source, frozen_drop_db = _settle_excitation(original, tiles, held_out, ledger, on_progress)
     mixer = Mixer(
         original=original,
         source=source,
@@ -215,28 +215,28 @@ def _read_pictures(images: Path, validation: Path | None) -> tuple[list[Pair], l
     return [pair for number, pair in enumerate(pairs) if number % HELD_OUT], held_out
 
 
-def _settle_gates(
+def _settle_excitation(
     original: SourceModel,
     tiles: Sequence[Tile],
     held_out: Sequence[Pair],
     ledger: Ledger,
     on_progress: OnProgress,
 ) -> tuple[SourceModel, float | None]:
-    """The model with frozen gates, where they cost next to nothing; and what they cost."""
-    frozen = freeze_gates(original, tiles)
+    """The model with frozen excitation, where they cost next to nothing; and what they cost."""
+    frozen = freeze_excitation(original, tiles)
     if frozen is original:
         return original, None
 
     def measure() -> float:
         psnr_db = []
         for number, source in enumerate((original, frozen)):
-            on_progress("freezing gates", number / 2)
+            on_progress("freezing squeeze-and-excitation", number / 2)
             with as_file(source.graph) as path:
                 psnr_db.append(mean_psnr_db(path, held_out))
-        on_progress("freezing gates", 1.0)
+        on_progress("freezing squeeze-and-excitation", 1.0)
         return psnr_db[0] - psnr_db[1]
 
-    drop_db = float(ledger.get("drop with frozen gates", measure))
+    drop_db = float(ledger.get("drop with frozen excitation", measure))
     return frozen if drop_db <= MAX_FROZEN_DROP_DB else original, drop_db
 
 
@@ -283,7 +283,7 @@ def _finished(mixer: Mixer, findings: Findings) -> onnx.ModelProto:
             "target": findings.target,
             "method": findings.method,
             **asdict(findings.gates),
-            "gates": "frozen" if findings.is_frozen else "computed",
+            "excitation": "frozen" if findings.is_frozen else "computed",
             "int8_layers": [layer.name for layer in best.layers],
         },
         sort_keys=True,

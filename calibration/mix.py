@@ -50,7 +50,7 @@ class Mixer:
     """The float32 model, to which mixes are compared."""
 
     source: SourceModel
-    """What is quantized: the same, or the same with frozen gates."""
+    """What is quantized: the same, or the same with frozen excitation."""
 
     ranges: Ranges
     """Of its tensors."""

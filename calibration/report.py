@@ -90,7 +90,7 @@ def markdown(findings: Findings, chart: str) -> str:
         f"- Gates measured on {findings.validation}: PSNR on Y against HR may drop by "
         f"{gates.max_drop_db:g} dB, tiled and whole output may differ by "
         f"{gates.max_seam_levels} of 255 grey levels.",
-        *_gates(findings),
+        *_excitation(findings),
         "",
         "| mix | INT8 layers | PSNR (Y) | drop | overlap | largest seam (grey levels) |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -141,7 +141,7 @@ def chart(findings: Findings) -> bytes:
     return bar_chart(title, bars)
 
 
-def _gates(findings: Findings) -> list[str]:
+def _excitation(findings: Findings) -> list[str]:
     if findings.frozen_drop_db is None:
         return []
     cost = f"their means over the tiles cost {findings.frozen_drop_db:+.4f} dB"

@@ -51,6 +51,7 @@ def test_from_pictures_to_a_model_that_runs(workplace: Path) -> None:
     assert "layers in INT8, PSNR drop " in done.stdout
     assert done.stderr.splitlines() == [
         "reading pictures",
+        "freezing squeeze-and-excitation",
         "observing ranges",
         "quantizing one layer at a time",
     ]

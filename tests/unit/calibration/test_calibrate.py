@@ -62,7 +62,7 @@ def test_the_model_carries_its_facts(folder: Path, models: dict[str, Path]) -> N
     calibration = json.loads(after.pop(f"{PREFIX}calibration"))
     changed = {f"{PREFIX}precision": "int8", f"{PREFIX}halo_px": after[f"{PREFIX}halo_px"]}
     assert after == before | changed
-    assert calibration["gates"] == "frozen"
+    assert calibration["excitation"] == "frozen"
     assert calibration["target"] == "cpu"
     assert calibration["int8_layers"]
 
@@ -119,7 +119,7 @@ def test_a_stopped_calibration_goes_on(
         quantized(models["half"], photographs, tmp_path / "x.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["x.ledger.json"]
     values = json.loads((tmp_path / "x.ledger.json").read_text())["values"]
-    before = {"drop with frozen gates", "ranges"}
+    before = {"drop with frozen excitation", "ranges"}
     assert set(values) == before | {f"cost {name}" for name in costs}
 
 

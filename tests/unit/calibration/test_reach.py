@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("onnx", reason="needs the calibrate extra")
 pytest.importorskip("onnxruntime", reason="needs the calibrate extra")
 
-from calibration.freeze_gates import freeze_gates
+from calibration.freeze_excitation import freeze_excitation
 from calibration.reach import reach_px
 from calibration.source import read_model
 from calibration.tiles import Tile, sample_tiles
@@ -25,7 +25,7 @@ def test_half_the_receptive_field_of_the_shipped_model(tiles: list[Tile]) -> Non
     """`dggn-eval complexity` derives 104 px from the layers: 52, and the next multiple of 8."""
     source = read_model(model_path(DEFAULT_MODEL), "cpu")
     assert reach_px(source, 64) is None, "its gates see far"
-    frozen = freeze_gates(source, tiles)
+    frozen = freeze_excitation(source, tiles)
     assert reach_px(frozen, 64) == 56
     assert reach_px(frozen, 56) == 56
     assert reach_px(frozen, 48) is None
@@ -36,7 +36,7 @@ def test_that_far_and_no_further_a_pixel_counts(
     models: dict[str, Path], tiles: list[Tile], name: str
 ) -> None:
     source = read_model(models[name], "tensorrt")
-    frozen = freeze_gates(source, tiles)
+    frozen = freeze_excitation(source, tiles)
     reach = reach_px(frozen, 128)
     wide = reach_px(source, 128)
     assert reach is not None

@@ -36,7 +36,7 @@ class _Gate:
     product: onnx.NodeProto
 
 
-def freeze_gates(source: SourceModel, tiles: Sequence[Tile]) -> SourceModel:
+def freeze_excitation(source: SourceModel, tiles: Sequence[Tile]) -> SourceModel:
     """Fold the mean of every gate into the convolution that it scales.
 
     Args:

@@ -15,7 +15,7 @@ pytest.importorskip("onnx", reason="needs the calibrate extra")
 import onnx
 from onnx import numpy_helper
 
-from calibration.freeze_gates import freeze_gates
+from calibration.freeze_excitation import freeze_excitation
 from calibration.source import SourceModel, read_model
 from calibration.tiles import Tile
 from dggn.data.pairs import read_pairs
@@ -56,18 +56,18 @@ def test_gates_that_never_vary_are_folded_exactly(
             zeros = np.zeros_like(numpy_helper.to_array(tensor))
             tensor.CopyFrom(numpy_helper.from_array(zeros, tensor.name))
     constant = replace(source, graph=graph)
-    frozen = freeze_gates(constant, tiles)
+    frozen = freeze_excitation(constant, tiles)
     onnx.checker.check_model(frozen.graph, full_check=True)
     np.testing.assert_allclose(run(frozen.graph, batch), run(graph, batch), atol=2e-6)
 
 
 def test_nothing_is_left_of_the_gates(source: SourceModel, tiles: list[Tile]) -> None:
-    before, after = kinds(source.graph), kinds(freeze_gates(source, tiles).graph)
+    before, after = kinds(source.graph), kinds(freeze_excitation(source, tiles).graph)
     units = before["Sigmoid"]
     assert units == 2
     assert after["Sigmoid"] == after["AveragePool"] == 0
     assert before["Conv"] - after["Conv"] == 2 * units
-    assert not any(".se." in name for name in initializers(freeze_gates(source, tiles).graph))
+    assert not any(".se." in name for name in initializers(freeze_excitation(source, tiles).graph))
 
 
 def test_the_constants_are_means_over_the_tiles(
@@ -87,7 +87,7 @@ def test_the_constants_are_means_over_the_tiles(
     sigmoid_of_asked.output[0] = "output"
     images = np.stack([tile.image_hwc.transpose(2, 0, 1) for tile in tiles]) / np.float32(255)
     mean = run(asked, images).mean(axis=(0, 2, 3))
-    before, after = initializers(source.graph), initializers(freeze_gates(source, tiles).graph)
+    before, after = initializers(source.graph), initializers(freeze_excitation(source, tiles).graph)
     (scaled,) = [
         name
         for name in after
@@ -98,17 +98,17 @@ def test_the_constants_are_means_over_the_tiles(
 
 
 def test_scaled_weights_are_not_stored_as_float16(source: SourceModel, tiles: list[Tile]) -> None:
-    left = source.halves - freeze_gates(source, tiles).halves
+    left = source.halves - freeze_excitation(source, tiles).halves
     assert {name for name in left if ".fuse." in name} == left
     assert len(left) == 4
 
 
 def test_a_model_without_gates_is_taken_as_it_is(source: SourceModel, tiles: list[Tile]) -> None:
-    frozen = freeze_gates(source, tiles)
-    assert freeze_gates(frozen, tiles) is frozen
+    frozen = freeze_excitation(source, tiles)
+    assert freeze_excitation(frozen, tiles) is frozen
 
 
 def test_the_model_given_is_not_changed(source: SourceModel, tiles: list[Tile]) -> None:
     before = source.graph.SerializeToString(deterministic=True)
-    freeze_gates(source, tiles)
+    freeze_excitation(source, tiles)
     assert source.graph.SerializeToString(deterministic=True) == before
