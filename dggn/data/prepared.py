@@ -55,6 +55,11 @@ class PrepareOptions:
                 f"the sub-images' size is {self.size_px} and their step {self.step_px}: "
                 f"both must be positive multiples of {SCALE}"
             )
+        if self.step_px > self.size_px:
+            raise ConfigError(
+                f"the sub-images' step is {self.step_px} and their size {self.size_px}: a step "
+                "above the size would leave parts of the pictures out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,12 +115,13 @@ class TrainingState:
             ModelError: as in :meth:`resume` and :meth:`fresh`.
             TargetError: the folder cannot be made.
         """
+        saved = folder / STATE_NAME
+        state = cls.resume(saved, config, device) if saved.exists() else cls.fresh(config, device)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TargetError(f"{folder} cannot be made: {error.strerror or error}") from error
-        saved = folder / STATE_NAME
-        return cls.resume(saved, config, device) if saved.exists() else cls.fresh(config, device)
+        return state
 
     def save(self, path: Path) -> None:
         """Write the state; an older file at `path` is replaced only by a complete one.

@@ -202,6 +202,8 @@ def test_folders_and_options_that_make_no_sense(photo_folder: Path, tmp_path: Pa
         run(photo_folder, tmp_path)
     with pytest.raises(ConfigError, match="multiples of 4"):
         PrepareOptions(size_px=50)
+    with pytest.raises(ConfigError, match="step is 52 and their size 48: a step above the size"):
+        PrepareOptions(size_px=48, step_px=52)
     for scales in ((), (0.05,), (1.5,)):
         with pytest.raises(ConfigError, match="expected one or more from 0.1 to 1"):
             PrepareOptions(scales=scales)

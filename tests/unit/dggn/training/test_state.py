@@ -127,6 +127,9 @@ def test_initial_weights_of_another_structure_are_refused(
     other = replace(config, gradient_branch=False, initial=str(tmp_path))
     with pytest.raises(ModelError, match="another structure .*gradient_units was 1, is 0"):
         TrainingState.fresh(other)
+    with pytest.raises(ModelError):
+        TrainingState.open(tmp_path / "run", other)
+    assert not (tmp_path / "run").exists()
 
 
 def test_average_starts_equal_and_apart(config: TrainConfig) -> None:
