@@ -167,8 +167,9 @@ def test_mistakes(
 @pytest.mark.parametrize("named", ["dggn-lite", "file"])
 def test_int8_on_rtx_says_why_not(machine: Machine, int8_file: Path, named: str) -> None:
     onnx = str(int8_file) if named == "file" else named
-    wish = dataclasses.replace(SMALL, onnx=onnx, precision="int8", targets=("sm86",))
+    wish = dataclasses.replace(SMALL, onnx=onnx, precision="int8", targets=("sm86",), tile_px=None)
     outcome = machine.fulfil(wish)
+    assert outcome.facts.tile_px == 512, "its tiles overlap by much"
     assert outcome.facts.onnx_name == "dggn-lite-int8-tensorrt.onnx"
     assert outcome.facts.precision == "int8"
     assert outcome.facts.largest_activation is None
