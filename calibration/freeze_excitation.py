@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.evaluate import evaluate
 from calibration.ranges import feed
 from calibration.source import SourceModel
 from calibration.tiles import Tile
-from runtime.errors import BackendError
 
 if TYPE_CHECKING:
     import onnx
@@ -101,29 +101,14 @@ def _means(
     source: SourceModel, names: Sequence[str], tiles: Sequence[Tile]
 ) -> dict[str, NDArray[np.float32]]:
     """The mean of each gate, by tensor: one value for each channel."""
-    import onnx
-    import onnxruntime
-
-    asked = onnx.ModelProto()
-    asked.CopyFrom(source.graph)
-    del asked.graph.output[:]
-    asked.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    sums: list[NDArray[np.float64]] = [np.zeros(1)] * len(names)
-    try:
-        session = onnxruntime.InferenceSession(
-            asked.SerializeToString(), providers=["CPUExecutionProvider"]
-        )
-        for tile in tiles:
-            values = session.run(names, {"input": feed(tile.image_hwc, source.info.sample_type)})
-            sums = [
-                total + value.mean(axis=(0, 2, 3), dtype=np.float64)
-                for total, value in zip(sums, values, strict=True)
-            ]
-    except Exception as error:  # ONNX Runtime's exceptions share no public base class.
-        raise BackendError(f"ONNX Runtime failed on the model: {error}") from error
+    feeds = [feed(tile.image_hwc, source.info.sample_type) for tile in tiles]
+    means = [
+        [gate.mean(axis=(0, 2, 3), dtype=np.float64) for gate in gates]
+        for gates in evaluate(source.graph, names, feeds)
+    ]
     return {
-        name: (total / len(tiles)).astype(np.float32)
-        for name, total in zip(names, sums, strict=True)
+        name: np.mean(of_tiles, axis=0).astype(np.float32)
+        for name, of_tiles in zip(names, zip(*means, strict=True), strict=True)
     }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.evaluate import evaluate
 from calibration.ledger import Ledger
 from calibration.measure import as_file, largest_seam, mean_psnr_db
 from calibration.place import Layer, Target, quantize
@@ -19,7 +20,6 @@ from calibration.ranges import Ranges, feed
 from calibration.source import SourceModel
 from calibration.tiles import Tile
 from dggn.data.pairs import Pair
-from runtime.errors import BackendError
 
 if TYPE_CHECKING:
     import onnx
@@ -129,16 +129,7 @@ class Mixer:
 
 def _outputs(model: onnx.ModelProto, feeds: Sequence[NDArray[Any]]) -> list[NDArray[np.float64]]:
     """A model's outputs, in [0, 1], unrounded where the model does not round."""
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(4)
-    try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), providers=["CPUExecutionProvider"]
-        )
-        outputs = [session.run(["output"], {"input": one})[0] for one in feeds]
-    except Exception as error:  # ONNX Runtime's exceptions share no public base class.
-        raise BackendError(f"ONNX Runtime failed on a quantized model: {error}") from error
     return [
-        output.astype(np.float64) / (255 if output.dtype == np.uint8 else 1) for output in outputs
+        output.astype(np.float64) / (255 if output.dtype == np.uint8 else 1)
+        for (output,) in evaluate(model, ["output"], feeds)
     ]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration.evaluate import evaluate
 from calibration.place import Layer
-from runtime.errors import BackendError
 from runtime.model_info import ModelInfo
 
 if TYPE_CHECKING:
@@ -27,29 +27,16 @@ def products(model: onnx.ModelProto, layers: Collection[Layer], info: ModelInfo)
     Raises:
         BackendError: ONNX Runtime failed on the model.
     """
-    import onnx
-    import onnxruntime
-
     weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
     nodes = {node.name: node for node in model.graph.node}
     outputs = [nodes[name].output[0] for layer in layers for name in layer.nodes]
-    asked = onnx.ModelProto()
-    asked.CopyFrom(model)
-    del asked.graph.output[:]
-    asked.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
     side = info.size_multiple_px
     picture = (
         np.zeros((1, side, side, 3), np.uint8)
         if info.sample_type == "uint8"
         else np.zeros((1, 3, side, side), np.float32)
     )
-    try:
-        session = onnxruntime.InferenceSession(
-            asked.SerializeToString(), providers=["CPUExecutionProvider"]
-        )
-        values = session.run(outputs, {"input": picture})
-    except Exception as error:  # ONNX Runtime's exceptions share no public base class.
-        raise BackendError(f"ONNX Runtime failed on the model: {error}") from error
+    (values,) = evaluate(model, outputs, [picture])
     sizes = {name: value.size for name, value in zip(outputs, values, strict=True)}
     return {
         layer.name: sum(

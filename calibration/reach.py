@@ -6,13 +6,12 @@ weight is. The NaNs in the output of one wrong block of pixels are all the pixel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calibration.evaluate import evaluate
 from calibration.source import SourceModel
-from runtime.errors import BackendError
 
 if TYPE_CHECKING:
     import onnx
@@ -34,8 +33,6 @@ def reach_px(source: SourceModel, most_px: int) -> int | None:
     Raises:
         BackendError: ONNX Runtime failed on the model.
     """
-    import onnxruntime
-
     info = source.info
     block = info.size_multiple_px
     # Room for one block more than is of interest, so that more is seen to be more.
@@ -45,15 +42,8 @@ def reach_px(source: SourceModel, most_px: int) -> int | None:
     image_nchw[..., start : start + block, start : start + block] = np.nan
     is_bytes = info.sample_type == "uint8"
     image = image_nchw.transpose(0, 2, 3, 1) if is_bytes else image_nchw
-    model = _in_float(source)
-    (read,), (written,) = model.graph.input, model.graph.output
-    try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), providers=["CPUExecutionProvider"]
-        )
-        output: NDArray[Any] = session.run([written.name], {read.name: image})[0]
-    except Exception as error:  # ONNX Runtime's exceptions share no public base class.
-        raise BackendError(f"ONNX Runtime failed on the model: {error}") from error
+    model, written = _in_float(source)
+    ((output,),) = evaluate(model, [written], [image])
     rows, columns = np.nonzero(np.isnan(output[0]).any(axis=0))
     reached = 0
     for places in (rows, columns):
@@ -64,8 +54,8 @@ def reach_px(source: SourceModel, most_px: int) -> int | None:
     return overlap if overlap <= most_px else None
 
 
-def _in_float(source: SourceModel) -> onnx.ModelProto:
-    """The graph from the first float value to the last unclamped one: bytes hold no NaN."""
+def _in_float(source: SourceModel) -> tuple[onnx.ModelProto, str]:
+    """The graph from the first float value on, and the last unclamped one: bytes hold no NaN."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -81,6 +71,4 @@ def _in_float(source: SourceModel) -> onnx.ModelProto:
     written = "output"
     while producers[written].op_type in AFTER_THE_NETWORK:
         written = producers[written].input[0]
-    del graph.output[:]
-    graph.output.append(onnx.ValueInfoProto(name=written))
-    return model
+    return model, written
