@@ -36,6 +36,14 @@ Features = Annotated[
         help="Distance of SqueezeNet's features too, with the weights in this .npz file.",
     ),
 ]
+Niqe = Annotated[
+    Path | None,
+    typer.Option(
+        "--niqe",
+        metavar="FILE",
+        help="NIQE too, with its published parameters in this .npz file; needs no extra.",
+    ),
+]
 
 MODELS_HELP = (
     "A shipped name (dggn-lite), an ONNX file, a checkpoint (.safetensors, .pth), or the word "
@@ -56,6 +64,7 @@ def images(
     ],
     perceptual: Perceptual = False,
     features: Features = None,
+    niqe: Niqe = None,
     as_json: Json = False,
     as_csv: Csv = False,
     as_markdown: Markdown = False,
@@ -66,7 +75,7 @@ def images(
         from dggn.metrics.report import BenchmarkResult
 
         form = _form(as_json, as_csv, as_markdown)
-        results = evaluate_images(hr_folder, sr_folder, _metrics(perceptual, features))
+        results = evaluate_images(hr_folder, sr_folder, _metrics(perceptual, features, niqe))
         done = _shown(hr_folder.resolve().name, results, form)
         name = sr_folder.resolve().name
         _print(name, [BenchmarkResult(benchmark=hr_folder.resolve().name, pictures=done)], form)
@@ -89,6 +98,7 @@ def model(
     ] = None,
     perceptual: Perceptual = False,
     features: Features = None,
+    niqe: Niqe = None,
     as_json: Json = False,
     as_csv: Csv = False,
     as_markdown: Markdown = False,
@@ -104,7 +114,7 @@ def model(
         if not folders:
             raise ConfigError("no benchmark: name a folder with --benchmark")
         found = [find_benchmark(folder) for folder in folders]
-        metrics = _metrics(perceptual, features)
+        metrics = _metrics(perceptual, features, niqe)
         finished = []
         with opened(model) as super_resolve:
             for benchmark in found:
@@ -185,7 +195,7 @@ def _form(as_json: bool, as_csv: bool, as_markdown: bool) -> str:
     return forms[0] if forms else "table"
 
 
-def _metrics(perceptual: bool, features: Path | None) -> Mapping[str, Metric]:
+def _metrics(perceptual: bool, features: Path | None, niqe: Path | None) -> Mapping[str, Metric]:
     from dggn.metrics.evaluate import FIDELITY
 
     metrics = dict(FIDELITY)
@@ -197,6 +207,10 @@ def _metrics(perceptual: bool, features: Path | None) -> Mapping[str, Metric]:
         from dggn.metrics.features import feature_distance
 
         metrics["features"] = feature_distance(features)
+    if niqe:
+        from dggn.metrics.niqe import niqe_metric
+
+        metrics["niqe"] = niqe_metric(niqe)
     return metrics
 
 

@@ -107,8 +107,8 @@ def evaluate(
     """Super-resolve and measure one picture after the other.
 
     Raises:
-        ConfigError: a picture is too small to measure, or an LR picture has not a quarter the
-            HR picture's size.
+        ConfigError: a picture cannot be measured, or an LR picture has not a quarter the HR
+            picture's size.
         ImageReadError: a picture cannot be decoded.
         ModelError: the model does not enlarge four times.
     """
@@ -133,7 +133,7 @@ def evaluate_images(
     bottom, when its SR picture has that size.
 
     Raises:
-        ConfigError: pictures are missing, too small to measure, or differ in size.
+        ConfigError: pictures are missing, cannot be measured, or differ in size.
         ImageReadError: a picture cannot be decoded.
     """
     for hr_path, sr_path in _matched(hr_folder, sr_folder, "the results"):
@@ -166,7 +166,7 @@ def _measured(
     try:
         scores = {name: metric(image, reference) for name, metric in metrics.items()}
     except ValueError as error:
-        raise ConfigError(f"{path} is too small to measure: {error}") from error
+        raise ConfigError(f"{path} cannot be measured: {error}") from error
     return PictureScores(name=path.name, scores=scores)
 
 
