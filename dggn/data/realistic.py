@@ -31,6 +31,9 @@ FILTERS = {
 }
 """Filters that reduce, by name, and what Pillow calls them where it has them."""
 
+UNREDUCED = "none"
+"""In a filter's place: the picture keeps its size."""
+
 JPEG_BLOCK_PX = 8
 
 CHROMA_GRAIN_PX = 2
@@ -82,8 +85,8 @@ class History:
     noise_before: Noise = Noise()
     """Of the HR picture."""
 
-    filter: str | None = "bicubic"
-    """Reduces to a quarter, one of `FILTERS`; None if the picture keeps its size."""
+    filter: str = "bicubic"
+    """Reduces to a quarter, one of `FILTERS`, or `UNREDUCED`."""
 
     noise_after: Noise = Noise()
     """Of the LR picture."""
@@ -183,7 +186,7 @@ def draw_history(
         seed=int(random.integers(1 << 32)),
         blur_px=float(random.uniform(*realism.blur_px)) if blurred else 0.0,
         noise_before=_draw_noise(random, realism.noisy_before, realism.most_noise),
-        filter=name if reduced else None,
+        filter=name if reduced else UNREDUCED,
         noise_after=_draw_noise(random, realism.noisy_after, realism.most_noise),
         sharpen_percent=int(random.integers(30, 121)) if sharpened else 0,
         sharpen_px=float(random.uniform(0.5, 1.5)),
@@ -209,7 +212,7 @@ def live_through(hr_hwc: NDArray[np.uint8], history: History) -> NDArray[np.uint
     if history.blur_px:
         picture = _filtered(picture, ImageFilter.GaussianBlur(history.blur_px))
     picture = add_noise(picture, history.noise_before, random)
-    if history.filter is not None:
+    if history.filter != UNREDUCED:
         picture = reduce(picture, history.filter)
     picture = add_noise(picture, history.noise_after, random)
     if history.sharpen_percent:

@@ -174,6 +174,66 @@ def compare(
         typer.echo(f"wrote {output}")
 
 
+@app.command()
+def realistic(
+    hr_folder: Annotated[Path, typer.Argument(metavar="HR_DIR", help="Folder of photographs.")],
+    models: Annotated[
+        list[str],
+        typer.Option("--model", metavar="MODEL", help=f"{MODELS_HELP} Repeatable."),
+    ],
+    perceptual: Perceptual = False,
+    features: Features = None,
+    niqe: Niqe = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another one degrades otherwise.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="New folder that keeps the pictures: HR/, LR_x4/ and one for each model.",
+        ),
+    ] = None,
+) -> None:
+    """Measure models on photographs as people have them: reduced, noisy, saved as JPEG.
+
+    Prints a Markdown table, bicubic interpolation first and the originals last.
+    """
+    with _explained():
+        from dggn.metrics.realistic import RealisticSet, measure_realistic
+        from dggn.metrics.report import markdown_header, markdown_line
+
+        metrics = _metrics(perceptual, features, niqe)
+        pictures = RealisticSet(hr_folder, seed)
+        benchmark = f"{hr_folder.resolve().name}, realistic, seed {seed}"
+        results = measure_realistic(pictures, models, metrics, benchmark=benchmark, output=output)
+        for number, (name, result) in enumerate(results):
+            if not number:
+                typer.echo(markdown_header(list(metrics)), nl=False)
+            typer.echo(markdown_line(name, result), nl=False)
+
+
+@app.command()
+def page(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of LR pictures.")],
+    models: Annotated[
+        list[str],
+        typer.Option("--model", metavar="MODEL", help=f"{MODELS_HELP} Given twice: left, right."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")
+    ] = Path("page.html"),
+) -> None:
+    """Write a page with two models' results of every picture, and a slider between them."""
+    with _explained():
+        from dggn.metrics.page import write_page
+
+        if len(models) != 2:
+            raise ConfigError(f"--model is given {len(models)} times: a page shows two models")
+        count = write_page(output, folder, (models[0], models[1]))
+        typer.echo(f"wrote {output} with {count} pictures")
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     """Turn errors into one line and an exit code."""

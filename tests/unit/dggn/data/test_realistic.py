@@ -16,6 +16,7 @@ from dggn.data.realistic import (
     FILTERS,
     GRAPHICS,
     PHOTOGRAPHS,
+    UNREDUCED,
     History,
     Noise,
     Realism,
@@ -27,6 +28,7 @@ from dggn.data.realistic import (
     reduce,
     save_as_jpeg,
 )
+from dggn.settings import from_mapping, to_mapping
 from runtime.errors import ConfigError
 
 
@@ -55,6 +57,7 @@ def test_depends_on_the_generator_alone(photo: NDArray[np.uint8]) -> None:
 def test_a_history_says_everything(photo: NDArray[np.uint8]) -> None:
     for seed in range(20):
         history = draw_history(rng(seed))
+        assert from_mapping(History, to_mapping(history), where="a history") == history
         once = live_through(photo, history)
         assert np.array_equal(once, live_through(photo, history))
         assert np.array_equal(once, degrade_realistic(photo, rng(seed)))
@@ -128,7 +131,7 @@ def test_graphics_have_no_sensor_and_are_mostly_lossless() -> None:
 def test_a_picture_can_keep_its_size(photo: NDArray[np.uint8]) -> None:
     for seed in range(30):
         history = draw_history(rng(seed), reduced=False)
-        assert history.filter is None
+        assert history.filter == UNREDUCED
         assert history.saves
         assert live_through(photo, history).shape == photo.shape
 
