@@ -220,9 +220,9 @@ def page(
         list[str],
         typer.Option("--model", metavar="MODEL", help=f"{MODELS_HELP} Given twice: left, right."),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")
-    ] = Path("page.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path(
+        "page.html"
+    ),
 ) -> None:
     """Write a page with two models' results of every picture, and a slider between them."""
     with _explained():

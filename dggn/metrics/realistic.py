@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dggn.data.folder import by_stem, picture_paths, read_rgb
+from dggn.data.history import History, Noise, Save, live_through
 from dggn.data.pairs import Pair
 from dggn.data.prepared import HR_FOLDER, LR_FOLDER
-from dggn.data.realistic import History, Noise, Save, live_through
 from dggn.metrics.evaluate import Metric, PictureScores, measure, super_resolve_and_measure
 from dggn.metrics.report import BenchmarkResult
 from dggn.metrics.systems import BICUBIC, opened, system_name

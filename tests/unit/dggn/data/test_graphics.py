@@ -7,7 +7,8 @@ from PIL import Image, ImageFont
 pytest.importorskip("matplotlib", reason="brings the fonts")
 
 from dggn.data import graphics
-from dggn.data.graphics import ENGLISH, FONTS, SCRIPTS, Sheet, draw_graphic, load_font
+from dggn.data.graphics import draw_graphic
+from dggn.data.sheet import ENGLISH, FONTS, SCRIPTS, Sheet, load_font
 from runtime.errors import MissingDependency
 
 KINDS = (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dggn.data.realistic import History, live_through
+from dggn.data.history import History, live_through
 from dggn.metrics.evaluate import FIDELITY, evaluate, find_benchmark, mean
 from dggn.metrics.realistic import (
     RealisticSet,
