@@ -17,7 +17,7 @@ from dggn.data.prepared import HR_FOLDER, LR_FOLDER
 from dggn.metrics.evaluate import FIDELITY, PathPair, SuperResolve, evaluate, path_pairs
 from dggn.metrics.systems import BICUBIC, opened, system_name
 from runtime.errors import ConfigError
-from runtime.whole_file import write_whole
+from runtime.system.files import write_whole
 
 DEFAULT_CROP_PX = 64
 CELL_PX = 192
