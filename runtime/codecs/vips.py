@@ -31,7 +31,7 @@ _LOADERS = {"PNG": "pngload_source", "JPEG": "jpegload_source", "TIFF": "tiffloa
 
 
 class VipsReader:
-    """Reads a file from top to bottom; see `strip_reader.StripReader`.
+    """Reads a file from top to bottom; see `strip_source.StripReader`.
 
     Args:
         path: a PNG, JPEG or TIFF file, whatever its name.
@@ -57,7 +57,7 @@ class VipsReader:
         self._first = 0
 
     def rows(self, start: int, stop: int) -> Picture:
-        """Some rows; see `strip_reader.StripReader`."""
+        """Some rows; see `strip_source.StripReader`."""
         assert start >= self._first, "rows are read from top to bottom"
         known = self._first + self._held.size_hw[0]
         if stop > known:
@@ -69,7 +69,7 @@ class VipsReader:
         return rows_of(self._held, start - self._first, stop - self._first)
 
     def again(self) -> VipsReader:
-        """Another one; see `strip_reader.StripReader`."""
+        """Another one; see `strip_source.StripReader`."""
         return VipsReader(self._path, memory_bytes=self._memory_bytes)
 
     def _read(self, start: int, stop: int) -> Picture:
