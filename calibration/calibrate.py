@@ -24,9 +24,9 @@ from calibration.source import SourceModel, read_model
 from calibration.tiles import Tile, manifest, sample_tiles
 from dggn.data.pairs import Pair, read_pairs
 from runtime.errors import ConfigError, ModelError
-from runtime.model_info import PREFIX
-from runtime.version import installed_version
-from runtime.whole_file import write_whole
+from runtime.model.info import PREFIX
+from runtime.system.files import write_whole
+from runtime.system.package import installed_version
 
 if TYPE_CHECKING:
     import onnx

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from runtime.errors import DggnError
-from runtime.extras import require
-from runtime.model_info import DEFAULT_MODEL, INT8_SUFFIX
-from runtime.version import version_option
+from runtime.model.info import DEFAULT_MODEL, INT8_SUFFIX
+from runtime.system.package import require, version_option
 
 if TYPE_CHECKING:
     from calibration.search import OnProgress
@@ -103,7 +102,7 @@ def calibrate(
         from calibration.calibrate import CalibrationOptions
         from calibration.calibrate import calibrate as run
         from runtime.errors import ConfigError
-        from runtime.model_info import model_path
+        from runtime.model.info import model_path
 
         path = model_path(model)
         target_file = output or Path(f"{path.stem}{INT8_SUFFIX}.onnx")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runtime.whole_file import write_whole
+from runtime.system.files import write_whole
 
 
 class Ledger:

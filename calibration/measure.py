@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from dggn.data.pairs import Pair
 from dggn.metrics.fidelity import peak_signal_noise_ratio
-from runtime.ort import OrtBackend
-from runtime.picture import Samples, reduce_to_8_bits
-from runtime.stitch import upscale_in_tiles
+from runtime.backends.onnxruntime import OrtBackend
+from runtime.image.picture import Samples, reduce_to_8_bits
+from runtime.tiles.stitch import upscale_in_tiles
 
 if TYPE_CHECKING:
     import onnx

@@ -10,7 +10,7 @@ import numpy as np
 
 from calibration.evaluate import evaluate
 from calibration.place import Layer
-from runtime.model_info import ModelInfo
+from runtime.model.info import ModelInfo
 
 if TYPE_CHECKING:
     import onnx

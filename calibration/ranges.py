@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.tiles import Tile
-from runtime.model_info import SampleType
+from runtime.model.info import SampleType
 
 if TYPE_CHECKING:
     import onnx

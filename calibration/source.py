@@ -11,7 +11,7 @@ from calibration.low_tail import lower_tail
 from calibration.place import Target
 from calibration.ungroup import ungroup
 from runtime.errors import ModelError
-from runtime.model_info import ModelInfo, file_sha256
+from runtime.model.info import ModelInfo, file_sha256
 
 if TYPE_CHECKING:
     import onnx

@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:
 
         return load
     if name == "__version__":
-        from runtime.version import installed_version
+        from runtime.system.package import installed_version
 
         return installed_version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

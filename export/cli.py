@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from runtime.errors import ConfigError, DggnError
-from runtime.model_info import DEFAULT_MODEL
-from runtime.version import version_option
+from runtime.model.info import DEFAULT_MODEL
+from runtime.system.package import version_option
 
 app = typer.Typer(
     add_completion=False,
@@ -61,7 +61,7 @@ def onnx(
     ] = None,
 ) -> None:
     """Write an ONNX file, kept only when it computes what the torch module does."""
-    from runtime.extras import require
+    from runtime.system.package import require
 
     try:
         require("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", extra="export")
@@ -160,7 +160,7 @@ def trt(
         chosen = _precision(precision, fp16=fp16, int8=int8)
         from export.trt.command import Wish, fulfil
         from export.trt.show import shown
-        from runtime.trt.open import open_engine
+        from runtime.backends.trt.open import open_engine
 
         wish = Wish(
             onnx=onnx,
@@ -212,7 +212,7 @@ def inspect(
     ],
 ) -> None:
     """Print what a person wants to know of a model or an engine."""
-    from runtime.extras import require
+    from runtime.system.package import require
 
     try:
         from export.describe import describe, describe_engine
@@ -221,7 +221,7 @@ def inspect(
             facts = describe_engine(Path(file))
         else:
             require("onnx", extra="export")
-            from runtime.model_info import model_path
+            from runtime.model.info import model_path
 
             facts = describe(model_path(file))
     except DggnError as error:

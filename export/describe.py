@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from runtime.backends.trt.engine_file import read_facts
 from runtime.errors import ModelError
-from runtime.model_info import PREFIX, ModelInfo, file_sha256
-from runtime.trt.engine_file import read_facts
+from runtime.model.info import PREFIX, ModelInfo, file_sha256
 
 
 def describe(path: Path) -> dict[str, str]:

@@ -14,8 +14,8 @@ from dggn.model.config import PRESETS
 from dggn.model.generator import Generator
 from dggn.settings import to_mapping
 from runtime.errors import ModelError
-from runtime.foreign import FOREIGN_HALO_PX
-from runtime.model_info import PREFIX, ModelInfo, SampleType
+from runtime.model.foreign import FOREIGN_HALO_PX
+from runtime.model.info import PREFIX, ModelInfo, SampleType
 
 if TYPE_CHECKING:
     import onnx

@@ -13,9 +13,9 @@ from dggn.data.folder import read_rgb
 from dggn.model.community import CommunityModel
 from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve_unrounded
+from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.trt.verify import PHOTOGRAPH
 from runtime.errors import ModelError
-from runtime.ort import OrtBackend
-from runtime.trt.verify import PHOTOGRAPH
 
 TOLERANCE = 1
 """Grey levels of 65,535 for float models, of 255 for 8-bit ones.

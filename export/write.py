@@ -16,7 +16,7 @@ from export.graph import model_info, onnx_graph
 from export.half_weights import round_weights, store_weights_in_half
 from export.verify import Comparison, require_equal
 from runtime.errors import TargetError
-from runtime.model_info import SampleType, shipped_models
+from runtime.model.info import SampleType, shipped_models
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from runtime.model_info import DEFAULT_MODEL
-from runtime.version import version_option
+from runtime.model.info import DEFAULT_MODEL
+from runtime.system.package import version_option
 
 if TYPE_CHECKING:
-    from runtime.batch import Batch, Options
+    from runtime.run.batch import Batch, Options
 
 INTERRUPTED = 130
 
@@ -142,14 +142,14 @@ def run(
     """
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
     from export.trt.on_demand import EngineBuilder
-    from runtime.console import complain, print_result, progress_for_people
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
-    from runtime.interruptible import run_interruptibly
+    from runtime.report.console import complain, print_result, progress_for_people
+    from runtime.run.interrupt import run_interruptibly
 
     builder = EngineBuilder(quiet=quiet)
     try:
-        from runtime.batch import Batch, Options
-        from runtime.formats import FormatName, OutputSettings
+        from runtime.codecs.output import FormatName, OutputSettings
+        from runtime.run.batch import Batch, Options
 
         options = Options(
             source=source,
@@ -226,10 +226,10 @@ def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
     Raises:
         DggnError: nothing could be done.
     """
-    from runtime.console import print_result
-    from runtime.dry_run import dry_run, forecast
-    from runtime.lines import planned_line, printable
-    from runtime.progress import PlainProgress, QuietProgress
+    from runtime.report.console import print_result
+    from runtime.report.lines import planned_line, printable
+    from runtime.report.progress import PlainProgress, QuietProgress
+    from runtime.run.dry_run import dry_run, forecast
 
     progress = QuietProgress(sys.stderr) if quiet else PlainProgress(sys.stderr)
     result = dry_run(options, progress)
@@ -247,8 +247,8 @@ def _write_page(batch: Batch, code: int) -> int:
     Returns:
         The exit code: the run's, unless that was good and the page cannot be written.
     """
-    from runtime.console import complain
     from runtime.errors import DggnError
+    from runtime.report.console import complain
 
     try:
         batch.write_page()

@@ -14,21 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.choose import BackendName, BackendWish, open_backend
+from runtime.backends.select import BackendName, BackendWish, open_backend
+from runtime.codecs.frames import all_of
+from runtime.codecs.pil import image_from_picture, picture_from_image
 from runtime.errors import ConfigError
-from runtime.frames import all_of
-from runtime.model_info import DEFAULT_MODEL, Precision, file_sha256, model_path
-from runtime.picture import Picture, Samples
-from runtime.pil_image import image_from_picture, picture_from_image
-from runtime.resize import enlarge_alpha
-from runtime.stitch import OnTile, submit_in_tiles
-from runtime.strip_reader import StripReader
-from runtime.strip_upscaler import strip_bytes, upscale_in_strips
-from runtime.tiling import LEAST_DEFAULT_TILE_PX, check_tiling, default_tile_px
-from runtime.transparency import fill_transparent, without_steps
+from runtime.image.picture import Picture, Samples
+from runtime.image.resize import enlarge_alpha
+from runtime.image.strip_source import StripReader
+from runtime.image.transparency import fill_transparent, without_steps
+from runtime.model.info import DEFAULT_MODEL, Precision, file_sha256, model_path
+from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, check_tiling, default_tile_px
+from runtime.tiles.stitch import OnTile, submit_in_tiles
+from runtime.tiles.strips import strip_bytes, upscale_in_strips
 
 if TYPE_CHECKING:
-    from runtime.trt.find_engine import BuildEngine
+    from runtime.backends.trt.find_engine import BuildEngine
 
 STRIP_BYTES = 256 << 20
 """A strip of a result takes no more, if tiles of the default size or less can help it."""

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from dggn.data.sheet import Colour, Sheet, Typeface, between
 from dggn.model.config import SCALE
-from runtime.extras import require
+from runtime.system.package import require
 
 
 def draw_graphic(

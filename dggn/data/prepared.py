@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dggn.model.config import SCALE
 from dggn.settings import from_mapping, to_mapping
 from runtime.errors import ConfigError, ImageReadError, TargetError
-from runtime.whole_file import write_whole
+from runtime.system.files import write_whole
 
 MANIFEST_NAME = "prepared.jsonl"
 HR_FOLDER = "HR"

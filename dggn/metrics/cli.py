@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runtime.errors import ConfigError, DggnError
-from runtime.version import version_option
+from runtime.system.package import version_option
 
 if TYPE_CHECKING:
     from dggn.metrics.evaluate import Metric, PictureScores

@@ -22,7 +22,7 @@ from dggn.metrics.evaluate import (
 )
 from dggn.metrics.systems import BICUBIC, opened, system_name
 from runtime.errors import ConfigError
-from runtime.whole_file import write_whole
+from runtime.system.files import write_whole
 
 DEFAULT_CROP_PX = 64
 CELL_PX = 192

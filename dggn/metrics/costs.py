@@ -10,7 +10,7 @@ from pathlib import Path
 from dggn.metrics.systems import system_name
 from dggn.model.config import COMMUNITY_SUFFIXES, PRESETS
 from runtime.errors import ConfigError, ModelError
-from runtime.extras import require
+from runtime.system.package import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def _costs(model: str, size_hw: tuple[int, int]) -> Costs:
     from dggn.model.generator import Generator
     from dggn.model.onnx_costs import onnx_costs
     from dggn.model.shipped import load
-    from runtime.model_info import model_path
+    from runtime.model.info import model_path
 
     suffix = Path(model).suffix.lower()
     if model in PRESETS:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dggn.metrics.evaluate import Metric
-from runtime.extras import require
+from runtime.system.package import require
 
 if TYPE_CHECKING:
     from torch import Tensor

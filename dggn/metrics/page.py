@@ -15,11 +15,11 @@ from dggn.data.folder import picture_paths, read_rgb
 from dggn.metrics.evaluate import SuperResolve
 from dggn.metrics.systems import opened, system_name
 from dggn.model.config import SCALE
-from runtime.detail import Detail
 from runtime.errors import ConfigError, ModelError, TargetError
-from runtime.html_report import SUFFIXES, page_parts, slider
-from runtime.lines import printable
-from runtime.whole_file import NotReplaced, replacing
+from runtime.report.detail import Detail
+from runtime.report.lines import printable
+from runtime.report.page import SUFFIXES, page_parts, slider
+from runtime.system.files import NotReplaced, replacing
 
 PART_LR_PX = (256, 192)
 """Longer and shorter side of what is shown at most: enlarged, it fits on a screen at 100 %."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dggn.metrics.evaluate import Metric
 from dggn.metrics.fidelity import BORDER_PX
 from runtime.errors import BackendError, MissingDependency
-from runtime.extras import require
+from runtime.system.package import require
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "lpips": {"net": "alex"},

@@ -27,7 +27,7 @@ from dggn.metrics.systems import BICUBIC, opened, system_name
 from dggn.model.config import SCALE
 from dggn.settings import to_mapping
 from runtime.errors import ConfigError
-from runtime.whole_file import write_whole
+from runtime.system.files import write_whole
 
 MOST_HR_PX = (1024, 768)
 """Longer and shorter side of an HR picture: its LR picture has 256x192."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dggn.data.bicubic import bicubic_resize
 from dggn.metrics.evaluate import SuperResolve
 from dggn.model.config import COMMUNITY_SUFFIXES, SCALE
-from runtime.extras import require
+from runtime.system.package import require
 
 BICUBIC = "bicubic"
 

@@ -20,7 +20,7 @@ from dggn.model.generator import Generator
 from dggn.model.gradient import GradientMagnitude
 from dggn.settings import from_mapping, to_mapping
 from runtime.errors import ConfigError, ModelError
-from runtime.whole_file import write_whole
+from runtime.system.files import write_whole
 
 FORMAT_KEY = "dggn_format"
 GENERATOR_FORMAT = "generator-1"

@@ -18,7 +18,7 @@ from dggn.model.checkpoint import FORMAT_KEY, load_generator
 from dggn.model.config import COMMUNITY_SUFFIXES
 from dggn.model.generator import Generator
 from runtime.errors import MissingDependency, ModelError
-from runtime.extras import require
+from runtime.system.package import require
 
 _UNREADABLE = (
     pickle.UnpicklingError,

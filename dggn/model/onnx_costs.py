@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.errors import ModelError
-from runtime.extras import require
+from runtime.system.package import require
 
 if TYPE_CHECKING:
     import onnx

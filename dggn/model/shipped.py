@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from dggn.settings import from_mapping
 from runtime.errors import ConfigError, ModelError
-from runtime.extras import require
-from runtime.model_info import DEFAULT_MODEL, PREFIX, model_path
+from runtime.model.info import DEFAULT_MODEL, PREFIX, model_path
+from runtime.system.package import require
 
 if TYPE_CHECKING:
     from dggn.model.generator import Generator

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runtime.errors import ConfigError, DggnError
-from runtime.extras import require
-from runtime.version import version_option
+from runtime.system.package import require, version_option
 
 if TYPE_CHECKING:
     from dggn.training.config import TrainConfig

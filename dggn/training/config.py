@@ -12,7 +12,7 @@ from dggn.model.config import GeneratorConfig, preset
 from dggn.settings import from_mapping
 from dggn.training.loss_config import CriticConfig, LossConfig, PerceptualConfig
 from runtime.errors import ConfigError
-from runtime.extras import require
+from runtime.system.package import require
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 

@@ -33,9 +33,9 @@ from dggn.data.prepared import (
     write_ppm,
 )
 from dggn.model.config import SCALE
-from runtime.cores import usable_cores
 from runtime.errors import ConfigError, ImageReadError, TargetError
-from runtime.model_info import file_sha256
+from runtime.model.info import file_sha256
+from runtime.system.cores import usable_cores
 
 SECONDS_BETWEEN_LINES = 10.0
 

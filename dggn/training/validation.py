@@ -21,7 +21,7 @@ from dggn.model.config import SCALE
 from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve
 from runtime.errors import ConfigError
-from runtime.whole_file import write_whole
+from runtime.system.files import write_whole
 
 SAMPLES_FOLDER = "samples"
 SAMPLE_PX = 192

@@ -13,7 +13,7 @@ import numpy as np
 from export.trt.source import SourceModel
 from export.trt.values import all_names, element_types, fresh
 from runtime.errors import BackendError
-from runtime.picture import Samples
+from runtime.image.picture import Samples
 
 if TYPE_CHECKING:
     import onnx

@@ -19,17 +19,17 @@ from export.trt.interrupt import build_interruptibly
 from export.trt.islands import float32_layers
 from export.trt.progress import OnProgress
 from export.trt.source import SourceModel
-from runtime.backend import Backend
+from runtime.backends.gpu import Gpu
+from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.trt.engine_cache import cache_folder
+from runtime.backends.trt.engine_facts import EngineFacts, EngineOptions, EnginePrecision, verified
+from runtime.backends.trt.engine_file import write_engine
+from runtime.backends.trt.library import Library
+from runtime.backends.trt.verify import failure, verification_tiles, verify_with
 from runtime.errors import BackendError, ConfigError, ModelError, OutOfDeviceMemory, TargetError
-from runtime.gpu import Gpu
-from runtime.model_info import ModelInfo
-from runtime.ort import OrtBackend
-from runtime.targets import make_folder
-from runtime.trt.engine_cache import cache_folder
-from runtime.trt.engine_facts import EngineFacts, EngineOptions, EnginePrecision, verified
-from runtime.trt.engine_file import write_engine
-from runtime.trt.library import Library
-from runtime.trt.verify import failure, verification_tiles, verify_with
+from runtime.model.info import ModelInfo
+from runtime.system.files import make_folder
+from runtime.tiles.backend import Backend
 
 if TYPE_CHECKING:
     import onnx

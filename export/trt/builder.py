@@ -1,6 +1,6 @@
 """One TensorRT builder for all ages of its API: a graph becomes a plan.
 
-What to say to a library follows from its capabilities (`runtime.trt.library`):
+What to say to a library follows from its capabilities (`runtime.backends.trt.library`):
 
     8.x   EXPLICIT_BATCH; FP16 and INT8 as flags, and float32 asked for layer by layer
     10.x  STRONGLY_TYPED: the graph says it all
@@ -19,6 +19,8 @@ from typing import Any
 
 from export.trt.progress import OnProgress, make_monitor
 from export.trt.tactics import leave_out_missing
+from runtime.backends.trt.engine_facts import EnginePrecision
+from runtime.backends.trt.library import Library
 from runtime.errors import (
     BackendError,
     Cancelled,
@@ -27,9 +29,7 @@ from runtime.errors import (
     OutOfDeviceMemory,
     TargetError,
 )
-from runtime.trt.engine_facts import EnginePrecision
-from runtime.trt.library import Library
-from runtime.whole_file import write_whole
+from runtime.system.files import write_whole
 
 _logger = logging.getLogger(__name__)
 

@@ -10,20 +10,9 @@ from pathlib import Path
 from export.trt.build import OpenEngine, Workshop, build_engine
 from export.trt.progress import OnProgress
 from export.trt.source import read_source
-from runtime.errors import BackendError, ConfigError, MissingDependency, ModelError
-from runtime.extras import require
-from runtime.gpu import Gpu, probe, require_gpu
-from runtime.model_info import (
-    DEFAULT_MODEL,
-    ModelInfo,
-    SampleType,
-    for_tensorrt,
-    model_path,
-    shipped_models,
-)
-from runtime.tiling import default_tile_px
-from runtime.trt.engine_cache import engine_path
-from runtime.trt.engine_facts import (
+from runtime.backends.gpu import Gpu, probe, require_gpu
+from runtime.backends.trt.engine_cache import engine_path
+from runtime.backends.trt.engine_facts import (
     DEFAULT_BATCH,
     Circumstances,
     EngineFacts,
@@ -31,8 +20,19 @@ from runtime.trt.engine_facts import (
     EnginePrecision,
     why_not,
 )
-from runtime.trt.engine_file import SUFFIX, read_facts
-from runtime.trt.library import FlavorChoice, Library, find_library
+from runtime.backends.trt.engine_file import SUFFIX, read_facts
+from runtime.backends.trt.library import FlavorChoice, Library, find_library
+from runtime.errors import BackendError, ConfigError, MissingDependency, ModelError
+from runtime.model.info import (
+    DEFAULT_MODEL,
+    ModelInfo,
+    SampleType,
+    for_tensorrt,
+    model_path,
+    shipped_models,
+)
+from runtime.system.package import require
+from runtime.tiles.plan import default_tile_px
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ from export.trt.half import to_half
 from export.trt.islands import float32_nodes
 from export.trt.opset import at_least, at_most
 from export.trt.source import SourceModel
+from runtime.backends.trt.engine_facts import EnginePrecision
+from runtime.backends.trt.library import Capabilities
 from runtime.errors import ConfigError, ModelError
-from runtime.model_info import SampleType
-from runtime.trt.engine_facts import EnginePrecision
-from runtime.trt.library import Capabilities
+from runtime.model.info import SampleType
 
 if TYPE_CHECKING:
     import onnx

@@ -15,8 +15,8 @@ from typing import NoReturn
 
 from export.trt.builder import BuildOrder, build_plan
 from export.trt.progress import OnProgress
-from runtime.cuda.open import open_device
-from runtime.trt.library import Library
+from runtime.backends.cuda.open import open_device
+from runtime.backends.trt.library import Library
 
 THREAD_NAME = "TensorRT builder"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runtime.trt.find_engine import EngineRequest
+    from runtime.backends.trt.find_engine import EngineRequest
 
 
 class EngineBuilder:
@@ -32,7 +32,7 @@ class EngineBuilder:
         """
         from export.trt.command import Wish, fulfil
         from export.trt.show import shown
-        from runtime.trt.open import open_engine
+        from runtime.backends.trt.open import open_engine
 
         wish = Wish(
             onnx=str(request.onnx),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from export.trt.fold import fold_constants
 from runtime.errors import ModelError
-from runtime.model_file import check_model_file
-from runtime.model_info import ModelInfo, file_sha256
+from runtime.model.files import check_model_file
+from runtime.model.info import ModelInfo, file_sha256
 
 if TYPE_CHECKING:
     import onnx
@@ -49,7 +49,7 @@ def read_source(path: Path) -> SourceModel:
     import onnx
     from google.protobuf.message import DecodeError
 
-    from runtime.ort import OrtBackend
+    from runtime.backends.onnxruntime import OrtBackend
 
     check_model_file(path)
     with OrtBackend(path, threads=1, where="cpu") as backend:

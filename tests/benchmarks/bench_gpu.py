@@ -22,7 +22,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from runtime.whole_file import write_whole
+from runtime.system.files import write_whole
 from tests.benchmarks.gpu.measure import measure
 from tests.benchmarks.gpu.plan import BACKENDS, FACTS_NAME, INT8_NAME, Plan
 from tests.benchmarks.gpu.report import report

@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from runtime.cores import usable_cores
-from runtime.model_info import DEFAULT_MODEL, model_path
-from runtime.ort import OrtBackend
-from runtime.tiling import TilePlan, default_tile_px
+from runtime.backends.onnxruntime import OrtBackend
+from runtime.model.info import DEFAULT_MODEL, model_path
+from runtime.system.cores import usable_cores
+from runtime.tiles.plan import TilePlan, default_tile_px
 
 PHOTOGRAPHS = 12
 LONG_SIDE_PX = 648

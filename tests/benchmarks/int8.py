@@ -29,8 +29,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.cores import usable_cores
-from runtime.model_info import ModelInfo
+from runtime.model.info import ModelInfo
+from runtime.system.cores import usable_cores
 from runtime.upscaler import Upscaler
 
 

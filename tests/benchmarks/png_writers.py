@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, features
 
-from runtime.cores import usable_cores
-from runtime.picture import Picture, Samples
-from runtime.png_writer import write_png
+from runtime.codecs.png import write_png
+from runtime.image.picture import Picture, Samples
+from runtime.system.cores import usable_cores
 from runtime.upscaler import Upscaler
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

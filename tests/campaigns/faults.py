@@ -30,7 +30,7 @@ LIMIT_S = 300
 JOURNAL = ".dggn-run.jsonl"
 
 ENCODER_RAISES = """
-import random, runtime.stages as stages
+import random, runtime.run.stages as stages
 generator, real = random.Random({seed}), stages.encode
 def encode(*arguments):
     if generator.random() < 0.3:
@@ -39,7 +39,7 @@ def encode(*arguments):
 stages.encode = encode
 """
 BACKEND_RAISES = """
-import random, runtime.ort as ort
+import random, runtime.backends.onnxruntime as ort
 from runtime.errors import BackendError
 left, real = [random.Random({seed}).randrange(1, {pictures})], ort.OrtBackend.run
 def run(self, tiles):

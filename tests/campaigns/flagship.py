@@ -30,7 +30,7 @@ from typing import Any
 from dggn.training.config import read_config
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME
 from runtime.errors import ConfigError, DggnError
-from runtime.whole_file import write_whole
+from runtime.system.files import write_whole
 from tests.campaigns.portable import is_complete, restore, write_portable
 
 RECIPES = Path(__file__).parent / "recipes"

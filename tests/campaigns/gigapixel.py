@@ -22,7 +22,7 @@ import onnx
 import pyvips
 from onnx import TensorProto, helper, numpy_helper
 
-from runtime.model_info import ModelInfo
+from runtime.model.info import ModelInfo
 from runtime.upscaler import Upscaler
 
 APP = "from runtime.cli import app; app(prog_name='dggn-run')"

@@ -23,7 +23,7 @@ from PIL import Image
 
 APP = """
 from pathlib import Path
-import runtime.batch as batch
+import runtime.run.batch as batch
 from runtime.cli import app
 
 add, done = batch.Batch._add, []

@@ -27,11 +27,11 @@ from dggn.metrics.fidelity import peak_signal_noise_ratio
 from dggn.model.blocks import WindowedSqueezeExcitation
 from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve
-from runtime.backend import Deliver
-from runtime.model_info import ModelInfo, model_path
-from runtime.ort import OrtBackend
-from runtime.picture import Samples
-from runtime.stitch import upscale_in_tiles
+from runtime.backends.onnxruntime import OrtBackend
+from runtime.image.picture import Samples
+from runtime.model.info import ModelInfo, model_path
+from runtime.tiles.backend import Deliver
+from runtime.tiles.stitch import upscale_in_tiles
 from tests.campaigns.seams import half_black_half_noise
 
 HALO_PX = 16

@@ -27,7 +27,7 @@ from dggn.training.log import LOG_NAME, read_log
 from dggn.training.schedule import share_done
 from dggn.training.state import STATE_NAME, TRAINING_FORMAT, WEIGHTS_NAME, TrainingState
 from runtime.errors import ModelError
-from runtime.whole_file import write_whole
+from runtime.system.files import write_whole
 
 PART_BYTES = 15 * 2**20
 PROGRESS_NAME = "progress.json"

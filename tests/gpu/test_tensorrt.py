@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime.picture import Samples
-from runtime.trt.find_engine import EngineRequest
+from runtime.backends.trt.find_engine import EngineRequest
+from runtime.image.picture import Samples
 from runtime.upscaler import Upscaler
 
 pytestmark = [pytest.mark.gpu, pytest.mark.tensorrt, pytest.mark.slow]
@@ -30,7 +30,7 @@ def photograph(*, deep: bool = False) -> Samples:
 
 def build(request: EngineRequest) -> Path:
     from export.trt.command import Wish, fulfil
-    from runtime.trt.open import open_engine
+    from runtime.backends.trt.open import open_engine
 
     wish = Wish(
         onnx=str(request.onnx),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime.cuda.device import CaptureRefused
+from runtime.backends.cuda.device import CaptureRefused
 from tests.benchmarks.gpu.plan import INT8_NAME, NotMeasured, Plan
 from tests.benchmarks.gpu.trt_engine import TrtEngine, _Lane
 
@@ -21,8 +21,8 @@ from tests.benchmarks.gpu.trt_engine import TrtEngine, _Lane
 def test_engine_is_built_run_and_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: dict[str, Any]
 ) -> None:
-    fakes = import_module("tests.unit.runtime.trt.fake_tensorrt")
-    new_device = import_module("tests.unit.runtime.trt.fake_cuda").FakeDevice
+    fakes = import_module("tests.unit.runtime.backends.trt.fake_tensorrt")
+    new_device = import_module("tests.unit.runtime.backends.trt.fake_cuda").FakeDevice
     plan = Plan(work=tmp_path, tile_px=16, batch=4, seconds=0.01)
     tiles = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
     np.save(tmp_path / "tiles.npy", tiles)
@@ -40,10 +40,14 @@ def test_engine_is_built_run_and_given_back(
         return devices[-1]
 
     monkeypatch.setattr(import_module("export.trt.command"), "fulfil", fulfil)
-    monkeypatch.setattr(import_module("runtime.gpu"), "require_gpu", lambda index: fakes.GPU)
+    monkeypatch.setattr(
+        import_module("runtime.backends.gpu"), "require_gpu", lambda index: fakes.GPU
+    )
     find = "find_library"
-    monkeypatch.setattr(import_module("runtime.trt.library"), find, lambda _: tensorrt.library)
-    monkeypatch.setattr(import_module("runtime.cuda.open"), "open_device", open_device)
+    monkeypatch.setattr(
+        import_module("runtime.backends.trt.library"), find, lambda _: tensorrt.library
+    )
+    monkeypatch.setattr(import_module("runtime.backends.cuda.open"), "open_device", open_device)
 
     with pytest.raises(NotMeasured, match="no INT8 version .* --int8"):
         TrtEngine("dggn", plan, "int8")

@@ -21,9 +21,9 @@ from dggn.model.generator import Generator
 from dggn.model.onnx_costs import onnx_costs
 from export.graph import default_halo_px
 from export.write import ExportOptions, write_onnx
-from runtime.model_info import SampleType
-from runtime.ort import OrtBackend
-from runtime.whole_file import write_whole
+from runtime.backends.onnxruntime import OrtBackend
+from runtime.model.info import SampleType
+from runtime.system.files import write_whole
 from tests.benchmarks.gpu.plan import (
     FACTS_NAME,
     FLAGSHIP,

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from runtime.backend import Backend
-from runtime.cuda.device import CaptureRefused
+from runtime.backends.cuda.device import CaptureRefused
+from runtime.tiles.backend import Backend
 from tests.benchmarks.gpu.engine import Bytes
 from tests.benchmarks.gpu.plan import INT8_NAME, SCALE, NotMeasured, Plan
 from tests.benchmarks.gpu.timing import per_second
@@ -36,7 +36,7 @@ class TrtEngine:
             raise NotMeasured("no INT8 version of the model was given: --int8 names one")
         self._engine_only: Callable[[float], float] | None = None
         if plan.dry_run:
-            from runtime.ort import OrtBackend
+            from runtime.backends.onnxruntime import OrtBackend
 
             self._backend: Backend = self._owned.enter_context(OrtBackend(source, threads=1))
             self.description = f"{self._backend.description}, in TensorRT's place"
@@ -105,17 +105,17 @@ class _Installed:
                 wish,
                 say=say,
                 on_progress=on_progress,
-                open_engine=import_module("runtime.trt.open").open_engine,
+                open_engine=import_module("runtime.backends.trt.open").open_engine,
             )
         self._facts = outcome.facts
         self._path = outcome.path
-        self._gpu = import_module("runtime.gpu").require_gpu(0)
-        library = import_module("runtime.trt.library")
+        self._gpu = import_module("runtime.backends.gpu").require_gpu(0)
+        library = import_module("runtime.backends.trt.library")
         self._library = library.find_library(self._facts.options.flavor)
 
     def backend(self) -> Backend:
         """What `dggn-run` uses."""
-        module = import_module("runtime.trt.backend")
+        module = import_module("runtime.backends.trt.backend")
         file = module.EngineFile(path=self._path, facts=self._facts)
         backend: Backend = module.TrtBackend(
             file, self._library, self._device(), self._gpu, say=print
@@ -124,9 +124,9 @@ class _Installed:
 
     def engine_only(self, seconds: float) -> float:
         """Batches a second in as many contexts as the backend has slots, without any copy."""
-        slots: int = import_module("runtime.trt.backend").DEFAULT_SLOTS
+        slots: int = import_module("runtime.backends.trt.backend").DEFAULT_SLOTS
         slots = slots if self._facts.profiles == 1 else min(slots, self._facts.profiles)
-        module = import_module("runtime.trt.engine")
+        module = import_module("runtime.backends.trt.engine")
         device = self._device()
         with device.active():
             engine = module.Engine(self._library, self._path, self._facts)
@@ -148,7 +148,7 @@ class _Installed:
         return rate
 
     def _device(self) -> Any:
-        return import_module("runtime.cuda.open").open_device(0)
+        return import_module("runtime.backends.cuda.open").open_device(0)
 
 
 class _Lane:

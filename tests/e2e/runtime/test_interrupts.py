@@ -21,7 +21,7 @@ from tests.processes import BLOCKS_S, SOON_S, posix_only, wait_until
 pytestmark = posix_only
 
 LAST_IS_SLOW = f"""
-import time, runtime.encode as encoder
+import time, runtime.codecs.encode as encoder
 real = encoder.encode
 def encode(picture, target, settings):
     if target.name == "39.png":
@@ -65,7 +65,7 @@ def test_a_second_ctrl_c_changes_nothing(tmp_path: Path) -> None:
     make(tmp_path / "large.png", (2400, 2400))
     out, begun = tmp_path / "out", tmp_path / "begun"
     tell = f"""
-import pathlib, runtime.ort as ort
+import pathlib, runtime.backends.onnxruntime as ort
 real = ort.OrtBackend.run
 def run(self, tiles):
     pathlib.Path({str(begun)!r}).touch()
@@ -86,7 +86,7 @@ ort.OrtBackend.run = run
 
 def test_ctrl_c_while_a_result_takes_long_to_encode(photos: Path, tmp_path: Path) -> None:
     first = (
-        "import time, runtime.encode as encoder; "
+        "import time, runtime.codecs.encode as encoder; "
         "encoder.encode = lambda picture, target, settings: ("
         f"(target.parent / '.dggn-0-0.partial').touch(), time.sleep({BLOCKS_S})); "
     )
@@ -101,7 +101,7 @@ def test_ctrl_c_while_a_result_takes_long_to_encode(photos: Path, tmp_path: Path
 def test_a_signal_that_is_ignored_stays_ignored(photos: Path, tmp_path: Path) -> None:
     # It comes from within, with work left for longer than it takes to hear a signal.
     first = """
-import os, signal, time, runtime.encode as encoder
+import os, signal, time, runtime.codecs.encode as encoder
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 real = encoder.encode
 def encode(*arguments):

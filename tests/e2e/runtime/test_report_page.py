@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.html_report import HtmlReport
-from runtime.jobs import FileResult
-from runtime.picture import Picture
-from runtime.preview import Before
-from runtime.report import Report
+from runtime.image.picture import Picture
+from runtime.jobs.result import FileResult
+from runtime.report.page import HtmlReport
+from runtime.report.preview import Before
+from runtime.report.summary import Report
 from tests.browser import END, LEFT, Browser, headless, needs_browser
 from tests.processes import wait_until
 

@@ -272,10 +272,10 @@ def test_a_report_to_look_at(photos: Path, tmp_path: Path) -> None:
 
 
 def test_16_bits_frames_and_pages_go_all_the_way(tmp_path: Path) -> None:
-    from runtime.decode import decode
-    from runtime.encode import encode
-    from runtime.formats import OutputSettings
-    from runtime.picture import Picture
+    from runtime.codecs.decode import decode
+    from runtime.codecs.encode import encode
+    from runtime.codecs.output import OutputSettings
+    from runtime.image.picture import Picture
 
     folder = tmp_path / "in"
     folder.mkdir()

@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
 from calibration.measure import half_black_half_noise, mean_psnr_db
 from dggn.data.pairs import read_pairs
-from runtime.model_info import DEFAULT_MODEL, model_path
+from runtime.model.info import DEFAULT_MODEL, model_path
 from runtime.upscaler import Upscaler
 
 VALIDATION = Path(__file__).parents[3].parent / "shared" / "data" / "val"

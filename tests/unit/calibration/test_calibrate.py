@@ -22,7 +22,7 @@ from calibration.mix import Mixer
 from calibration.report import Findings
 from dggn.data.pairs import read_pairs
 from runtime.errors import ConfigError, DggnError, ImageReadError, ModelError, TargetError
-from runtime.model_info import PREFIX
+from runtime.model.info import PREFIX
 from runtime.upscaler import Upscaler
 
 OPTIONS = CalibrationOptions(tiles=6, held_out_tiles=2, tile_px=16, max_drop_db=1)

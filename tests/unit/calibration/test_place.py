@@ -20,7 +20,7 @@ from calibration.ranges import Ranges, observe
 from calibration.source import SourceModel, read_model
 from calibration.tiles import sample_tiles
 from dggn.data.pairs import read_pairs
-from runtime.model_info import model_path
+from runtime.model.info import model_path
 
 
 def ranges(source: SourceModel, target: Target, photographs: Path) -> Ranges:

@@ -13,7 +13,7 @@ from calibration.reach import reach_px
 from calibration.source import read_model
 from calibration.tiles import Tile, sample_tiles
 from dggn.data.pairs import read_pairs
-from runtime.model_info import DEFAULT_MODEL, model_path
+from runtime.model.info import DEFAULT_MODEL, model_path
 
 
 @pytest.fixture(scope="module")

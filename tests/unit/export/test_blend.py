@@ -19,7 +19,7 @@ from export import blend as blend_module
 from export.blend import read_blend
 from export.write import ExportOptions, write_onnx
 from runtime.errors import ConfigError, ModelError
-from runtime.model_info import ModelInfo
+from runtime.model.info import ModelInfo
 
 CONFIG = GeneratorConfig(
     width=8, image_units=2, gradient_units=1, upsampler_widths=(4, 4, 4), se_reduction=2

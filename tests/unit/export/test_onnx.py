@@ -20,7 +20,7 @@ from export.graph import onnx_graph
 from export.verify import compare
 from export.write import ExportOptions, read_generator, write_onnx
 from runtime.errors import ModelError, TargetError
-from runtime.model_info import model_path
+from runtime.model.info import model_path
 
 OPTIONS = ExportOptions(sample_type="float32", weights="float32", halo_px=16, origin="a test")
 

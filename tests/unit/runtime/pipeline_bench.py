@@ -10,15 +10,16 @@ from typing import Any
 
 from PIL import Image
 
+from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled
-from runtime.formats import OutputSettings
-from runtime.jobs import FileResult, Job
-from runtime.journal import Journal
-from runtime.model_info import ModelInfo
-from runtime.picture import Picture
-from runtime.pipeline import Pipeline
-from runtime.stitch import OnTile
-from runtime.strip_reader import StripReader
+from runtime.image.picture import Picture
+from runtime.image.strip_source import StripReader
+from runtime.jobs.journal import Journal
+from runtime.jobs.plan import Job
+from runtime.jobs.result import FileResult
+from runtime.model.info import ModelInfo
+from runtime.run.pipeline import Pipeline
+from runtime.tiles.stitch import OnTile
 
 LIMIT_S = 60
 """What takes longer hangs."""

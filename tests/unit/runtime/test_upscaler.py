@@ -15,11 +15,11 @@ pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
 import dggn
 import runtime.upscaler
+from runtime.backends.onnxruntime import OrtBackend
 from runtime.errors import Cancelled, ConfigError, ImageError, ModelError
-from runtime.model_info import model_path
-from runtime.ort import OrtBackend
-from runtime.picture import Picture
-from runtime.strips import header_of
+from runtime.image.picture import Picture
+from runtime.image.strips import header_of
+from runtime.model.info import model_path
 from runtime.upscaler import STRIP_BYTES, Upscaler
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

@@ -72,6 +72,6 @@ def test_every_font_is_there_and_has_the_letters() -> None:
 
 
 def test_without_matplotlib_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("runtime.system.package.find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match="matplotlib.*dggn\\[train\\]"):
         draw_graphic(40, 40, rng())

@@ -66,7 +66,7 @@ def test_metrics_and_what_they_are_given(
 
 
 def test_without_pyiqa(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("runtime.system.package.find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"needs pyiqa.*dggn\[metrics\]"):
         perceptual_metrics()
 

@@ -116,7 +116,7 @@ def test_spandrel_that_is_missing_or_broken(
     (tmp_path / "spandrel.py").write_text('raise RuntimeError("operator nms does not exist")')
     with pytest.raises(MissingDependency, match=r"cannot be imported \(operator nms"):
         load_community(tmp_path / "any.pth")
-    monkeypatch.setattr("runtime.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("runtime.system.package.find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"dggn\[community\]"):
         load_community(tmp_path / "any.pth")
 

@@ -102,7 +102,7 @@ def test_an_onnx_file_costs_what_its_module_does(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="needs the cpu extra")
     from dggn.model.onnx_costs import onnx_costs
     from dggn.model.shipped import load
-    from runtime.model_info import DEFAULT_MODEL, model_path
+    from runtime.model.info import DEFAULT_MODEL, model_path
 
     module = load()
     path = model_path(DEFAULT_MODEL)

@@ -40,7 +40,7 @@ def test_help_needs_no_heavy_library(command: str) -> None:
 
 
 def test_what_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("runtime.system.package.find_spec", lambda name: None)
     for arguments in (["plot", "run"], ["run", "lite", "run", "--train", "photos"]):
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 3

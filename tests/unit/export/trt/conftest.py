@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.model_info import for_tensorrt, model_path
-from runtime.trt.library import Capabilities
-from runtime.trt.verify import PHOTOGRAPH
+from runtime.backends.trt.library import Capabilities
+from runtime.backends.trt.verify import PHOTOGRAPH
+from runtime.model.info import for_tensorrt, model_path
 
 if TYPE_CHECKING:
     import onnx

@@ -14,7 +14,11 @@ pytest.importorskip("onnxruntime", reason="needs the trt or rtx extra")
 
 from export.trt import build as build_module
 from export.trt.build import Workshop, build_engine
-from runtime.backend import Backend, Deliver
+from runtime.backends.gpu import Gpu
+from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.trt.engine_facts import EngineFacts, EngineOptions
+from runtime.backends.trt.engine_file import read_facts
+from runtime.backends.trt.library import library_of
 from runtime.errors import (
     BackendError,
     Cancelled,
@@ -22,12 +26,8 @@ from runtime.errors import (
     OutOfDeviceMemory,
     TargetError,
 )
-from runtime.gpu import Gpu
-from runtime.ort import OrtBackend
-from runtime.picture import Samples
-from runtime.trt.engine_facts import EngineFacts, EngineOptions
-from runtime.trt.engine_file import read_facts
-from runtime.trt.library import library_of
+from runtime.image.picture import Samples
+from runtime.tiles.backend import Backend, Deliver
 
 if TYPE_CHECKING:
     from export.trt.source import SourceModel

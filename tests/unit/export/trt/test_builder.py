@@ -14,8 +14,8 @@ import pytest
 from export.trt.builder import BuildOrder, build_plan, network_flags
 from export.trt.interrupt import build_interruptibly
 from export.trt.progress import Phases
+from runtime.backends.trt.library import Library, library_of
 from runtime.errors import BackendError, Cancelled, ConfigError, ModelError, OutOfDeviceMemory
-from runtime.trt.library import Library, library_of
 
 MakeTensorRt = Callable[[str], Any]
 

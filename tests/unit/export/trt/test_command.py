@@ -14,11 +14,11 @@ pytest.importorskip("onnxruntime", reason="needs the trt or rtx extra")
 from export.describe import describe_engine
 from export.trt import command
 from export.trt.command import Outcome, Wish, fulfil
+from runtime.backends.gpu import Gpu, Probe
+from runtime.backends.trt.engine_file import sidecar_path
+from runtime.backends.trt.library import Flavor, Library, library_of
 from runtime.errors import BackendError, ConfigError, MissingDependency, ModelError
-from runtime.gpu import Gpu, Probe
-from runtime.model_info import model_path
-from runtime.trt.engine_file import sidecar_path
-from runtime.trt.library import Flavor, Library, library_of
+from runtime.model.info import model_path
 
 MakeTensorRt = Callable[[str], Any]
 
@@ -40,7 +40,7 @@ class Machine:
             "tensorrt-rtx": library_of(make_tensorrt("rtx-1.7"), "tensorrt-rtx"),
         }
         monkeypatch.setattr(command, "find_library", self.find_library)
-        for module in ("export.trt.command", "runtime.gpu"):
+        for module in ("export.trt.command", "runtime.backends.gpu"):
             monkeypatch.setattr(f"{module}.probe", self.probe)
 
     def probe(self) -> Probe:

@@ -22,9 +22,9 @@ from export.trt.half import float_types_left
 from export.trt.islands import float32_layers
 from export.trt.source import SourceModel, read_source
 from export.trt.values import element_types, opset
+from runtime.backends.trt.library import Capabilities
 from runtime.errors import ConfigError, ModelError
-from runtime.model_info import model_path
-from runtime.trt.library import Capabilities
+from runtime.model.info import model_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,9 @@ pytest.importorskip("onnx", reason="needs the trt extra")
 
 import export.trt.command
 from export.trt.on_demand import EngineBuilder
+from runtime.backends.trt.find_engine import EngineRequest
+from runtime.backends.trt.open import open_engine
 from runtime.errors import Cancelled
-from runtime.trt.find_engine import EngineRequest
-from runtime.trt.open import open_engine
 
 REQUEST = EngineRequest(
     onnx=Path("models/some.onnx"),

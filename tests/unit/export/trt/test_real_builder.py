@@ -20,10 +20,10 @@ from export.trt.build import Workshop, build_engine
 from export.trt.builder import BuildOrder, build_plan
 from export.trt.graph import tensorrt_graph
 from export.trt.source import SourceModel, read_source
+from runtime.backends.trt.engine_facts import EngineOptions
+from runtime.backends.trt.engine_file import read_facts
+from runtime.backends.trt.library import Library, find_library
 from runtime.errors import ModelError
-from runtime.trt.engine_facts import EngineOptions
-from runtime.trt.engine_file import read_facts
-from runtime.trt.library import Library, find_library
 
 TARGETS = ("sm86", "sm89", "sm120")
 

@@ -1,0 +1,176 @@
+"""Which NVIDIA GPUs there are, asked of the driver alone.
+
+TensorRT must not be touched on a machine without a GPU: some versions end the process there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.backends.cuda.open import cuda_package
+from runtime.errors import BackendError, MissingDependency
+
+_NAME_BYTES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """One NVIDIA GPU."""
+
+    index: int
+    """As CUDA numbers them; `CUDA_VISIBLE_DEVICES` has been applied."""
+
+    name: str
+    """For people, and to tell models apart: for example `NVIDIA GeForce RTX 3090`."""
+
+    compute_capability: tuple[int, int]
+    """Major and minor, for example (8, 6)."""
+
+    memory_bytes: int
+    """All of it, free or not."""
+
+    cuda_version: str
+    """The newest CUDA that the driver supports, for example `13.0`."""
+
+    @property
+    def sm(self) -> str:
+        """The compute capability as targets are named: `sm86`."""
+        return "sm{}{}".format(*self.compute_capability)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What looking for GPUs found."""
+
+    gpus: tuple[Gpu, ...]
+    """In CUDA's order."""
+
+    problem: str = ""
+    """Why there is none, for people; empty where there is one."""
+
+
+def gpus() -> tuple[Gpu, ...]:
+    """The GPUs of this machine; none where there is no driver.
+
+    Raises:
+        MissingDependency: cuda-bindings is not installed.
+    """
+    return probe().gpus
+
+
+def probe() -> Probe:
+    """Look for GPUs, and for the reason where there is none.
+
+    Raises:
+        MissingDependency: cuda-bindings is not installed.
+    """
+    if _stands_on_pycuda():
+        return _probe_with_pycuda()
+    driver = _driver()
+    try:
+        status = driver.cuInit(0)[0]
+    except RuntimeError:  # cuda-bindings' way to say that libcuda is not there
+        return Probe(gpus=(), problem="the NVIDIA driver is not installed")
+    if int(status) != 0:
+        return Probe(gpus=(), problem=f"the NVIDIA driver does not start ({_text(status)})")
+    count = _ask(driver.cuDeviceGetCount)
+    if count == 0:
+        return Probe(gpus=(), problem="the NVIDIA driver sees no GPU")
+    version = _ask(driver.cuDriverGetVersion)
+    cuda_version = f"{version // 1000}.{version % 1000 // 10}"
+    return Probe(gpus=tuple(_gpu(driver, index, cuda_version) for index in range(count)))
+
+
+def require_gpu(index: int = 0) -> Gpu:
+    """The GPU of that number.
+
+    Raises:
+        MissingDependency: cuda-bindings is not installed.
+        BackendError: there is no such GPU; the message says why.
+    """
+    found = probe()
+    if not found.gpus:
+        raise BackendError(
+            f"TensorRT needs an NVIDIA GPU, and there is none here: {found.problem}. "
+            "Check that nvidia-smi lists one"
+        )
+    if index >= len(found.gpus):
+        known = ", ".join(f"{gpu.index}: {gpu.name}" for gpu in found.gpus)
+        raise BackendError(f"there is no GPU {index}: expected one of {known}")
+    return found.gpus[index]
+
+
+def _stands_on_pycuda() -> bool:
+    try:
+        return cuda_package() == "pycuda"
+    except MissingDependency:  # said better where it is needed
+        return False
+
+
+def _probe_with_pycuda() -> Probe:
+    from runtime.backends.cuda.pycuda_device import load_driver
+
+    try:
+        driver = load_driver()
+    except BackendError:
+        return Probe(gpus=(), problem="the NVIDIA driver is not installed")
+    try:
+        driver.init()
+        version = driver.get_driver_version()
+        devices = [driver.Device(index) for index in range(driver.Device.count())]
+        found = [
+            Gpu(
+                index=index,
+                name=device.name(),
+                compute_capability=device.compute_capability(),
+                memory_bytes=device.total_memory(),
+                cuda_version=f"{version // 1000}.{version % 1000 // 10}",
+            )
+            for index, device in enumerate(devices)
+        ]
+    except driver.Error as error:
+        return Probe(gpus=(), problem=f"the NVIDIA driver does not start ({error})")
+    return Probe(gpus=tuple(found), problem="" if found else "the NVIDIA driver sees no GPU")
+
+
+def _driver() -> Any:
+    try:
+        from cuda.bindings import driver
+    except ImportError as error:
+        raise MissingDependency(
+            "this needs cuda-bindings, which is not installed: pip install 'dggn[trt]' or "
+            f"'dggn[rtx]' ({error})"
+        ) from error
+    return driver
+
+
+def _gpu(driver: Any, index: int, cuda_version: str) -> Gpu:
+    device = _ask(driver.cuDeviceGet, index)
+    attribute = driver.CUdevice_attribute
+    major, minor = (
+        _ask(driver.cuDeviceGetAttribute, which, device)
+        for which in (
+            attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+            attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+        )
+    )
+    name: bytes = _ask(driver.cuDeviceGetName, _NAME_BYTES, device)
+    return Gpu(
+        index=index,
+        name=name.partition(b"\0")[0].decode("utf-8", "replace"),
+        compute_capability=(major, minor),
+        memory_bytes=_ask(driver.cuDeviceTotalMem, device),
+        cuda_version=cuda_version,
+    )
+
+
+def _ask(function: Any, *arguments: Any) -> Any:
+    status, value = function(*arguments)
+    if int(status) != 0:
+        raise BackendError(f"the NVIDIA driver failed ({_text(status)}): does nvidia-smi work?")
+    return value
+
+
+def _text(status: Any) -> str:
+    return f"{getattr(status, 'name', 'error')} {int(status)}"

@@ -1,0 +1,201 @@
+"""ONNX Runtime as a backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import BackendError, Cancelled, ImageError, ModelError
+from runtime.image.picture import Samples
+from runtime.model.files import check_model_file
+from runtime.model.foreign import foreign_info
+from runtime.model.info import PREFIX, ModelInfo
+from runtime.system.cores import usable_cores
+from runtime.system.package import require
+from runtime.tiles.backend import Deliver
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+class OrtBackend:
+    """Runs an ONNX model with ONNX Runtime.
+
+    Args:
+        path: the file; one that `dggn-export` did not write is tried (`runtime.model.foreign`).
+        threads: for the CPU; by default every core this process may use.
+        where: `auto` is on CUDA where that works, else on the CPU.
+        device: the GPU for CUDA, as CUDA numbers them.
+
+    Raises:
+        MissingDependency: onnxruntime is not installed.
+        ModelError: the file is damaged or enlarges no pictures.
+        BackendError: ONNX Runtime cannot start, or not on CUDA where that is asked for.
+    """
+
+    largest_tile_px = None
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int | None = None,
+        where: Literal["auto", "cuda", "cpu"] = "auto",
+        device: int = 0,
+    ) -> None:
+        require("onnxruntime", extra="cpu")
+        import onnxruntime
+
+        check_model_file(path)
+        # Results go through exceptions; its own log would only repeat them on stderr.
+        onnxruntime.set_default_logger_severity(4)
+        self._threads = threads or usable_cores()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        # Spinning between operators would take the cores that decode and encode need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = _providers(where, device)
+        self._session = _session(path, options, providers)
+        if where == "cuda" and not self._on_cuda:
+            raise BackendError(
+                "ONNX Runtime could not start on CUDA: the driver, CUDA and cuDNN must suit "
+                f"onnxruntime-gpu {onnxruntime.__version__}, and there must be a GPU {device}. "
+                "nvidia-smi shows the driver and the GPUs"
+            )
+        self._device = device
+        self._run_options = onnxruntime.RunOptions()
+        self._cancelled = False
+        self.info = self._facts(path)
+
+    def _facts(self, path: Path) -> ModelInfo:
+        properties = self._session.get_modelmeta().custom_metadata_map
+        if any(name.startswith(PREFIX) for name in properties):
+            return ModelInfo.from_metadata(properties, where=str(path))
+        inputs, outputs = (
+            [(value.type, value.shape) for value in values]
+            for values in (self._session.get_inputs(), self._session.get_outputs())
+        )
+        return foreign_info(inputs, outputs, self._infer, where=str(path))
+
+    @property
+    def description(self) -> str:
+        """What runs where, for people."""
+        if self._on_cuda:
+            return "ONNX Runtime on CUDA" + (f", GPU {self._device}" if self._device else "")
+        plural = "" if self._threads == 1 else "s"
+        return f"ONNX Runtime on the CPU, {self._threads} thread{plural}"
+
+    @property
+    def uniform_tiles(self) -> bool:
+        """On CUDA, where each new shape is tuned for."""
+        return self._on_cuda
+
+    @property
+    def _on_cuda(self) -> bool:
+        return bool(self._session.get_providers()[0] == "CUDAExecutionProvider")
+
+    def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
+        """Super-resolve a tile now; see :class:`runtime.tiles.backend.Backend`."""
+        deliver(self.run(tile_hwc[None])[0])
+
+    def finish(self) -> None:
+        """Do nothing: every tile is delivered when it is submitted."""
+        if self._cancelled:
+            raise Cancelled
+
+    def run(self, tiles_nhwc: Samples) -> Samples:
+        """Super-resolve a batch.
+
+        Args:
+            tiles_nhwc: (N, H, W, 3), as :meth:`submit` takes them.
+
+        Returns:
+            (N, scale * H, scale * W, 3), the same type.
+
+        Raises:
+            BackendError: ONNX Runtime failed.
+            ImageError: the model takes 8-bit samples only, and these have 16.
+            Cancelled: :meth:`cancel` was called.
+        """
+        if self._cancelled:
+            raise Cancelled("the backend was cancelled or closed: make a new one")
+        if self.info.sample_type == "uint8":
+            if tiles_nhwc.dtype != np.uint8:
+                raise ImageError(
+                    "this model takes 8-bit samples and the picture has 16: convert it to 8 bits, "
+                    "or use a model exported without `--io uint8`"
+                )
+            return self._infer(tiles_nhwc)
+        peak = float(np.iinfo(tiles_nhwc.dtype).max)
+        batch = np.ascontiguousarray(tiles_nhwc.transpose(0, 3, 1, 2), dtype=np.float32)
+        batch *= np.float32(1 / peak)
+        output = self._infer(batch)
+        output *= np.float32(peak)
+        np.rint(output, out=output)
+        np.clip(output, 0, peak, out=output)
+        return output.transpose(0, 2, 3, 1).astype(tiles_nhwc.dtype)
+
+    def cancel(self) -> None:
+        """Make every running and later call raise `Cancelled`, from any thread."""
+        self._cancelled = True
+        self._run_options.terminate = True
+
+    def __enter__(self) -> OrtBackend:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.cancel()
+
+    def _infer(self, batch: NDArray[Any]) -> NDArray[Any]:
+        try:
+            name = self._session.get_inputs()[0].name
+            (output,) = self._session.run(None, {name: batch}, self._run_options)
+        except Exception as error:  # ONNX Runtime's exceptions share no public base class.
+            if self._cancelled:
+                raise Cancelled from None
+            height, width = batch.shape[1:3] if batch.shape[-1] == 3 else batch.shape[2:]
+            raise BackendError(
+                f"ONNX Runtime failed on a tile of {height}x{width} px ({error}): "
+                "if memory ran out, lower --tile"
+            ) from error
+        if not np.isfinite(output).all():
+            raise BackendError(
+                "the network's output is not finite: the model file is unusable on this device"
+            )
+        result: NDArray[Any] = output
+        return result
+
+
+def _providers(where: str, device: int) -> list[Any]:
+    import onnxruntime
+
+    cpu = "CPUExecutionProvider"
+    if where == "cpu":
+        return [cpu]
+    cuda = "CUDAExecutionProvider"
+    if cuda in onnxruntime.get_available_providers():
+        return [(cuda, {"device_id": str(device)}), cpu]
+    if where == "cuda":
+        raise BackendError(
+            "the installed ONNX Runtime is for processors only: "
+            "pip uninstall onnxruntime && pip install 'dggn[gpu]'"
+        )
+    return [cpu]
+
+
+def _session(
+    path: Path, options: onnxruntime.SessionOptions, providers: list[Any]
+) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as error:  # As above.
+        raise ModelError(
+            f"{path} cannot be loaded by ONNX Runtime ({error}): "
+            "expected a model that enlarges pictures, such as `dggn-export onnx` writes"
+        ) from error

@@ -1,0 +1,260 @@
+"""TensorRT as a backend."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from runtime.backends.cuda.device import Device
+from runtime.backends.gpu import Gpu
+from runtime.backends.trt.engine import Engine
+from runtime.backends.trt.engine_facts import EngineFacts
+from runtime.backends.trt.fit import submit_fitted
+from runtime.backends.trt.layout import layout_of
+from runtime.backends.trt.library import Library
+from runtime.backends.trt.slots import Say, Slots
+from runtime.errors import BackendError, Cancelled, OutOfDeviceMemory
+from runtime.image.picture import Samples
+from runtime.model.info import ModelInfo
+from runtime.tiles.backend import Deliver
+
+DEFAULT_SLOTS = 3
+"""One computes, one gives its results, one takes tiles."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineFile:
+    """An engine that may be loaded here."""
+
+    path: Path
+    """The plan."""
+
+    facts: EngineFacts
+    """What its sidecar says."""
+
+
+Smaller = Callable[[EngineFile], EngineFile | None]
+"""Makes an engine that needs less memory than the one given; None if there can be none."""
+
+
+def nothing_smaller(engine: EngineFile) -> None:
+    """For where no engine can be built."""
+
+
+class TrtBackend:
+    """Runs an engine on one GPU.
+
+    Tiles wait in half-filled batches until more come, or until `finish`. When the device's memory
+    runs out, tiles that are not delivered are computed again with fewer slots, then with smaller
+    engines; nothing is lost.
+
+    Args:
+        engine: what to run; it has been found to belong to this machine and model.
+        library: the TensorRT that built it.
+        device: where; closed by the backend, also if this fails.
+        gpu: the same, for people.
+        say: told when less memory is used than wanted, and why.
+        smaller: builds smaller engines.
+        slots: batches at once.
+
+    Raises:
+        ModelError: the engine is not what its sidecar says.
+        BackendError: it cannot be loaded, or even one slot needs more memory than there is.
+    """
+
+    uniform_tiles = True
+
+    def __init__(
+        self,
+        engine: EngineFile,
+        library: Library,
+        device: Device,
+        gpu: Gpu,
+        *,
+        say: Say,
+        smaller: Smaller = nothing_smaller,
+        slots: int = DEFAULT_SLOTS,
+    ) -> None:
+        self._file = engine
+        self._library = library
+        self._device = device
+        self._gpu = gpu
+        self._say = say
+        self._smaller = smaller
+        self._slot_count = _slots_of(engine, slots)
+        self._numbers = itertools.count()
+        # By number, in the order in which they came.
+        self._undelivered: dict[int, tuple[Samples, Deliver]] = {}
+        self._lock = threading.Lock()
+        self._cancelled = self._closed = False
+        self._failure: BaseException | None = None
+        self._engine: Engine | None = None
+        self._slots: Slots | None = None
+        try:
+            with device.active():
+                self._open()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts; its sample type is the engine's."""
+        return self._file.facts.info
+
+    @property
+    def description(self) -> str:
+        """What runs where, for people."""
+        precision = self._file.facts.precision.upper()
+        return f"{self._library.name} in {precision} on {self._gpu.name}"
+
+    @property
+    def largest_tile_px(self) -> int:
+        """Larger tiles are cut once more."""
+        return self._file.facts.tile_px
+
+    def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
+        """Super-resolve a tile, now or later; see :class:`runtime.tiles.backend.Backend`."""
+        layout_of(self.info).check(tile_hwc)
+        number = next(self._numbers)
+        self._undelivered[number] = (tile_hwc, deliver)
+        self._work([number], finish=False)
+
+    def finish(self) -> None:
+        """Wait until all that was submitted is delivered."""
+        self._work([], finish=True)
+
+    def cancel(self) -> None:
+        """Make every running and later call raise `Cancelled`, from any thread."""
+        self._cancelled = True
+
+    def __enter__(self) -> TrtBackend:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._cancelled = True
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            # A device that failed may refuse this too, which nobody could do anything about.
+            with suppress(BackendError), self._device.active():
+                self._close()
+            self._device.close()
+
+    def _work(self, numbers: Sequence[int], *, finish: bool) -> None:
+        """Feed tiles to the device; after a failure every later call fails alike."""
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            try:
+                with self._device.active():
+                    self._feed_all(numbers, finish=finish)
+            except BaseException as error:
+                self._failure = error
+                raise
+
+    def _feed_all(self, numbers: Sequence[int], *, finish: bool) -> None:
+        while True:
+            try:
+                for number in numbers:
+                    self._feed(number)
+                if finish:
+                    self._check_cancelled()
+                    self._running.finish()
+            except OutOfDeviceMemory as error:
+                self._close()
+                self._take_less(error)
+                self._open()
+                numbers = list(self._undelivered)
+            else:
+                return
+
+    def _feed(self, number: int) -> None:
+        self._check_cancelled()
+        tile, _ = self._undelivered[number]
+        submit_fitted(tile, partial(self._deliver, number), self._running.submit, self._file.facts)
+
+    def _deliver(self, number: int, result: Samples) -> None:
+        _, deliver = self._undelivered.pop(number)
+        deliver(result)
+
+    def _check_cancelled(self) -> None:
+        if self._cancelled:
+            raise Cancelled("the backend was cancelled or closed: make a new one")
+
+    @property
+    def _running(self) -> Slots:
+        assert self._slots is not None
+        return self._slots
+
+    def _open(self) -> None:
+        """Load the engine, with as many slots as there is room for."""
+        while True:
+            facts = self._file.facts
+            try:
+                self._engine = Engine(self._library, self._file.path, facts)
+                self._slots = Slots(
+                    self._device,
+                    self._engine.execution,
+                    layout_of(facts.info),
+                    scale=facts.info.scale,
+                    count=self._slot_count,
+                    batch=facts.batch,
+                    tile_px=facts.tile_px,
+                    say=self._say,
+                )
+            except OutOfDeviceMemory as error:
+                self._close()
+                self._take_less(error)
+            else:
+                return
+
+    def _close(self) -> None:
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            slots.close()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _take_less(self, error: OutOfDeviceMemory) -> None:
+        """Decide what to do with less memory.
+
+        Raises:
+            OutOfDeviceMemory: nothing less can be done.
+        """
+        self._check_cancelled()
+        if self._slot_count > 1:
+            self._slot_count -= 1
+            plural = "" if self._slot_count == 1 else "es"
+            self._say(
+                f"{self._gpu.name} is short of memory: going on with {self._slot_count} "
+                f"batch{plural} at once"
+            )
+            return
+        smaller = self._smaller(self._file)
+        if smaller is None:
+            raise OutOfDeviceMemory(
+                f"{self._gpu.name} has too little memory left for one batch of "
+                f"{self._file.facts.batch} tiles of {self._file.facts.tile_px} px ({error}). Close "
+                "other programs that use it, or let `dggn-export trt` build a smaller engine with "
+                "--batch and --tile"
+            ) from error
+        self._file = smaller
+        self._slot_count = _slots_of(smaller, DEFAULT_SLOTS)
+        self._say(
+            f"{self._gpu.name} is short of memory: going on with batches of "
+            f"{smaller.facts.batch} tiles of {smaller.facts.tile_px} px"
+        )
+
+
+def _slots_of(engine: EngineFile, wanted: int) -> int:
+    """As many as wanted, where every one needs a profile of its own not more than there are."""
+    profiles = engine.facts.profiles
+    return wanted if profiles == 1 else min(wanted, profiles)

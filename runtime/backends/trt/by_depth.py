@@ -1,0 +1,93 @@
+"""One backend over two engines: bytes for pictures of 8 bits, floats for those of 16."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from runtime.errors import Cancelled, DggnError, ImageError
+from runtime.image.picture import Samples
+from runtime.model.info import ModelInfo
+from runtime.tiles.backend import Backend, Deliver
+
+
+class ByDepth:
+    """Gives every tile to the engine of its depth; most runs never need the second.
+
+    Args:
+        of_bytes: takes tiles of 8 bits; closed with this.
+        open_floats: opens, when the first tile of 16 bits comes, what takes those.
+    """
+
+    uniform_tiles = True
+
+    def __init__(self, of_bytes: Backend, open_floats: Callable[[], Backend]) -> None:
+        self._of_bytes = of_bytes
+        self._open_floats = open_floats
+        self._of_floats: Backend | None = None
+        self._problem = ""
+        self._cancelled = False
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts: both depths are taken."""
+        return replace(self._of_bytes.info, sample_type="float32")
+
+    @property
+    def description(self) -> str:
+        """What runs where, for people."""
+        return self._of_bytes.description
+
+    @property
+    def largest_tile_px(self) -> int | None:
+        """Larger tiles are cut once more."""
+        return self._of_bytes.largest_tile_px
+
+    def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
+        """Super-resolve a tile, now or later; see :class:`runtime.tiles.backend.Backend`."""
+        backend = self._of_bytes if tile_hwc.dtype == np.uint8 else self._floats()
+        backend.submit(tile_hwc, deliver)
+
+    def finish(self) -> None:
+        """Wait until all that was submitted is delivered."""
+        self._of_bytes.finish()
+        if self._of_floats is not None:
+            self._of_floats.finish()
+
+    def cancel(self) -> None:
+        """Make every running and later call raise `Cancelled`, from any thread."""
+        self._cancelled = True
+        self._of_bytes.cancel()
+        if self._of_floats is not None:
+            self._of_floats.cancel()
+
+    def __enter__(self) -> ByDepth:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.cancel()
+        if self._of_floats is not None:
+            self._of_floats.__exit__(*exception)
+        self._of_bytes.__exit__(*exception)
+
+    def _floats(self) -> Backend:
+        """What takes tiles of 16 bits.
+
+        Raises:
+            ImageError: there is no such engine; pictures of 8 bits can go on.
+        """
+        if self._of_floats is None and not self._problem:
+            try:
+                self._of_floats = self._open_floats()
+            except DggnError as error:
+                self._problem = str(error)
+        if self._cancelled:
+            raise Cancelled("the backend was cancelled or closed: make a new one")
+        if self._of_floats is None:
+            raise ImageError(
+                f"the picture has 16 bits, which needs an engine of its own: {self._problem}. "
+                "`dggn-export trt --io float32` builds it; --backend cuda and cpu need none"
+            )
+        return self._of_floats

@@ -1,0 +1,190 @@
+"""A TensorRT engine on a device: the only place where its objects are called.
+
+The same calls do for every version from 8.5 to 11 and for TensorRT-RTX; what differs is asked for
+with `hasattr` (`runtime.backends.trt.library`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runtime.backends.cuda.device import Stream
+from runtime.backends.trt.engine_facts import EngineFacts
+from runtime.backends.trt.kernel_cache import KernelCache
+from runtime.backends.trt.layout import layout_of
+from runtime.backends.trt.library import Library
+from runtime.backends.trt.slots import BatchShape
+from runtime.errors import BackendError, ModelError, OutOfDeviceMemory
+
+_MEMORY_WORDS = ("out of memory", "outofmemory", "bad_alloc", "cudaerrormemoryallocation")
+"""How TensorRT's log says that memory ran out, in small letters."""
+
+
+class Engine:
+    """A deserialized engine. Its device must be active in every call.
+
+    Args:
+        library: the TensorRT that built it; a GPU has been looked for, because some versions end
+            the process without one.
+        path: the plan.
+        facts: what its sidecar says of it.
+
+    Raises:
+        ModelError: it has other inputs and outputs than its sidecar says.
+        OutOfDeviceMemory: it does not fit.
+        BackendError: TensorRT refuses it.
+    """
+
+    def __init__(self, library: Library, path: Path, facts: EngineFacts) -> None:
+        self.library = library
+        self.facts = facts
+        self.path = path
+        mark = library.messages.mark()
+        try:
+            self._runtime = library.module.Runtime(library.logger)
+            self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
+        except TypeError as error:  # how 8.5 says that there is no Runtime
+            raise self.failed(f"cannot start ({error})", mark) from error
+        if self._engine is None:
+            raise self.failed(f"does not load {path}", mark)
+        self.input_name, self.output_name = self._names()
+        self._config: Any = None
+        self._kernels: KernelCache | None = None
+        if library.capabilities.runtime_config:
+            self._configure()
+
+    def execution(self, number: int) -> EngineExecution:
+        """A new execution context.
+
+        Args:
+            number: of the context; where contexts cannot share a profile, also of its profile.
+
+        Raises:
+            OutOfDeviceMemory: it does not fit.
+            BackendError: TensorRT makes none.
+        """
+        profile = number if self.facts.profiles > 1 else 0
+        if profile >= self.facts.profiles:
+            raise BackendError(
+                f"{self.path} was built for {self.facts.profiles} slots: expected {number + 1}"
+            )
+        mark = self.library.messages.mark()
+        captures_itself = self._config is not None
+        if self._config is None:
+            context = self._engine.create_execution_context()
+        else:
+            context = self._engine.create_execution_context(self._config)
+        if context is None:
+            raise self.failed("makes no execution context", mark)
+        return EngineExecution(self, context, profile, captures_itself=captures_itself)
+
+    def close(self) -> None:
+        """Give it back, after its execution contexts."""
+        if self._kernels is not None:
+            self._kernels.save()
+        # An engine goes before its runtime.
+        self._kernels = self._config = self._engine = None
+        self._runtime = None
+
+    def _configure(self) -> None:
+        """Have TensorRT-RTX record CUDA graphs and keep its kernels by itself.
+
+        It must: it compiles better kernels for a shape while the first batches run with others,
+        and only it knows when the time to record has come.
+        """
+        config = self._engine.create_runtime_config()
+        if not hasattr(config, "cuda_graph_strategy"):
+            return  # classic TensorRT, from 11 on, has one, too, but with nothing in it for us
+        config.cuda_graph_strategy = self.library.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        self._kernels = KernelCache.beside(self.path, config)
+        self._config = config
+
+    def _names(self) -> tuple[str, str]:
+        """Of input and output."""
+        trt, engine = self.library.module, self._engine
+        uint8 = self.facts.info.sample_type == "uint8"
+        kind = trt.DataType.UINT8 if uint8 else trt.DataType.FLOAT
+        names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
+        inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+        if len(names) != 2 or len(inputs) != 1:
+            raise ModelError(
+                f"{self.path} has the tensors {', '.join(names)}: expected one input and one output"
+            )
+        for name in names:
+            if engine.get_tensor_dtype(name) != kind:
+                raise ModelError(
+                    f"{self.path}: {name} is {engine.get_tensor_dtype(name)}: expected {kind}"
+                )
+        output = next(name for name in names if name not in inputs)
+        return inputs[0], output
+
+    def failed(self, what: str, mark: int) -> BackendError:
+        """The exception for a call that did not work; `mark` is from before it."""
+        messages = self.library.messages
+        message = f"{self.library.name} {what}: {messages.reason(mark)}"
+        # Where memory ran out is said first, and what failed for want of it after that.
+        said = " ".join(messages.since(mark) or messages.since(mark, "warning")).lower()
+        if any(words in said for words in _MEMORY_WORDS):
+            return OutOfDeviceMemory(
+                f"{message}. Close other programs that use the GPU, or lower --tile"
+            )
+        return BackendError(
+            f"{message}. `dggn-export trt --force` builds the engine again; "
+            "--backend cuda and --backend cpu do without"
+        )
+
+
+class EngineExecution:
+    """One execution context, which one slot uses; made by :class:`Engine`."""
+
+    def __init__(
+        self, engine: Engine, context: Any, profile: int, *, captures_itself: bool
+    ) -> None:
+        self.captures_itself = captures_itself
+        self._engine = engine
+        self._context = context
+        self._profile = profile
+        self._stream = 0
+
+    def bind(self, stream: Stream, input_address: int, output_address: int) -> None:
+        """Choose its profile, stream and memory."""
+        self._stream = stream.handle
+        engine = self._engine
+        # The first context has profile 0 from the beginning.
+        if self._context.active_optimization_profile != self._profile:
+            self._check("set_optimization_profile_async", self._profile, self._stream)
+            stream.wait()
+        self._check("set_tensor_address", engine.input_name, input_address)
+        self._check("set_tensor_address", engine.output_name, output_address)
+
+    def reshape(self, shape: BatchShape) -> None:
+        """Choose the shape of the batches to come."""
+        engine, info = self._engine, self._engine.facts.info
+        layout = layout_of(info)
+        batch, height, width = shape
+        self._check("set_input_shape", engine.input_name, layout.shape(batch, height, width))
+        found = tuple(self._context.get_tensor_shape(engine.output_name))
+        expected = layout.shape(batch, height * info.scale, width * info.scale)
+        # It would be written there whether the buffer is large enough or not.
+        if found != expected:
+            raise BackendError(
+                f"{engine.path} makes {list(found)}: expected {list(expected)}. "
+                "Build it again with `dggn-export trt --force`"
+            )
+
+    def enqueue(self) -> None:
+        """Queue the inference of a batch."""
+        self._check("execute_async_v3", self._stream)
+
+    def free(self) -> None:
+        """Give it back."""
+        self._context = None
+
+    def _check(self, name: str, *arguments: Any) -> None:
+        """Call a method that returns whether it worked."""
+        mark = self._engine.library.messages.mark()
+        if not getattr(self._context, name)(*arguments):
+            raise self._engine.failed(f"failed in {name}", mark)

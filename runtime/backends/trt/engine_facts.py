@@ -1,0 +1,240 @@
+"""What is known of an engine, and what keeps it from being loaded here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, get_args
+
+from runtime.backends.gpu import Gpu
+from runtime.backends.trt.library import Flavor
+from runtime.errors import ModelError
+from runtime.model.info import ModelInfo, SampleType
+
+EnginePrecision = Literal["fp32", "fp16", "int8"]
+
+MAX_PLAN_BYTES = 2**32
+"""Far above any engine: the flagship's weights take 60 MB."""
+
+DEFAULT_BATCH = 4
+"""Most tiles at a time when nobody says how many."""
+
+_MAX_SIDE_PX = 8192
+_MAX_BATCH = 256
+_MAX_TEXT = 500
+_HEX_DIGITS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """What somebody asked for. Engines of different options are different files.
+
+    Raises:
+        ModelError: a value is out of range.
+    """
+
+    flavor: Flavor
+    """The library that builds and runs it."""
+
+    precision: EnginePrecision
+    """That was asked for; what verification left of it is `EngineFacts.precision`."""
+
+    sample_type: SampleType
+    """Of input and output: `uint8`, NHWC; or `float32`, NCHW in [0, 1], for 16-bit pictures."""
+
+    tile_px: int
+    """Largest height and width of a tile, in LR pixels."""
+
+    batch: int
+    """Most tiles at a time."""
+
+    targets: tuple[str, ...]
+    """The compute capabilities it runs on, as `sm86`; a classic engine's is that of its GPU."""
+
+    def __post_init__(self) -> None:
+        _one_of("flavor", self.flavor, get_args(Flavor))
+        _one_of("precision", self.precision, get_args(EnginePrecision))
+        _one_of("sample_type", self.sample_type, get_args(SampleType))
+        _within("tile_px", self.tile_px, 1, _MAX_SIDE_PX)
+        _within("batch", self.batch, 1, _MAX_BATCH)
+        if not 1 <= len(self.targets) <= 16:
+            raise ModelError(f"there are {len(self.targets)} targets: expected 1 to 16")
+        for target in self.targets:
+            digits = target.removeprefix("sm")
+            if digits == target or not (digits.isascii() and digits.isdigit()) or len(digits) > 4:
+                raise ModelError(f"a target is {target[:40]!r}: expected for example sm86")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What comparing an engine with the float32 model gave."""
+
+    psnr_db: float
+    """Of all tiles together; see `runtime.backends.trt.verify`."""
+
+    within_one_level: float
+    """Share of samples that differ by at most one grey level of 255."""
+
+    largest_difference: float
+    """In grey levels of 255."""
+
+    samples: int
+    """Samples compared."""
+
+    def __post_init__(self) -> None:
+        for name in ("psnr_db", "within_one_level", "largest_difference"):
+            if not 0 <= getattr(self, name) <= 1000:
+                raise ModelError(f"{name} is {getattr(self, name)}: expected 0 to 1000")
+        _within("samples", self.samples, 1, 2**40)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineFacts:
+    """Everything a sidecar says.
+
+    Raises:
+        ModelError: a value is out of range.
+    """
+
+    onnx_sha256: str
+    """Of the model file that it was built from."""
+
+    onnx_name: str
+    """That file's name, for people."""
+
+    plan_sha256: str
+    """Of the plan beside the sidecar."""
+
+    plan_bytes: int
+    """Its size."""
+
+    options: EngineOptions
+    """What was asked for."""
+
+    precision: EnginePrecision
+    """What it computes in: less than asked for where verification failed."""
+
+    tile_px: int
+    """Largest height and width of a tile: less than asked for where memory ran out."""
+
+    batch: int
+    """Most tiles at a time: less than asked for where memory ran out."""
+
+    library_version: str
+    """TensorRT's, which alone can load it."""
+
+    gpu_name: str
+    """The GPU it was built on; empty for an RTX engine from a machine without one."""
+
+    cuda_version: str
+    """The newest CUDA of the driver it was built with; empty as above."""
+
+    least_px: int
+    """Smallest height and width of a tile."""
+
+    profiles: int
+    """Identical optimization profiles. With one, any number of contexts share it; else each
+    execution context needs its own (8.x)."""
+
+    info: ModelInfo
+    """The model's facts; its sample type is the engine's."""
+
+    largest_activation: float | None
+    """In the float32 model, on the verification picture; None where it was not measured."""
+
+    verification: Verification | None
+    """None: unverified, because there was no GPU."""
+
+    def __post_init__(self) -> None:
+        _hash("onnx_sha256", self.onnx_sha256)
+        _hash("plan_sha256", self.plan_sha256)
+        _within("plan_bytes", self.plan_bytes, 1, MAX_PLAN_BYTES)
+        _one_of("precision", self.precision, get_args(EnginePrecision))
+        for name in ("onnx_name", "library_version", "gpu_name", "cuda_version"):
+            if len(getattr(self, name)) > _MAX_TEXT:
+                raise ModelError(f"{name} is longer than {_MAX_TEXT} characters")
+        _within("tile_px", self.tile_px, 1, self.options.tile_px)
+        _within("batch", self.batch, 1, self.options.batch)
+        _within("least_px", self.least_px, 1, self.tile_px)
+        _within("profiles", self.profiles, 1, 64)
+        if self.info.sample_type != self.options.sample_type:
+            raise ModelError("the model's sample type is not the engine's")
+
+    @property
+    def status(self) -> str:
+        """Verified or not, in one line for people."""
+        if self.verification is None:
+            return "unverified: there was no GPU to run it on; its first use will verify it"
+        found = self.verification
+        return (
+            f"verified: {found.psnr_db:.1f} dB against float32, "
+            f"{100 * found.within_one_level:.2f} % within one grey level"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """Where an engine is to run, and what it must have been made of."""
+
+    onnx_sha256: str
+    """Of the model."""
+
+    library_version: str
+    """TensorRT's."""
+
+    gpu: Gpu | None
+    """The GPU; None to ask only whether the file is current (on a machine without one)."""
+
+
+def why_not(facts: EngineFacts, options: EngineOptions, here: Circumstances) -> str | None:
+    """Why an engine must not be loaded here, for people; None when it may be.
+
+    Args:
+        facts: what its sidecar says.
+        options: what is asked for.
+        here: where it is to run.
+    """
+    if facts.onnx_sha256 != here.onnx_sha256:
+        return f"it was built from another version of the model ({facts.onnx_name})"
+    wanted, found = asdict(options), asdict(facts.options)
+    for name in wanted:
+        if name != "targets" and wanted[name] != found[name]:
+            return f"it was built for {name} {found[name]}, not {wanted[name]}"
+    if missing := [target for target in options.targets if target not in facts.options.targets]:
+        return f"it was built for {_text(facts.options.targets)}, not for {_text(missing)}"
+    if facts.library_version != here.library_version:
+        return (
+            f"it was built with {facts.options.flavor} {facts.library_version}, "
+            f"and {here.library_version} is installed"
+        )
+    if here.gpu is None:
+        return None
+    if here.gpu.sm not in facts.options.targets:
+        return f"it was built for {_text(facts.options.targets)}, and this GPU is {here.gpu.sm}"
+    if facts.options.flavor == "tensorrt" and facts.gpu_name != here.gpu.name:
+        return f"it was built on {facts.gpu_name or 'another GPU'}, and this is {here.gpu.name}"
+    return None
+
+
+def verified(facts: EngineFacts, verification: Verification) -> EngineFacts:
+    """The same facts, verified."""
+    return replace(facts, verification=verification)
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ModelError(f"{name} is {value}: expected {low} to {high}")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ModelError(f"{name} is {str(value)[:40]!r}: expected one of {', '.join(known)}")
+
+
+def _hash(name: str, value: str) -> None:
+    if len(value) != _HEX_DIGITS or set(value) - set("0123456789abcdef"):
+        raise ModelError(f"{name} is {value[:80]!r}: expected a SHA-256 in hexadecimal")
+
+
+def _text(targets: Iterable[str]) -> str:
+    return ", ".join(targets)

@@ -1,0 +1,164 @@
+"""Finds the engine to run: a current one in the cache, or a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runtime.backends.gpu import Gpu
+from runtime.backends.trt.backend import EngineFile
+from runtime.backends.trt.engine_cache import cache_folder, name_begins
+from runtime.backends.trt.engine_facts import (
+    DEFAULT_BATCH,
+    Circumstances,
+    EngineFacts,
+    EnginePrecision,
+    why_not,
+)
+from runtime.backends.trt.engine_file import SUFFIX, read_facts
+from runtime.backends.trt.library import Flavor, Library
+from runtime.errors import BackendError, ModelError
+from runtime.model.info import SampleType
+from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX
+
+LEAST_TILE_PX = 64
+"""Tiles are not made smaller than this for want of memory."""
+
+TILE_BYTES = 512 << 20
+"""Roughly what a tile of `LEAST_DEFAULT_TILE_PX` takes in a slot: our largest network's share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRequest:
+    """An engine that is needed."""
+
+    onnx: Path
+    """The model."""
+
+    onnx_sha256: str
+    """Of that file."""
+
+    flavor: Flavor
+    """The library that is to run it."""
+
+    precision: EnginePrecision
+    """To compute in."""
+
+    sample_type: SampleType
+    """Of its input and output."""
+
+    tile_px: int
+    """Largest tile."""
+
+    batch: int = DEFAULT_BATCH
+    """Most tiles at a time."""
+
+    device: int = 0
+    """The GPU, as CUDA numbers them."""
+
+
+BuildEngine = Callable[[EngineRequest], Path]
+"""Builds an engine with its sidecar, or finds a current one."""
+
+
+def batch_for(free_bytes: int, tile_px: int, slots: int) -> int:
+    """Tiles at a time that memory is likely to suffice for: a power of two, at most the default."""
+    room = free_bytes * LEAST_DEFAULT_TILE_PX**2 / (TILE_BYTES * slots * tile_px**2)
+    batch = DEFAULT_BATCH
+    while batch > max(room, 1):
+        batch //= 2
+    return max(batch, 1)
+
+
+def find_engine(request: EngineRequest, library: Library, gpu: Gpu) -> EngineFile | None:
+    """The most suitable current engine of the cache: of the tile asked for, then the largest batch.
+
+    Batches above the one asked for come last: they may not fit.
+
+    Args:
+        request: what is needed; other tiles and batches do, too.
+        library: that is to run it.
+        gpu: where.
+    """
+    fitting = [file for file, _ in _engines(request, library, gpu) if file is not None]
+    if not fitting:
+        return None
+
+    def rank(file: EngineFile) -> tuple[bool, bool, int, int]:
+        facts = file.facts
+        fits = facts.batch <= request.batch
+        return (
+            facts.options.tile_px == request.tile_px,
+            fits,
+            facts.tile_px,
+            facts.batch if fits else -facts.batch,
+        )
+
+    return max(fitting, key=rank)
+
+
+def get_engine(
+    request: EngineRequest, library: Library, gpu: Gpu, build: BuildEngine | None
+) -> EngineFile:
+    """An engine that may be loaded: one of the cache, or a new one.
+
+    Args:
+        request: what is needed.
+        library: that is to run it.
+        gpu: where.
+        build: builds it; None where nothing is to be built.
+
+    Raises:
+        BackendError: there is none and none is to be built; the message says why the ones that
+            there are cannot be loaded.
+        DggnError: building it failed.
+    """
+    found = find_engine(request, library, gpu)
+    if found is not None and (build is None or found.facts.options.tile_px == request.tile_px):
+        return found
+    if build is None:
+        reasons = [reason for _, reason in _engines(request, library, gpu)]
+        stale = f" (there is one, but {reasons[0]})" if reasons else ""
+        raise BackendError(
+            f"there is no TensorRT engine of {request.onnx.name} for this GPU{stale}: "
+            "`dggn-export trt` builds one"
+        )
+    path = build(request)
+    return EngineFile(path=path, facts=read_facts(path))
+
+
+def smaller_request(request: EngineRequest, facts: EngineFacts) -> EngineRequest | None:
+    """What to ask for instead of an engine that needs too much memory; None at the end."""
+    if facts.batch > 1:
+        return replace(request, tile_px=facts.tile_px, batch=facts.batch // 2)
+    multiple = facts.info.size_multiple_px
+    tile_px = facts.tile_px // 2 // multiple * multiple
+    if tile_px < LEAST_TILE_PX or tile_px <= 2 * facts.info.halo_px:
+        return None
+    return replace(request, tile_px=tile_px, batch=1)
+
+
+def _engines(
+    request: EngineRequest, library: Library, gpu: Gpu
+) -> Iterator[tuple[EngineFile | None, str]]:
+    """The cache's engines of a model, precision and sample type, or why each cannot be loaded."""
+    here = Circumstances(onnx_sha256=request.onnx_sha256, library_version=library.version, gpu=gpu)
+    beginning = name_begins(request.onnx.stem, request.precision, request.sample_type)
+    for path in sorted(cache_folder().glob(f"{beginning}*{SUFFIX}")):
+        try:
+            facts = read_facts(path)
+        except ModelError as error:
+            yield None, str(error)
+            continue
+        reason = why_not(
+            facts,
+            replace(
+                facts.options,
+                flavor=request.flavor,
+                precision=request.precision,
+                sample_type=request.sample_type,
+            ),
+            here,
+        )
+        yield (None, reason) if reason else (EngineFile(path=path, facts=facts), "")

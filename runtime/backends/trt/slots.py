@@ -1,0 +1,247 @@
+"""Keeps a device busy: several batches at once, each in a slot of its own.
+
+A slot has an execution context, a stream, buffers on both sides of the bus and, where that is
+possible, a CUDA graph over copy-in, inference and copy-out. While one slot computes, another one's
+results leave and a third one's tiles come. The host sleeps only when all slots are at work.
+
+A graph holds its context's state at the time it was recorded, and TensorRT forbids to launch it
+after that changed. So a slot has at most one graph: the first batch of a shape goes without, as
+TensorRT wants before it can be recorded, the second is recorded, further ones replay it, and
+another shape begins anew.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from typing import Protocol
+
+from runtime.backends.cuda.device import CaptureRefused, Device, Graph, Stream
+from runtime.backends.trt.layout import CHANNELS, Layout
+from runtime.errors import BackendError
+from runtime.image.picture import Samples
+from runtime.tiles.backend import Deliver
+
+Say = Callable[[str], None]
+"""Takes a line for people."""
+
+BatchShape = tuple[int, int, int]
+"""Tiles, and their height and width."""
+
+
+class Execution(Protocol):
+    """One execution context of an engine."""
+
+    captures_itself: bool
+    """Whether the library makes CUDA graphs by itself."""
+
+    def bind(self, stream: Stream, input_address: int, output_address: int) -> None:
+        """Tell it, once, which stream and which memory it will work with."""
+
+    def reshape(self, shape: BatchShape) -> None:
+        """Tell it the shape of the batches to come."""
+
+    def enqueue(self) -> None:
+        """Queue the inference of a batch."""
+
+    def free(self) -> None:
+        """Give it back."""
+
+
+class Slots:
+    """Super-resolves tiles in batches. Used from one thread, with its device active.
+
+    Everything is allocated here; later only graphs are, one for each shape that comes twice.
+
+    Args:
+        device: where.
+        executions: makes one execution context; called once for each slot, with its number.
+        layout: of the engine's buffers.
+        scale: of the model.
+        count: how many slots.
+        batch: most tiles in one.
+        tile_px: most height and width of a tile.
+        say: told, once, if there are no graphs.
+
+    Raises:
+        OutOfDeviceMemory: there is no room; nothing is kept.
+        BackendError: CUDA or the engine failed; nothing is kept.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        executions: Callable[[int], Execution],
+        layout: Layout,
+        *,
+        scale: int,
+        count: int,
+        batch: int,
+        tile_px: int,
+        say: Say,
+    ) -> None:
+        self._layout = layout
+        self._scale = scale
+        self._batch = batch
+        self._say = say
+        self._filling: Slot | None = None
+        self._running: deque[Slot] = deque()
+        samples = batch * tile_px**2 * CHANNELS * layout.sample_bytes
+        with ExitStack() as owned:
+            self._slots = [
+                Slot(device, partial(executions, number), owned, samples, samples * scale**2)
+                for number in range(count)
+            ]
+            self._graphs = not any(slot.execution.captures_itself for slot in self._slots)
+            for slot in self._slots:
+                owned.callback(slot.stop)
+            self._owned = owned.pop_all()
+
+    def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
+        """Add a tile to the batch, and launch that if it is full or of another shape.
+
+        Raises:
+            ImageError: the engine cannot take such samples.
+            BackendError: the device failed; see :meth:`close`.
+        """
+        self._layout.check(tile_hwc)
+        slot = self._filling
+        if slot is not None and slot.tiles[0][0].shape != tile_hwc.shape:
+            self._launch(slot)
+            slot = None
+        if slot is None:
+            slot = self._filling = self._free_slot(tile_hwc.shape[:2])
+        self._layout.write(slot.pinned_in.array, len(slot.tiles), tile_hwc)
+        slot.tiles.append((tile_hwc, deliver))
+        if len(slot.tiles) == self._batch:
+            self._launch(slot)
+
+    def finish(self) -> None:
+        """Launch what is left, and deliver everything.
+
+        Raises:
+            BackendError: the device failed.
+        """
+        if self._filling is not None:
+            self._launch(self._filling)
+        while self._running:
+            self._running[0].event.wait()
+            self._collect()
+
+    def close(self) -> None:
+        """Give everything back, whatever state it is in; tiles not delivered are forgotten."""
+        self._filling = None
+        self._running.clear()
+        self._owned.close()
+
+    def _free_slot(self, shape_hw: Sequence[int]) -> Slot:
+        """A slot to fill, rather one that knows this shape; waits if all are at work."""
+        self._collect()
+        if len(self._running) == len(self._slots):
+            self._running[0].event.wait()
+            self._collect()
+        idle = [slot for slot in self._slots if slot not in self._running]
+        known = [slot for slot in idle if slot.shape and slot.shape[1:] == tuple(shape_hw)]
+        return (known or idle)[0]
+
+    def _launch(self, slot: Slot) -> None:
+        self._filling = None
+        height, width, _ = slot.tiles[0][0].shape
+        slot.reshape((len(slot.tiles), height, width))
+        if slot.graph is None and slot.has_run and self._graphs:
+            self._capture(slot)
+        if slot.graph is None:
+            self._queue(slot)
+        else:
+            slot.stream.launch(slot.graph)
+        slot.stream.record(slot.event)
+        slot.has_run = True
+        self._running.append(slot)
+        # The device has work now: time to look what it has done.
+        self._collect()
+
+    def _capture(self, slot: Slot) -> None:
+        try:
+            slot.graph = slot.stream.capture(lambda: self._queue(slot))
+        except CaptureRefused as error:
+            self._graphs = False
+            self._say(f"CUDA graphs are not used, which costs a little speed: {error}")
+
+    def _queue(self, slot: Slot) -> None:
+        assert slot.shape is not None
+        batch, height, width = slot.shape
+        size = batch * height * width * CHANNELS * self._layout.sample_bytes
+        slot.stream.copy_in(slot.memory_in, slot.pinned_in, size)
+        slot.execution.enqueue()
+        slot.stream.copy_out(slot.pinned_out, slot.memory_out, size * self._scale**2)
+
+    def _collect(self) -> None:
+        """Deliver what is done, in whatever order, without waiting."""
+        for slot in [slot for slot in self._running if slot.event.is_done()]:
+            tiles, slot.tiles = slot.tiles, []
+            for number, (tile, deliver) in enumerate(tiles):
+                deliver(self._layout.read(slot.pinned_out.array, number, tile, self._scale))
+            self._running.remove(slot)
+
+
+class Slot:
+    """What one batch needs; see :class:`Slots`.
+
+    Args:
+        device: where.
+        new_execution: makes its own context, after what that uses, so that it is given back first.
+        owned: told how to give everything back.
+        input_bytes: of the largest batch.
+        output_bytes: of its result.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        new_execution: Callable[[], Execution],
+        owned: ExitStack,
+        input_bytes: int,
+        output_bytes: int,
+    ) -> None:
+        self.stream = device.new_stream()
+        owned.callback(self.stream.free)
+        self.event = device.new_event()
+        owned.callback(self.event.free)
+        self.memory_in = device.new_memory(input_bytes)
+        owned.callback(self.memory_in.free)
+        self.memory_out = device.new_memory(output_bytes)
+        owned.callback(self.memory_out.free)
+        self.pinned_in = device.new_pinned(input_bytes)
+        owned.callback(self.pinned_in.free)
+        self.pinned_out = device.new_pinned(output_bytes)
+        owned.callback(self.pinned_out.free)
+        self.execution = new_execution()
+        owned.callback(self.execution.free)
+        self.graph: Graph | None = None
+        self.shape: BatchShape | None = None
+        self.has_run = False
+        """With this shape."""
+        self.tiles: list[tuple[Samples, Deliver]] = []
+        self.execution.bind(self.stream, self.memory_in.address, self.memory_out.address)
+
+    def reshape(self, shape: BatchShape) -> None:
+        """Prepare for batches of a shape, if it is another one than before."""
+        if shape == self.shape:
+            return
+        self._drop_graph()
+        self.shape, self.has_run = None, False
+        self.execution.reshape(shape)
+        self.shape = shape
+
+    def _drop_graph(self) -> None:
+        graph, self.graph = self.graph, None
+        if graph is not None:
+            graph.free()
+
+    def stop(self) -> None:
+        """Before memory is given back, the device must be done with it."""
+        with suppress(BackendError):  # what failed has been told already
+            self.stream.wait()
+        self._drop_graph()

@@ -1,0 +1,85 @@
+"""Animations into GIF, PNG, WebP and AVIF, and single pictures into GIF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image
+
+from runtime.codecs.pil import image_from_picture
+from runtime.image.picture import Picture
+
+_CLEAR = 255
+"""The entry of a GIF's palette that stands for transparent."""
+
+
+def save_animation(
+    frames: Sequence[Picture], format_name: str, file: IO[bytes], options: dict[str, Any]
+) -> None:
+    """Write frames with their times.
+
+    Args:
+        frames: one or more, of one size.
+        format_name: GIF, PNG, WEBP or AVIF.
+        file: binary.
+        options: Pillow's, without those of animations.
+    """
+    # Some with alpha and some without would each be encoded as another kind.
+    has_alpha = any(frame.alpha_hw is not None for frame in frames)
+    # A list: some of Pillow's writers go through it twice.
+    first, *others = (_image(frame, format_name, has_alpha=has_alpha) for frame in frames)
+    if len(frames) > 1:
+        durations = [frame.duration_ms or 0.0 for frame in frames]
+        options = options | {
+            "save_all": True,
+            "append_images": others,
+            "duration": _rounded(durations, 10 if format_name == "GIF" else 1),
+        }
+        options |= _loop(frames[0].plays or 0, format_name)
+        if format_name == "PNG":
+            # Each frame replaces what was there: its alpha is the picture's, not a layer's.
+            options |= {"disposal": 0, "blend": 0}
+        elif format_name == "GIF" and has_alpha:
+            options["disposal"] = 2
+    first.save(file, format_name, **options)
+
+
+def _rounded(durations_ms: Sequence[float], unit_ms: int) -> list[int]:
+    """Durations in whole units whose sum never drifts from the true one."""
+    ends = [round(end / unit_ms) * unit_ms for end in accumulate(durations_ms)]
+    return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _loop(plays: int, format_name: str) -> dict[str, int]:
+    if format_name == "AVIF":
+        return {}
+    if format_name != "GIF":
+        return {"loop": plays}
+    return {} if plays == 1 else {"loop": max(0, plays - 1)}
+
+
+def _image(picture: Picture, format_name: str, *, has_alpha: bool) -> Image.Image:
+    image = image_from_picture(picture)
+    if format_name == "GIF":
+        return _with_palette(image)
+    return image.convert("RGBA" if has_alpha else "RGB")
+
+
+def _with_palette(image: Image.Image) -> Image.Image:
+    """At most 256 colours, one of them transparent where any is."""
+    if not image.has_transparency_data:
+        if image.mode == "L":
+            return image
+        return image.quantize(256, Image.Quantize.MEDIANCUT)
+    alpha = np.asarray(image.getchannel("A"))
+    # Dithering would flicker at the edges of what is transparent.
+    small = image.convert("RGB").quantize(_CLEAR, Image.Quantize.MEDIANCUT)
+    indices = np.where(alpha < 128, _CLEAR, np.asarray(small)).astype(np.uint8)
+    result = Image.fromarray(indices)
+    palette = (small.getpalette() or [])[: 3 * _CLEAR]
+    result.putpalette(palette + [0] * (768 - len(palette)))
+    result.info["transparency"] = _CLEAR
+    return result

@@ -1,0 +1,238 @@
+"""From a `Picture` to a file that is either complete or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+from PIL import ImageCms
+
+from runtime.codecs.animation import save_animation
+from runtime.codecs.exif import exif_for
+from runtime.codecs.formats import (
+    AVIF,
+    GIF,
+    JPEG,
+    PNG,
+    TIFF,
+    WEBP,
+    OutputFormat,
+    check_size,
+    load_formats,
+    output_format,
+)
+from runtime.codecs.output import OutputSettings
+from runtime.codecs.pil import image_from_picture
+from runtime.codecs.png import write_png
+from runtime.codecs.tiff import write_tiff
+from runtime.codecs.xmp_text import COMMENT, png_words, text_for, xmp_for
+from runtime.errors import ImageWriteError, TargetError
+from runtime.image.colour import to_srgb
+from runtime.image.picture import Picture, is_deep, on_white, with_8_bits
+from runtime.system.files import NotReplaced, replacing
+
+SaveOptions: TypeAlias = dict[str, Any]
+"""Pillow's arguments for one format."""
+
+
+def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str]:
+    """Write a picture in the format that the target's suffix names.
+
+    It is written to a temporary name in the target's folder, which must exist, and renamed when
+    complete; on any failure the temporary file is removed, and what is at the target stays as it
+    was. The profile is kept byte for byte where the format holds one.
+
+    Returns:
+        Notes on what the format could not keep.
+
+    Raises:
+        ImageWriteError: this picture cannot be written under this name or in this format.
+        TargetError: the folder cannot be written, so that no other picture can either.
+        ConfigError: the target's suffix is none that can be written.
+    """
+    form = output_format(target)
+    pages, notes = _pages_for(picture, form)
+    load_formats()
+    try:
+        prepared = []
+        for page in pages:
+            check_size(page.size_hw, target)
+            prepared_page, page_notes = _prepare(page, form)
+            prepared.append(prepared_page)
+            notes += page_notes
+        # Into memory first: a failure of the encoder cannot be taken for one of the disk.
+        buffer = io.BytesIO()
+        _save(prepared, form, settings, buffer)
+    except ImageWriteError:
+        raise
+    except MemoryError as error:
+        raise ImageWriteError(
+            f"{target.name}: encoding it needs more memory than there is: close other programs, "
+            "or use --jobs 1 or a smaller --max-size"
+        ) from error
+    except Exception as error:
+        raise ImageWriteError(
+            f"{target.name}: cannot be encoded as {form.pillow_name} "
+            f"({error or type(error).__name__}): choose another --format"
+        ) from error
+    del prepared, pages
+    _write(buffer, target)
+    return list(dict.fromkeys(notes))
+
+
+def _pages_for(picture: Picture, form: OutputFormat) -> tuple[list[Picture], list[str]]:
+    """What of a picture's frames or pages the format can hold, and notes."""
+    pages = [replace(picture, more=()), *picture.more]
+    name = form.pillow_name
+    if len(pages) == 1 or form.has_pages:
+        timed = len(pages) > 1 and picture.plays is not None
+        return pages, ["the frames' times were left out: TIFF holds none"] if timed else []
+    if form.has_frames and picture.plays is not None:
+        return pages, []
+    what, instead = ("frames", "webp") if picture.plays is not None else ("pages", "tiff")
+    note = f"only the first of {len(pages)} {what} was written: {name} holds one, {instead} all"
+    return pages[:1], [note]
+
+
+def _prepare(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
+    """The picture as the format can hold it, with the metadata to write, and notes."""
+    picture, notes = samples_for(picture, form)
+    picture, metadata_notes = metadata_for(picture, form)
+    if picture.icc_profile and not form.has_icc:
+        picture, note = _without_profile(picture, form.pillow_name)
+        notes.append(note)
+    if form is GIF:
+        notes.append("reduced to 256 colours: GIF holds no more; webp and png would")
+    return picture, notes + metadata_notes
+
+
+def samples_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
+    """The picture, or some rows of it, with samples such as the format holds, and notes."""
+    notes = []
+    name = form.pillow_name
+    if picture.alpha_hw is not None and not form.has_alpha:
+        picture = replace(
+            picture, rgb_hwc=on_white(picture.rgb_hwc, picture.alpha_hw), alpha_hw=None
+        )
+        notes.append(f"alpha was flattened onto white: {name} has none")
+    if is_deep(picture) and not (form.has_16_bits and picture.plays is None):
+        picture = with_8_bits(picture)
+        notes.append(f"reduced to 8 bits: {name} holds no more")
+    if form is TIFF and picture.is_grey and picture.alpha_hw is not None and is_deep(picture):
+        picture = replace(picture, is_grey=False)
+        notes.append("grey was written as RGB: few programs read 16-bit grey with alpha in TIFF")
+    return picture, notes
+
+
+def metadata_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
+    """The picture with such metadata as the format holds, stating its size, and notes."""
+    name = form.pillow_name
+    exif, exif_notes = exif_for(picture, with_dpi=not form.has_dpi and form.max_exif_bytes is None)
+    exif, left_out = _if_short(exif, form.max_exif_bytes, f"the EXIF block was left out: {name}")
+    xmp, xmp_left_out = _if_short(
+        xmp_for(picture), form.max_xmp_bytes, f"the XMP block was left out: {name}"
+    )
+    text, text_notes = text_for(picture, form)
+    picture = replace(picture, exif=exif, xmp=xmp, text=text)
+    return picture, exif_notes + left_out + xmp_left_out + text_notes
+
+
+def _if_short(
+    block: bytes | None, limit: int | None, complaint: str
+) -> tuple[bytes | None, list[str]]:
+    if block is None or limit is None or len(block) <= limit:
+        return block, []
+    return None, [f"{complaint} holds {limit or 'none'}{' bytes of it' if limit else ''}"]
+
+
+def _without_profile(picture: Picture, name: str) -> tuple[Picture, str]:
+    """The picture in sRGB."""
+    assert picture.icc_profile is not None
+    plain = replace(picture, icc_profile=None, alpha_hw=None)
+    try:
+        converted = to_srgb(image_from_picture(plain), picture.icc_profile)
+    except ImageCms.PyCMSError:
+        note = f"the ICC profile was left out: {name} holds none, and it is damaged"
+        return replace(picture, icc_profile=None), note
+    if picture.is_grey:
+        converted = converted.convert("L").convert("RGB")
+    note = f"colours were converted to sRGB: {name} holds no ICC profile"
+    return replace(picture, rgb_hwc=np.asarray(converted), icc_profile=None), note
+
+
+def _save(
+    pages: list[Picture], form: OutputFormat, settings: OutputSettings, file: io.BytesIO
+) -> None:
+    first = pages[0]
+    if form is TIFF:
+        write_tiff(pages, file)
+        return
+    options = save_options(first, form, settings)
+    if form is GIF or len(pages) > 1:
+        save_animation(pages, form.pillow_name, file, options)
+    elif form is PNG:
+        write_png(first, [first], file, options)
+    else:
+        image = image_from_picture(first)
+        # Some of Pillow's writers look here, too, for what they are not given.
+        image.info.clear()
+        image.save(file, form.pillow_name, **options)
+
+
+def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings) -> SaveOptions:
+    """Pillow's arguments: quick ones, for encoding must keep up with the network."""
+    options: SaveOptions = {
+        "icc_profile": picture.icc_profile,
+        "exif": picture.exif,
+        "dpi": picture.dpi if form.has_dpi else None,
+    }
+    if form is PNG:
+        # Pillow's default of 6 takes over three times as long for a fifth of the size.
+        options |= {"compress_level": 1, "pnginfo": png_words(picture)}
+    else:
+        options |= {"xmp": picture.xmp, "comment": picture.text.get(COMMENT)}
+    if form is JPEG:
+        # 4:4:4: halving the colours' resolution would undo a part of what was just computed.
+        options |= {"quality": settings.quality, "subsampling": 0}
+    elif form is WEBP and settings.quality == 100:
+        # Here Pillow's quality is effort: more of it takes four times as long for 1 %.
+        options |= {"lossless": True, "quality": 20, "method": 1}
+    elif form is WEBP:
+        options |= {"quality": settings.quality, "method": 2}
+    elif form is AVIF:
+        options |= {"quality": settings.quality, "subsampling": "4:4:4", "speed": 8}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _write(data: io.BytesIO, target: Path) -> None:
+    with putting(target) as file:
+        file.write(data.getbuffer())
+
+
+@contextlib.contextmanager
+def putting(target: Path) -> Iterator[IO[bytes]]:
+    """A new file that becomes the target when the block ends well; else nothing changes.
+
+    Raises:
+        ImageWriteError: the target's name cannot be taken.
+        TargetError: the folder cannot be written, so that no other picture can either.
+    """
+    try:
+        with replacing(target) as file:
+            yield file
+    except OSError as error:
+        raise TargetError(
+            f"cannot write to the folder {target.parent}: {error.strerror or error}. "
+            "Make room or get permission, or choose another OUTPUT; then run it again"
+        ) from error
+    except NotReplaced as error:
+        # The folder takes files, as the complete one proves: it is this name.
+        raise ImageWriteError(
+            f"{target.name}: cannot be put in its place: {error}. "
+            "Choose another name, or move away what is there"
+        ) from error

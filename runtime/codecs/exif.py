@@ -1,0 +1,108 @@
+"""EXIF that still holds for the upscaled picture.
+
+What describes the photograph (camera, time, place, author) is kept. What describes the file it
+came from (orientation, strips, compression, thumbnail) would be wrong in the result, and some
+tags, such as a JPEG's ImageWidth, would even break a TIFF that is written with them. The
+resolution travels by itself, as `Picture.dpi`.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+from PIL.TiffImagePlugin import IFDRational
+
+from runtime.image.picture import Picture
+
+_KEPT_TAGS = frozenset(
+    {
+        *(Base.DocumentName, Base.ImageDescription, Base.Make, Base.Model, Base.Software),
+        *(Base.DateTime, Base.Artist, Base.HostComputer, Base.Copyright),
+        *(Base.Rating, Base.RatingPercent),
+        *(Base.XPTitle, Base.XPComment, Base.XPAuthor, Base.XPKeywords, Base.XPSubject),
+        *(IFD.Exif, IFD.GPSInfo),
+    }
+)
+
+BROKEN_NOTE = "the EXIF block is damaged and was left out"
+
+
+def read_orientation(image: Image.Image) -> int:
+    """How the picture lies, 1 (upright) to 8; 1 where it does not say or says nonsense.
+
+    Pillow turns TIFF upright itself, so this is to be called after `image.load()`.
+    """
+    try:
+        orientation = image.getexif().get(Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block
+        return 1
+    valid = isinstance(orientation, int) and 1 <= orientation <= 8
+    return orientation if valid else 1
+
+
+def read_exif(image: Image.Image) -> tuple[bytes | None, list[str]]:
+    """What is worth keeping of a picture's EXIF, and notes.
+
+    Args:
+        image: loaded; not changed.
+
+    Returns:
+        A block that begins with `Exif`, or None where there is nothing to keep.
+    """
+    try:
+        block = image.getexif()
+        if not block:
+            # Pillow gives an empty block for bytes that it cannot make sense of.
+            return None, [BROKEN_NOTE] if image.info.get("exif") else []
+        plain = copy.copy(block)
+        plain.bigtiff = False  # or Pillow writes what it cannot read
+        kept = Image.Exif()
+        kept.load(plain.tobytes())
+        for tag in list(kept):
+            if tag not in _KEPT_TAGS:
+                del kept[tag]
+        return (kept.tobytes() if kept else None), []
+    except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block
+        return None, [BROKEN_NOTE]
+
+
+def read_exif_dpi(image: Image.Image) -> tuple[float, float] | None:
+    """The resolution that EXIF states, for formats that have no other place for it."""
+    try:
+        block = image.getexif()
+        per_inch = {2: 1.0, 3: 2.54}[block.get(Base.ResolutionUnit, 2)]
+        return float(block[Base.XResolution]) * per_inch, float(block[Base.YResolution]) * per_inch
+    except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block
+        return None
+
+
+def exif_for(picture: Picture, *, with_dpi: bool = False) -> tuple[bytes | None, list[str]]:
+    """The picture's EXIF with the pixel dimensions of its samples, and notes.
+
+    Args:
+        picture: the picture.
+        with_dpi: state the resolution here, for the format has no other place for it.
+    """
+    dpi = picture.dpi if with_dpi else None
+    if picture.exif is None and dpi is None:
+        return None, []
+    try:
+        block = Image.Exif()
+        if picture.exif is not None:
+            block.load(picture.exif)
+        if dpi:
+            block[Base.XResolution], block[Base.YResolution] = (
+                IFDRational(round(value * 1000), 1000) for value in dpi
+            )
+            block[Base.ResolutionUnit] = 2
+        details = block.get_ifd(IFD.Exif)
+        for tag, size_px in zip(
+            (Base.ExifImageHeight, Base.ExifImageWidth), picture.size_hw, strict=True
+        ):
+            if tag in details:
+                details[tag] = size_px
+        return block.tobytes(), []
+    except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block
+        return None, [BROKEN_NOTE]

@@ -1,0 +1,162 @@
+"""The file formats of results: what each can hold, and how names end."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from PIL import Image, features
+
+from runtime.errors import ConfigError, ImageWriteError
+
+# A Pillow too old to know of AVIF warns if it is asked about it.
+HAS_AVIF = "avif" in features.modules and features.check("avif")
+
+HAS_HEIF = find_spec("pillow_heif") is not None
+"""Whether HEIC can be read."""
+
+# Not all that Pillow can open: some of its formats start other programs, or are hardly tested.
+# MPO, several JPEGs in one file, comes with JPEG.
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "TIFF",
+    "BMP",
+    "GIF",
+    *(("AVIF",) if HAS_AVIF else ()),
+    *(("HEIF",) if HAS_HEIF else ()),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFormat:
+    """What a file format can hold."""
+
+    pillow_name: str
+    max_side_px: int
+    max_samples_bytes: int | None = None
+    """Of all samples, uncompressed; None for no limit."""
+
+    has_alpha: bool = True
+    has_16_bits: bool = False
+    has_icc: bool = True
+    max_exif_bytes: int | None = None
+    max_xmp_bytes: int | None = None
+    has_dpi: bool = True
+    """A place for the resolution outside of EXIF."""
+    has_frames: bool = False
+    """Pictures that follow each other in time."""
+    has_pages: bool = False
+    """Pictures of different sizes and kinds."""
+    has_text: bool = False
+    has_comment: bool = False
+
+
+PNG = OutputFormat(
+    pillow_name="PNG", max_side_px=2**31 - 1, has_16_bits=True, has_frames=True, has_text=True
+)
+JPEG = OutputFormat(
+    pillow_name="JPEG",
+    max_side_px=65_500,
+    has_alpha=False,
+    max_exif_bytes=65_533,
+    max_xmp_bytes=65_504,
+    has_comment=True,
+)
+"""The format could hold 65,535 pixels a side; libjpeg writes 65,500."""
+
+WEBP = OutputFormat(pillow_name="WEBP", max_side_px=16_383, has_dpi=False, has_frames=True)
+TIFF = OutputFormat(
+    pillow_name="TIFF", max_side_px=2**31 - 1, has_16_bits=True, has_frames=True, has_pages=True
+)
+GIF = OutputFormat(
+    pillow_name="GIF",
+    max_side_px=65_535,
+    has_icc=False,
+    max_exif_bytes=0,
+    max_xmp_bytes=0,
+    has_dpi=False,
+    has_frames=True,
+    has_comment=True,
+)
+AVIF = OutputFormat(pillow_name="AVIF", max_side_px=32_768, has_dpi=False, has_frames=True)
+"""The format could hold 65,536; its decoders refuse more than half of that."""
+
+BMP = OutputFormat(
+    pillow_name="BMP",
+    max_side_px=2**31 - 1,
+    max_samples_bytes=2**32 - 2**16,
+    has_alpha=False,
+    has_icc=False,
+    max_exif_bytes=0,
+    max_xmp_bytes=0,
+)
+
+_FORMATS_BY_SUFFIX = {
+    ".png": PNG,
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), JPEG),
+    ".webp": WEBP,
+    **dict.fromkeys((".tif", ".tiff"), TIFF),
+    ".bmp": BMP,
+    ".gif": GIF,
+    **({".avif": AVIF} if HAS_AVIF else {}),
+}
+
+WRITABLE_SUFFIXES = tuple(_FORMATS_BY_SUFFIX)
+"""How results' names end, in lower case."""
+
+READABLE_SUFFIXES = frozenset({*_FORMATS_BY_SUFFIX, ".apng", ".heic", ".heif"})
+"""Of the files that are taken for pictures, in lower case."""
+
+
+_loading = threading.Lock()
+
+
+def load_formats() -> None:
+    """Have Pillow import its formats, for which it otherwise waits until one is asked for.
+
+    Two threads that make it do so at once lose some formats for good.
+    """
+    with _loading:
+        Image.init()
+        if HAS_HEIF and "HEIF" not in Image.OPEN:
+            import pillow_heif
+
+            pillow_heif.register_heif_opener(thumbnails=False)
+
+
+def output_format(target: Path) -> OutputFormat:
+    """The format that a target's name asks for.
+
+    Raises:
+        ConfigError: its suffix is none that can be written.
+    """
+    try:
+        return _FORMATS_BY_SUFFIX[target.suffix.lower()]
+    except KeyError:
+        raise ConfigError(
+            f"{target.name} names no format that can be written: expected a name that ends in "
+            f"{', '.join(WRITABLE_SUFFIXES)}"
+        ) from None
+
+
+def check_size(size_hw: tuple[int, int], target: Path) -> None:
+    """Refuse a result that its format cannot hold; to be asked before it is computed, too.
+
+    Raises:
+        ImageWriteError: it is too large; the message names formats that would do.
+        ConfigError: the target's suffix is none that can be written.
+    """
+    height, width = size_hw
+    form = output_format(target)
+    too_long = max(size_hw) > form.max_side_px
+    too_big = form.max_samples_bytes is not None and height * width * 3 > form.max_samples_bytes
+    if too_long or too_big:
+        limit = f"{form.max_side_px:,} pixels a side" if too_long else "4 GiB"
+        raise ImageWriteError(
+            f"{target.name}: the result has {width} x {height} pixels, and {form.pillow_name} "
+            f"holds at most {limit}: choose png or tiff (--format), or a smaller --max-size"
+        )

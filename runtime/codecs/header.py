@@ -1,0 +1,75 @@
+"""What a file's header tells, without decoding its samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from runtime.codecs.exif import read_orientation
+from runtime.codecs.formats import FORMATS, load_formats
+from runtime.codecs.frames import frames_of
+from runtime.codecs.limits import (
+    HEIF_BRAND_BYTES,
+    MAX_FILE_BYTES,
+    MAX_PIXELS,
+    check_file,
+    naming,
+    quiet_pillow,
+    refuse_too_large,
+    say_what_heif_needs,
+    too_many_frames,
+    translated,
+)
+from runtime.image.colour import check_kind, raw_mode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What a file's header tells of the picture that decoding will give."""
+
+    size_hw: tuple[int, int]
+    """Once it is upright."""
+    frames: int
+    """Or pages."""
+    has_alpha: bool
+    is_deep: bool
+    """It has 16 bits a sample."""
+
+
+def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
+    """What a file holds, from its header alone.
+
+    Args:
+        path: a regular file, whatever its name says of the format.
+        max_pixels: that it may have, all frames of an animation counted; `MAX_PIXELS` where None.
+
+    Raises:
+        TooManyPixels: it has more.
+        ImageReadError: the header cannot be read; what comes after it may still be damaged.
+    """
+    load_formats()
+    with naming(path):
+        check_file(path, MAX_FILE_BYTES)
+        with translated(), quiet_pillow(), path.open("rb") as file:
+            say_what_heif_needs(file.read(HEIF_BRAND_BYTES))
+            file.seek(0)
+            image = Image.open(file, formats=FORMATS)
+            limit = MAX_PIXELS if max_pixels is None else max_pixels
+            refuse_too_large(image, limit)
+            raw = raw_mode(image)
+            check_kind(image, raw)
+            # Pillow turns TIFF upright itself, and says so in its size.
+            sideways = image.format != "TIFF" and read_orientation(image) >= 5
+            frames = frames_of(image)
+            count = len(frames.numbers)
+            # Pages may be smaller than the first; frames of an animation are all alike.
+            if frames.plays is not None and count * image.width * image.height > limit:
+                raise too_many_frames(count, limit)
+            return Outline(
+                size_hw=(image.width, image.height) if sideways else (image.height, image.width),
+                frames=count,
+                has_alpha=image.has_transparency_data,
+                is_deep=";16" in raw or image.mode.startswith("I"),
+            )

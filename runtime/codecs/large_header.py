@@ -1,0 +1,162 @@
+"""What a large picture's file says of it, without decoding its samples.
+
+Pillow reads the metadata, as for smaller pictures; here it is only kept from the samples.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from runtime.codecs.exif import read_orientation
+from runtime.codecs.frames import frames_of
+from runtime.codecs.limits import quiet_pillow, translated
+from runtime.codecs.pil import with_metadata
+from runtime.codecs.png import SIGNATURE
+from runtime.errors import ImageReadError
+from runtime.image.colour import checked_profile
+from runtime.image.picture import Picture
+
+STRIPPED = ("PNG", "JPEG", "TIFF")
+"""Pillow's names of the formats that are read in strips."""
+
+MAX_CHUNK_BYTES = 1 << 26
+"""Of a PNG's metadata."""
+
+_ASSOCIATED_ALPHA = 1
+_TIFF_EXTRA_SAMPLES = 338
+
+
+@dataclass(frozen=True, kw_only=True)
+class LargeHeader:
+    """What must be known of a file before its samples are read."""
+
+    format_name: str
+    """Pillow's name."""
+    size_hw: tuple[int, int]
+    """As stored, before it is turned upright."""
+    orientation: int
+    """EXIF's, 1 (upright) to 8."""
+    is_progressive: bool
+    """Its samples are spread over the file, so that all must be held until the last is read."""
+    metadata: Picture
+    """A black pixel with all that goes beside the samples."""
+
+
+def read_large_header(path: Path) -> LargeHeader:
+    """Read a file's header.
+
+    Raises:
+        ImageReadError: it is damaged, or of a kind that cannot be read in strips.
+    """
+    with translated(), quiet_pillow(), path.open("rb") as file:
+        start = file.read(8)
+        file.seek(0)
+        if start == SIGNATURE:
+            return _png(file)
+        if start.startswith(b"\xff\xd8\xff"):
+            return _header(JpegImageFile(file), "JPEG")
+        if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            return _header(_tiff(file), "TIFF")
+        raise ImageReadError(
+            f"is too large to be read whole, and not one of {', '.join(STRIPPED)}, which are read "
+            "in strips: convert it to PNG or TIFF"
+        )
+
+
+def _header(image: ImageFile.ImageFile, name: str) -> LargeHeader:
+    pages = frames_of(image)
+    if len(pages.numbers) > 1 or pages.numbers[0]:
+        raise ImageReadError(
+            f"has {len(pages.numbers)} frames or pages, which are too large to be read whole: "
+            "save each as a file of its own"
+        )
+    extra = getattr(image, "tag_v2", {}).get(_TIFF_EXTRA_SAMPLES, ())
+    if _ASSOCIATED_ALPHA in (extra if isinstance(extra, tuple) else (extra,)):
+        raise ImageReadError(
+            "its colours are multiplied with its alpha, which cannot be undone in strips: "
+            "save it with unassociated alpha"
+        )
+    orientation = read_orientation(image)
+    return LargeHeader(
+        format_name=name,
+        size_hw=(image.height, image.width),
+        orientation=orientation,
+        is_progressive=bool(image.info.get("progressive")),
+        metadata=_metadata(image, name, orientation, pages.notes),
+    )
+
+
+def _tiff(file: IO[bytes]) -> TiffImageFile:
+    try:
+        return TiffImageFile(file)
+    except SyntaxError as error:  # Pillow's word for kinds that it does not know
+        raise ImageReadError(
+            f"is of a kind that cannot be read ({error}): convert it to grey or RGB of 8 or 16 bits"
+        ) from error
+
+
+def _png(file: IO[bytes]) -> LargeHeader:
+    """Everything but the samples, which may have metadata behind them, as a file of one pixel."""
+    chunks = [SIGNATURE]
+    interlaced, size_hw, name = False, (0, 0), b""
+    file.seek(len(SIGNATURE))
+    while name != b"IEND":
+        length, name = struct.unpack(">I4s", file.read(8))
+        if name == b"acTL":
+            raise ImageReadError("is an animation too large to be read whole: reduce it")
+        if name == b"IDAT":
+            file.seek(length + 4, io.SEEK_CUR)
+            continue
+        if length > MAX_CHUNK_BYTES:
+            raise ImageReadError("is damaged (a block is too long): export it again")
+        content = file.read(length)
+        check = file.read(4)
+        if check != struct.pack(">I", zlib.crc32(content, zlib.crc32(name))):
+            raise ImageReadError("is damaged (a checksum is wrong): export it again")
+        if name == b"IHDR":
+            width, height = struct.unpack_from(">II", content)
+            size_hw, interlaced = (height, width), bool(content[12])
+            content = struct.pack(">II", 1, 1) + content[8:12] + b"\0"
+            samples = zlib.compress(bytes(1 + 8))
+        elif name == b"IEND":
+            chunks.append(_chunk(b"IDAT", samples))
+        chunks.append(_chunk(name, content))
+    image = PngImageFile(io.BytesIO(b"".join(chunks)))
+    image.load()
+    orientation = read_orientation(image)
+    return LargeHeader(
+        format_name="PNG",
+        size_hw=size_hw,
+        orientation=orientation,
+        is_progressive=interlaced,
+        metadata=_metadata(image, "PNG", orientation, ()),
+    )
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    check = struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
+    return struct.pack(">I", len(content)) + name + content + check
+
+
+def _metadata(
+    image: ImageFile.ImageFile, name: str, orientation: int, notes: tuple[str, ...]
+) -> Picture:
+    profile, profile_notes = checked_profile(image)
+    pixel = Picture(
+        rgb_hwc=np.zeros((1, 1, 3), np.uint8),
+        icc_profile=profile,
+        source_format=name,
+        notes=[*notes, *profile_notes],
+    )
+    return with_metadata(pixel, image, orientation)

@@ -1,0 +1,129 @@
+"""What is refused of a source file, and how that is said."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from runtime.codecs.formats import FORMATS, HAS_HEIF
+from runtime.errors import ImageReadError
+
+MAX_PIXELS = 178_956_970
+"""Of one source picture: what Pillow too calls a decompression bomb, and x4 already 8 GiB."""
+
+MAX_FILE_BYTES = 2 << 30
+"""Of one source file, which is read into memory whole."""
+
+HEIF_BRAND_BYTES = 12
+"""At the beginning of a file: they tell HEIC from other formats."""
+
+_HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1")
+
+_warnings_lock = threading.RLock()
+
+
+class TooManyPixels(ImageReadError):
+    """A picture is too large to be read whole; it may be read in strips."""
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Begin messages about a file with its name."""
+    try:
+        yield
+    except ImageReadError as error:
+        raise type(error)(f"{path.name}: {error}") from error.__cause__
+
+
+def check_file(path: Path, max_bytes: int) -> None:
+    """Refuse what is no regular file, empty, or too long.
+
+    Raises:
+        ImageReadError: it is; the message does not name it.
+    """
+    try:
+        if not path.is_file():
+            # A pipe or device would make the read wait for ever.
+            found = "is not a regular file" if path.exists() else "is not there any more"
+            raise ImageReadError(f"{found}: expected a picture")
+        size = path.stat().st_size
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+    if size > max_bytes:
+        raise TooManyPixels(
+            f"the file has {size:,} bytes; at most {max_bytes:,} are read: "
+            "save it in a compressed format or cut it into parts"
+        )
+    if not size:
+        raise ImageReadError("the file is empty: copy or export it again")
+
+
+def say_what_heif_needs(begin: bytes) -> None:
+    """Refuse HEIC where nothing reads it.
+
+    Args:
+        begin: `HEIF_BRAND_BYTES` of the file, or more.
+
+    Raises:
+        ImageReadError: it is HEIC.
+    """
+    if not HAS_HEIF and begin[4:HEIF_BRAND_BYTES] in _HEIF_BRANDS:
+        raise ImageReadError("is HEIC, which a package of its own reads: pip install 'dggn[heif]'")
+
+
+def refuse_too_large(image: Image.Image, max_pixels: int) -> None:
+    """Refuse a picture with more pixels than that.
+
+    Raises:
+        TooManyPixels: it has more.
+    """
+    if image.width * image.height > max_pixels:
+        raise TooManyPixels(_too_large(f"{image.width} x {image.height} pixels", max_pixels))
+
+
+def too_many_frames(count: int, max_pixels: int) -> TooManyPixels:
+    """The error for an animation or a file of pages that are too large together."""
+    return TooManyPixels(_too_large(f"{count} frames or pages", max_pixels))
+
+
+def _too_large(found: str, max_pixels: int) -> str:
+    return f"has {found}; at most {max_pixels:,} are read: cut it into parts"
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Make an `ImageReadError` of whatever Pillow raises: for damaged files, nearly anything."""
+    try:
+        yield
+    except ImageReadError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise TooManyPixels(_too_large("too many pixels", MAX_PIXELS)) from error
+    except UnidentifiedImageError as error:
+        raise ImageReadError(
+            f"is not a picture that can be read: expected an intact {', '.join(FORMATS)} file "
+            "with 8 or 16 bits a sample"
+        ) from error
+    except MemoryError as error:
+        raise ImageReadError("needs more memory than there is: cut it into parts") from error
+    except Exception as error:
+        raise ImageReadError(
+            f"is damaged ({error or type(error).__name__}): copy or export it again"
+        ) from error
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Silence Pillow's warnings, of large pictures and odd metadata.
+
+    What Python remembers of warnings is shared by all threads, hence the lock. Decoding the
+    samples, which takes the time, happens outside of it.
+    """
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,143 @@
+"""Between PIL images, in memory, and upright `Picture`s."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import X_RESOLUTION, TiffImageFile
+
+from runtime.codecs.exif import read_exif, read_exif_dpi, read_orientation
+from runtime.codecs.limits import quiet_pillow, translated
+from runtime.codecs.sixteen_bit import deep_samples
+from runtime.codecs.xmp_text import read_text, read_xmp
+from runtime.image.colour import channels_of, raw_mode
+from runtime.image.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
+
+
+def picture_from_image(image: Image.Image) -> Picture:
+    """The picture in a PIL image of any mode.
+
+    Args:
+        image: any mode; not changed, except that it is loaded. Its orientation is applied.
+
+    Raises:
+        ImageReadError: it cannot be loaded, or its samples have no meaning as a picture.
+    """
+    with translated():
+        return loaded_picture(image)
+
+
+def image_from_picture(picture: Picture) -> Image.Image:
+    """A PIL image with the picture's ICC profile, EXIF and DPI.
+
+    Returns:
+        Mode L, LA, RGB or RGBA, or I;16 for 16-bit grey without alpha. Pillow has no other
+        16-bit modes, so those are reduced to 8 bits.
+    """
+    image = _image_of(picture)
+    for name in ("icc_profile", "exif", "dpi"):
+        value = getattr(picture, name)
+        if value is not None:
+            image.info[name] = value
+    return image
+
+
+def _image_of(picture: Picture) -> Image.Image:
+    colour = picture.grey_hw() if picture.is_grey else picture.rgb_hwc
+    if picture.alpha_hw is None:
+        if picture.is_grey and colour.dtype == np.uint16:
+            return Image.fromarray(colour)
+        return Image.fromarray(np.ascontiguousarray(reduce_to_8_bits(colour)))
+    # Joined by Pillow: NumPy alone cannot say that two channels are grey and alpha.
+    image = Image.fromarray(np.ascontiguousarray(reduce_to_8_bits(colour)))
+    image.putalpha(Image.fromarray(np.ascontiguousarray(reduce_to_8_bits(picture.alpha_hw))))
+    return image
+
+
+def loaded_picture(image: Image.Image, data: bytes = b"", page: int | None = None) -> Picture:
+    """The picture in an image, or in the frame that it stands at.
+
+    Args:
+        image: any mode; it is loaded.
+        data: the file that it comes from.
+        page: its number there, to read all 16 bits of its colours; None for 8.
+    """
+    raw = raw_mode(image)
+    format_name = image.format or "PNG"
+    with quiet_pillow():
+        # Loading a TIFF reads its tags, and complains of damaged ones only the first time. It
+        # also turns it upright, but not its resolution.
+        stored_orientation = read_orientation(image)
+    image.load()
+    with quiet_pillow():
+        orientation = read_orientation(image)
+        deep = None if page is None else deep_samples(data, format_name, page, raw)
+    channels = channels_of(image, raw, deep)
+    colour, alpha = _upright(channels.colour, orientation), channels.alpha_hw
+    is_grey = colour.ndim == 2
+    picture = Picture(
+        rgb_hwc=repeat_grey(colour) if is_grey else colour,
+        alpha_hw=None if alpha is None else _upright(alpha, orientation),
+        is_grey=is_grey,
+        icc_profile=channels.icc_profile,
+        source_format=format_name,
+        notes=channels.notes,
+    )
+    return with_metadata(picture, image, max(orientation, stored_orientation))
+
+
+def with_metadata(picture: Picture, image: Image.Image, orientation: int) -> Picture:
+    """A picture with all that an image has beside its samples, but the profile.
+
+    Args:
+        picture: its notes are kept.
+        image: where metadata comes from; it need not be loaded, where that tells no more.
+        orientation: that has been undone.
+    """
+    with quiet_pillow():
+        exif, notes = read_exif(image)
+        xmp, xmp_notes = read_xmp(image)
+    return replace(
+        picture,
+        exif=exif,
+        dpi=_dpi(image, sideways=orientation >= 5),
+        xmp=xmp,
+        text=read_text(image),
+        notes=picture.notes + notes + xmp_notes,
+    )
+
+
+def _upright(samples: Samples, orientation: int) -> Samples:
+    """Undo an EXIF orientation.
+
+    Args:
+        samples: (H, W) or (H, W, C), as stored.
+        orientation: 1 to 8; from 5 on the stored rows are columns of the scene.
+
+    Returns:
+        Contiguous, the same type.
+    """
+    if orientation >= 5:
+        samples = samples.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    return cast(Samples, np.ascontiguousarray(samples))
+
+
+def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:
+    stated = image.info.get("dpi") or read_exif_dpi(image)
+    if isinstance(image, TiffImageFile) and X_RESOLUTION not in image.tag_v2:
+        return None  # not stated, for which Pillow says 1
+    try:
+        horizontal, vertical = (float(value) for value in stated or ())
+    except (TypeError, ValueError, ArithmeticError):
+        return None  # not stated, or damaged: of no account for the picture
+    if not all(math.isfinite(value) and 1 <= value <= 100_000 for value in (horizontal, vertical)):
+        return None
+    return (vertical, horizontal) if sideways else (horizontal, vertical)

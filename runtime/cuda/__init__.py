@@ -1,1 +1,0 @@
-"""The little of CUDA that inference needs, over one of two Python packages."""

@@ -1,0 +1,254 @@
+"""From every mode that Pillow knows to RGB or grey, and between colour spaces."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, TiffImagePlugin
+
+from runtime.errors import ImageReadError
+from runtime.image.picture import Samples
+
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANAR, _TIFF_SAMPLE_FORMAT = 258, 262, 284, 339
+_KEPT_PROFILES = (b"RGB ", b"GRAY")
+
+
+@dataclass(kw_only=True)
+class Channels:
+    """The colours and alpha of one image."""
+
+    colour: Samples
+    """(H, W) grey or (H, W, 3) RGB, uint8 or uint16 over the type's full range."""
+
+    alpha_hw: Samples | None
+    """(H, W), the same type."""
+
+    icc_profile: bytes | None
+    """The colour space of `colour`; None means sRGB."""
+
+    notes: list[str] = field(default_factory=list)
+    """What a person should know."""
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How the samples lie in the file, in Pillow's words; empty where it does not say.
+
+    To be asked before `image.load()`, which forgets it. It tells 16 bits from the 8 that Pillow
+    makes of them.
+    """
+    tiles = getattr(image, "tile", None)
+    if not tiles:
+        return ""
+    arguments = tiles[0][3]
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    if first == "R" and image.mode in ("RGB", "RGBA") and _has_deep_planes(image):
+        assert isinstance(image, TiffImagePlugin.TiffImageFile)
+        return f"{image.mode};16{'L' if image.tag_v2.prefix == b'II' else 'B'}"
+    return first if isinstance(first, str) else ""
+
+
+def channels_of(
+    image: Image.Image, raw: str = "", deep: NDArray[np.uint16] | None = None
+) -> Channels:
+    """The colours of an image.
+
+    Args:
+        image: loaded; not changed.
+        raw: what :func:`raw_mode` said before it was loaded.
+        deep: its samples with 16 bits, where it has so many; see `deep.deep_samples`.
+
+    Raises:
+        ImageReadError: the samples have no meaning as a picture, or Pillow misreads them.
+    """
+    check_kind(image, raw)
+    if image.mode.startswith("I"):
+        return _from_deep_grey(image, raw)
+    if image.mode in ("CMYK", "LAB"):
+        return _from_print(image)
+    if deep is not None:
+        return _from_16_bits(image, deep)
+    return _from_8_bits(image, raw)
+
+
+def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Convert to sRGB.
+
+    Args:
+        image: mode L, RGB, CMYK or LAB.
+        profile: its ICC profile; empty for LAB, which needs none.
+
+    Returns:
+        Mode RGB.
+
+    Raises:
+        PyCMSError: the profile is damaged or is not for this mode.
+    """
+    if image.mode == "LAB":
+        source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    else:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        except OSError as error:
+            raise ImageCms.PyCMSError(error) from error
+    converted = ImageCms.profileToProfile(
+        image,
+        source,
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    assert converted is not None, "not asked to work in place"
+    return converted
+
+
+def check_kind(image: Image.Image, raw: str) -> None:
+    """Refuse samples that mean no picture, and those of which Pillow makes wrong colours.
+
+    Args:
+        image: loaded or not.
+        raw: what :func:`raw_mode` said before it was loaded.
+
+    Raises:
+        ImageReadError: they are such.
+    """
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        formats = image.tag_v2.get(_TIFF_SAMPLE_FORMAT, (1,))
+        if any(kind != 1 for kind in (formats if isinstance(formats, tuple) else (formats,))):
+            raise ImageReadError(
+                "its samples are signed or floating-point numbers, whose black and white are not "
+                "stated: convert it to 8 or 16 bits unsigned"
+            )
+        # The library that decompresses gives Pillow the upper bytes only, and says nothing.
+        if _has_deep_planes(image) and (raw in tuple("CMYK") or raw.endswith(";16N")):
+            raise ImageReadError(
+                "it holds colours of 16 bits in separate planes that are compressed or CMYK, which "
+                "cannot be read: save it uncompressed or with interleaved channels"
+            )
+    if image.mode == "F" or (image.mode.startswith("I") and "32" in raw):
+        raise _black_and_white_unknown(image)
+
+
+def _black_and_white_unknown(image: Image.Image) -> ImageReadError:
+    return ImageReadError(
+        f"its samples (Pillow mode {image.mode}) are not 8 or 16 bits unsigned, so their "
+        "black and white are not stated: convert it to 8 or 16 bits unsigned"
+    )
+
+
+def _has_deep_planes(image: Image.Image) -> bool:
+    """Whether it holds 16-bit colours in separate planes, which Pillow takes for 8-bit ones."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    tags = image.tag_v2
+    return tags.get(_TIFF_PLANAR) == 2 and max(tags.get(_TIFF_BITS, (1,))) > 8
+
+
+def _from_deep_grey(image: Image.Image, raw: str) -> Channels:
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise _black_and_white_unknown(image)
+    grey = values.astype(np.uint16)
+    key = image.info.get("transparency")
+    alpha = None
+    if isinstance(key, int):
+        alpha = np.where(grey == key, 0, 65535).astype(np.uint16)
+    if raw == "I;12":
+        grey = (grey * 16 + grey // 256).astype(np.uint16)
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_TIFF_PHOTOMETRIC) == 0:  # white is zero, which Pillow heeds in 8 bits only
+        grey = np.invert(grey)
+    profile, notes = checked_profile(image)
+    return Channels(colour=grey, alpha_hw=alpha, icc_profile=profile, notes=notes)
+
+
+def _from_print(image: Image.Image) -> Channels:
+    """CMYK and Lab, which only print shops and a few editors can use, become sRGB."""
+    if image.mode == "LAB":
+        rgb, note = to_srgb(image, b""), "Lab colours were converted to sRGB"
+    else:
+        profile = image.info.get("icc_profile")
+        rgb, note = None, "CMYK colours were converted to sRGB through the embedded profile"
+        if profile:
+            try:
+                rgb = to_srgb(image, profile)
+            except ImageCms.PyCMSError:
+                note = "the ICC profile is damaged: CMYK was converted to RGB without it"
+        else:
+            note = "CMYK without a profile was converted to RGB: colours are approximate"
+        if rgb is None:
+            rgb = image.convert("RGB")
+    return Channels(colour=np.asarray(rgb), alpha_hw=None, icc_profile=None, notes=[note])
+
+
+def _from_16_bits(image: Image.Image, deep: NDArray[np.uint16]) -> Channels:
+    profile, notes = checked_profile(image)
+    channels = deep.shape[2]
+    colour = deep[..., 0] if channels < 3 else deep[..., :3]
+    alpha: NDArray[np.uint16] | None = deep[..., -1] if channels % 2 == 0 else None
+    key = image.info.get("transparency")
+    if alpha is None and isinstance(key, tuple) and len(key) == 3:
+        matches = (colour == np.array(key)).all(axis=2)
+        alpha = np.where(matches, 0, 65535).astype(np.uint16)
+    return Channels(colour=colour, alpha_hw=alpha, icc_profile=profile, notes=notes)
+
+
+def _from_8_bits(image: Image.Image, raw: str) -> Channels:
+    profile, notes = checked_profile(image)
+    if ";16" in raw or image.info.get("bit_depth", 8) > 8:  # the latter from HEIC
+        notes.append("16-bit colours were reduced to 8 bits" if raw else "reduced to 8 bits")
+    key = image.info.get("transparency")
+    mode = image.mode
+    if mode in ("P", "PA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        key = None
+    elif mode in ("La", "RGBa"):
+        image = image.convert(mode.upper())
+    elif mode == "1":
+        image = image.convert("L")
+    elif mode not in ("L", "LA", "RGB", "RGBA"):
+        image = image.convert("RGB")
+    samples = cast("NDArray[np.uint8]", np.asarray(image))
+    alpha: NDArray[np.uint8] | None = None
+    if image.mode in ("LA", "RGBA"):
+        colour, alpha = samples[..., :-1], samples[..., -1]
+        # Pillow has no 16-bit grey with alpha, so it reads it as RGBA.
+        if image.mode == "LA" or raw.startswith("LA"):
+            colour = colour[..., 0]
+    else:
+        colour = samples
+        if key is not None:
+            alpha = _keyed_alpha(colour, key, raw)
+    return Channels(colour=colour, alpha_hw=alpha, icc_profile=profile, notes=notes)
+
+
+def _keyed_alpha(colour: NDArray[np.uint8], key: object, raw: str) -> NDArray[np.uint8] | None:
+    """Alpha of a picture in which one colour stands for transparent.
+
+    The colour is stated in the file's own bits, which Pillow has stretched or cut to 8.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
+    channels = 1 if colour.ndim == 2 else 3
+    if len(parts) != channels or not all(isinstance(part, int) for part in parts):
+        return None
+    factor = {"L;2": 85, "L;4": 17}.get(raw, 1)
+    shift = 8 if ";16" in raw else 0
+    wanted = np.array([(part * factor) >> shift for part in parts])
+    if raw == "1":
+        wanted = np.where(wanted, 255, 0)  # some versions of Pillow have stretched it, too
+    matches = (colour.reshape(*colour.shape[:2], channels) == wanted).all(axis=2)
+    return np.where(matches, 0, 255).astype(np.uint8)
+
+
+def checked_profile(image: Image.Image) -> tuple[bytes | None, list[str]]:
+    """The ICC profile, unless it cannot be this picture's."""
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or not profile:
+        return None, []
+    if profile[36:40] == b"acsp" and profile[16:20] in _KEPT_PROFILES:
+        return profile, []
+    return None, ["the ICC profile is damaged or for other colours, and was left out"]

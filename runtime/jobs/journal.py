@@ -1,0 +1,290 @@
+"""What lets a second run resume: one hidden file in the output folder.
+
+Append-only JSON lines, so that a killed run loses at most its last line. Each line is about one
+result: from which source and with which settings it was made, and how large it came out. A line
+without an output size says that the result was begun: if the file exists, it is ours, but it
+may have been made from an earlier source.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+import stat
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from runtime.errors import TargetError
+from runtime.jobs.plan import Job
+from runtime.model.info import file_sha256
+
+if sys.platform != "win32":
+    import fcntl
+
+JOURNAL_NAME = ".dggn-run.jsonl"
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceStamp:
+    """What tells one version of a source file from another."""
+
+    size_bytes: int
+    mtime_ns: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> SourceStamp:
+        """Read the stamp of a file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            # Reading from a pipe or device could take for ever.
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return cls(size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, sha256=file_sha256(path))
+
+    def still_of(self, path: Path) -> bool:
+        """Whether the file was left alone since, judged by size and time.
+
+        Raises:
+            OSError: it is gone.
+        """
+        status = path.stat()
+        return (self.size_bytes, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What is known of one result."""
+
+    source: SourceStamp
+    settings: str
+    """Fingerprint of model and settings."""
+    output_bytes: int | None
+    """None until it is complete."""
+
+
+def settings_fingerprint(settings: Mapping[str, Any]) -> str:
+    """A short text that differs whenever a setting does."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+
+
+class Journal:
+    """The journal of one output folder; a context manager that holds a lock on it.
+
+    Questions are answered from what it said when it was opened, so that its memory does not
+    grow with a run. The methods may be called from any thread.
+
+    Args:
+        folder: the output folder, which exists.
+        read_only: answer questions only, without a lock; nothing is written, and the folder need
+            not exist.
+
+    Raises:
+        TargetError: the folder cannot be written, or another run is writing to it.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self._folder = folder
+        self._path = folder / JOURNAL_NAME
+        self._guard = threading.Lock()
+        self._read_only = read_only
+        try:
+            if read_only:
+                self._file: IO[str] = Path(os.devnull).open("a", encoding="utf-8")  # noqa: SIM115
+                self._entries = self._read() if self._path.exists() else {}
+                return
+            self._file = self._open()
+            try:
+                self._entries = self._read()
+                self._compact()
+            except BaseException:
+                self._file.close()
+                raise
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def is_done(self, job: Job, fingerprint: str) -> bool:
+        """Whether the result is there, complete, and would come out the same again.
+
+        Raises:
+            TargetError: the journal cannot be written.
+        """
+        entry = self._entries.get(self._key(job))
+        if entry is None or entry.settings != fingerprint or entry.output_bytes is None:
+            return False
+        try:
+            if job.target.stat().st_size != entry.output_bytes:
+                return False
+            if entry.source.still_of(job.source):
+                return True
+            # Copied or checked out again: a new time, but perhaps the same picture.
+            if job.source.stat().st_size != entry.source.size_bytes:
+                return False
+            stamp = SourceStamp.of(job.source)
+        except OSError:
+            return False
+        if stamp.sha256 != entry.source.sha256:
+            return False
+        self._record(job, replace(entry, source=stamp))
+        return True
+
+    def is_foreign(self, job: Job) -> bool:
+        """Whether the target exists, but was not written by a run with this journal."""
+        return self._key(job) not in self._entries and os.path.lexists(job.target)
+
+    def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
+        """Say that the target is about to be written.
+
+        Raises:
+            TargetError: the journal cannot be written.
+        """
+        self._record(job, Entry(source=source, settings=fingerprint, output_bytes=None))
+
+    def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
+        """Say that the target is complete.
+
+        Raises:
+            TargetError: the journal cannot be written, or the target is gone.
+        """
+        try:
+            size = job.target.stat().st_size
+        except OSError as error:
+            raise TargetError(
+                f"{job.target} vanished after it was written: {error.strerror}"
+            ) from error
+        self._record(job, Entry(source=source, settings=fingerprint, output_bytes=size))
+
+    def close(self) -> None:
+        """Free the lock."""
+        # What a full disk refused before is tried again here, and would hide the first error.
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _key(self, job: Job) -> str:
+        return job.target.relative_to(self._folder).as_posix()
+
+    def _record(self, job: Job, entry: Entry) -> None:
+        key = self._key(job)
+        with self._guard:
+            try:
+                self._file.write(_line(key, entry))
+                self._file.flush()
+            except OSError as error:
+                raise self._unwritable(error) from error
+
+    def _open(self) -> IO[str]:
+        while True:
+            file = self._path.open("a", encoding="utf-8")
+            try:
+                _lock(file)
+            except BlockingIOError:
+                file.close()
+                raise TargetError(
+                    f"another dggn-run is writing to {self._folder}: wait until it ends, or "
+                    "choose another OUTPUT"
+                ) from None
+            # The other run may have replaced the file between opening and locking.
+            try:
+                if os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
+                    return file
+            except FileNotFoundError:
+                pass
+            file.close()
+
+    def _read(self) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {}
+        lost = 0
+        with self._path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                try:
+                    key, entry = _parse(line)
+                except (ValueError, TypeError, KeyError, RecursionError):
+                    # The torn last line of a killed run; its picture is done again.
+                    lost += 1
+                    continue
+                entries[key] = entry
+        if lost > 1:
+            _logger.warning("%s: %d damaged lines ignored", self._path, lost)
+        return entries
+
+    def _compact(self) -> None:
+        """Drop outdated lines, those of results that were deleted, and a torn one."""
+        self._entries = {
+            key: entry
+            for key, entry in self._entries.items()
+            if os.path.lexists(self._folder / key)
+        }
+        temporary = self._path.with_name(f".dggn-{os.getpid()}.journal.partial")
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.writelines(_line(key, entry) for key, entry in self._entries.items())
+            if sys.platform == "win32":
+                self._file.close()  # Windows replaces no open file, and there is no lock to keep.
+            os.replace(temporary, self._path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        old = self._file
+        self._file = self._open()
+        old.close()
+
+    def _unwritable(self, error: OSError) -> TargetError:
+        return TargetError(
+            f"cannot write {self._path}: {error.strerror or error}. "
+            "Make room, or choose another OUTPUT"
+        )
+
+
+def _line(key: str, entry: Entry) -> str:
+    return json.dumps({"output": key, **asdict(entry)}) + "\n"
+
+
+def _parse(line: str) -> tuple[str, Entry]:
+    fields = json.loads(line)
+    source = fields["source"]
+    size = fields["output_bytes"]
+    return str(fields["output"]), Entry(
+        source=SourceStamp(
+            size_bytes=int(source["size_bytes"]),
+            mtime_ns=int(source["mtime_ns"]),
+            sha256=str(source["sha256"]),
+        ),
+        settings=str(fields["settings"]),
+        output_bytes=None if size is None else int(size),
+    )
+
+
+def _lock(file: IO[str]) -> None:
+    """Lock the journal for as long as it is open; on Windows, nothing is locked.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+    """
+    if sys.platform == "win32":
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        # Some network disks know no locks; two runs at once are then up to the user.
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+            raise

@@ -1,0 +1,218 @@
+"""Which pictures are to be upscaled, and where each result goes.
+
+The plan is made before anything is decoded: what is ignored, the tree of the output
+folder, and names that would collide.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from runtime.codecs.formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES, OutputFormat, output_format
+from runtime.codecs.output import OutputSettings, target_suffix
+from runtime.errors import ConfigError
+from runtime.jobs.names import unique_targets
+
+PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga"}
+"""Who names the OUTPUT for a folder like this mistakes it for one picture."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One picture to upscale."""
+
+    source: Path
+    target: Path
+    name: str
+    """The source relative to INPUT, with forward slashes: what people and reports call it."""
+    notes: tuple[str, ...] = ()
+    """What a person should know, for example that the target's name had to be changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that one run is to do."""
+
+    jobs: tuple[Job, ...]
+    folder: Path
+    """Where the results and the journal go."""
+    hidden: int = 0
+    """How many hidden files and folders were ignored."""
+    other: int = 0
+    """How many files were ignored because their suffix is not a picture's."""
+    links: int = 0
+    """How many linked folders were not followed: they may lead round in a circle."""
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Folders that could not be listed, and why."""
+
+    @property
+    def ignored(self) -> str:
+        """What was ignored, for people; empty if nothing was."""
+        counts = (
+            (self.hidden, "hidden"),
+            (self.other, "not a picture"),
+            (self.links, "linked folder" if self.links == 1 else "linked folders"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in counts if count)
+
+
+def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: str = "") -> Plan:
+    """Find the pictures in INPUT and give each a place in OUTPUT.
+
+    The order is the same on every machine. A linked file is read, a linked folder is not
+    followed.
+
+    Args:
+        source: INPUT, a picture or a folder.
+        target: OUTPUT, a folder or, for a single picture, a file.
+        settings: the format asked for.
+        suffix: goes before the extension of every result.
+
+    Raises:
+        ConfigError: INPUT does not exist, or OUTPUT would endanger it.
+    """
+    if "/" in suffix or os.sep in suffix or "\0" in suffix:
+        raise ConfigError(f"--suffix is {suffix!r}: expected a part of a name, without slashes")
+    try:
+        plan = _plan(source, target, settings, suffix)
+        _refuse_overwriting_sources(plan.jobs)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before 3.13
+        raise ConfigError(f"cannot look at {source} and {target}: {error}") from error
+    return plan
+
+
+def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
+    if source.is_dir():
+        _refuse_inside(source, target)
+        if not target.is_dir() and target.suffix.lower() in PICTURE_SUFFIXES:
+            raise ConfigError(
+                f"INPUT is the folder {source}, so OUTPUT must be a folder too, but {target} is "
+                "named like a picture"
+            )
+        return _plan_folder(source, target, settings, suffix)
+    if source.is_file():
+        return _plan_file(source, target, settings, suffix)
+    found = "is neither a file nor a folder" if os.path.lexists(source) else "does not exist"
+    raise ConfigError(f"INPUT {source} {found}: expected a picture or a folder of pictures")
+
+
+def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
+    asked = _writable_format(target)
+    if target.is_dir() or (asked is None and not target.is_file() and not target.suffix):
+        name = source.stem + suffix + target_suffix(source, settings)
+        job = Job(source=source, target=target / name, name=source.name)
+        return Plan(jobs=(job,), folder=target)
+    if asked is None:
+        # Hardly a folder that is to be made: `large.jp2` and `large.pgn` mean a picture.
+        raise ConfigError(
+            f"OUTPUT {target} is no folder, and names no format that can be written: expected a "
+            f"name that ends in {', '.join(WRITABLE_SUFFIXES)}, or a folder; make it first if "
+            "there is a dot in its name"
+        )
+    if settings.format != "same" and asked is not output_format(Path(f"x.{settings.format}")):
+        raise ConfigError(
+            f"--format {settings.format} contradicts OUTPUT {target}: leave one of them out"
+        )
+    if suffix:
+        raise ConfigError(
+            f"--suffix {suffix} is for an OUTPUT folder, but {target} names the file: "
+            "write the name in full"
+        )
+    job = Job(source=source, target=target, name=source.name)
+    return Plan(jobs=(job,), folder=target.parent)
+
+
+def _writable_format(target: Path) -> OutputFormat | None:
+    try:
+        return output_format(target)
+    except ConfigError:
+        return None
+
+
+def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
+    found: list[PurePosixPath] = []
+    unreadable: list[tuple[str, str]] = []
+    hidden = other = links = 0
+
+    def failed(error: OSError) -> None:
+        folder = Path(error.filename)
+        if folder == source:
+            raise error
+        unreadable.append(
+            (folder.relative_to(source).as_posix(), f"cannot list the folder: {error.strerror}")
+        )
+
+    for folder, folders, files in os.walk(source, onerror=failed):
+        here = Path(folder)
+        visible = [name for name in folders if not name.startswith(".")]
+        hidden += len(folders) - len(visible)
+        linked = {name for name in visible if (here / name).is_symlink()}
+        links += len(linked)
+        folders[:] = [name for name in visible if name not in linked]
+        for file in files:
+            if file.startswith("."):
+                hidden += 1
+            elif Path(file).suffix.lower() not in READABLE_SUFFIXES:
+                other += 1
+            else:
+                found.append(PurePosixPath((here / file).relative_to(source).as_posix()))
+    names = sorted(found, key=lambda name: name.parts)
+    targets = unique_targets(
+        (name, name.with_name(name.stem + suffix + target_suffix(source / name, settings)))
+        for name in names
+    )
+    jobs = []
+    for name in names:
+        place, renamed = targets[name]
+        note = f"written as {place}, because another result has the plain name"
+        jobs.append(
+            Job(
+                source=source / name,
+                target=target / place,
+                name=str(name),
+                notes=(note,) if renamed else (),
+            )
+        )
+    return Plan(
+        jobs=tuple(jobs),
+        folder=target,
+        hidden=hidden,
+        other=other,
+        links=links,
+        unreadable=tuple(sorted(unreadable)),
+    )
+
+
+def _refuse_inside(source: Path, target: Path) -> None:
+    # Comparing files, not names, sees through links and upper case.
+    resolved = target.resolve()
+    for folder in (resolved, *resolved.parents):
+        if folder.exists() and folder.samefile(source):
+            where = "is INPUT" if folder == resolved else f"lies inside INPUT {source}"
+            raise ConfigError(
+                f"OUTPUT {target} {where}: results would be taken for sources by the next run. "
+                "Choose a folder elsewhere"
+            )
+
+
+def _refuse_overwriting_sources(jobs: Iterable[Job]) -> None:
+    jobs = list(jobs)
+    sources = {_identity(job.source): job.source for job in jobs}
+    for job in jobs:
+        identity = _identity(job.target)
+        if identity is not None and identity in sources:
+            raise ConfigError(
+                f"the result of {job.source} would replace the source {sources[identity]}. "
+                "Choose another OUTPUT, or use --suffix with a folder"
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

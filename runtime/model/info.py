@@ -1,0 +1,196 @@
+"""What the runtime must know of a model, read from the model file itself.
+
+An exported ONNX file carries these facts as metadata properties, so that every backend cuts
+and pads pictures alike and no model needs a file beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from runtime.errors import ConfigError, ModelError
+
+PREFIX = "dggn."
+"""Of every metadata key, so that other tools' properties are left alone."""
+
+MODELS_FOLDER = Path(__file__).parents[1] / "models"
+DEFAULT_MODEL = "dggn-lite"
+
+INT8_SUFFIX = "-int8"
+"""Ends the name of the file that holds a shipped model's INT8 version."""
+
+TENSORRT_SUFFIX = "-tensorrt"
+"""Further ends the name of the INT8 version that TensorRT takes, where one is shipped."""
+
+SampleType = Literal["float32", "uint8"]
+Precision = Literal["float32", "int8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """The facts about one exported model.
+
+    Raises:
+        ModelError: a value is out of range.
+    """
+
+    preset: str
+    """Name of the generator's structure, or `custom`."""
+
+    scale: int
+    """HR pixels per LR pixel, along each axis."""
+
+    sample_type: SampleType
+    """`float32`: NCHW in [0, 1]; `uint8`: NHWC in [0, 255]. RGB both."""
+
+    size_multiple_px: int
+    """Height, width and origin of everything fed to the network are multiples of this."""
+
+    halo_px: int
+    """LR pixels of context per side with which tiles agree with the whole picture."""
+
+    origin: str
+    """Where the weights come from, for people."""
+
+    precision: Precision = "float32"
+    """What most of the work is computed in."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.scale <= 16:
+            raise ModelError(f"scale is {self.scale}: expected 1 to 16")
+        if self.sample_type not in ("float32", "uint8"):
+            raise ModelError(f"sample_type is {self.sample_type!r}: expected float32 or uint8")
+        if self.precision not in ("float32", "int8"):
+            raise ModelError(f"precision is {self.precision!r}: expected float32 or int8")
+        if not 1 <= self.size_multiple_px <= 256:
+            raise ModelError(f"size_multiple_px is {self.size_multiple_px}: expected 1 to 256")
+        if not 0 <= self.halo_px <= 512 or self.halo_px % self.size_multiple_px:
+            raise ModelError(
+                f"halo_px is {self.halo_px}: expected a multiple of size_multiple_px "
+                f"({self.size_multiple_px}) up to 512"
+            )
+
+    def to_metadata(self) -> dict[str, str]:
+        """The facts as metadata properties."""
+        return {PREFIX + name: str(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_metadata(cls, properties: Mapping[str, str], *, where: str) -> ModelInfo:
+        """Read the facts back.
+
+        Args:
+            properties: the model's metadata properties.
+            where: the model's name or path, for error messages.
+
+        Raises:
+            ModelError: a property is missing or makes no sense.
+        """
+
+        def text(name: str) -> str:
+            try:
+                return properties[PREFIX + name]
+            except KeyError:
+                raise ModelError(
+                    f"{where} was not written by dggn-export: its metadata lacks {PREFIX}{name}. "
+                    "Export it again with `dggn-export onnx`"
+                ) from None
+
+        def number(name: str) -> int:
+            value = text(name)
+            if not value.isascii() or not value.isdigit() or len(value) > 6:
+                raise ModelError(f"{where}: {PREFIX}{name} is {value[:40]!r}: expected a number")
+            return int(value)
+
+        try:
+            return cls(
+                preset=text("preset"),
+                scale=number("scale"),
+                sample_type=cast(SampleType, text("sample_type")),
+                size_multiple_px=number("size_multiple_px"),
+                halo_px=number("halo_px"),
+                origin=text("origin"),
+                # Files from before there was a choice do not say.
+                precision=cast(Precision, properties.get(f"{PREFIX}precision", "float32")),
+            )
+        except ModelError as error:
+            if str(error).startswith(where):
+                raise
+            raise ModelError(f"{where}: {error}") from error
+
+
+def shipped_models() -> dict[str, Path]:
+    """The models inside the package, by name; INT8 versions go by the same name."""
+    paths = sorted(MODELS_FOLDER.glob("*.onnx"))
+    return {path.stem: path for path in paths if INT8_SUFFIX not in path.stem}
+
+
+def _shipped_int8_versions() -> set[str]:
+    return {path.stem for path in MODELS_FOLDER.glob(f"*{INT8_SUFFIX}*.onnx")}
+
+
+def model_path(name_or_file: str, precision: Precision | None = None) -> Path:
+    """The ONNX file that a shipped name or a path means.
+
+    Args:
+        name_or_file: a shipped name, of an INT8 version (`dggn-lite-int8`) too, or a path.
+        precision: of a shipped model, float32 by default; a file has the one that it has.
+
+    Raises:
+        ModelError: there is neither such a name nor such a file, or no such version of it.
+        ConfigError: a precision is asked for where the model is a file, or has another one.
+    """
+    shipped = shipped_models()
+    if name_or_file in shipped:
+        path = shipped[name_or_file]
+        if precision == "int8":
+            path = path.with_name(f"{path.stem}{INT8_SUFFIX}.onnx")
+            if not path.is_file():
+                raise ModelError(
+                    f"no INT8 version of {name_or_file} is shipped: make one with dggn-calibrate "
+                    "and name its file"
+                )
+        return path
+    if name_or_file in _shipped_int8_versions():
+        if precision == "float32":
+            raise ConfigError(
+                f"{name_or_file} computes in INT8, and float32 is asked for: leave one of them out"
+            )
+        return MODELS_FOLDER / f"{name_or_file}.onnx"
+    path = Path(name_or_file)
+    if not path.is_file():
+        raise ModelError(
+            f"{name_or_file} is neither a file nor a shipped model ({', '.join(shipped)})"
+        )
+    if precision is not None:
+        raise ConfigError(
+            f"{name_or_file} is a file, which has its own precision: a precision can be chosen "
+            f"for shipped models only ({', '.join(shipped)})"
+        )
+    return path
+
+
+def for_tensorrt(path: Path) -> Path:
+    """The file that engines of a model are built from.
+
+    It is another one for shipped INT8 models: TensorRT takes signed values around zero only, and
+    processors are quicker with others.
+    """
+    other = path.with_name(f"{path.stem}{TENSORRT_SUFFIX}.onnx")
+    return other if path.parent == MODELS_FOLDER and other.is_file() else path
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

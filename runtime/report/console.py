@@ -1,0 +1,48 @@
+"""What `dggn-run` says: results on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import errno
+import io
+import sys
+
+import typer
+
+from runtime.errors import TargetError
+from runtime.report.lines import printable
+from runtime.report.progress import BarProgress, PlainProgress, Progress, QuietProgress
+
+
+def print_result(text: str) -> int:
+    """Write to standard output.
+
+    Returns:
+        The exit code where that is full; else 0.
+    """
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # whoever read it has enough; the library ends the command quietly
+        # What is still held back would be tried again at the end, with a traceback.
+        sys.stdout = None
+        complain(TargetError(f"standard output cannot be written: {error.strerror or error}"))
+        return TargetError.exit_code
+    return 0
+
+
+def progress_for_people(*, quiet: bool, scale: int) -> Progress:
+    """A bar on a terminal, lines elsewhere, or only errors."""
+    # There is none where the caller closed it, and print(file=None) would go to the results.
+    stream = sys.stderr or io.StringIO()
+    if quiet:
+        return QuietProgress(stream)
+    if stream.isatty():
+        return BarProgress(stream, scale=scale)
+    return PlainProgress(stream)
+
+
+def complain(error: Exception) -> None:
+    """Say on standard error what went wrong."""
+    typer.echo(f"dggn-run: {printable(str(error))}", err=True)

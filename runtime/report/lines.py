@@ -1,0 +1,51 @@
+"""Lines for people about pictures: what became of them, or will."""
+
+from __future__ import annotations
+
+from runtime.jobs.result import FileResult
+
+
+def printable(text: str) -> str:
+    """The text with every character that could upset a terminal written out."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `0:07`, `12:30`, `3:00:15`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def needs_attention(result: FileResult) -> bool:
+    """Whether a picture has not got the result that was asked for."""
+    return result.status == "failed" or (result.status == "skipped" and result.message != "")
+
+
+def done_line(result: FileResult) -> str:
+    """A line about a picture that is done; empty for another."""
+    if result.status != "done" or not result.source_size_hw or not result.target_size_hw:
+        return ""
+    return f"{_sizes(result)}, {result.seconds:.1f} s{_details(result)}"
+
+
+def planned_line(result: FileResult) -> str:
+    """A line about a picture that a dry run would upscale."""
+    return f"{_sizes(result)}, into {result.target}{_details(result)}"
+
+
+def _sizes(result: FileResult) -> str:
+    assert result.source_size_hw is not None
+    assert result.target_size_hw is not None
+    (height, width), (new_height, new_width) = result.source_size_hw, result.target_size_hw
+    return f"{result.name}: {width}x{height} -> {new_width}x{new_height}"
+
+
+def _details(result: FileResult) -> str:
+    frames = f"; {result.frames} frames or pages" if result.frames > 1 else ""
+    return frames + "".join(f"; {note}" for note in result.notes)
+
+
+def problem_line(result: FileResult) -> str:
+    """A line about a picture that failed or was skipped."""
+    return f"{result.name}: {result.status.upper()}: {result.message}"

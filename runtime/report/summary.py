@@ -1,0 +1,130 @@
+"""What `dggn-run --json` prints: a run for machines to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.jobs.plan import Plan
+from runtime.jobs.result import FileResult
+
+
+@dataclass(kw_only=True)
+class Totals:
+    """Counts the results of a run as they come."""
+
+    done: int = 0
+    up_to_date: int = 0
+    skipped: int = 0
+    """Not up to date, but not to be overwritten either."""
+    failed: int = 0
+    planned: int = 0
+    """What a dry run would upscale."""
+    done_mp: float = 0.0
+    """Megapixels of the results."""
+    seconds: float = 0.0
+    """The whole run, from the loaded model to the last result."""
+
+    def add(self, result: FileResult) -> None:
+        """Count a result."""
+        if result.status == "planned":
+            self.planned += 1
+        elif result.status == "done":
+            self.done += 1
+            self.done_mp += result.target_mp
+        elif result.status == "failed":
+            self.failed += 1
+        elif result.message:
+            self.skipped += 1
+        else:
+            self.up_to_date += 1
+
+    @property
+    def pictures(self) -> int:
+        """All that something became of."""
+        return self.planned + self.done + self.up_to_date + self.skipped + self.failed
+
+    @property
+    def mp_per_s(self) -> float:
+        """Output megapixels per second."""
+        return self.done_mp / self.seconds if self.seconds else 0.0
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        counts = (
+            (self.planned, "to upscale"),
+            (self.done, "upscaled"),
+            (self.up_to_date, "up to date"),
+            (self.skipped, "skipped"),
+            (self.failed, "failed"),
+        )
+        text = ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing done"
+        if self.done:
+            text += f" in {self.seconds:.1f} s ({self.mp_per_s:.2f} output megapixels per second)"
+        return text
+
+
+@dataclass(kw_only=True)
+class Report:
+    """A run so far."""
+
+    files: list[FileResult] = field(default_factory=list)
+    totals: Totals = field(default_factory=Totals)
+    plan: Plan | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+    runs_on: str = ""
+    error: str | None = None
+    """What ended the run early."""
+    estimate: Mapping[str, float] | None = None
+    """What a dry run expects; None for a real one."""
+
+    @property
+    def not_reached(self) -> int:
+        """Pictures that a run which ended early did not come to."""
+        if self.plan is None:
+            return 0
+        return len(self.plan.jobs) + len(self.plan.unreadable) - self.totals.pictures
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, ready for `json.dumps`."""
+        totals = self.totals
+        ignored = {
+            name: getattr(self.plan, name) if self.plan else 0
+            for name in ("hidden", "other", "links")
+        }
+        return {
+            "model": self.model,
+            "runs_on": self.runs_on,
+            "settings": dict(self.settings),
+            "error": self.error,
+            **({} if self.estimate is None else {"dry_run": True, "estimate": dict(self.estimate)}),
+            "totals": {
+                "done": totals.done,
+                "up_to_date": totals.up_to_date,
+                "skipped": totals.skipped,
+                "failed": totals.failed,
+                "not_reached": self.not_reached,
+                "ignored": ignored,
+                "output_megapixels": round(totals.done_mp, 6),
+                "seconds": round(totals.seconds, 3),
+                "output_megapixels_per_s": round(totals.mp_per_s, 3),
+            },
+            "files": [_file(result) for result in self.files],
+        }
+
+
+def _file(result: FileResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "status": result.status,
+        "message": result.message or ("up to date" if result.status == "skipped" else ""),
+        "target": result.target,
+        "source_size_hw": result.source_size_hw,
+        "target_size_hw": result.target_size_hw,
+        "frames": result.frames,
+        "seconds": result.seconds,
+        "notes": result.notes,
+    }

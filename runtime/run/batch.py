@@ -1,0 +1,255 @@
+"""One run of `dggn-run`: what to do, what is done already, and the rest through the pipeline."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.backends.select import BackendName
+from runtime.codecs.formats import READABLE_SUFFIXES
+from runtime.codecs.output import OutputSettings, target_size_hw
+from runtime.errors import Cancelled, ConfigError
+from runtime.jobs.journal import Journal, settings_fingerprint
+from runtime.jobs.plan import Job, Plan, plan_jobs
+from runtime.jobs.result import FileResult
+from runtime.model.info import DEFAULT_MODEL, Precision
+from runtime.report.page import HtmlReport
+from runtime.report.progress import Progress
+from runtime.report.summary import Report
+from runtime.run.memory import RESULT_SHARE, default_memory_bytes
+from runtime.run.pipeline import Pipeline, default_jobs
+from runtime.system.files import make_folder, remove_temporaries, remove_unfinished
+from runtime.upscaler import Upscaler
+
+if TYPE_CHECKING:
+    from runtime.backends.trt.find_engine import BuildEngine
+
+FOREIGN = "the output exists, but was not made by dggn-run; use --overwrite to replace it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user asks for."""
+
+    source: Path
+    target: Path
+    settings: OutputSettings = field(default_factory=OutputSettings)
+    model: str = DEFAULT_MODEL
+    precision: Precision | None = None
+    backend: BackendName = "auto"
+    devices: tuple[int, ...] | None = None
+    """GPUs; None for the first, where there is any."""
+    build: BuildEngine | None = None
+    """Builds TensorRT engines; None where none is to be built."""
+    suffix: str = ""
+    tile_size: int | None = None
+    overlap: int | None = None
+    jobs: int | None = None
+    memory_bytes: int | None = None
+    """That pictures may take; what would take more is made in strips. None for all there is."""
+    overwrite: bool = False
+    keep_results: bool = False
+    """Whether the report lists every file; off, memory does not grow with their number."""
+    page: Path | None = None
+    """Where to write a page for people to look at; None for nowhere."""
+
+
+class Batch:
+    """Upscales everything that the options ask for.
+
+    Args:
+        options: what to do.
+        progress: told how it goes.
+    """
+
+    def __init__(self, options: Options, progress: Progress) -> None:
+        self.report = Report()
+        self._options = options
+        self._progress = progress
+        self._pipeline: Pipeline | None = None
+        self._folders: frozenset[Path] = frozenset()
+        self._cancelled = threading.Event()
+        self._page: HtmlReport | None = None
+
+    def run(self) -> None:
+        """Do it all; to be called once.
+
+        Raises:
+            DggnError: nothing could be done, or the rest cannot be.
+            Cancelled: :meth:`cancel` was called.
+        """
+        options, report, progress = self._options, self.report, self._progress
+        plan = plan_for(options)
+        report.plan = plan
+        with open_upscaler(options, progress) as upscaler:
+            fingerprint = describe(report, options, upscaler)
+            make_folder(plan.folder)
+            if options.page:
+                self._page = HtmlReport(options.page)
+            with Journal(plan.folder) as journal:
+                self._introduce(plan, upscaler)
+                todo = self._sort_out(plan, journal, fingerprint)
+                self._folders = frozenset(job.target.parent for job in plan.jobs)
+                for folder in self._folders:
+                    make_folder(folder)
+                remove_temporaries(self._folders)
+                self._pipeline = Pipeline(
+                    upscaler,
+                    options.settings,
+                    journal=journal,
+                    fingerprint=fingerprint,
+                    progress=progress,
+                    jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
+                    previews=self._page is not None,
+                    memory_bytes=result_bytes(options),
+                    whole_bytes=result_bytes(options),
+                )
+                self._upscale(self._pipeline, todo)
+        progress.say(report.totals.summary)
+
+    def write_page(self) -> None:
+        """Write the page for people, if one is wanted; to be called last, however it ended.
+
+        Raises:
+            TargetError: it cannot be written.
+        """
+        page, self._page = self._page, None
+        if page:
+            page.finish(self.report)
+
+    def cancel(self, *, within_s: float) -> None:
+        """Stop from another thread; leaves complete files only.
+
+        Args:
+            within_s: how long to wait for files that are being written. What is not complete
+                by then is removed, and must not be given more time: end the process.
+        """
+        self._cancelled.set()
+        if self._pipeline:
+            self._pipeline.cancel()
+            self._pipeline.join(timeout_s=within_s)
+        self._progress.stop()
+        remove_unfinished()
+        remove_temporaries(self._folders)
+
+    def _introduce(self, plan: Plan, upscaler: Upscaler) -> None:
+        why = f"; {upscaler.why}" if upscaler.why else ""
+        self._progress.say(upscaler.description + why)
+        if plan.ignored:
+            self._progress.say(f"ignored in {self._options.source}: {plan.ignored}")
+
+    def _sort_out(self, plan: Plan, journal: Journal, fingerprint: str) -> list[Job]:
+        """Report what needs no work, and return the rest."""
+        todo, settled = sort_out(plan, journal, fingerprint, overwrite=self._options.overwrite)
+        for result in settled:
+            self._add(result)
+        return todo
+
+    def _upscale(self, pipeline: Pipeline, todo: list[Job]) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+        began = time.monotonic()
+        self._progress.start(len(todo))
+        try:
+            for result in pipeline.run(todo):
+                self.report.totals.seconds = time.monotonic() - began
+                self._add(result)
+        finally:
+            self._progress.stop()
+
+    def _add(self, result: FileResult) -> None:
+        self.report.totals.add(result)
+        if self._page:
+            self._page.add(result)
+        if self._options.keep_results:
+            self.report.files.append(replace(result, preview=None))
+        self._progress.finished(result)
+
+
+def open_upscaler(options: Options, progress: Progress) -> Upscaler:
+    """The upscaler that is asked for.
+
+    Raises:
+        DggnError: see `Upscaler`.
+    """
+    return Upscaler(
+        options.model,
+        tile_size=options.tile_size,
+        overlap=options.overlap,
+        precision=options.precision,
+        backend=options.backend,
+        devices=options.devices,
+        build=options.build,
+        say=progress.say,
+    )
+
+
+def result_bytes(options: Options) -> int:
+    """How much of the memory results may take that are made as a whole."""
+    if options.memory_bytes is None:
+        return default_memory_bytes()
+    return options.memory_bytes // RESULT_SHARE
+
+
+def plan_for(options: Options) -> Plan:
+    """What is to be done, and where.
+
+    Raises:
+        ConfigError: nothing, or it makes no sense.
+    """
+    plan = plan_jobs(options.source, options.target, options.settings, suffix=options.suffix)
+    if not plan.jobs and not plan.unreadable:
+        raise ConfigError(
+            f"no pictures in {options.source}; ignored: {plan.ignored or 'nothing'}. "
+            f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES))}"
+        )
+    return plan
+
+
+def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
+    """Say in a report what results are made with.
+
+    Returns:
+        The fingerprint of model and settings.
+
+    Raises:
+        ConfigError: the scale asked for is larger than the model's.
+    """
+    target_size_hw((1, 1), options.settings, upscaler.info.scale)
+    report.model, report.runs_on = options.model, upscaler.description
+    report.settings = {
+        "tile_size": upscaler.tile_size,
+        "overlap": upscaler.overlap,
+        **asdict(options.settings),
+    }
+    return settings_fingerprint({"model": upscaler.model_sha256, **report.settings})
+
+
+def sort_out(
+    plan: Plan, journal: Journal, fingerprint: str, *, overwrite: bool
+) -> tuple[list[Job], list[FileResult]]:
+    """Tell what is to be upscaled from what needs no work.
+
+    Returns:
+        The jobs to do, and the results of everything else.
+
+    Raises:
+        TargetError: the journal cannot be written.
+    """
+    todo = []
+    settled = [
+        FileResult(name=name, status="failed", message=message) for name, message in plan.unreadable
+    ]
+    for job in plan.jobs:
+        if overwrite:
+            todo.append(job)
+        elif journal.is_foreign(job):
+            settled.append(FileResult(name=job.name, status="skipped", message=FOREIGN))
+        elif journal.is_done(job, fingerprint):
+            settled.append(FileResult(name=job.name, status="skipped", target=str(job.target)))
+        else:
+            todo.append(job)
+    return todo, settled

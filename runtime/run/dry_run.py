@@ -1,0 +1,185 @@
+"""`dggn-run --dry-run`: what a run would do, and how long it is likely to take; writes nothing."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from runtime.codecs.formats import check_size
+from runtime.codecs.output import target_size_hw
+from runtime.codecs.png import write_png
+from runtime.errors import ImageError
+from runtime.image.picture import Picture
+from runtime.jobs.journal import Journal
+from runtime.jobs.plan import Job
+from runtime.jobs.result import FileResult
+from runtime.report.progress import Progress
+from runtime.report.summary import Report
+from runtime.run.batch import Options, describe, open_upscaler, plan_for, result_bytes, sort_out
+from runtime.run.in_strips import NOTE, check_strips
+from runtime.run.pipeline import default_jobs
+from runtime.run.route import Route
+from runtime.tiles.plan import TilePlan
+from runtime.upscaler import Upscaler
+
+FIRST_SIDE_PX = 64
+"""Of the first picture that is timed; a whole tile follows where that is quick."""
+
+GPU_TILES = 5
+"""Tiles per side of what is timed on a GPU: several full batches."""
+
+QUICK_S = 0.4
+PIPELINE_OVERHEAD = 1.1
+"""Of a whole run over its bare inference; see tests/benchmarks/folder_throughput.py."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """What this machine takes, per pixel."""
+
+    infer_s: float
+    """Per LR pixel fed to the network."""
+    encode_s: float
+    """Per pixel of the result, in one thread."""
+
+
+def dry_run(options: Options, progress: Progress) -> Report:
+    """Say what `Batch(options).run()` would do.
+
+    Returns:
+        A report in which pictures to upscale are `planned`; those whose headers cannot be read
+        have failed already.
+
+    Raises:
+        DggnError: as the run itself.
+    """
+    report = Report()
+    plan = report.plan = plan_for(options)
+    with open_upscaler(replace(options, build=None), progress) as upscaler:
+        fingerprint = describe(report, options, upscaler)
+        with Journal(plan.folder, read_only=True) as journal:
+            todo, settled = sort_out(plan, journal, fingerprint, overwrite=options.overwrite)
+        results = [*settled, *_planned(todo, options, upscaler)]
+        for result in results:
+            report.totals.add(result)
+            report.files.append(result)
+            progress.finished(result)
+        sizes = [
+            result.source_size_hw
+            for result in results
+            if result.status == "planned" and result.source_size_hw
+            for _ in range(result.frames)
+        ]
+        target_px = 1e6 * sum(result.target_mp for result in results)
+        seconds = 0.0
+        if sizes:
+            progress.say(f"{upscaler.description}: measuring its speed")
+            seconds = expected_s(
+                sizes,
+                target_px,
+                measure(upscaler),
+                upscaler,
+                jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
+            )
+    report.estimate = {
+        "source_megapixels": round(sum(height * width for height, width in sizes) / 1e6, 6),
+        "output_megapixels": round(target_px / 1e6, 6),
+        "seconds": round(seconds, 1),
+    }
+    return report
+
+
+def forecast(report: Report) -> str:
+    """A dry run's result in one line for people."""
+    estimate = report.estimate or {}
+    line = report.totals.summary
+    if report.totals.planned:
+        line += (
+            f": {estimate['source_megapixels']:.1f} megapixels in, "
+            f"{estimate['output_megapixels']:.1f} out, "
+            f"about {in_words(estimate['seconds'])} on this machine"
+        )
+    return line
+
+
+def in_words(seconds: float) -> str:
+    """A rough time: `8 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def measure(upscaler: Upscaler, *, clock: Callable[[], float] = time.perf_counter) -> Speed:
+    """Upscale and encode a little noise, the slowest picture there is to encode."""
+    side = min(FIRST_SIDE_PX, upscaler.tile_size)
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    # The first inference allocates; it tells only whether a whole tile would take long.
+    began = clock()
+    upscaler.upscale_picture(Picture(rgb_hwc=noise))
+    if clock() - began < QUICK_S:
+        # A GPU takes several tiles at once.
+        side = upscaler.tile_size * (GPU_TILES if upscaler.on_gpu else 1)
+        noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    began = clock()
+    result = upscaler.upscale_picture(Picture(rgb_hwc=noise))
+    inferred = clock()
+    write_png(result, [result], io.BytesIO(), {})
+    encoded = clock()
+    pixels = result.size_hw[0] * result.size_hw[1]
+    fed_px = _fed_px((side, side), upscaler)
+    return Speed(infer_s=(inferred - began) / fed_px, encode_s=(encoded - inferred) / pixels)
+
+
+def expected_s(
+    sizes_hw: Iterable[tuple[int, int]],
+    target_px: float,
+    speed: Speed,
+    upscaler: Upscaler,
+    *,
+    jobs: int,
+) -> float:
+    """How long a run takes: its inference, or its encoding where that is slower."""
+    fed_px = sum(_fed_px(size_hw, upscaler) for size_hw in sizes_hw)
+    return PIPELINE_OVERHEAD * max(fed_px * speed.infer_s, target_px * speed.encode_s / jobs)
+
+
+def _fed_px(size_hw: tuple[int, int], upscaler: Upscaler) -> int:
+    """LR pixels that the network sees of a picture, overlaps counted as often as they are fed."""
+    plan = TilePlan.of(
+        size_hw,
+        tile_size=upscaler.tile_size,
+        overlap=upscaler.overlap,
+        multiple=upscaler.info.size_multiple_px,
+        uniform=upscaler.on_gpu,
+    )
+    return len(plan) * plan.tile_hw[0] * plan.tile_hw[1]
+
+
+def _planned(jobs: Iterable[Job], options: Options, upscaler: Upscaler) -> Iterable[FileResult]:
+    scale = upscaler.info.scale
+    route = Route(upscaler.info, whole_bytes=result_bytes(options))
+    for job in jobs:
+        try:
+            header, frames, in_strips = route.foresee(job.source)
+            target_hw = target_size_hw(header.size_hw, options.settings, scale)
+            check_size(target_hw, job.target)
+            if in_strips:
+                check_strips(upscaler, header, job.target, memory_bytes=route.memory_bytes)
+        except ImageError as error:
+            message = str(error).removeprefix(f"{job.source.name}: ")
+            yield FileResult(name=job.name, status="failed", message=message)
+        else:
+            yield FileResult(
+                name=job.name,
+                status="planned",
+                source_size_hw=header.size_hw,
+                target_size_hw=target_hw,
+                target=str(job.target),
+                frames=frames,
+                notes=(*job.notes, *([NOTE] if in_strips else [])),
+            )

@@ -1,0 +1,98 @@
+"""Whether a picture is upscaled as a whole or in strips, decided before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from runtime.codecs.decode import decode
+from runtime.codecs.frames import all_with_8_bits
+from runtime.codecs.header import read_outline
+from runtime.codecs.limits import MAX_PIXELS, TooManyPixels
+from runtime.codecs.vips import VipsReader
+from runtime.errors import ImageReadError
+from runtime.image.picture import Picture
+from runtime.image.strip_source import EightBitReader, PictureReader, StripReader
+from runtime.image.strips import header_of
+from runtime.model.info import ModelInfo
+from runtime.run.memory import RESULT_SHARE
+
+SOURCE_BYTES_PER_PX = 16
+"""What decoding a source takes at most, of 8 bits; 16 bits are rarer and take twice as much."""
+
+
+class Route:
+    """Opens sources in the way that fits into memory.
+
+    Args:
+        info: of the model.
+        whole_bytes: results that take more are made in strips; a quarter of what may be used.
+    """
+
+    def __init__(self, info: ModelInfo, *, whole_bytes: int) -> None:
+        self._info = info
+        self._whole_bytes = whole_bytes
+        self.memory_bytes = RESULT_SHARE * whole_bytes
+        self.max_pixels = min(MAX_PIXELS, self.memory_bytes // 2 // SOURCE_BYTES_PER_PX)
+        """Of a source that is decoded as a whole."""
+
+    def is_whole(self, result_bytes: int) -> bool:
+        """Whether a result is made as a whole."""
+        return result_bytes <= self._whole_bytes
+
+    def foresee(self, source: Path) -> tuple[Picture, int, bool]:
+        """What :meth:`open` will give, told from the source's header.
+
+        Returns:
+            Its size and kind (`strips.header_of`), its number of frames or pages, and whether it
+            will be made in strips.
+
+        Raises:
+            ImageReadError: as `open`, as far as the header tells.
+        """
+        try:
+            outline = read_outline(source, max_pixels=self.max_pixels)
+        except TooManyPixels:
+            return VipsReader(source, memory_bytes=self.memory_bytes).header, 1, True
+        is_deep = outline.is_deep and self._info.sample_type != "uint8"
+        pixel = np.zeros((1, 1, 3), np.uint16 if is_deep else np.uint8)
+        header = header_of(
+            Picture(rgb_hwc=pixel, alpha_hw=pixel[..., 0] if outline.has_alpha else None),
+            outline.size_hw,
+        )
+        result_bytes = outline.frames * header.nbytes * self._info.scale**2
+        in_strips = not self.is_whole(result_bytes)
+        if in_strips and outline.frames > 1:
+            raise _too_many_pages(source, outline.frames, result_bytes)
+        return header, outline.frames, in_strips
+
+    def open(self, source: Path) -> Picture | StripReader:
+        """Decode a source, or make ready to read it in strips.
+
+        Raises:
+            ImageReadError: it cannot be read, or is too large for any way.
+        """
+        reduce = self._info.sample_type == "uint8"
+        try:
+            picture = decode(source, max_pixels=self.max_pixels)
+        except TooManyPixels:
+            reader: StripReader = VipsReader(source, memory_bytes=self.memory_bytes)
+            return EightBitReader(reader) if reduce else reader
+        if reduce:
+            picture, notes = all_with_8_bits(picture)
+            picture.notes += notes
+        result_bytes = picture.nbytes * self._info.scale**2
+        if self.is_whole(result_bytes):
+            return picture
+        if picture.more:
+            raise _too_many_pages(source, 1 + len(picture.more), result_bytes)
+        return PictureReader(picture)
+
+
+def _too_many_pages(source: Path, pages: int, result_bytes: int) -> ImageReadError:
+    return ImageReadError(
+        f"{source.name}: the result of its {pages} frames or pages takes "
+        f"{result_bytes / 1e9:.1f} GB, which is too large for memory: save them as files of their "
+        "own, or allow more with --memory"
+    )

@@ -1,0 +1,71 @@
+"""One picture on its way through the pipeline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from runtime.image.picture import Picture
+from runtime.image.strip_source import StripReader
+from runtime.jobs.journal import SourceStamp
+from runtime.jobs.plan import Job
+from runtime.jobs.result import FileResult, Preview, Status
+from runtime.report.preview import Before
+
+
+@dataclass(kw_only=True)
+class Work:
+    """One picture: the job, and what the steps found out and made so far."""
+
+    job: Job
+    stamp: SourceStamp | None = None
+    picture: Picture | None = None
+    reader: StripReader | None = None
+    """Instead of the picture, where the result is too large for memory."""
+    source_size_hw: tuple[int, int] | None = None
+    target_size_hw: tuple[int, int] | None = None
+    large_bytes: int = 0
+    frames: int = 1
+    before: Before | None = None
+    preview: Preview | None = None
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def see(self, opened: Picture | StripReader) -> Picture:
+        """Keep what was opened.
+
+        Returns:
+            What tells of its size, kind and metadata.
+        """
+        if isinstance(opened, Picture):
+            self.picture = opened
+            return opened
+        self.reader = opened
+        return opened.header
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the time of a stage."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += time.monotonic() - began
+
+    def result(self, status: Status, message: str = "") -> FileResult:
+        """What became of it."""
+        done = status == "done"
+        return FileResult(
+            name=self.job.name,
+            status=status,
+            message=message,
+            source_size_hw=self.source_size_hw,
+            target_size_hw=self.target_size_hw if done else None,
+            target=str(self.job.target) if done else None,
+            seconds=round(self.seconds, 3),
+            frames=self.frames,
+            notes=(*self.job.notes, *self.notes) if done else (),
+            preview=self.preview if done else None,
+        )

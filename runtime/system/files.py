@@ -1,0 +1,147 @@
+"""Files that appear when they are complete, and the folders that they are written to."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from runtime.errors import TargetError
+
+if sys.platform != "win32":
+    import fcntl
+
+TEMPORARY_PREFIX = ".dggn-"
+TEMPORARY_SUFFIX = ".partial"
+"""What unfinished files are called, so that a later run can remove them."""
+
+_being_written: set[Path] = set()
+_logger = logging.getLogger(__name__)
+
+
+def temporary_path(target: Path) -> Path:
+    """Where a target is written until it is complete; another name each time."""
+    # Without the target's name, which may be as long as names can be already.
+    name = f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
+    return target.with_name(name)
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[IO[bytes]]:
+    """A new file that takes the target's place when the block ends well; else it is removed.
+
+    It is locked while it is written, so that other runs can tell it from a leftover.
+
+    Args:
+        target: in a folder that exists; what is there stays as it was until then.
+
+    Raises:
+        NotReplaced: the file is complete, but the target's name cannot be taken.
+        OSError: it cannot be written.
+    """
+    temporary = temporary_path(target)
+    _being_written.add(temporary)
+    try:
+        with temporary.open("xb") as file:
+            _try_to_lock(file)
+            yield file
+        try:
+            os.replace(temporary, target)
+        except OSError as error:
+            raise NotReplaced(error.strerror or str(error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        _being_written.discard(temporary)
+
+
+class NotReplaced(Exception):
+    """A file was written, but cannot be put in its place; says why."""
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name beside it, then rename; its folder is made if missing.
+
+    What was at `path` before stays until the new content is complete.
+
+    Raises:
+        TargetError: it cannot be written; nothing of it is left.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(content)
+    except (OSError, NotReplaced) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise TargetError(f"{path} cannot be written: {reason or error}") from error
+
+
+def is_leftover(temporary: Path) -> bool:
+    """Whether nobody writes an unfinished file any more; where locks are unknown, always.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    with temporary.open("rb") as file:
+        return _try_to_lock(file)
+
+
+def remove_unfinished() -> None:
+    """Remove what this process is writing, which must come to its end now."""
+    for path in list(_being_written):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _try_to_lock(file: IO[bytes]) -> bool:
+    """Lock a file for as long as it is open; False where another has locked it."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # some network disks know no locks
+    return True
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, if they do not exist.
+
+    Raises:
+        TargetError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        in_the_way = next(
+            (path for path in (folder, *folder.parents) if path.is_file() or path.is_symlink()),
+            folder,
+        )
+        raise TargetError(
+            f"cannot make the output folder {folder}: {in_the_way} is not a folder. "
+            "Choose another OUTPUT, or move it away"
+        ) from error
+    except OSError as error:
+        raise TargetError(
+            f"cannot make the output folder {folder}: {error.strerror or error}. "
+            "Choose another OUTPUT"
+        ) from error
+
+
+def remove_temporaries(folders: Iterable[Path]) -> None:
+    """Remove what a killed run left half written; not what another run is writing."""
+    for folder in folders:
+        for path in folder.glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
+            try:
+                if is_leftover(path):
+                    path.unlink()
+            except FileNotFoundError:
+                pass  # complete, or removed by another run
+            except OSError as error:
+                _logger.warning("cannot remove the leftover %s: %s", path, error)

@@ -1,0 +1,99 @@
+"""Pictures through a backend, tile by tile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from runtime.image.picture import Samples
+from runtime.tiles.backend import Backend, TileTaker
+from runtime.tiles.plan import Tile, TilePlan
+
+OnTile = Callable[[float], None]
+"""Told the share of a picture that is done, in (0, 1]."""
+
+
+def submit_in_tiles(
+    rgb_hwc: Samples,
+    backend: TileTaker,
+    on_done: Callable[[Samples], None],
+    *,
+    tile_size: int,
+    overlap: int,
+    on_tile: OnTile | None = None,
+) -> None:
+    """Give a picture's tiles to a backend; its last tile to be delivered completes it.
+
+    The picture is padded at the bottom and right, by replication, to the model's size multiple;
+    tiles are cut from that, and of each result the part that its overlap protects is kept.
+
+    Args:
+        rgb_hwc: (H, W, 3), uint8 or uint16, RGB; at least 1x1.
+        backend: what super-resolves tiles; after `finish` of it, the picture is done.
+        on_done: takes the result, (scale * H, scale * W, 3), the same type, from any thread.
+        tile_size: longest side of a tile in LR pixels, overlap included.
+        overlap: LR pixels of context at each inner side.
+        on_tile: told how far it is, after each tile, from any thread.
+
+    Raises:
+        ConfigError: the tile size or overlap does not suit the model.
+        BackendError: the inference library failed.
+        ImageError: the model takes 8-bit samples only, and these have 16.
+        Cancelled: the backend was cancelled.
+    """
+    height, width = rgb_hwc.shape[:2]
+    scale = backend.info.scale
+    plan = TilePlan.of(
+        (height, width),
+        tile_size=tile_size,
+        overlap=overlap,
+        multiple=backend.info.size_multiple_px,
+        uniform=backend.uniform_tiles,
+    )
+    padding = ((0, plan.padded_hw[0] - height), (0, plan.padded_hw[1] - width), (0, 0))
+    padded = np.pad(rgb_hwc, padding, mode="edge")
+    output = np.empty((height * scale, width * scale, 3), rgb_hwc.dtype)
+    lock, done = threading.Lock(), 0
+
+    def keep(tile: Tile, result: Samples) -> None:
+        nonlocal done
+        output[tile.kept_of_output(scale)] = result[tile.kept_of_result(scale)]
+        with lock:
+            done += 1
+            number = done
+        if on_tile:
+            on_tile(number / len(plan))
+        if number == len(plan):
+            on_done(output)
+
+    for tile in plan:
+        backend.submit(padded[tile.fed], partial(keep, tile))
+
+
+def upscale_in_tiles(
+    rgb_hwc: Samples,
+    backend: Backend,
+    *,
+    tile_size: int,
+    overlap: int,
+    on_tile: OnTile | None = None,
+) -> Samples:
+    """Super-resolve one picture and wait for it; see :func:`submit_in_tiles`.
+
+    Returns:
+        (scale * H, scale * W, 3), the same type.
+    """
+    results: list[Samples] = []
+    submit_in_tiles(
+        rgb_hwc,
+        backend,
+        results.append,
+        tile_size=tile_size,
+        overlap=overlap,
+        on_tile=on_tile,
+    )
+    backend.finish()
+    return results[0]

@@ -1,1 +1,0 @@
-"""TensorRT, classic and for RTX, as one library with several ages of API."""

@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime.backends.trt.backend import EngineFile, TrtBackend
+from runtime.errors import BackendError, Cancelled, ImageError, ModelError, OutOfDeviceMemory
+from runtime.image.picture import Samples
+from tests.unit.runtime.backends.trt.fake_cuda import FakeDevice
+from tests.unit.runtime.backends.trt.fake_tensorrt import GPU, INFO, FakeTensorRT, nearest
+
+FLOAT_INFO = replace(INFO, sample_type="float32")
+TILE_PX, BATCH, SLOTS = 16, 4, 3
+
+
+class Bench:
+    """A backend over fakes, and what it said and delivered."""
+
+    def __init__(self, folder: Path, tensorrt: FakeTensorRT, device: FakeDevice) -> None:
+        self.folder = folder
+        self.tensorrt = tensorrt
+        self.device = device
+        self.said: list[str] = []
+        self.results: dict[int, Samples] = {}
+        self.smaller: list[EngineFile] = []
+
+    def open(self, **options: Any) -> TrtBackend:
+        return TrtBackend(
+            self.tensorrt.engine_file(self.folder, tile_px=TILE_PX, batch=BATCH),
+            self.tensorrt.library,
+            self.device,
+            GPU,
+            say=self.said.append,
+            smaller=lambda _: self.smaller.pop(0) if self.smaller else None,
+            **options,
+        )
+
+    def submit(self, backend: TrtBackend, number: int, tile: Samples) -> None:
+        def keep(result: Samples) -> None:
+            assert number not in self.results, "delivered twice"
+            self.results[number] = result.copy()
+
+        backend.submit(tile, keep)
+
+    def submit_all(self, backend: TrtBackend, tiles: list[Samples]) -> None:
+        for number, tile in enumerate(tiles):
+            self.submit(backend, number, tile)
+
+    def check(self, tiles: list[Samples]) -> None:
+        assert sorted(self.results) == list(range(len(tiles)))
+        for number, tile in enumerate(tiles):
+            np.testing.assert_array_equal(self.results[number], nearest(tile[None])[0])
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path, FakeTensorRT(), FakeDevice())
+
+
+def tile(seed: int, height: int = TILE_PX, width: int = TILE_PX, *, deep: bool = False) -> Samples:
+    kind = np.uint16 if deep else np.uint8
+    high = 65536 if deep else 256
+    generator = np.random.default_rng(seed)
+    result: Samples = generator.integers(0, high, (height, width, 3)).astype(kind)
+    return result
+
+
+def test_every_tile_is_delivered_once_and_right(bench: Bench) -> None:
+    tiles = [tile(number) for number in range(30)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+    assert bench.device.closed
+    assert bench.said == []
+
+
+def test_a_batch_waits_for_more_tiles_until_it_is_to_finish(bench: Bench) -> None:
+    with bench.open() as backend:
+        for number in range(BATCH - 1):
+            bench.submit(backend, number, tile(number))
+        assert bench.tensorrt.runs == 0
+        bench.submit(backend, BATCH - 1, tile(BATCH - 1))
+        assert bench.tensorrt.runs == 1
+        bench.submit(backend, BATCH, tile(BATCH))
+        backend.finish()
+        assert bench.tensorrt.runs == 2
+    bench.check([tile(number) for number in range(BATCH + 1)])
+
+
+def test_another_shape_begins_another_batch(bench: Bench) -> None:
+    tiles = [tile(0), tile(1), tile(2, 8, 12), tile(3, 8, 12), tile(4)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+    assert bench.tensorrt.runs == 3
+
+
+def test_the_host_waits_only_when_all_slots_are_at_work(bench: Bench) -> None:
+    device = bench.device
+
+    def all_are_at_work() -> None:
+        assert sum(bool(stream.queue) for stream in device.streams) == SLOTS
+
+    device.on_wait = all_are_at_work
+    with bench.open(slots=SLOTS) as backend:
+        for number in range(SLOTS * BATCH):
+            bench.submit(backend, number, tile(number))
+        assert device.waits == 0
+        for number in range(SLOTS * BATCH, 10 * BATCH):
+            bench.submit(backend, number, tile(number))
+        assert device.waits > 0
+        device.on_wait = lambda: None
+        backend.finish()
+
+
+def test_a_quick_device_is_never_waited_for(bench: Bench) -> None:
+    bench.device.choose = lambda count: 0
+    with bench.open() as backend:
+        for number in range(10 * BATCH):
+            bench.submit(backend, number, tile(number))
+        assert bench.device.waits == 0
+        assert len(bench.results) == 10 * BATCH, "delivered while further ones came"
+
+
+def test_nothing_is_allocated_after_the_start(bench: Bench) -> None:
+    with bench.open() as backend:
+        allocations = bench.device.allocations
+        living = len(bench.device.living)
+        for number in range(20 * BATCH):
+            bench.submit(backend, number, tile(number))
+        backend.finish()
+        assert bench.device.allocations == allocations
+        assert len(bench.device.living) == living + SLOTS, "a graph for each slot"
+
+
+def test_graphs_are_recorded_once_for_each_slot_and_shape(bench: Bench) -> None:
+    with bench.open() as backend:
+        for number in range(12 * BATCH):
+            bench.submit(backend, number, tile(number))
+        backend.finish()
+        assert bench.device.graph_count == SLOTS
+        assert bench.tensorrt.runs == 2 * SLOTS, "once without a graph, once to record"
+        for number in range(12 * BATCH, 24 * BATCH):
+            bench.submit(backend, number, tile(number, 8, 8))
+        backend.finish()
+        assert bench.device.graph_count == 2 * SLOTS
+    assert len(bench.results) == 24 * BATCH
+
+
+def test_a_device_without_graphs_says_so_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeTensorRT(), FakeDevice(graphs=False))
+    tiles = [tile(number) for number in range(12 * BATCH)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+    (line,) = bench.said
+    assert line.startswith("CUDA graphs are not used")
+    assert "not permitted" in line
+
+
+def test_tensorrt_rtx_records_its_graphs_itself(tmp_path: Path) -> None:
+    tensorrt = FakeTensorRT(rtx=True)
+    bench = Bench(tmp_path, tensorrt, FakeDevice())
+    tiles = [tile(number) for number in range(12 * BATCH)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+    assert tensorrt.config is not None
+    assert tensorrt.config.cuda_graph_strategy == "whole graph"
+    assert bench.device.graph_count == 0
+    assert bench.said == []
+
+
+def test_old_engines_give_every_slot_a_profile(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeTensorRT(profiles=2), FakeDevice())
+    tiles = [tile(number) for number in range(30)]
+    with bench.open() as backend:
+        assert len(bench.device.streams) == 2, "no more slots than profiles"
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+
+
+def test_tiles_that_the_engine_cannot_take_are_made_to_fit(bench: Bench) -> None:
+    tiles = [tile(0, 1, 1), tile(1, 3, 16), tile(2, 40, 24), tile(3, 64, 64)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_float_engines_take_both_depths(tmp_path: Path, deep: bool) -> None:
+    bench = Bench(tmp_path, FakeTensorRT(FLOAT_INFO), FakeDevice())
+    tiles = [tile(number, deep=deep) for number in range(9)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+
+
+def test_byte_engines_refuse_16_bits_and_go_on(bench: Bench) -> None:
+    with bench.open() as backend:
+        with pytest.raises(ImageError, match="takes 8-bit samples and the picture has 16"):
+            bench.submit(backend, 0, tile(0, deep=True))
+        bench.submit(backend, 0, tile(0))
+        backend.finish()
+    bench.check([tile(0)])
+
+
+def test_output_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
+    tensorrt = FakeTensorRT(FLOAT_INFO, lambda batch: nearest(batch) * np.float32(np.nan))
+    bench = Bench(tmp_path, tensorrt, FakeDevice())
+    with bench.open() as backend:
+        bench.submit(backend, 0, tile(0))
+        with pytest.raises(BackendError, match="not finite"):
+            backend.finish()
+    assert bench.results == {}
+
+
+def test_a_failure_on_the_device_ends_it_for_good(bench: Bench) -> None:
+    bench.device.fails_at = 20
+    with bench.open() as backend:
+        with pytest.raises(BackendError, match="ILLEGAL_ADDRESS"):
+            bench.submit_all(backend, [tile(number) for number in range(100)])
+        with pytest.raises(BackendError, match="ILLEGAL_ADDRESS"):
+            backend.finish()
+    assert bench.device.closed
+
+
+def test_a_refusal_shows_tensorrts_own_reason(bench: Bench) -> None:
+    bench.tensorrt.refuses_at = {2}
+    with (
+        bench.open() as backend,
+        pytest.raises(
+            BackendError, match=r"failed in execute_async_v3: \[enqueue\].*--backend cpu"
+        ),
+    ):
+        bench.submit_all(backend, [tile(number) for number in range(2 * BATCH)])
+
+
+def test_an_engine_that_does_not_load(bench: Bench) -> None:
+    bench.tensorrt.loads = False
+    with pytest.raises(BackendError, match="does not load .*made by another version.*--force"):
+        bench.open()
+    assert bench.device.closed
+
+
+def test_an_engine_with_other_tensors_than_its_sidecar_says(bench: Bench) -> None:
+    file = bench.tensorrt.engine_file(bench.folder)
+    file.path.write_bytes(b"plan float32 16 4")
+    with pytest.raises(ModelError, match="input is float: expected uint8"):
+        TrtBackend(file, bench.tensorrt.library, bench.device, GPU, say=bench.said.append)
+    assert bench.device.closed
+
+
+def test_an_engine_of_another_scale_writes_nothing(bench: Bench) -> None:
+    bench.tensorrt.scale = 8
+    with bench.open() as backend, pytest.raises(BackendError, match="makes .*expected"):
+        bench.submit_all(backend, [tile(number) for number in range(BATCH)])
+    assert bench.tensorrt.runs == 0
+
+
+def test_too_little_memory_at_the_start_takes_slots_away(bench: Bench) -> None:
+    bench.tensorrt.context_bytes = 10_000_000
+    bench.device.memory_bytes = 25_000_000
+    tiles = [tile(number) for number in range(30)]
+    with bench.open() as backend:
+        assert bench.said == ["Fake GPU is short of memory: going on with 2 batches at once"]
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+
+
+def test_contexts_are_given_back_before_the_memory_they_use(bench: Bench) -> None:
+    with bench.open() as backend:
+        bench.submit_all(backend, [tile(number) for number in range(30)])
+    assert bench.device.closed
+    assert bench.tensorrt.orphans == 0
+
+
+def test_too_little_memory_for_anything(bench: Bench) -> None:
+    bench.device.memory_bytes = 1
+    with pytest.raises(OutOfDeviceMemory, match="one batch of 4 tiles of 16 px.*Close other"):
+        bench.open()
+    assert bench.device.closed
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6, 7])
+def test_memory_that_runs_out_at_work_loses_no_tile(bench: Bench, at: int) -> None:
+    bench.tensorrt.out_of_memory_at = {at, at + 1}
+    tiles = [tile(number) for number in range(50)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+    assert bench.said == [
+        "Fake GPU is short of memory: going on with 2 batches at once",
+        "Fake GPU is short of memory: going on with 1 batch at once",
+    ]
+
+
+def test_want_of_memory_is_seen_before_what_followed_from_it(bench: Bench) -> None:
+    def refuse(reason: str) -> bool:
+        for line in (reason, "enqueue failed", "Broadcast failed", "shape 1", "shape 2"):
+            bench.tensorrt.messages.add("error", line)
+        return False
+
+    bench.tensorrt.refuse = refuse  # type: ignore[method-assign]
+    bench.tensorrt.out_of_memory_at = {3}
+    tiles = [tile(number) for number in range(50)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+    assert bench.said == ["Fake GPU is short of memory: going on with 2 batches at once"]
+
+
+def test_memory_that_runs_out_is_answered_with_smaller_engines(bench: Bench) -> None:
+    bench.smaller = [
+        bench.tensorrt.engine_file(bench.folder, batch=2),
+        bench.tensorrt.engine_file(bench.folder, tile_px=12, batch=1),
+    ]
+    bench.tensorrt.out_of_memory_at = set(range(5, 11))
+    tiles = [tile(number) for number in range(50)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+        assert backend.largest_tile_px == 12
+    bench.check(tiles)
+    assert (
+        bench.said[-1] == "Fake GPU is short of memory: going on with batches of 1 tiles of 12 px"
+    )
+
+
+def test_cancelling_from_another_thread(bench: Bench) -> None:
+    bench.device.on_wait = lambda: backend.cancel()
+    with bench.open() as backend:
+        with pytest.raises(Cancelled):
+            bench.submit_all(backend, [tile(number) for number in range(100)])
+        with pytest.raises(Cancelled, match="make a new one"):
+            backend.finish()
+    assert bench.device.closed
+
+
+def test_what_delivering_raises_ends_the_work(bench: Bench) -> None:
+    def refuse(result: Samples) -> None:
+        raise Cancelled
+
+    with bench.open() as backend:
+        backend.submit(tile(0), refuse)
+        with pytest.raises(Cancelled):
+            backend.finish()
+
+
+def test_another_thread_may_submit(bench: Bench) -> None:
+    tiles = [tile(number) for number in range(10)]
+    with bench.open() as backend:
+        thread = threading.Thread(target=bench.submit_all, args=(backend, tiles))
+        thread.start()
+        thread.join()
+        backend.finish()
+    bench.check(tiles)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_slots_complete_in_any_order(tmp_path: Path, seed: int) -> None:
+    random_ = random.Random(seed)
+
+    def choose(count: int) -> int | None:
+        return random_.randrange(count) if random_.random() < 0.8 else None
+
+    bench = Bench(tmp_path, FakeTensorRT(), FakeDevice(choose=choose))
+    tiles = [
+        tile(number, *random_.choice([(16, 16), (16, 16), (16, 12), (8, 4)]))
+        for number in range(80)
+    ]
+    with bench.open(slots=random_.randrange(1, 5)) as backend:
+        for number, one in enumerate(tiles):
+            bench.submit(backend, number, one)
+            if random_.random() < 0.05:
+                backend.finish()
+                assert len(bench.results) == number + 1
+        backend.finish()
+    bench.check(tiles)

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from runtime.errors import TargetError
+from runtime.jobs.journal import JOURNAL_NAME, Journal, SourceStamp, settings_fingerprint
+from runtime.jobs.plan import Job
+from tests.processes import run
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "a.png").write_bytes(b"source")
+    return Job(source=tmp_path / "a.png", target=tmp_path / "out/a.png", name="a.png")
+
+
+@pytest.fixture
+def done(job: Job) -> Job:
+    """A job whose result the journal knows."""
+    with Journal(job.target.parent) as journal:
+        stamp = SourceStamp.of(job.source)
+        journal.begin(job, stamp, "f")
+        job.target.write_bytes(b"result")
+        journal.finish(job, stamp, "f")
+    return job
+
+
+def ask(job: Job, fingerprint: str = "f") -> tuple[bool, bool]:
+    """Whether it is done, and whether the target is somebody else's."""
+    with Journal(job.target.parent) as journal:
+        return journal.is_done(job, fingerprint), journal.is_foreign(job)
+
+
+def test_nothing_is_known_at_first(job: Job) -> None:
+    assert ask(job) == (False, False)
+
+
+def test_done(done: Job) -> None:
+    assert ask(done) == (True, False)
+    assert ask(done) == (True, False), "compacting forgets nothing"
+
+
+def test_a_full_disk_is_named_in_spite_of_what_closing_says(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FullDisk:
+        def __init__(self, file: IO[str]) -> None:
+            self.file = file
+
+        def write(self, text: str) -> int:
+            return len(text)
+
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self) -> None:
+            self.file.close()
+            self.flush()
+
+    def begin() -> None:
+        with Journal(job.target.parent) as journal:
+            monkeypatch.setattr(journal, "_file", FullDisk(journal._file))
+            journal.begin(job, SourceStamp.of(job.source), "f")
+
+    with pytest.raises(TargetError, match="No space left"):
+        begin()
+
+
+def test_other_settings(done: Job) -> None:
+    assert ask(done, "g") == (False, False)
+
+
+def test_changed_source(done: Job) -> None:
+    done.source.write_bytes(b"SOURCE")
+    os.utime(done.source, ns=(1, 1))
+    assert ask(done) == (False, False)
+
+
+def test_touched_source_is_compared_by_content_once(
+    done: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.utime(done.source, ns=(1, 1))
+    assert ask(done) == (True, False)
+
+    def fail(path: Path) -> SourceStamp:
+        raise AssertionError(f"{path} was read again")
+
+    monkeypatch.setattr(SourceStamp, "of", fail)
+    assert ask(done) == (True, False)
+
+
+def test_deleted_truncated_and_vanished(done: Job) -> None:
+    done.target.write_bytes(b"resul")
+    assert ask(done) == (False, False)
+    done.target.unlink()
+    assert ask(done) == (False, False)
+    done.target.write_bytes(b"another's")
+    assert ask(done) == (False, True), "a result that was deleted is forgotten"
+
+
+def test_vanished_source(done: Job) -> None:
+    done.source.unlink()
+    assert ask(done) == (False, False)
+
+
+def test_foreign_output(job: Job) -> None:
+    job.target.write_bytes(b"mine")
+    assert ask(job) == (False, True)
+
+
+def test_a_result_that_was_begun_is_ours_but_not_done(job: Job) -> None:
+    with Journal(job.target.parent) as journal:
+        journal.begin(job, SourceStamp.of(job.source), "f")
+    job.target.write_bytes(b"perhaps of an older source")
+    assert ask(job) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "garbage", ["", "{", '{"output": "a.png"', "[]\n", "null\n", '{"output": 3}\n', "\x00\xff\n"]
+)
+def test_torn_and_damaged_lines_are_passed_over(done: Job, garbage: str) -> None:
+    path = done.target.parent / JOURNAL_NAME
+    with path.open("a", encoding="latin-1") as file:
+        file.write(garbage)
+    assert ask(done) == (True, False)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        json.loads(line)
+
+
+def test_the_last_line_counts_and_compacting_drops_the_others(done: Job) -> None:
+    path = done.target.parent / JOURNAL_NAME
+    assert len(path.read_text().splitlines()) == 2
+    assert ask(done) == (True, False)
+    assert len(path.read_text().splitlines()) == 1
+    assert [entry.name for entry in sorted(done.target.parent.iterdir())] == [
+        JOURNAL_NAME,
+        "a.png",
+    ]
+
+
+def test_any_name_can_be_recorded(tmp_path: Path) -> None:
+    name = 'new\nline "quote" \udcff 圖.png'
+    source = tmp_path / "s.png"
+    source.write_bytes(b"source")
+    job = Job(source=source, target=tmp_path / name, name="s.png")
+    with Journal(tmp_path) as journal:
+        stamp = SourceStamp.of(source)
+        job.target.write_bytes(b"result")
+        journal.finish(job, stamp, "f")
+    assert ask(job) == (True, False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
+def test_two_runs_at_once(job: Job) -> None:
+    folder = str(job.target.parent)
+    code = f"import pathlib, runtime.jobs.journal as j; j.Journal(pathlib.Path({folder!r}))"
+    with Journal(job.target.parent):
+        with pytest.raises(TargetError, match="another dggn-run"):
+            Journal(job.target.parent)
+        other = run([sys.executable, "-c", code], cwd=ROOT)
+        assert "another dggn-run" in other.stderr
+    assert ask(job) == (False, False), "free again"
+
+
+def test_a_full_disk_is_a_target_error(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Journal(job.target.parent) as journal, monkeypatch.context() as patch:
+        patch.setattr(journal, "_file", type("Full", (), {"write": full})())
+        with pytest.raises(TargetError, match="No space left"):
+            journal.begin(job, SourceStamp.of(job.source), "f")
+
+
+def test_a_result_that_vanishes_is_a_target_error(job: Job) -> None:
+    with Journal(job.target.parent) as journal, pytest.raises(TargetError, match="vanished"):
+        journal.finish(job, SourceStamp.of(job.source), "f")
+
+
+def test_an_unwritable_folder(tmp_path: Path) -> None:
+    (tmp_path / JOURNAL_NAME).mkdir()
+    with pytest.raises(TargetError, match="Is a directory"):
+        Journal(tmp_path)
+
+
+def test_only_regular_files_have_a_stamp(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="regular"):
+        SourceStamp.of(tmp_path)
+
+
+def test_the_fingerprint_differs_with_any_setting() -> None:
+    fingerprint = settings_fingerprint({"a": 1, "b": None})
+    assert fingerprint == settings_fingerprint({"b": None, "a": 1})
+    assert fingerprint != settings_fingerprint({"a": 1, "b": 0})

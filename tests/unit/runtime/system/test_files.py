@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.errors import TargetError
+from runtime.system.files import (
+    NotReplaced,
+    remove_temporaries,
+    remove_unfinished,
+    replacing,
+    temporary_path,
+    write_whole,
+)
+
+
+def test_the_folder_is_made_and_an_older_file_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    write_whole(path, b"old")
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failure_keeps_the_older_file_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def fail(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(TargetError, match="file cannot be written: No space left on device"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(source: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "file", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(TargetError, match="cannot be written"):
+        write_whole(tmp_path / "file" / "inside", b"")
+
+
+def test_leftovers_are_removed_and_what_is_being_written_is_not(tmp_path: Path) -> None:
+    leftover = temporary_path(tmp_path / "a")
+    leftover.write_bytes(b"half")
+    with replacing(tmp_path / "b") as file:
+        file.write(b"whole")
+        remove_temporaries([tmp_path])
+        assert not leftover.exists()
+    assert (tmp_path / "b").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_another_process_leaves_it_too(tmp_path: Path) -> None:
+    """Two runs whose folders lie in each other."""
+    code = (
+        "import pathlib, sys; from runtime.system.files import remove_temporaries; "
+        "remove_temporaries([pathlib.Path(sys.argv[1])])"
+    )
+    with replacing(tmp_path / "b") as file:
+        file.write(b"whole")
+        subprocess.run([sys.executable, "-c", code, tmp_path], check=True, timeout=60)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_what_this_process_writes_is_removed_when_it_must_end(tmp_path: Path) -> None:
+    def write() -> None:
+        with replacing(tmp_path / "b") as file:
+            file.write(b"half")
+            remove_unfinished()
+            assert list(tmp_path.iterdir()) == []
+
+    with pytest.raises(NotReplaced, match="No such file"):
+        write()
