@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dggn.model.community import CommunityConfig, CommunityModel
 from dggn.model.config import PRESETS
 from dggn.model.generator import Generator
+from dggn.model.stored_weights import part_name, stored_names
 from dggn.settings import to_mapping
 from runtime.errors import ModelError
 from runtime.model.foreign import FOREIGN_HALO_PX
@@ -108,7 +112,7 @@ def onnx_graph(generator: Generator | CommunityModel, info: ModelInfo) -> onnx.M
     shape = (
         {0: batch, 1: sizes[0], 2: sizes[1]} if is_bytes else {0: batch, 2: sizes[0], 3: sizes[1]}
     )
-    with warnings.catch_warnings():
+    with _separate_branches(generator), warnings.catch_warnings():
         # The exporter warns of its own use of torch's internals.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -130,12 +134,14 @@ def onnx_graph(generator: Generator | CommunityModel, info: ModelInfo) -> onnx.M
     assert program is not None
     model = program.model_proto
     _forget_source(model)
+    _store_parts(model)
     _name_sizes(model, info)
     if is_bytes:
         _strip_prefix(model, "generator.")
-    present = {initializer.name for initializer in model.graph.initializer}
-    for name, tensor in generator.state_dict().items():
-        if name not in present and isinstance(generator, Generator):
+    weights = generator.state_dict() if isinstance(generator, Generator) else {}
+    present = stored_names(weights, (initializer.name for initializer in model.graph.initializer))
+    for name, tensor in weights.items():
+        if name not in present:
             model.graph.initializer.append(onnx.numpy_helper.from_array(tensor.numpy(), name))
     properties = {
         **info.to_metadata(),
@@ -146,6 +152,53 @@ def onnx_graph(generator: Generator | CommunityModel, info: ModelInfo) -> onnx.M
         properties[PREFIX + "generator"] = json.dumps(to_mapping(generator.config), sort_keys=True)
     onnx.helper.set_model_props(model, properties)
     return model
+
+
+@contextmanager
+def _separate_branches(generator: Generator | CommunityModel) -> Iterator[None]:
+    """Export the form that inference engines have fast kernels for."""
+    if not isinstance(generator, Generator):
+        yield
+        return
+    before = [unit.grouped for unit in generator.units]
+    generator.group_branches(False)
+    try:
+        yield
+    finally:
+        for unit, grouped in zip(generator.units, before, strict=True):
+            unit.grouped = grouped
+
+
+def _store_parts(model: onnx.ModelProto) -> None:
+    """Cut initializers that the graph splits, so that it reads their parts and splits nothing."""
+    import onnx
+
+    whole = {initializer.name: initializer for initializer in model.graph.initializer}
+    cut: dict[str, list[str]] = {}
+    kept = []
+    names: dict[str, str] = {}
+    for node in model.graph.node:
+        if node.op_type != "Split" or node.input[0] not in whole:
+            kept.append(node)
+            continue
+        name = node.input[0]
+        cut[name] = [part_name(name, number) for number in range(len(node.output))]
+        names |= dict(zip(node.output, cut[name], strict=True))
+    for name, parts in cut.items():
+        arrays = np.array_split(onnx.numpy_helper.to_array(whole[name]), len(parts))
+        model.graph.initializer.remove(whole[name])
+        model.graph.initializer.extend(
+            onnx.numpy_helper.from_array(array, part)
+            for array, part in zip(arrays, parts, strict=True)
+        )
+    for node in kept:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    read = {name for node in kept for name in node.input}
+    sizes = [one for one in model.graph.initializer if one.name not in read]
+    for one in sizes:
+        model.graph.initializer.remove(one)
 
 
 def _forget_source(model: onnx.ModelProto) -> None:

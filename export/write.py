@@ -12,6 +12,7 @@ from typing import Literal
 from dggn.model.community import CommunityModel, read_module
 from dggn.model.generator import Generator
 from dggn.model.shipped import load
+from dggn.model.stored_weights import stored_names
 from export.graph import model_info, onnx_graph
 from export.half_weights import round_weights, store_weights_in_half
 from export.verify import Comparison, require_equal
@@ -78,7 +79,9 @@ def write_onnx(
     )
     model = onnx_graph(generator, info)
     if options.weights == "float16":
-        store_weights_in_half(model, {name for name, _ in generator.named_parameters()})
+        parameters = [name for name, _ in generator.named_parameters()]
+        stored = stored_names(parameters, (one.name for one in model.graph.initializer))
+        store_weights_in_half(model, {part for parts in stored.values() for part in parts})
     onnx.checker.check_model(model, full_check=True)
     partial = target.with_name(f".dggn-{os.getpid()}-{target.name}.partial")
     with _target_errors(target):

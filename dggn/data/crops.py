@@ -55,7 +55,7 @@ class CropSampler:
     at once.
 
     Args:
-        pairs: where to crop; a picture is drawn in proportion to its area.
+        pairs: where to crop; a picture is drawn in proportion to its weighted area.
         batch_size: crops in a batch.
         patch_lr_px: side of an LR crop.
         seed: of the whole sequence.
@@ -89,7 +89,7 @@ class CropSampler:
                 f"{patch_lr_px * SCALE} px wide and high, the size of a crop: "
                 "add larger pictures or lower patch_lr_px"
             )
-        areas = np.array([height * width for height, width in map(_size, self.pairs)])
+        areas = np.array([pair.weight * np.prod(pair.size_lr_hw) for pair in self.pairs])
         # What Generator.choice(p=...) does, its cumulative sum taken once.
         cumulative = (areas / areas.sum()).cumsum()
         self._cumulative = cumulative / cumulative[-1]
@@ -184,10 +184,6 @@ class CropSampler:
             _window(lr, top - first_row, left - first_column, patch, 1),
             _window(hr_hwc, top, left, patch, SCALE),
         )
-
-
-def _size(pair: Pair) -> tuple[int, int]:
-    return pair.size_lr_hw
 
 
 def _window(

@@ -11,8 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dggn.data.bicubic import bicubic_resize
-from dggn.data.folder import picture_paths, read_rgb
-from dggn.data.prepared import SubImage, map_ppm, paths_of, read_manifest
+from dggn.data.folder import by_stem, picture_paths, read_rgb
+from dggn.data.prepared import (
+    HR_FOLDER,
+    LR_FOLDER,
+    Manifest,
+    map_ppm,
+    paths_of,
+    read_manifest,
+)
+from dggn.data.taught import TEACHER_FOLDER, TaughtSet, is_whole, pair_paths, read_taught
 from dggn.model.config import SCALE
 from runtime.errors import ConfigError
 
@@ -28,7 +36,10 @@ class Pair:
     """(H, W, 3), RGB."""
 
     hr_hwc: NDArray[np.uint8]
-    """(4H, 4W, 3), RGB."""
+    """(4H, 4W, 3), RGB: what is learnt or measured against."""
+
+    weight: float = 1.0
+    """How much more often a pixel of it is learnt than one of weight 1."""
 
     @property
     def size_lr_hw(self) -> tuple[int, int]:
@@ -37,18 +48,29 @@ class Pair:
 
 
 class StoredPair(Pair):
-    """A pair of a prepared set: its pixels stay on disk and are read where they are looked at.
+    """A pair of a prepared or taught set: its pixels stay on disk and are read when looked at.
 
     Args:
-        folder: of the set.
-        sub_image: which of its sub-images.
+        name: of the pair.
+        hr_path: PPM file of the HR picture.
+        lr_path: PPM file of the LR picture.
+        size_hr_hw: height and width of the HR picture.
+        weight: as in :class:`Pair`.
     """
 
-    def __init__(self, folder: Path, sub_image: SubImage) -> None:
-        # The base is frozen; it has no other fields that are not properties here.
-        object.__setattr__(self, "name", sub_image.name)
-        object.__setattr__(self, "_paths", paths_of(folder, [sub_image.name]))
-        object.__setattr__(self, "_size_hr_hw", (sub_image.height, sub_image.width))
+    def __init__(
+        self,
+        name: str,
+        hr_path: Path,
+        lr_path: Path,
+        size_hr_hw: tuple[int, int],
+        weight: float = 1.0,
+    ) -> None:
+        # The base is frozen; its other fields are properties here.
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "_paths", [hr_path, lr_path])
+        object.__setattr__(self, "_size_hr_hw", size_hr_hw)
 
     _paths: list[Path]
     _size_hr_hw: tuple[int, int]
@@ -70,30 +92,79 @@ class StoredPair(Pair):
         return height // SCALE, width // SCALE
 
 
-def read_pairs(folders: Sequence[Path]) -> list[Pair]:
-    """The pictures of folders: of prepared sets as they are, of others read and reduced.
+def read_pairs(
+    folders: Sequence[Path], *, target: str = "original", originals: float = 0.0
+) -> list[Pair]:
+    """The pictures of folders: of prepared, taught and benchmark sets as they are.
 
-    HR pictures are cropped at the right and bottom to a multiple of the scale.
+    Pictures of other folders are read and reduced. HR pictures are cropped at the right and
+    bottom to a multiple of the scale.
+
+    Args:
+        folders: each a taught or prepared set, a benchmark (`HR` beside `LR_x4`), or pictures.
+        target: what stands for the HR picture in taught sets, `original` or `teacher`.
+        originals: with `teacher`, the share of crops that keep the original, where there is one.
 
     Raises:
-        ConfigError: a folder is missing or empty, or a set's preparation was not finished.
+        ConfigError: a folder is missing or empty, or a set is not complete or lacks files.
         ImageReadError: a picture cannot be decoded.
     """
     pairs: list[Pair] = []
     for folder in folders:
-        manifest = read_manifest(folder)
-        if manifest is None:
+        if (taught := read_taught(folder)) is not None:
+            pairs += _taught_pairs(folder, taught, target, originals)
+        elif (manifest := read_manifest(folder)) is not None:
+            pairs += _prepared_pairs(folder, manifest)
+        elif (folder / HR_FOLDER).is_dir() and (folder / LR_FOLDER).is_dir():
+            pairs += _benchmark_pairs(folder)
+        else:
             pairs += [read_pair(path) for path in picture_paths(folder)]
-            continue
-        if not manifest.complete:
-            raise ConfigError(
-                f"{folder} is not completely prepared: run `dggn-train prepare` again"
-            )
-        sub_images = [one for source in manifest.sources for one in source.sub_images]
-        if not sub_images:
-            raise ConfigError(f"{folder} holds no sub-image: prepare a folder of pictures")
-        pairs += [StoredPair(folder, sub_image) for sub_image in sub_images]
     return pairs
+
+
+def _prepared_pairs(folder: Path, manifest: Manifest) -> list[Pair]:
+    if not manifest.complete:
+        raise ConfigError(f"{folder} is not completely prepared: run `dggn-train prepare` again")
+    sub_images = [one for source in manifest.sources for one in source.sub_images]
+    if not sub_images:
+        raise ConfigError(f"{folder} holds no sub-image: prepare a folder of pictures")
+    return [
+        StoredPair(one.name, hr_path, lr_path, (one.height, one.width))
+        for one in sub_images
+        for hr_path, lr_path in [paths_of(folder, [one.name])]
+    ]
+
+
+def _taught_pairs(folder: Path, taught: TaughtSet, target: str, originals: float) -> list[Pair]:
+    if not taught.complete:
+        raise ConfigError(f"{folder} is not completely taught: run `dggn-train teach` again")
+    missing = [pair.name for pair in taught.pairs if not is_whole(folder, pair)]
+    if missing:
+        raise ConfigError(
+            f"{folder} lacks files of {len(missing)} of its {len(taught.pairs)} pairs, of "
+            f"{missing[0]} for one: run `dggn-train teach` again"
+        )
+    pairs: list[Pair] = []
+    for one in taught.pairs:
+        paths, size = pair_paths(folder, one), (one.height * SCALE, one.width * SCALE)
+        share = originals if one.original else 0.0
+        if target == "teacher":
+            hr_path = paths[TEACHER_FOLDER]
+            pairs.append(StoredPair(one.name, hr_path, paths[LR_FOLDER], size, 1 - share))
+        if one.original and (share or target == "original"):
+            weight = share if target == "teacher" else 1.0
+            pairs.append(StoredPair(one.name, paths[HR_FOLDER], paths[LR_FOLDER], size, weight))
+    if not pairs:
+        raise ConfigError(f"{folder} has no originals: set target to 'teacher', or teach another")
+    return pairs
+
+
+def _benchmark_pairs(folder: Path) -> list[Pair]:
+    hr = by_stem(folder / HR_FOLDER, picture_paths(folder / HR_FOLDER))
+    lr = by_stem(folder / LR_FOLDER, picture_paths(folder / LR_FOLDER))
+    if unpaired := sorted(hr.keys() ^ lr.keys()):
+        raise ConfigError(f"{folder}: {unpaired[0]} is not in both of {HR_FOLDER} and {LR_FOLDER}")
+    return [read_pair(path, lr[stem]) for stem, path in hr.items()]
 
 
 def read_pair(hr_path: Path, lr_path: Path | None = None) -> Pair:

@@ -192,6 +192,11 @@ def map_ppm(path: Path, height: int, width: int) -> NDArray[np.uint8]:
     return pixels.reshape(height, width, 3)
 
 
+def ppm_bytes(height: int, width: int) -> int:
+    """Length of the PPM file of a picture of this size."""
+    return len(_header(height, width)) + height * width * 3
+
+
 def paths_of(folder: Path, names: Iterable[str]) -> list[Path]:
     """The files of some sub-images, HR and LR."""
     return [folder / kind / f"{name}.ppm" for name in names for kind in (HR_FOLDER, LR_FOLDER)]

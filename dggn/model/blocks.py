@@ -60,9 +60,10 @@ class MultiScaleResidualUnit(nn.Module):
     keeps the channel count, LeakyReLU after every convolution, no batch norm; fused by a 1x1
     convolution, gated by SE, added to the input.
 
-    The four branches are written as one wide convolution for each step: sibling 1x1
-    convolutions of one input are one wider 1x1, and side-by-side convolutions of one size are
-    one grouped convolution. The parameters are the same, the matrix products are larger.
+    The parameters of sibling branches lie in one tensor, and `grouped` chooses how they are
+    applied. Grouped, the four branches are one wide convolution for each step, which is the
+    fastest way for eager training on a CPU. Separate, every branch has convolutions of its own,
+    which is what GPUs and inference engines have fast kernels for.
 
     Args:
         width: channels in and out.
@@ -72,7 +73,7 @@ class MultiScaleResidualUnit(nn.Module):
 
     def __init__(self, width: int, se_reduction: int, se_window_px: int) -> None:
         super().__init__()
-        self.width = width
+        self.grouped = True
         self.enter = nn.Conv2d(width, 4 * width, 1)
         self.conv3x3 = nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2)
         self.conv5x5 = nn.Conv2d(2 * width, 2 * width, 5, padding=2, groups=2)
@@ -90,8 +91,33 @@ class MultiScaleResidualUnit(nn.Module):
         Returns:
             (N, width, H, W).
         """
-        small, large = F.leaky_relu(self.enter(features), LEAK).chunk(2, dim=1)
-        small = F.leaky_relu(self.leave3x3(F.leaky_relu(self.conv3x3(small), LEAK)), LEAK)
-        large = F.leaky_relu(self.leave5x5(F.leaky_relu(self.conv5x5(large), LEAK)), LEAK)
-        fused: Tensor = self.se(self.fuse(torch.cat((small, large), dim=1)))
+        branches = self._grouped(features) if self.grouped else self._separate(features)
+        fused: Tensor = self.se(self.fuse(torch.cat(branches, dim=1)))
         return features + fused
+
+    def _grouped(self, features: Tensor) -> list[Tensor]:
+        entered = F.leaky_relu(self.enter(features), LEAK).chunk(2, dim=1)
+        return [
+            F.leaky_relu(leave(F.leaky_relu(conv(one), LEAK)), LEAK)
+            for one, (conv, leave) in zip(entered, self._pairs(), strict=True)
+        ]
+
+    def _separate(self, features: Tensor) -> list[Tensor]:
+        enters = iter(_chunks(self.enter, 4))
+        branches = []
+        for conv, leave in self._pairs():
+            padding = conv.padding
+            for inner, outer in zip(_chunks(conv, 2), _chunks(leave, 2), strict=True):
+                branch = F.leaky_relu(F.conv2d(features, *next(enters)), LEAK)
+                branch = F.leaky_relu(F.conv2d(branch, *inner, padding=padding), LEAK)
+                branches.append(F.leaky_relu(F.conv2d(branch, *outer), LEAK))
+        return branches
+
+    def _pairs(self) -> tuple[tuple[nn.Conv2d, nn.Conv2d], tuple[nn.Conv2d, nn.Conv2d]]:
+        return (self.conv3x3, self.leave3x3), (self.conv5x5, self.leave5x5)
+
+
+def _chunks(conv: nn.Conv2d, count: int) -> list[tuple[Tensor, Tensor]]:
+    """Weights and biases of the convolutions whose outputs lie side by side in one."""
+    assert conv.bias is not None
+    return list(zip(conv.weight.chunk(count), conv.bias.chunk(count), strict=True))

@@ -15,10 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dggn.model.config import GeneratorConfig
-from dggn.model.generator import Generator
+from dggn.model.config import GeneratorConfig, read_structure
+from dggn.model.generator import Enlargement, Generator
 from dggn.model.gradient import GradientMagnitude
-from dggn.settings import from_mapping, to_mapping
+from dggn.settings import to_mapping
 from runtime.errors import ConfigError, ModelError
 from runtime.system.files import write_whole
 
@@ -48,9 +48,7 @@ def load_generator(path: Path) -> Generator:
     """
     tensors, header = read_tensors(path, format_name=GENERATOR_FORMAT)
     try:
-        config = from_mapping(
-            GeneratorConfig, header.get("generator", {}), where="its generator configuration"
-        )
+        config = read_structure(header.get("generator", {}), where=str(path))
     except ConfigError as error:
         raise ModelError(f"{path} is damaged or from another version: {error}") from error
     return generator_from_tensors(config, tensors, where=str(path))
@@ -86,6 +84,7 @@ def generator_from_tensors(
         if not torch.isfinite(tensor).all():
             raise ModelError(f"{where}: {name} holds numbers that are not finite")
     generator.load_state_dict(weights, assign=True)
+    generator.enlargement = Enlargement()  # fixed, so that no file holds it
     if config.gradient_units:
         fixed = GradientMagnitude()
         for name, kernel in fixed.named_buffers():

@@ -57,7 +57,7 @@ def receptive_field_px(config: GeneratorConfig, *, squeeze_excitation: bool) -> 
         squeeze_excitation: whether the dependence through SE's windows counts, or that through
             convolutions alone.
     """
-    thin = replace(config, width=4, se_reduction=1, upsampler_widths=(1, 1, 1))
+    thin = replace(config, width=4, se_reduction=1, tail_width=1)
     generator = Generator(thin).eval()
     if not squeeze_excitation:
         for module in list(generator.modules()):

@@ -5,9 +5,12 @@ This module needs neither torch nor numpy, so that a configuration can be read a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from runtime.errors import ConfigError
+from dggn.settings import from_mapping
+from runtime.errors import ConfigError, ModelError
 
 TRUNK_STRIDE = 2
 """LR pixels per trunk pixel: the shallow extractors end in a 2x pixel-unshuffle."""
@@ -36,8 +39,11 @@ class GeneratorConfig:
     gradient_units: int
     """Multi-scale residual units in the gradient branch; 0 removes the branch (Table 1)."""
 
-    upsampler_widths: tuple[int, int, int]
-    """Channels after each 2x pixel-shuffle: at LR, 2x LR and HR resolution."""
+    tail_width: int
+    """Channels of the tail's feature maps, which have LR resolution."""
+
+    tail_convs: int = 0
+    """Residual 3x3 convolutions in the tail."""
 
     se_reduction: int = 16
     """Squeeze-and-excitation: how many times fewer channels its hidden layer has."""
@@ -68,9 +74,10 @@ class GeneratorConfig:
                 f"{self.gradient_units} gradient units cannot be spaced evenly over "
                 f"{self.image_units} image units: make image_units a multiple of gradient_units"
             )
-        if min(self.upsampler_widths) < 1:
+        if self.tail_width < 1 or self.tail_convs < 0:
             raise ConfigError(
-                f"upsampler_widths is {self.upsampler_widths}: it must be three positive numbers"
+                f"tail_width is {self.tail_width} and tail_convs {self.tail_convs}: "
+                "there must be at least one channel and no negative count"
             )
         if self.se_window_px < 4 or self.se_window_px % 4:
             raise ConfigError(
@@ -93,13 +100,34 @@ class GeneratorConfig:
         return TRUNK_STRIDE * self.se_stride_px
 
 
+FORMER_SETTING = "upsampler_widths"
+"""Only the structure of 0.1 has it, whose tail computed at HR resolution."""
+
+
+def read_structure(values: Mapping[str, Any], *, where: str) -> GeneratorConfig:
+    """The structure that a file describes.
+
+    Args:
+        values: what the file holds of it.
+        where: the file, for error messages.
+
+    Raises:
+        ModelError: it is the structure of an earlier version.
+        ConfigError: it is no structure of ours.
+    """
+    if FORMER_SETTING in values:
+        raise ModelError(
+            f"{where} has the structure of DGGN 0.1, which this version cannot rebuild: exported "
+            "files of it still run in dggn-run; to train or export, use weights of this version"
+        )
+    return from_mapping(GeneratorConfig, values, where=where)
+
+
 PRESETS: dict[str, GeneratorConfig] = {
     "dggn": GeneratorConfig(
-        width=96, image_units=12, gradient_units=6, upsampler_widths=(64, 72, 40)
+        width=128, image_units=6, gradient_units=2, tail_width=224, tail_convs=3
     ),
-    "dggn-lite": GeneratorConfig(
-        width=32, image_units=10, gradient_units=5, upsampler_widths=(32, 16, 16)
-    ),
+    "dggn-lite": GeneratorConfig(width=64, image_units=3, gradient_units=1, tail_width=32),
 }
 """The structures we ship weights for, by name."""
 

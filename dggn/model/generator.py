@@ -12,6 +12,9 @@ from dggn.model.blocks import LEAK, MultiScaleResidualUnit
 from dggn.model.config import SCALE, TRUNK_STRIDE, GeneratorConfig
 from dggn.model.gradient import GradientMagnitude
 
+GRADIENT_TAIL_WIDTH = 32
+"""Channels of the tail that predicts the HR gradient: only training uses it, so it is narrow."""
+
 
 class ShallowExtractor(nn.Module):
     """Picture to trunk features at half the LR resolution.
@@ -33,27 +36,60 @@ class ShallowExtractor(nn.Module):
         return output
 
 
-class Upsampler(nn.Module):
-    """Trunk features to HR features by three convolutions, each with a 2x pixel-shuffle.
+class Tail(nn.Module):
+    """Trunk features to HR: everything is computed at LR resolution or below.
+
+    A 3x3 convolution and a 2x pixel-shuffle lead from the trunk's resolution to LR, and a last
+    convolution and a 4x pixel-shuffle to HR, as in sub-pixel convolution (Shi et al., CVPR 2016).
+    The last convolution begins at zero, so that an untrained tail adds nothing.
 
     Args:
-        width: channels of the trunk.
-        widths: channels after each step.
+        inputs: channels of the trunk features.
+        width: channels at LR resolution.
+        convs: 3x3 convolutions at LR resolution between the two, each added to its input.
     """
 
-    def __init__(self, width: int, widths: tuple[int, int, int]) -> None:
+    def __init__(self, inputs: int, width: int, convs: int) -> None:
         super().__init__()
-        inputs = (width, *widths[:-1])
-        self.steps = nn.ModuleList(
-            nn.Conv2d(before, 4 * after, 3, padding=1)
-            for before, after in zip(inputs, widths, strict=True)
-        )
+        self.enter = nn.Conv2d(inputs, TRUNK_STRIDE**2 * width, 3, padding=1)
+        self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(convs))
+        self.last = nn.Conv2d(width, 3 * SCALE**2, 3, padding=1)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, width, H/2, W/2) to (N, widths[-1], 4H, 4W)."""
-        for step in self.steps:
-            features = F.pixel_shuffle(F.leaky_relu(step(features), LEAK), 2)
-        return features
+        """(N, inputs, H/2, W/2) to (N, 48, H, W), to be shuffled."""
+        features = F.pixel_shuffle(F.leaky_relu(self.enter(features), LEAK), TRUNK_STRIDE)
+        for conv in self.convs:
+            features = features + F.leaky_relu(conv(features), LEAK)
+        output: Tensor = self.last(features)
+        return output
+
+
+class Enlargement(nn.Module):
+    """Bilinear x4 enlargement, as a fixed 3x3 convolution at LR resolution.
+
+    Every HR pixel is a weighted mean of the LR pixels around it, with weights that depend on
+    its place within its LR pixel alone: channel (c * 4 + y) * 4 + x holds pixel (y, x) of colour c.
+    A 4x pixel-shuffle then gives what `interpolate(mode="bilinear")` does, to float32 rounding.
+    """
+
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Half-pixel centres: an HR pixel's centre lies this far from its LR pixel's.
+        offsets = (torch.arange(SCALE) + 0.5) / SCALE - 0.5
+        weights = torch.stack([(-offsets).clamp(min=0), 1 - offsets.abs(), offsets.clamp(min=0)], 1)
+        outer = torch.einsum("yi,xj->yxij", weights, weights).reshape(SCALE**2, 3, 3)
+        kernel = torch.einsum("cd,pij->cpdij", torch.eye(3), outer).reshape(-1, 3, 3, 3)
+        self.register_buffer("kernel", kernel, persistent=False)
+
+    def forward(self, image_nchw: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, 48, H, W), float32 whatever autocast says."""
+        with torch.autocast(image_nchw.device.type, enabled=False):
+            padded = F.pad(image_nchw.float(), (1, 1, 1, 1), mode="replicate")
+            return F.conv2d(padded, self.kernel)
 
 
 class Generator(nn.Module):
@@ -61,9 +97,9 @@ class Generator(nn.Module):
 
     The image branch is refined by `image_units` multi-scale residual units. The gradient
     branch starts from the LR picture's gradient magnitude (Eq. 5), takes in the image
-    features at `gradient_units` evenly spaced places, and predicts the HR picture's gradient;
-    its HR features are fused into the image branch, whose result is added to the bilinear
-    enlargement of the input.
+    features at `gradient_units` evenly spaced places, and predicts the HR picture's gradient.
+    Its features are fused into the image branch, whose result is added to the bilinear
+    enlargement of the input. Nothing is computed above LR resolution but the closing shuffle.
 
     Args:
         config: the structure.
@@ -72,12 +108,11 @@ class Generator(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
-        width, widths = config.width, config.upsampler_widths
+        self.enlargement = Enlargement()
+        width = config.width
         self.image_head = ShallowExtractor(width)
         self.image_trunk = self._units(config.image_units)
         self.image_join = nn.Conv2d(width, width, 3, padding=1)
-        self.image_upsampler = Upsampler(width, widths)
-        features_hr = widths[-1]
         if config.gradient_units:
             self.gradient = GradientMagnitude()
             self.gradient_head = ShallowExtractor(width)
@@ -85,10 +120,19 @@ class Generator(nn.Module):
                 nn.Conv2d(2 * width, width, 1) for _ in range(config.gradient_units)
             )
             self.gradient_trunk = self._units(config.gradient_units)
-            self.gradient_upsampler = Upsampler(width, widths)
-            self.gradient_tail = nn.Conv2d(features_hr, 3, 3, padding=1)
-            features_hr *= 2
-        self.image_tail = nn.Conv2d(features_hr, 3, 3, padding=1)
+            self.gradient_tail = Tail(width, GRADIENT_TAIL_WIDTH, convs=0)
+        fused = 2 * width if config.gradient_units else width
+        self.image_tail = Tail(fused, config.tail_width, config.tail_convs)
+
+    @property
+    def units(self) -> Iterator[MultiScaleResidualUnit]:
+        """The multi-scale residual units of both branches."""
+        return (one for one in self.modules() if isinstance(one, MultiScaleResidualUnit))
+
+    def group_branches(self, grouped: bool) -> None:
+        """Choose the form in which units apply their branches; see `MultiScaleResidualUnit`."""
+        for unit in self.units:
+            unit.grouped = grouped
 
     def _units(self, count: int) -> nn.ModuleList:
         config = self.config
@@ -107,8 +151,7 @@ class Generator(nn.Module):
         Returns:
             (N, 3, 4H, 4W), float32, RGB, not clamped.
         """
-        image, _ = self._features(image_nchw)
-        return self._image(image_nchw, image)
+        return self._image(image_nchw, *self._features(image_nchw))
 
     def forward_with_gradient(self, image_nchw: Tensor) -> tuple[Tensor, Tensor | None]:
         """Super-resolve a batch and predict the HR gradient magnitude, for training.
@@ -121,40 +164,30 @@ class Generator(nn.Module):
             gradient magnitude, (N, 3, 4H, 4W), float32; None without a gradient branch.
         """
         image, gradient = self._features(image_nchw)
+        output = self._image(image_nchw, image, gradient)
         if gradient is None:
-            return self._image(image_nchw, image), None
-        magnitude = self.gradient_tail(gradient).float()
-        enlarged = _enlarged(self.gradient(image_nchw))
-        return self._image(image_nchw, image), enlarged + magnitude
+            return output, None
+        return output, self._enlarged(self.gradient(image_nchw), self.gradient_tail(gradient))
 
-    def _image(self, image_nchw: Tensor, features_hr: Tensor) -> Tensor:
-        detail: Tensor = self.image_tail(features_hr)
-        return _enlarged(image_nchw.float()) + detail.float()
+    def _image(self, image_nchw: Tensor, image: Tensor, gradient: Tensor | None) -> Tensor:
+        fused = image if gradient is None else torch.cat((image, gradient), dim=1)
+        return self._enlarged(image_nchw, self.image_tail(fused))
+
+    def _enlarged(self, image_nchw: Tensor, detail: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.enlargement(image_nchw) + detail.float(), SCALE)
 
     def _features(self, image_nchw: Tensor) -> tuple[Tensor, Tensor | None]:
-        """HR features for the image's tail, and those of the gradient branch alone."""
-        shallow = self.image_head(image_nchw)
-        steps = self._image_steps(shallow)
-        if not self.config.gradient_units:
-            for image in steps:
-                deep = image
-            return self.image_upsampler(shallow + self.image_join(deep)), None
-        gradient = self.gradient_head(self.gradient(image_nchw))
-        spacing = self.config.image_units // self.config.gradient_units
-        for number, image in enumerate(steps, start=1):
-            if number % spacing == 0:
+        """Features of the image branch and of the gradient branch, (N, width, H/2, W/2)."""
+        image = shallow = self.image_head(image_nchw)
+        gradient: Tensor | None = None
+        spacing = self.config.image_units
+        if self.config.gradient_units:
+            gradient = self.gradient_head(self.gradient(image_nchw))
+            spacing //= self.config.gradient_units
+        for number, unit in enumerate(self.image_trunk, start=1):
+            image = unit(image)
+            if gradient is not None and number % spacing == 0:
                 place = number // spacing - 1
                 joined = self.gradient_joins[place](torch.cat((gradient, image), dim=1))
                 gradient = self.gradient_trunk[place](joined)
-        gradient_hr = self.gradient_upsampler(gradient)
-        image_hr = self.image_upsampler(shallow + self.image_join(image))
-        return torch.cat((image_hr, gradient_hr), dim=1), gradient_hr
-
-    def _image_steps(self, features: Tensor) -> Iterator[Tensor]:
-        for unit in self.image_trunk:
-            features = unit(features)
-            yield features
-
-
-def _enlarged(image_nchw: Tensor) -> Tensor:
-    return F.interpolate(image_nchw, scale_factor=float(SCALE), mode="bilinear")
+        return shallow + self.image_join(image), gradient

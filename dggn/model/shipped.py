@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from dggn.settings import from_mapping
 from runtime.errors import ConfigError, ModelError
 from runtime.model.info import DEFAULT_MODEL, PREFIX, model_path
 from runtime.system.package import require
@@ -36,8 +35,9 @@ def load(model: str = DEFAULT_MODEL) -> Generator:
     from google.protobuf.message import DecodeError
 
     from dggn.model.checkpoint import generator_from_tensors
-    from dggn.model.config import GeneratorConfig
+    from dggn.model.config import read_structure
     from dggn.model.generator import Generator
+    from dggn.model.stored_weights import join_parts, stored_names
 
     path = model_path(model)
     expected = "expected an ONNX file written by `dggn-export onnx`"
@@ -50,22 +50,22 @@ def load(model: str = DEFAULT_MODEL) -> Generator:
         raise ModelError(f"{path} is damaged or of another kind ({error}): {expected}") from error
     properties = {entry.key: entry.value for entry in proto.metadata_props}
     try:
-        config = from_mapping(
-            GeneratorConfig, json.loads(properties[PREFIX + "generator"]), where=str(path)
-        )
+        config = read_structure(json.loads(properties[PREFIX + "generator"]), where=str(path))
     except (KeyError, ValueError, TypeError, ConfigError) as error:
         raise ModelError(
             f"{path} holds no usable generator configuration ({error}): {expected}"
         ) from error
     with torch.device("meta"):
-        names = Generator(config).state_dict().keys()
-    stored = {entry.name: entry for entry in proto.graph.initializer if entry.name in names}
+        parameters = Generator(config).state_dict().keys()
+    names = stored_names(parameters, (entry.name for entry in proto.graph.initializer))
+    wanted = {part for parts in names.values() for part in parts}
+    stored = {entry.name: entry for entry in proto.graph.initializer if entry.name in wanted}
     if any(entry.data_location == onnx.TensorProto.EXTERNAL for entry in stored.values()):
         raise ModelError(f"{path} keeps its weights in another file: {expected}")
     try:
+        arrays = {name: onnx.numpy_helper.to_array(entry) for name, entry in stored.items()}
         tensors = {
-            name: torch.from_numpy(onnx.numpy_helper.to_array(entry).copy())
-            for name, entry in stored.items()
+            name: torch.from_numpy(array) for name, array in join_parts(names, arrays).items()
         }
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} holds damaged weights ({error}): {expected}") from error

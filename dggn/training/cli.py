@@ -52,12 +52,12 @@ def prepare(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from dggn.data.prepared import PrepareOptions
+    from dggn.training.counting import show_count
     from dggn.training.prepare import prepare as prepare_folder
-    from dggn.training.prepare import show_sources
 
     try:
         options = PrepareOptions(size_px=size, step_px=step, scales=tuple(scales or [1.0]))
-        with show_sources(sys.stderr) as on_source:
+        with show_count(sys.stderr, "preparing", "pictures") as on_source:
             manifest = prepare_folder(source, target, options, on_source=on_source)
     except DggnError as error:
         raise _failed(error) from error
@@ -71,6 +71,66 @@ def prepare(
     typer.echo(f"{count} sub-images of {len(manifest.sources) - len(bad)} pictures in {target}")
     if bad:
         raise typer.Exit(1)
+
+
+@app.command()
+def teach(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of photographs.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to fill.")],
+    teacher: Annotated[
+        Path,
+        typer.Option(
+            help="A x4 network: an ONNX file, our checkpoint, or one that spandrel knows."
+        ),
+    ],
+    count: Annotated[int, typer.Option(help="Pairs that the set shall have.", min=1)] = 1000,
+    size: Annotated[int, typer.Option(help="Side of an LR picture in pixels.")] = 128,
+    seed: Annotated[int, typer.Option(help="Of all random choices.", min=0)] = 0,
+    unreduced: Annotated[
+        float, typer.Option(help="Share of LR pictures that keep the source's own size.")
+    ] = 0.2,
+    graphics: Annotated[
+        float, typer.Option(help="Share of LR pictures that are drawn: text, windows, charts.")
+    ] = 0.1,
+    backend: Annotated[
+        str, typer.Option(help="What runs an ONNX teacher, as in dggn-run.")
+    ] = "auto",
+) -> None:
+    """Make realistic LR pictures and a teacher's results of them, once.
+
+    A run learns from them with target = "teacher" in its [data]. Interrupt with Ctrl-C, go on with
+    the same command, or with a larger --count; pairs that are there and whole are kept.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from dggn.data.taught import TeachOptions
+    from dggn.training.counting import show_count
+    from dggn.training.teach import read_sources
+    from dggn.training.teach import teach as teach_pairs
+    from dggn.training.teacher import open_teacher
+    from runtime.model.info import file_sha256
+
+    try:
+        options = TeachOptions(size_px=size, seed=seed, unreduced=unreduced, graphics=graphics)
+        sources = read_sources(source)
+        with (
+            open_teacher(teacher, backend) as enlarge,
+            show_count(sys.stderr, "teaching", "pairs") as on_pair,
+        ):
+            taught = teach_pairs(
+                sources,
+                target,
+                options,
+                count,
+                teacher=enlarge,
+                teacher_sha256=file_sha256(teacher),
+                on_pair=on_pair,
+            )
+    except DggnError as error:
+        raise _failed(error) from error
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; go on with the same command ({target})", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"{len(taught.pairs)} pairs in {target}")
 
 
 @app.command()
@@ -202,15 +262,21 @@ def _config(recipe: str, train_folders: list[Path], validation_folders: list[Pat
 def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool:
     require("torch", "safetensors", extra="train")
     from dggn.data.pairs import read_pairs
+    from dggn.training.allocator import keep_freed_memory
     from dggn.training.batches import open_batches
     from dggn.training.parallel import open_place
     from dggn.training.progress import show_progress
     from dggn.training.state import WEIGHTS_NAME, TrainingState
     from dggn.training.trainer import Trainer
 
+    keep_freed_memory()
     with open_place(device) as place:
         state = TrainingState.open(folder, config, place.device)
-        pictures = read_pairs([Path(name) for name in config.data.train])
+        pictures = read_pairs(
+            [Path(name) for name in config.data.train],
+            target=config.data.target,
+            originals=config.data.originals,
+        )
         validation = read_pairs([Path(name) for name in config.data.validation])
         with open_batches(config.data, config.seed, pictures, place, workers) as batches:
             trainer = Trainer(state, batches, validation, folder, place)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dggn.data.degrade import check_degradation
+from dggn.data.taught import check_target
 from dggn.model.config import GeneratorConfig, preset
 from dggn.settings import from_mapping
 from dggn.training.loss_config import CriticConfig, LossConfig, PerceptualConfig
@@ -36,6 +37,13 @@ class DataConfig:
     degradation: str = "bicubic"
     """How LR crops come about: `bicubic` (the paper's) or `photo` (blur, noise and JPEG too)."""
 
+    target: str = "original"
+    """What crops of taught sets are learnt from: `original` or `teacher` (`dggn-train teach`)."""
+
+    originals: float = 0.0
+    """With `teacher`: share of the crops of taught sets that have the original for their target
+    instead, of the pairs that have one."""
+
     rotate: bool = True
     """All eight flips and quarter turns; false for horizontal flips alone, as in the paper."""
 
@@ -48,6 +56,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_degradation(self.degradation)
+        check_target(self.target, self.originals)
         if not 0 <= self.scale_jitter <= 0.75:
             raise ConfigError(f"scale_jitter is {self.scale_jitter}: expected 0 to 0.75")
         if self.patch_lr_px < 8 or self.batch_size < 1:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
 
 from dggn.data.bicubic import bicubic_resize
 from dggn.data.folder import by_stem, picture_paths, read_rgb
@@ -33,31 +27,13 @@ from dggn.data.prepared import (
     write_ppm,
 )
 from dggn.model.config import SCALE
+from dggn.training.counting import Counted, OnCount
 from runtime.errors import ConfigError, ImageReadError, TargetError
 from runtime.model.info import file_sha256
 from runtime.system.cores import usable_cores
 
-SECONDS_BETWEEN_LINES = 10.0
-
 MOST_THREADS = 8
 """That cut pictures: each needs some hundred megabytes for a large one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """How far a preparation is."""
-
-    done: int
-    """Source pictures dealt with."""
-
-    total: int
-    """All of them."""
-
-    source: Source
-    """The newest."""
-
-
-OnSource = Callable[[Prepared], None]
 
 
 def window_starts(length_px: int, options: PrepareOptions) -> list[int]:
@@ -76,9 +52,7 @@ def window_starts(length_px: int, options: PrepareOptions) -> list[int]:
     return starts if starts[-1] == last else [*starts, last]
 
 
-def prepare(
-    source: Path, target: Path, options: PrepareOptions, *, on_source: OnSource
-) -> Manifest:
+def prepare(source: Path, target: Path, options: PrepareOptions, *, on_source: OnCount) -> Manifest:
     """Cut every picture below `source` into sub-images, or go on with what was begun.
 
     Pictures are cropped at the right and bottom to a multiple of the scale and reduced as a
@@ -122,7 +96,7 @@ def prepare(
             done[one.name] = one
             if one != known.get(one.name):
                 append_source(target, one)
-            on_source(Prepared(done=len(done), total=len(current), source=one))
+            on_source(Counted(done=len(done), total=len(current), name=one.name))
     finally:
         pool.shutdown(cancel_futures=True)
     finished = Manifest(options=options, sources=tuple(done.values()), complete=True)
@@ -219,33 +193,3 @@ def _remove(target: Path, source: Source) -> None:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise TargetError(f"{path} cannot be removed: {error.strerror}") from error
-
-
-@contextmanager
-def show_sources(stream: TextIO) -> Iterator[OnSource]:
-    """A display of :func:`prepare`: a bar on a terminal, a line now and then elsewhere."""
-    if stream.isatty():
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with RichProgress(*columns, console=Console(file=stream)) as bars:
-            bar = bars.add_task("preparing")
-
-            def advance(prepared: Prepared) -> None:
-                bars.update(bar, completed=prepared.done, total=prepared.total)
-
-            yield advance
-        return
-    last = time.monotonic()
-
-    def line(prepared: Prepared) -> None:
-        nonlocal last
-        if prepared.done == prepared.total or time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            stream.write(f"{prepared.done} of {prepared.total} pictures  {prepared.source.name}\n")
-            stream.flush()
-
-    yield line

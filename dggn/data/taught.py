@@ -1,0 +1,202 @@
+"""A taught set on disk: LR pictures, what a teacher made of each, and the originals.
+
+    SET/LR_x4/NAME.ppm      what the network sees
+    SET/teacher/NAME.ppm    what the teacher made of it
+    SET/HR/NAME.ppm         the original, of pairs that have one
+    SET/taught.jsonl        how the set is made, and a line for each pair
+
+A teacher's result is a function of its input, so a student that learns it with L1 stays sharp,
+where L1 against the original photograph must blur what cannot be known.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dggn.data.prepared import HR_FOLDER, LR_FOLDER, ppm_bytes
+from dggn.model.config import SCALE
+from dggn.settings import from_mapping, to_mapping
+from runtime.errors import ConfigError, TargetError
+from runtime.system.files import write_whole
+
+MANIFEST_NAME = "taught.jsonl"
+TEACHER_FOLDER = "teacher"
+FORMAT = "dggn-taught-1"
+
+
+TARGETS = ("original", "teacher")
+
+
+def check_target(target: str, originals: float) -> None:
+    """Refuse a choice of targets that makes no sense.
+
+    Raises:
+        ConfigError: the target is unknown, or the share of originals is none or has no use.
+    """
+    if target not in TARGETS:
+        raise ConfigError(f"target is {target!r}: choose {' or '.join(TARGETS)}")
+    if not 0 <= originals < 1:
+        raise ConfigError(f"originals is {originals}: expected a share from 0 to below 1")
+    if originals and target != "teacher":
+        raise ConfigError(
+            f"originals is {originals} and target {target!r}: a share of originals goes with "
+            "target 'teacher'"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeachOptions:
+    """How the LR pictures of a set are made; pair number k depends on these and on k alone."""
+
+    size_px: int = 128
+    """Side of an LR picture; smaller where the source is."""
+
+    seed: int = 0
+    """Of all random choices."""
+
+    unreduced: float = 0.2
+    """Share of LR pictures that are cut from the source at its own size: cameras' files as they
+    are. They have no original."""
+
+    graphics: float = 0.1
+    """Share of LR pictures that are drawn: text, windows, line art, flat shapes, charts."""
+
+    largest_reduction: float = 2.5
+    """The source is first reduced by a random factor from 1 to this."""
+
+    def __post_init__(self) -> None:
+        if self.size_px < 16 or self.size_px % 8:
+            raise ConfigError(f"size is {self.size_px}: expected a multiple of 8 from 16 px on")
+        shares = (self.unreduced, self.graphics, 1 - self.unreduced - self.graphics)
+        if min(shares) < 0:
+            raise ConfigError(
+                f"the shares are {self.unreduced} unreduced and {self.graphics} graphics: "
+                "expected at least 0 each and at most 1 together"
+            )
+        if not 1 <= self.largest_reduction <= 8:
+            raise ConfigError(f"largest_reduction is {self.largest_reduction}: expected 1 to 8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """Everything that decides what the pairs of a set are."""
+
+    options: TeachOptions
+    """How LR pictures are made."""
+
+    teacher: str
+    """SHA-256 of the teacher's file."""
+
+    sources: str
+    """SHA-256 over the names and contents of the source pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaughtPair:
+    """One pair of a set."""
+
+    name: str
+    """Of its files, without the suffix."""
+
+    height: int
+    """Of the LR picture, in pixels."""
+
+    width: int
+    """Of the LR picture, in pixels."""
+
+    original: bool
+    """Whether there is an original beside the teacher's result."""
+
+    source: str
+    """The picture that it was cut from, below the source folder; `drawn` for graphics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaughtSet:
+    """What the manifest of a set says."""
+
+    lesson: Lesson
+    """How its pairs come about."""
+
+    pairs: tuple[TaughtPair, ...]
+    """Those that are there."""
+
+    complete: bool
+    """Whether these were all that was asked for."""
+
+
+def begin_manifest(folder: Path, taught: TaughtSet) -> None:
+    """Replace the manifest of a set.
+
+    Raises:
+        TargetError: it cannot be written.
+    """
+    lines = [{"format": FORMAT, **to_mapping(taught.lesson)}, *map(to_mapping, taught.pairs)]
+    if taught.complete:
+        lines.append({"complete": len(taught.pairs)})
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    write_whole(folder / MANIFEST_NAME, text.encode())
+
+
+def append_pair(folder: Path, pair: TaughtPair) -> None:
+    """Note in the manifest that a pair's files are there.
+
+    Raises:
+        TargetError: it cannot be written.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(to_mapping(pair))}\n")
+    except OSError as error:
+        raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def read_taught(folder: Path) -> TaughtSet | None:
+    """The manifest of a set; None where there is none. A line that a crash cut off is left out.
+
+    Raises:
+        ConfigError: the manifest is damaged or of another version.
+    """
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        first, *others = (json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines())
+        if first.pop("format") != FORMAT:
+            raise ConfigError(f"it is not of the format {FORMAT!r}")
+        complete = bool(others) and "complete" in others[-1]
+        return TaughtSet(
+            lesson=from_mapping(Lesson, first, where="its first line"),
+            pairs=tuple(map(_pair, others[:-1] if complete else others)),
+            complete=complete,
+        )
+    except (OSError, KeyError, ValueError, TypeError, ConfigError) as error:
+        raise ConfigError(
+            f"{path} is damaged or of another version ({error}): "
+            "make the set again, in another folder"
+        ) from error
+
+
+def pair_paths(folder: Path, pair: TaughtPair) -> dict[str, Path]:
+    """The files of a pair by the name of their folder."""
+    kinds = (LR_FOLDER, TEACHER_FOLDER, *((HR_FOLDER,) if pair.original else ()))
+    return {kind: folder / kind / f"{pair.name}.ppm" for kind in kinds}
+
+
+def is_whole(folder: Path, pair: TaughtPair) -> bool:
+    """Whether all files of a pair are there, of the right length."""
+    for kind, path in pair_paths(folder, pair).items():
+        scale = 1 if kind == LR_FOLDER else SCALE
+        expected = ppm_bytes(pair.height * scale, pair.width * scale)
+        if not path.is_file() or path.stat().st_size != expected:
+            return False
+    return True
+
+
+def _pair(record: dict[str, Any]) -> TaughtPair:
+    return from_mapping(TaughtPair, record, where="a pair")
