@@ -115,7 +115,7 @@ def read_structure(values: Mapping[str, Any], *, where: str) -> GeneratorConfig:
         ModelError: it is the structure of an earlier version.
         ConfigError: it is no structure of ours.
     """
-    if FORMER_SETTING in values:
+    if isinstance(values, Mapping) and FORMER_SETTING in values:
         raise ModelError(
             f"{where} has the structure of DGGN 0.1, which this version cannot rebuild: exported "
             "files of it still run in dggn-run; to train or export, use weights of this version"

@@ -33,7 +33,11 @@ class GeneratorLoss(nn.Module):
         self._critics = nn.ModuleDict(critics or {})
 
     def forward(
-        self, image: Tensor, branch_gradient: Tensor | None, target: Tensor
+        self,
+        image: Tensor,
+        branch_gradient: Tensor | None,
+        target: Tensor,
+        shift: tuple[int, int] = (0, 0),
     ) -> dict[str, Tensor]:
         """Weighted terms by the names of `LossConfig`; their sum is what is minimized.
 
@@ -41,12 +45,15 @@ class GeneratorLoss(nn.Module):
             image: the generator's pictures, (N, 3, H, W), float32.
             branch_gradient: its gradient branch's prediction, same shape; None without a branch.
             target: the HR pictures, same shape, RGB in [0, 1].
+            shift: rows and columns that the perceptual network does not see.
         """
         config = self._config
         terms: dict[str, Tensor] = {}
         if config.perceptual:
             assert self._perceptual is not None
-            terms["perceptual"] = config.perceptual * self._perceptual(image, target)
+            top, left = shift
+            seen = [batch[..., top:, left:] for batch in (image, target)]
+            terms["perceptual"] = config.perceptual * self._perceptual(*seen)
         if config.pixel:
             terms["pixel"] = config.pixel * F.l1_loss(image, target)
         if config.gradient:

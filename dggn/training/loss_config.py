@@ -44,6 +44,7 @@ class LossConfig:
 
 
 PERCEPTUAL_NETWORKS = ("vgg19", "squeezenet")
+COMPARISONS = ("values", "directions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,11 @@ class PerceptualConfig:
     weights: str | None = None
     """File of its weights; without one, VGG19's are downloaded, once, through torch.hub."""
 
+    compare: str = "values"
+    """`values`: L1 between features (Eq. 7); `directions`: squared difference of features scaled to
+    unit length at each pixel, summed over layers (LPIPS without its learnt weights: Zhang et al.,
+    CVPR 2018). The second has one scale for all layers, and does not reward contrast."""
+
     layers: tuple[str, ...] = ()
     """Layers whose features are compared, such as `conv5_4` or `fire9`; none: those two."""
 
@@ -63,6 +69,10 @@ class PerceptualConfig:
         if self.network not in PERCEPTUAL_NETWORKS:
             raise ConfigError(
                 f"network is {self.network!r}: choose one of {', '.join(PERCEPTUAL_NETWORKS)}"
+            )
+        if self.compare not in COMPARISONS:
+            raise ConfigError(
+                f"compare is {self.compare!r}: choose one of {', '.join(COMPARISONS)}"
             )
         if self.network == "squeezenet" and self.weights is None:
             raise ConfigError("squeezenet's weights are not downloaded: name their .npz file")

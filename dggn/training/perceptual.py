@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,20 +12,29 @@ from torch.nn import functional as F
 from dggn.training import squeezenet, vgg19
 from dggn.training.loss_config import PerceptualConfig
 
+DOMAIN = 0x7368
+"""Keeps the shifts' random numbers apart from others of the same seed."""
+
+SHIFTS_PX = 4
+"""A network's strides see some pixels more than others: a random shift by fewer pixels than this,
+along each axis, keeps the loss from drawing their grid."""
+
 
 class PerceptualLoss(nn.Module):
-    """L1 distance between a network's features of two batches, averaged over its layers.
+    """Distance between a network's features of two batches.
 
     Args:
         network: pictures (N, 3, H, W), RGB in [0, 1], to the features of its layers.
+        compare: see `PerceptualConfig`.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, compare: str = "values") -> None:
         super().__init__()
         self.network = network.eval().requires_grad_(False)
+        self._directions = compare == "directions"
 
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
-        """The loss of generated pictures, `1/n sum_i |phi_i(image) - phi_i(target)|_1`.
+        """The loss of generated pictures: for values `1/n sum_i |phi_i(image) - phi_i(target)|_1`.
 
         Args:
             image: (N, 3, H, W), RGB in [0, 1].
@@ -36,11 +46,26 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             expected = self.network(target)
         found = self.network(image)
-        distances = [
-            F.l1_loss(one.float(), other.float())
-            for one, other in zip(found, expected, strict=True)
-        ]
-        return torch.stack(distances).mean()
+        pairs = [(one.float(), other.float()) for one, other in zip(found, expected, strict=True)]
+        if self._directions:
+            return torch.stack([_between_directions(*pair) for pair in pairs]).sum()
+        return torch.stack([F.l1_loss(*pair) for pair in pairs]).mean()
+
+
+def random_shift(seed: int, number: int) -> tuple[int, int]:
+    """Rows and columns to leave out before the perceptual network.
+
+    Args:
+        seed: of the run.
+        number: of the batch, in the whole run.
+    """
+    top, left = np.random.default_rng((seed, number, DOMAIN)).integers(SHIFTS_PX, size=2)
+    return int(top), int(left)
+
+
+def _between_directions(one: Tensor, other: Tensor) -> Tensor:
+    first, second = (F.normalize(F.relu(side), dim=1, eps=1e-6) for side in (one, other))
+    return (first - second).square().sum(dim=1).mean()
 
 
 def open_perceptual(config: PerceptualConfig) -> PerceptualLoss:
@@ -54,7 +79,8 @@ def open_perceptual(config: PerceptualConfig) -> PerceptualLoss:
     path = None if config.weights is None else Path(config.weights)
     if config.network == "vgg19":
         layers = config.layers or vgg19.DEFAULT_LAYERS
-        return PerceptualLoss(vgg19.Vgg19(vgg19.read_vgg19(path), layers))
+        return PerceptualLoss(vgg19.Vgg19(vgg19.read_vgg19(path), layers), config.compare)
     assert path is not None  # PerceptualConfig asks for it
     layers = config.layers or squeezenet.DEFAULT_LAYERS
-    return PerceptualLoss(squeezenet.SqueezeNet(squeezenet.read_squeezenet(path), layers))
+    network = squeezenet.SqueezeNet(squeezenet.read_squeezenet(path), layers)
+    return PerceptualLoss(network, config.compare)

@@ -227,8 +227,9 @@ def _critic(config: TrainConfig, device: torch.device | None) -> Critic:
 def _adam(
     network: nn.Module, betas: tuple[float, float], device: torch.device | None
 ) -> torch.optim.Adam:
-    # Fused, it is one pass over the weights instead of a dozen, on CPUs too.
-    return torch.optim.Adam(network.parameters(), betas=betas, fused=True)
+    # Fused, it is one pass over the weights instead of a dozen. The meta device has no kernel.
+    fused = device is None or device.type != "meta"
+    return torch.optim.Adam(network.parameters(), betas=betas, fused=fused)
 
 
 def _initial_weights(path: Path, generator: Generator) -> dict[str, Tensor]:

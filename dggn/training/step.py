@@ -12,7 +12,7 @@ from dggn.training.batches import Batches
 from dggn.training.loss import GeneratorLoss
 from dggn.training.outcome import NORM, Outcome
 from dggn.training.parallel import Place
-from dggn.training.perceptual import open_perceptual
+from dggn.training.perceptual import open_perceptual, random_shift
 from dggn.training.schedule import learning_rate
 from dggn.training.state import TrainingState
 
@@ -132,7 +132,7 @@ class Step:
             critic.network.requires_grad_(False)
         with self._autocast():
             image, branch_gradient = self._generate(lr)
-            terms: dict[str, Tensor] = self._loss(image, branch_gradient, hr)
+            terms: dict[str, Tensor] = self._loss(image, branch_gradient, hr, self._shift(number))
         loss = torch.stack(list(terms.values())).sum()
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -146,6 +146,12 @@ class Step:
         _update(state.optimizer, rate)
         self._update_average()
         return {"loss": loss, **terms, NORM: norm}
+
+    def _shift(self, number: int) -> tuple[int, int]:
+        config = self._state.config
+        if config.perceptual.compare == "directions":
+            return random_shift(config.seed, number)
+        return 0, 0  # as the paper has it
 
     def _autocast(self) -> torch.autocast:
         enabled = self._state.config.precision == "bf16"

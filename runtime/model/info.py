@@ -18,7 +18,8 @@ PREFIX = "dggn."
 """Of every metadata key, so that other tools' properties are left alone."""
 
 MODELS_FOLDER = Path(__file__).parents[1] / "models"
-DEFAULT_MODEL = "dggn-lite"
+DEFAULT_MODEL = "dggn-lite-photo"
+"""For photographs as cameras, programs and the web make them."""
 
 INT8_SUFFIX = "-int8"
 """Ends the name of the file that holds a shipped model's INT8 version."""

@@ -23,9 +23,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("calibrate")
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    config = GeneratorConfig(
-        width=8, image_units=1, gradient_units=0, upsampler_widths=(4, 4, 4), se_reduction=2
-    )
+    config = GeneratorConfig(width=8, image_units=1, gradient_units=0, tail_width=4, se_reduction=2)
     options = ExportOptions(sample_type="float32", weights="float16", halo_px=16, origin="a test")
     write_onnx(Generator(config).eval(), folder / "tiny.onnx", options)
     (folder / "photos").mkdir()

@@ -35,9 +35,7 @@ def workplace(tmp_path: Path) -> Path:
         Image.fromarray(hr).save(tmp_path / "plain" / f"{name}.png")
         lr = bicubic_resize(hr[:48, :64], Fraction(1, 4))
         Image.fromarray(lr).save(tmp_path / "Set2" / "LR_x4" / f"{name}.bmp")
-    config = GeneratorConfig(
-        width=8, image_units=1, gradient_units=1, upsampler_widths=(4, 4, 4), se_reduction=2
-    )
+    config = GeneratorConfig(width=8, image_units=1, gradient_units=1, tail_width=4, se_reduction=2)
     save_generator(tmp_path / "tiny.safetensors", Generator(config))
     return tmp_path
 

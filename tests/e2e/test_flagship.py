@@ -51,9 +51,7 @@ def portable() -> ModuleType:
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     """A run with critics, half done."""
-    tiny = GeneratorConfig(
-        width=8, image_units=2, gradient_units=1, upsampler_widths=(4, 4, 4), se_reduction=2
-    )
+    tiny = GeneratorConfig(width=8, image_units=2, gradient_units=1, tail_width=4, se_reduction=2)
     monkeypatch.setitem(PRESETS, "tiny", tiny)
     return TrainConfig(
         preset="tiny",

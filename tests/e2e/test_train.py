@@ -135,7 +135,7 @@ from dggn.model.config import PRESETS, GeneratorConfig
 from dggn.training.cli import app
 
 PRESETS["tiny"] = GeneratorConfig(
-    width=8, image_units=2, gradient_units=1, upsampler_widths=(4, 4, 4), se_reduction=2
+    width=8, image_units=2, gradient_units=1, tail_width=4, se_reduction=2
 )
 app()
 """

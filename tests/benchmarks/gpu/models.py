@@ -36,9 +36,7 @@ from tests.benchmarks.gpu.rrdb import RrdbNet
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
-TINY = GeneratorConfig(
-    width=8, image_units=2, gradient_units=1, upsampler_widths=(4, 4, 4), se_reduction=2
-)
+TINY = GeneratorConfig(width=8, image_units=2, gradient_units=1, tail_width=4, se_reduction=2)
 
 
 def prepare(plan: Plan, model: str | None) -> None:

@@ -40,9 +40,7 @@ CURVE = Path(__file__).with_name("training.json")
 RELATIVE_TOLERANCE = 2e-3
 ABSOLUTE_TOLERANCE = 1e-5
 
-TINY = GeneratorConfig(
-    width=8, image_units=2, gradient_units=1, upsampler_widths=(4, 4, 4), se_reduction=2
-)
+TINY = GeneratorConfig(width=8, image_units=2, gradient_units=1, tail_width=4, se_reduction=2)
 
 
 def _stages(folder: Path) -> tuple[TrainConfig, TrainConfig]:

@@ -29,7 +29,7 @@ def test_folding_changes_the_form_and_not_the_function(
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     assert {stored[name].data_type for name in halves} == {onnx.TensorProto.FLOAT}
     assert not [node for node in model.graph.node if node.op_type == "Cast"]
-    assert names - set(stored) == {"gradient_tail.weight", "gradient_tail.bias"}
+    assert names - set(stored) == {"gradient_tail.last.weight", "gradient_tail.last.bias"}
     np.testing.assert_array_equal(run(model, batch), expected)
 
     unfold_weights(model, halves)

@@ -17,11 +17,11 @@ def small() -> Generator:
     from dggn.model.generator import Generator
 
     torch.manual_seed(0)
-    config = GeneratorConfig(width=16, image_units=2, gradient_units=1, upsampler_widths=(8, 8, 8))
+    config = GeneratorConfig(width=16, image_units=2, gradient_units=1, tail_width=8)
     generator = Generator(config).eval()
     with torch.no_grad():
         # Large enough to leave [0, 1], so that clamping is seen.
-        generator.image_tail.weight.mul_(10)
+        torch.nn.init.normal_(generator.image_tail.last.weight, std=0.05)
     return generator
 
 

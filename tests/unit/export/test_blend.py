@@ -19,11 +19,9 @@ from export import blend as blend_module
 from export.blend import read_blend
 from export.write import ExportOptions, write_onnx
 from runtime.errors import ConfigError, ModelError
-from runtime.model.info import ModelInfo
+from runtime.model.info import DEFAULT_MODEL, ModelInfo
 
-CONFIG = GeneratorConfig(
-    width=8, image_units=2, gradient_units=1, upsampler_widths=(4, 4, 4), se_reduction=2
-)
+CONFIG = GeneratorConfig(width=8, image_units=2, gradient_units=1, tail_width=4, se_reduction=2)
 
 
 @pytest.fixture
@@ -61,9 +59,9 @@ def test_an_exported_model_and_a_checkpoint(checkpoints: tuple[str, str], tmp_pa
 
 
 def test_shipped_names(tmp_path: Path) -> None:
-    shipped = dggn.load("dggn-lite")
-    blended, origin = read_blend("dggn-lite", "dggn-lite", "0.5")
-    assert origin == "0.5 of dggn-lite and 0.5 of dggn-lite"
+    shipped = dggn.load(DEFAULT_MODEL)
+    blended, origin = read_blend(DEFAULT_MODEL, DEFAULT_MODEL, "0.5")
+    assert origin == f"0.5 of {DEFAULT_MODEL} and 0.5 of {DEFAULT_MODEL}"
     for name, weight in blended.named_parameters():
         assert torch.equal(weight, shipped.get_parameter(name))
 

@@ -14,13 +14,14 @@ ort = pytest.importorskip("onnxruntime", reason="needs the export extra")
 from dggn import load
 from dggn.model.config import GeneratorConfig, preset
 from dggn.model.generator import Generator
+from dggn.model.stored_weights import stored_names
 from export import verify, write
 from export.describe import describe
 from export.graph import onnx_graph
 from export.verify import compare
 from export.write import ExportOptions, read_generator, write_onnx
 from runtime.errors import ModelError, TargetError
-from runtime.model.info import model_path
+from runtime.model.info import DEFAULT_MODEL, model_path
 
 OPTIONS = ExportOptions(sample_type="float32", weights="float32", halo_px=16, origin="a test")
 
@@ -128,12 +129,36 @@ def test_bytes_round_and_clamp(exported: dict[str, Path]) -> None:
 
 
 def test_half_the_bytes(exported: dict[str, Path], small: Generator) -> None:
-    weights = {name for name, _ in small.named_parameters()}
     tensors = initializers(exported["half"])
-    assert {tensors[name].dtype for name in weights} == {np.dtype(np.float16)}
+    stored = stored_names([name for name, _ in small.named_parameters()], tensors)
+    assert stored.keys() == {name for name, _ in small.named_parameters()}
+    names = [name for parts in stored.values() for name in parts]
+    assert {tensors[name].dtype for name in names} == {np.dtype(np.float16)}
     saved = exported["float32"].stat().st_size - exported["half"].stat().st_size
     parameters = sum(parameter.numel() for parameter in small.parameters())
     assert saved > parameters
+
+
+@pytest.mark.parametrize("name", ["float32", "half", "bytes"])
+def test_no_convolution_is_grouped_and_nothing_is_split(
+    exported: dict[str, Path], name: str
+) -> None:
+    nodes = onnx.load(exported[name]).graph.node
+    assert not {node.op_type for node in nodes} & {"Split", "Slice"}
+    groups = [
+        attribute.i
+        for node in nodes
+        if node.op_type == "Conv" and "kernel" not in node.input[1]
+        for attribute in node.attribute
+        if attribute.name == "group"
+    ]
+    assert set(groups) <= {1}
+
+
+def test_exporting_leaves_the_form_of_the_branches(small: Generator, tmp_path: Path) -> None:
+    assert all(unit.grouped for unit in small.units)
+    write_onnx(copy.deepcopy(small), tmp_path / "model.onnx", OPTIONS)
+    assert all(unit.grouped for unit in small.units)
 
 
 @pytest.mark.parametrize("name", ["float32", "half"])
@@ -147,15 +172,15 @@ def test_the_module_comes_back(exported: dict[str, Path], small: Generator, name
 
 
 def test_the_shipped_model_comes_back_and_computes_the_same() -> None:
-    generator = load("dggn-lite")
-    comparison = compare(model_path("dggn-lite"), generator)
+    generator = load()
+    comparison = compare(model_path(DEFAULT_MODEL), generator)
     assert comparison.passes, str(comparison)
     assert comparison.levels == 65535
     assert comparison.samples > 500_000
 
 
 def test_without_a_gradient_branch(tmp_path: Path) -> None:
-    config = GeneratorConfig(width=16, image_units=1, gradient_units=0, upsampler_widths=(8, 8, 8))
+    config = GeneratorConfig(width=16, image_units=1, gradient_units=0, tail_width=8)
     generator = Generator(config).eval()
     write_onnx(generator, tmp_path / "plain.onnx", OPTIONS)
     assert load(str(tmp_path / "plain.onnx")).config == config
@@ -168,7 +193,7 @@ def test_a_wrong_graph_is_refused_and_not_kept(
     target.write_bytes(b"what was there before")
     other = copy.deepcopy(small)
     with torch.no_grad():
-        other.image_tail.weight.mul_(1.01)
+        other.image_tail.last.weight.mul_(1.01)
     monkeypatch.setattr(write, "onnx_graph", lambda generator, info: onnx_graph(other, info))
     with pytest.raises(ModelError, match=r"largest difference [\d,]+ of 65,535.*tolerance 1"):
         write_onnx(copy.deepcopy(small), target, OPTIONS)
@@ -179,9 +204,9 @@ def test_a_wrong_graph_is_refused_and_not_kept(
 def test_weights_too_large_for_float16(small: Generator, tmp_path: Path) -> None:
     generator = copy.deepcopy(small)
     with torch.no_grad():
-        generator.image_tail.weight.fill_(1e6)
+        generator.image_tail.last.weight.fill_(1e6)
     options = ExportOptions(sample_type="float32", weights="float16", halo_px=16, origin="a test")
-    with pytest.raises(ModelError, match=r"image_tail\.weight does not fit float16"):
+    with pytest.raises(ModelError, match=r"image_tail\.last\.weight does not fit float16"):
         write_onnx(generator, tmp_path / "model.onnx", options)
     assert not list(tmp_path.iterdir())
 
@@ -214,7 +239,9 @@ def test_damaged_weights_are_refused(
     exported: dict[str, Path], tmp_path: Path, damage: str
 ) -> None:
     model = onnx.load(exported["float32"])
-    victim = next(entry for entry in model.graph.initializer if entry.name == "image_tail.bias")
+    victim = next(
+        entry for entry in model.graph.initializer if entry.name == "image_tail.last.bias"
+    )
     if damage == "truncated":
         victim.raw_data = victim.raw_data[:-1]
     else:
@@ -228,7 +255,9 @@ def test_damaged_weights_are_refused(
 def test_external_data_is_not_followed(exported: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"\0" * 10_000)
     model = onnx.load(exported["float32"])
-    victim = next(entry for entry in model.graph.initializer if entry.name == "image_tail.bias")
+    victim = next(
+        entry for entry in model.graph.initializer if entry.name == "image_tail.last.bias"
+    )
     onnx.external_data_helper.set_external_data(victim, location="../secret")
     victim.ClearField("raw_data")
     victim.data_location = onnx.TensorProto.EXTERNAL
@@ -262,7 +291,7 @@ def test_sources_are_names_models_and_checkpoints(
     save_generator(checkpoint, small)
     assert read_generator(str(checkpoint)).config == small.config
     assert read_generator(str(exported["float32"])).config == small.config
-    assert read_generator("dggn-lite").config == preset("dggn-lite")
+    assert read_generator(DEFAULT_MODEL).config == preset("dggn-lite")
     with pytest.raises(ModelError, match="nosuch"):
         read_generator("nosuch")
 

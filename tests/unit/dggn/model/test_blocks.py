@@ -13,7 +13,7 @@ from dggn.model.blocks import LEAK, MultiScaleResidualUnit, WindowedSqueezeExcit
 
 def _four_branches(unit: MultiScaleResidualUnit, features: Tensor) -> Tensor:
     """The unit as the paper draws it: branch after branch, one convolution at a time."""
-    width = unit.width
+    width = unit.fuse.out_channels
     branches = []
     for branch, (middle, leave) in enumerate(
         [
@@ -39,13 +39,28 @@ def _four_branches(unit: MultiScaleResidualUnit, features: Tensor) -> Tensor:
     return features + gated
 
 
-def test_grouped_convolutions_equal_four_branches() -> None:
+def test_both_forms_equal_four_branches() -> None:
     torch.manual_seed(0)
     unit = MultiScaleResidualUnit(width=8, se_reduction=2, se_window_px=8).double()
     features = torch.randn(2, 8, 12, 16, dtype=torch.float64)
-    torch.testing.assert_close(
-        unit(features), _four_branches(unit, features), rtol=1e-12, atol=1e-12
-    )
+    expected = _four_branches(unit, features)
+    torch.testing.assert_close(unit(features), expected, rtol=1e-12, atol=1e-12)
+    unit.grouped = False
+    torch.testing.assert_close(unit(features), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_do_not_depend_on_the_form() -> None:
+    torch.manual_seed(0)
+    unit = MultiScaleResidualUnit(width=8, se_reduction=2, se_window_px=8).double()
+    features = torch.randn(1, 8, 8, 8, dtype=torch.float64)
+    found = []
+    for grouped in (True, False):
+        unit.grouped = grouped
+        unit.zero_grad()
+        unit(features).square().sum().backward()
+        found.append([parameter.grad for parameter in unit.parameters()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
 def test_windowed_mean_by_hand() -> None:

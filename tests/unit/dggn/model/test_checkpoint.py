@@ -164,19 +164,29 @@ def test_configuration_that_does_not_fit(
         load_generator(path)
 
 
+def test_the_structure_of_an_earlier_version_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "generator.safetensors"
+    former = {"width": 32, "image_units": 10, "gradient_units": 5, "upsampler_widths": [32, 16, 16]}
+    write_tensors(
+        path, {"a": torch.zeros(1)}, format_name=GENERATOR_FORMAT, header={"generator": former}
+    )
+    with pytest.raises(ModelError, match="the structure of DGGN 0.1.* still run in dggn-run"):
+        load_generator(path)
+
+
 @pytest.mark.parametrize("header", [{}, {"generator": None}, {"generator": [1]}])
 def test_no_configuration(tmp_path: Path, header: dict[str, Any]) -> None:
     path = tmp_path / "generator.safetensors"
     write_tensors(path, {"a": torch.zeros(1)}, format_name=GENERATOR_FORMAT, header=header)
-    with pytest.raises(ModelError, match="generator configuration"):
+    with pytest.raises(ModelError, match="is damaged or from another version"):
         load_generator(path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite(tiny_config: GeneratorConfig, value: float) -> None:
     weights = dict(Generator(tiny_config).state_dict())
-    weights["image_tail.bias"] = torch.full((3,), value)
-    with pytest.raises(ModelError, match="image_tail.bias holds numbers that are not finite"):
+    weights["image_tail.last.bias"] = torch.full((48,), value)
+    with pytest.raises(ModelError, match="image_tail.last.bias holds numbers that are not finite"):
         generator_from_tensors(tiny_config, weights, where="here")
 
 

@@ -41,8 +41,9 @@ def test_count_equals_a_sum_over_the_modules(tiny_config: GeneratorConfig) -> No
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(add)
     generator(torch.zeros(1, 3, 16, 24))
-    # The fixed operator is no Conv2d module: two kernels of three taps on three channels.
-    total += 2 * 2 * 3 * 3 * 16 * 24
+    # What is fixed is no Conv2d module: the gradient's two kernels of three taps on three channels,
+    # and the enlargement's 3x3 from 3 channels to 48.
+    total += 2 * (2 * 3 * 3 + 48 * 3 * 3 * 3) * 16 * 24
     assert counted == total
 
 
@@ -56,7 +57,7 @@ def test_work_is_proportional_to_the_area(tiny_config: GeneratorConfig) -> None:
 def test_prediction_of_the_gradient_is_not_counted(tiny_config: GeneratorConfig) -> None:
     generator = Generator(tiny_config)
     before = flops(generator, 50, 50)
-    generator.gradient_tail = nn.Conv2d(4, 3, 9, padding=4)
+    generator.gradient_tail = nn.Conv2d(8, 48, 9, padding=4)
     assert flops(generator, 50, 50) == before
 
 
@@ -68,11 +69,11 @@ def test_ablation_costs_less(tiny_config: GeneratorConfig) -> None:
 
 def test_receptive_field_of_convolutions_by_hand(tiny_config: GeneratorConfig) -> None:
     # (k - 1) times the layer's pitch in LR px: 2 and 4 of the extractor, 8 for each of the two
-    # units, 4 of the join, 4, 2 and 1 of the upsampler, 0.5 of the tail, and 1 for the pixel
-    # itself are 34.5; results that straddle a trunk pixel see up to 1.5 more.
+    # units, 4 of the join, 4 and 2 of the tail, and 1 for the pixel itself are 33; results that
+    # straddle a trunk pixel see 1 more.
     ablated = replace(tiny_config, gradient_units=0)
     field = receptive_field_px(ablated, squeeze_excitation=False)
-    assert field == 36
+    assert field == 34
     more = receptive_field_px(replace(ablated, image_units=3), squeeze_excitation=False)
     assert more == field + 2 * 4
     wider = receptive_field_px(replace(ablated, width=16), squeeze_excitation=False)
@@ -82,6 +83,7 @@ def test_receptive_field_of_convolutions_by_hand(tiny_config: GeneratorConfig) -
 def test_receptive_field_is_where_gradients_are(tiny_config: GeneratorConfig) -> None:
     torch.manual_seed(0)
     generator = Generator(replace(tiny_config, image_units=1, gradient_units=0)).eval()
+    nn.init.normal_(generator.image_tail.last.weight)  # it begins at zero
     counts = []
     for pixel in range(32):
         strip = torch.rand(1, 3, 8, 160, requires_grad=True)

@@ -40,14 +40,14 @@ def test_without_gradient_branch(tiny_config: GeneratorConfig) -> None:
     assert not [name for name in generator.state_dict() if name.startswith("gradient")]
 
 
-def test_result_is_added_to_the_bilinear_enlargement(tiny_config: GeneratorConfig) -> None:
+def test_training_begins_at_the_bilinear_enlargement(tiny_config: GeneratorConfig) -> None:
     generator = Generator(tiny_config)
-    torch.nn.init.zeros_(generator.image_tail.weight)
-    assert generator.image_tail.bias is not None
-    torch.nn.init.zeros_(generator.image_tail.bias)
-    image = torch.rand(1, 3, 8, 8)
+    image = torch.rand(2, 3, 8, 16)
+    output, gradient = generator.forward_with_gradient(image)
     enlarged = F.interpolate(image, scale_factor=4, mode="bilinear")
-    assert torch.equal(generator(image), enlarged)
+    torch.testing.assert_close(output, enlarged, rtol=0, atol=1e-6)
+    magnitude = F.interpolate(generator.gradient(image), scale_factor=4, mode="bilinear")
+    torch.testing.assert_close(gradient, magnitude, rtol=0, atol=1e-6)
 
 
 def test_every_parameter_takes_part_in_training(tiny_config: GeneratorConfig) -> None:
@@ -62,6 +62,7 @@ def test_every_parameter_takes_part_in_training(tiny_config: GeneratorConfig) ->
 def test_gradient_branch_takes_in_image_features(tiny_config: GeneratorConfig) -> None:
     # With its own input silenced, the branch's prediction still depends on the image trunk.
     generator = Generator(tiny_config)
+    torch.nn.init.normal_(generator.gradient_tail.last.weight)
     image = torch.rand(1, 3, 8, 8)
     _, before = generator.forward_with_gradient(image)
     with torch.no_grad():

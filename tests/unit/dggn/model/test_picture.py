@@ -36,10 +36,10 @@ def test_read_only_and_reversed_arrays_work(
 
 def test_rounds_and_clamps(tiny_config: GeneratorConfig) -> None:
     generator = Generator(tiny_config)
-    bias = generator.image_tail.bias
+    bias = generator.image_tail.last.bias
     assert bias is not None
-    torch.nn.init.zeros_(generator.image_tail.weight)
+    torch.nn.init.zeros_(generator.image_tail.last.weight)
     with torch.no_grad():
-        bias.copy_(torch.tensor([2.0, -2.0, 0.7 / 255]))
+        bias.copy_(torch.tensor([2.0, -2.0, 0.7 / 255]).repeat_interleave(16))
     result = super_resolve(generator, np.full((8, 8, 3), 100, np.uint8))
     assert result[0, 0].tolist() == [255, 0, 101]

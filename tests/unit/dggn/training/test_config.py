@@ -26,7 +26,7 @@ def test_file(tmp_path: Path) -> None:
     config = read_config(str(path))
     assert config.steps == 5
     assert config.data.batch_size == 2
-    assert config.generator.width == 32
+    assert config.generator.width == 64
 
 
 @pytest.mark.parametrize(

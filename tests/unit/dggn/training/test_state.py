@@ -172,7 +172,7 @@ def test_a_generator_is_no_training_state(
 @pytest.mark.parametrize(
     "damage",
     [
-        {"generator.image_tail.bias": torch.zeros(5)},
+        {"generator.image_tail.last.bias": torch.zeros(5)},
         {"optimizer.x.exp_avg": torch.zeros(1)},
         {"optimizer.9999.exp_avg": torch.zeros(1)},
         {"optimizer.0.exp_avg": torch.zeros(7)},

@@ -253,7 +253,7 @@ def test_first_steps_train_the_fusion_alone(
     tmp_path: Path, train: Train, gan_config: TrainConfig, pairs: list[Pair]
 ) -> None:
     before = TrainingState.fresh(gan_config).generator.state_dict()
-    for steps_done, changed in ((1, {"image_tail.weight", "image_tail.bias"}), (2, None)):
+    for steps_done, changed in ((1, {"image_tail.last.weight", "image_tail.last.bias"}), (2, None)):
         train(gan_config, pairs, tmp_path, stop_after=1)
         state = TrainingState.open(tmp_path, gan_config)
         assert state.step == steps_done
@@ -287,7 +287,7 @@ def test_a_branch_that_nothing_asks_for_is_left_alone(
     train(config, pairs, tmp_path)
     trained = TrainingState.open(tmp_path, config).generator
     fresh = TrainingState.fresh(config).generator
-    assert torch.equal(trained.gradient_tail.weight, fresh.gradient_tail.weight)
+    assert torch.equal(trained.gradient_tail.last.weight, fresh.gradient_tail.last.weight)
     assert not torch.equal(trained.gradient_head.conv.weight, fresh.gradient_head.conv.weight)
 
 
