@@ -158,12 +158,13 @@ def trt(
 
     try:
         chosen = _precision(precision, fp16=fp16, int8=int8)
-        from export.trt.command import Wish, fulfil
+        from export.trt.command import build_or_reuse, model_file
         from export.trt.show import shown
         from runtime.backends.trt.open import open_engine
+        from runtime.backends.trt.request import EngineRequest
 
-        wish = Wish(
-            onnx=onnx,
+        request = EngineRequest(
+            onnx=model_file(onnx, chosen),
             precision=chosen,
             flavor=flavor,
             sample_type=io,
@@ -175,7 +176,9 @@ def trt(
             force=force,
         )
         with shown() as (say, on_progress):
-            outcome = fulfil(wish, say=say, on_progress=on_progress, open_engine=open_engine)
+            built = build_or_reuse(
+                request, say=say, on_progress=on_progress, open_engine=open_engine
+            )
     except DggnError as error:
         typer.echo(f"dggn-export: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
@@ -184,12 +187,12 @@ def trt(
         from export.trt.interrupt import leave
 
         leave(130)
-    word = "built with" if outcome.was_built else "up to date, built with"
-    facts = outcome.facts
+    word = "built with" if built.was_built else "up to date, built with"
+    facts = built.facts
     largest = facts.largest_activation
     values = "" if largest is None else f"; activations up to {largest:.4g} of float16's 65504"
     typer.echo(
-        f"{outcome.path}: {word} {outcome.library_name} for {', '.join(facts.options.targets)} in "
+        f"{built.path}: {word} {built.library_name} for {', '.join(facts.options.targets)} in "
         f"{facts.precision}, {facts.plan_bytes / 1e6:.1f} MB; {facts.status}{values}"
     )
 

@@ -148,6 +148,7 @@ def run(
 
     builder = EngineBuilder(quiet=quiet)
     try:
+        from runtime.backends.request import BackendRequest
         from runtime.codecs.output import FormatName, OutputSettings
         from runtime.run.batch import Batch, Options
 
@@ -161,12 +162,14 @@ def run(
                 max_size_px=max_size,
             ),
             model=model,
-            precision=precision,
-            backend=backend,
-            devices=None if devices is None else _devices(devices),
-            build=None if no_build or backend in ("cuda", "cpu") else builder,
+            request=BackendRequest(
+                name=backend,
+                precision=precision,
+                tile_px=tile,
+                devices=None if devices is None else _devices(devices),
+                build=None if no_build or backend in ("cuda", "cpu") else builder,
+            ),
             suffix=suffix,
-            tile_size=tile,
             overlap=overlap,
             jobs=jobs,
             memory_bytes=None if memory is None else int(memory * 1e9),

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.backends.select import BackendName, BackendWish, open_backend
+from runtime.backends.request import BackendName, BackendRequest
+from runtime.backends.select import open_backend
 from runtime.codecs.frames import all_of
 from runtime.codecs.pil import image_from_picture, picture_from_image
 from runtime.errors import ConfigError
@@ -28,7 +29,7 @@ from runtime.tiles.stitch import OnTile, submit_in_tiles
 from runtime.tiles.strips import strip_bytes, upscale_in_strips
 
 if TYPE_CHECKING:
-    from runtime.backends.trt.find_engine import BuildEngine
+    from runtime.backends.trt.request import BuildEngine
 
 STRIP_BYTES = 256 << 20
 """A strip of a result takes no more, if tiles of the default size or less can help it."""
@@ -82,8 +83,7 @@ class Upscaler:
         build: BuildEngine | None = None,
         say: Callable[[str], None] = _logger.info,
     ) -> None:
-        path = model_path(str(model), precision)
-        wish = BackendWish(
+        request = BackendRequest(
             name=backend,
             precision=precision,
             tile_px=tile_size,
@@ -92,12 +92,36 @@ class Upscaler:
             build=build,
             say=say,
         )
-        self._backend, self.why = open_backend(path, wish)
+        self._open(model, request, overlap)
+
+    @classmethod
+    def from_request(
+        cls, model: str | Path, request: BackendRequest, *, overlap: int | None = None
+    ) -> Upscaler:
+        """Open an upscaler for a command, which has put a request together.
+
+        Args:
+            model: a shipped name or an ONNX file.
+            request: what is to run it.
+            overlap: LR pixels of context per side; by default what the model was measured to need.
+
+        Raises:
+            DggnError: see the class.
+        """
+        upscaler = cls.__new__(cls)
+        upscaler._open(model, request, overlap)
+        return upscaler
+
+    def _open(self, model: str | Path, request: BackendRequest, overlap: int | None) -> None:
+        path = model_path(str(model), request.precision)
+        self._backend, self.why = open_backend(path, request)
         self.info = self._backend.info
         self.model_sha256 = file_sha256(path)
         self.overlap = self.info.halo_px if overlap is None else overlap
-        self.tile_size = default_tile_px(self.overlap) if tile_size is None else tile_size
-        self._may_shrink_tiles = tile_size is None
+        self._may_shrink_tiles = request.tile_px is None
+        self.tile_size = (
+            default_tile_px(self.overlap) if request.tile_px is None else request.tile_px
+        )
         check_tiling(
             tile_size=self.tile_size, overlap=self.overlap, multiple=self.info.size_multiple_px
         )

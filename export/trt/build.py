@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from export.trt.activations import largest_activation
-from export.trt.builder import BuildOrder
+from export.trt.builder import PlanSpec
 from export.trt.graph import tensorrt_graph
 from export.trt.half import LARGEST_HALF
 from export.trt.interrupt import build_interruptibly
@@ -48,7 +48,7 @@ OpenEngine = Callable[[Path, Gpu], Backend]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workshop:
+class BuildContext:
     """What builds need beside the model and the options."""
 
     library: Library
@@ -76,7 +76,7 @@ def engine_info(info: ModelInfo, options: EngineOptions) -> ModelInfo:
 
 
 def build_engine(
-    source: SourceModel, options: EngineOptions, target: Path, shop: Workshop
+    source: SourceModel, options: EngineOptions, target: Path, context: BuildContext
 ) -> EngineFacts:
     """Build an engine, verify it where there is a GPU, and only then give it its name.
 
@@ -87,7 +87,7 @@ def build_engine(
         source: the model.
         options: what is asked for.
         target: the engine's file; replaced together with its sidecar.
-        shop: what does the work.
+        context: what does the work.
 
     Returns:
         What the sidecar says.
@@ -102,25 +102,25 @@ def build_engine(
     """
     _check_tile(source.info, options)
     make_folder(target.parent)
-    with _workplace(target) as folder:
-        return _build_verified(source, options, target, folder, shop)
+    with _work_folder(target) as folder:
+        return _build_verified(source, options, target, folder, context)
 
 
 def _build_verified(
-    source: SourceModel, options: EngineOptions, target: Path, folder: Path, shop: Workshop
+    source: SourceModel, options: EngineOptions, target: Path, folder: Path, context: BuildContext
 ) -> EngineFacts:
     largest = None if source.is_quantized else _largest(source, options)
     precision: EnginePrecision = options.precision
     if precision == "fp16" and largest is not None and not largest <= LARGEST_HALF:
-        shop.say(
+        context.say(
             f"{source.path.name} reaches values of {largest:g}, and float16 ends at "
             f"{LARGEST_HALF:g}: building fp32 instead"
         )
         precision = "fp32"
     while True:
-        plan, facts = _build(source, options, precision, shop)
+        plan, facts = _build(source, options, precision, context)
         facts = replace(facts, largest_activation=largest)
-        problem, facts = _verify(plan, facts, folder / target.name, source, shop)
+        problem, facts = _verify(plan, facts, folder / target.name, source, context)
         if problem is None:
             write_engine(target, plan, facts)
             return facts
@@ -130,14 +130,16 @@ def _build_verified(
                 f"the {precision} engine does not compute what the model does: {problem}. Nothing "
                 "was kept; update the driver and TensorRT, or build from the float32 model"
             )
-        shop.say(f"the {precision} engine is not good enough ({problem}): building {safer} instead")
+        context.say(
+            f"the {precision} engine is not good enough ({problem}): building {safer} instead"
+        )
         precision = safer
 
 
 def _build(
-    source: SourceModel, options: EngineOptions, precision: EnginePrecision, shop: Workshop
+    source: SourceModel, options: EngineOptions, precision: EnginePrecision, context: BuildContext
 ) -> tuple[bytes, EngineFacts]:
-    capabilities = shop.library.capabilities
+    capabilities = context.library.capabilities
     model = tensorrt_graph(
         source,
         precision=precision,
@@ -147,12 +149,14 @@ def _build(
     islands = float32_layers(model) if capabilities.precision_flags else frozenset()
     shares = capabilities.shared_profiles or capabilities.profile_sharing_preview
     profiles = 1 if shares else PROFILES
-    timing = f"timing-{options.flavor}-{shop.library.version}.cache"
+    timing = f"timing-{options.flavor}-{context.library.version}.cache"
     info = engine_info(source.info, options)
-    shop.say(f"building for {', '.join(options.targets)} in {precision} with {shop.library.name}")
+    context.say(
+        f"building for {', '.join(options.targets)} in {precision} with {context.library.name}"
+    )
     most = min(options.batch, _fixed_batch(model) or options.batch)
     for tile_px, batch in _shrinking(options.tile_px, most, info.size_multiple_px):
-        order = BuildOrder(
+        spec = PlanSpec(
             graph=model.SerializeToString(),
             precision=precision,
             shapes=_shapes(info, tile_px, batch),
@@ -163,14 +167,14 @@ def _build(
         )
         try:
             plan = build_interruptibly(
-                shop.library,
-                order,
-                on_progress=shop.on_progress,
-                cancelled=shop.cancelled,
-                device=shop.gpu.index if shop.gpu else 0,
+                context.library,
+                spec,
+                on_progress=context.on_progress,
+                cancelled=context.cancelled,
+                device=context.gpu.index if context.gpu else 0,
             )
         except OutOfDeviceMemory as error:
-            shop.say(f"batches of {batch} tiles of {tile_px} px do not fit: {error}")
+            context.say(f"batches of {batch} tiles of {tile_px} px do not fit: {error}")
             reason = error
             continue
         return plan, EngineFacts(
@@ -182,9 +186,9 @@ def _build(
             precision=precision,
             tile_px=tile_px,
             batch=batch,
-            library_version=shop.library.version,
-            gpu_name=shop.gpu.name if shop.gpu else "",
-            cuda_version=shop.gpu.cuda_version if shop.gpu else "",
+            library_version=context.library.version,
+            gpu_name=context.gpu.name if context.gpu else "",
+            cuda_version=context.gpu.cuda_version if context.gpu else "",
             least_px=_least_px(info),
             profiles=profiles,
             info=info,
@@ -239,13 +243,13 @@ def _largest(source: SourceModel, options: EngineOptions) -> float:
 
 
 def _verify(
-    plan: bytes, facts: EngineFacts, candidate: Path, source: SourceModel, shop: Workshop
+    plan: bytes, facts: EngineFacts, candidate: Path, source: SourceModel, context: BuildContext
 ) -> tuple[str | None, EngineFacts]:
     """Why the engine must not be kept, if so; and the facts with what verification found."""
-    gpu, open_engine = shop.gpu, shop.open_engine
+    gpu, open_engine = context.gpu, context.open_engine
     if gpu is None or open_engine is None or gpu.sm not in facts.options.targets:
         return None, facts
-    shop.on_progress("Verifying", 1.0)
+    context.on_progress("Verifying", 1.0)
     write_engine(candidate, plan, facts)
     try:
         with open_engine(candidate, gpu) as engine:
@@ -258,7 +262,7 @@ def _verify(
 
 
 @contextmanager
-def _workplace(target: Path) -> Iterator[Path]:
+def _work_folder(target: Path) -> Iterator[Path]:
     """A folder beside the target that goes when the work ends, whichever way.
 
     It is made before the work, because a folder that cannot be written to is better known before a

@@ -42,7 +42,7 @@ LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildOrder:
+class PlanSpec:
     """What to build.
 
     Raises:
@@ -79,7 +79,7 @@ class BuildOrder:
 
 def build_plan(
     library: Library,
-    order: BuildOrder,
+    spec: PlanSpec,
     *,
     on_progress: OnProgress,
     cancelled: threading.Event,
@@ -88,7 +88,7 @@ def build_plan(
 
     Args:
         library: that builds.
-        order: what.
+        spec: what.
         on_progress: told how it goes, where the library can say so.
         cancelled: ends the build, where the library can be asked to.
 
@@ -115,15 +115,15 @@ def build_plan(
         ) from error
     network = builder.create_network(network_flags(module))
     parser = module.OnnxParser(network, library.logger)
-    if not parser.parse(order.graph):
+    if not parser.parse(spec.graph):
         raise ModelError(_parse_failure(library, parser, mark))
     config = builder.create_builder_config()
-    _set_precision(library, config, network, order)
+    _set_precision(library, config, network, spec)
     if library.capabilities.precision_flags:
         leave_out_missing(module, config)
-    _set_targets(library, config, order.targets)
-    _add_profiles(library, builder, config, network, order)
-    _read_timing_cache(library, config, order.timing_cache)
+    _set_targets(library, config, spec.targets)
+    _add_profiles(library, builder, config, network, spec)
+    _read_timing_cache(library, config, spec.timing_cache)
     monitor = None
     if library.capabilities.progress:
         monitor = make_monitor(module, on_progress, cancelled)
@@ -133,7 +133,7 @@ def build_plan(
         raise Cancelled("the build was cancelled")
     if plan is None:
         raise _build_failure(library, mark)
-    _write_timing_cache(library, config, order.timing_cache)
+    _write_timing_cache(library, config, spec.timing_cache)
     return bytes(plan)
 
 
@@ -147,7 +147,7 @@ def network_flags(module: Any) -> int:
     return 0
 
 
-def _set_precision(library: Library, config: Any, network: Any, order: BuildOrder) -> None:
+def _set_precision(library: Library, config: Any, network: Any, spec: PlanSpec) -> None:
     flags = library.module.BuilderFlag
     if hasattr(flags, "TF32"):
         # Its products have no more digits than float16's, which is what float32 is asked for to
@@ -155,11 +155,11 @@ def _set_precision(library: Library, config: Any, network: Any, order: BuildOrde
         config.clear_flag(flags.TF32)
     if not library.capabilities.precision_flags:
         return
-    if order.precision in ("fp16", "int8"):
+    if spec.precision in ("fp16", "int8"):
         config.set_flag(flags.FP16)
         config.set_flag(flags.PREFER_PRECISION_CONSTRAINTS)
-        _keep_float32(library.module, network, order.float32_layers)
-    if order.precision == "int8":
+        _keep_float32(library.module, network, spec.float32_layers)
+    if spec.precision == "int8":
         config.set_flag(flags.INT8)
 
 
@@ -188,19 +188,19 @@ def _set_targets(library: Library, config: Any, targets: tuple[str, ...]) -> Non
 
 
 def _add_profiles(
-    library: Library, builder: Any, config: Any, network: Any, order: BuildOrder
+    library: Library, builder: Any, config: Any, network: Any, spec: PlanSpec
 ) -> None:
     if library.capabilities.profile_sharing_preview:
         feature = library.module.PreviewFeature.PROFILE_SHARING_0806
         config.set_preview_feature(feature, True)
     name = network.get_input(0).name
-    for _ in range(order.profiles):
+    for _ in range(spec.profiles):
         profile = builder.create_optimization_profile()
-        profile.set_shape(name, *order.shapes)
+        profile.set_shape(name, *spec.shapes)
         if config.add_optimization_profile(profile) < 0:
             raise BackendError(
-                f"{library.name} refuses tiles from {list(order.shapes[0])} to "
-                f"{list(order.shapes[2])}: choose another --tile or --batch"
+                f"{library.name} refuses tiles from {list(spec.shapes[0])} to "
+                f"{list(spec.shapes[2])}: choose another --tile or --batch"
             )
 
 

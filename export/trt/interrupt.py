@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from export.trt.builder import BuildOrder, build_plan
+from export.trt.builder import PlanSpec, build_plan
 from export.trt.progress import OnProgress
 from runtime.backends.cuda.open import open_device
 from runtime.backends.trt.library import Library
@@ -26,7 +26,7 @@ POLL_S = 0.1
 
 def build_interruptibly(
     library: Library,
-    order: BuildOrder,
+    spec: PlanSpec,
     *,
     on_progress: OnProgress,
     cancelled: threading.Event,
@@ -52,7 +52,7 @@ def build_interruptibly(
         try:
             with _active(device):
                 plans.append(
-                    build_plan(library, order, on_progress=on_progress, cancelled=cancelled)
+                    build_plan(library, spec, on_progress=on_progress, cancelled=cancelled)
                 )
         except BaseException as error:  # noqa: BLE001 -- raised again by the waiting thread
             errors.append(error)

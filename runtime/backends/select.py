@@ -1,62 +1,27 @@
-"""Which backend runs a model on this machine, and why."""
+"""Chooses the backend that runs a model on this machine, and says why."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.request import BackendRequest
 from runtime.backends.team import DeviceTeam
 from runtime.errors import BackendError, ConfigError, DggnError, MissingDependency
-from runtime.model.info import ModelInfo, Precision, for_tensorrt
 from runtime.tiles.backend import Backend
-from runtime.tiles.plan import default_tile_px
-
-if TYPE_CHECKING:
-    from runtime.backends.trt.engine_facts import EnginePrecision
-    from runtime.backends.trt.find_engine import BuildEngine
-
-BackendName = Literal["auto", "tensorrt", "cuda", "cpu"]
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 """Where Linux shows that the driver is loaded."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BackendWish:
-    """What somebody wants."""
-
-    name: BackendName = "auto"
-    """`auto`: TensorRT, where an engine exists or can be built, else CUDA, else the CPU."""
-
-    precision: Precision | None = None
-    """None leaves it to the backend: TensorRT computes float32 models mixed with float16."""
-
-    tile_px: int | None = None
-    """Largest tile; None for one that suits the model."""
-
-    devices: Sequence[int] | None = None
-    """GPUs, as CUDA numbers them; at least one. None for the first, where there is any."""
-
-    threads: int | None = None
-    """Of the CPU; by default every core this process may use."""
-
-    build: BuildEngine | None = None
-    """Builds TensorRT engines; None where none is to be built."""
-
-    say: Callable[[str], None]
-    """Told what people should know: a line each."""
-
-
-def open_backend(onnx: Path, wish: BackendWish) -> tuple[Backend, str]:
+def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
     """Open a model.
 
     Args:
         onnx: its file.
-        wish: where it is to run.
+        request: where and how it is to run.
 
     Returns:
         The backend; and why it is this one, for people: empty where they chose it.
@@ -66,28 +31,29 @@ def open_backend(onnx: Path, wish: BackendWish) -> tuple[Backend, str]:
         BackendError: GPUs are chosen, and none can be used.
         DggnError: it cannot be opened; with `auto`, not even on the CPU.
     """
-    if wish.name == "cpu":
-        if wish.devices is not None:
+    if request.name == "cpu":
+        if request.devices is not None:
             raise ConfigError("--devices is for GPUs: leave it out, or choose another --backend")
-        return OrtBackend(onnx, threads=wish.threads, where="cpu"), ""
-    if wish.name == "cuda":
-        return _open_cuda(onnx, wish), ""
-    if wish.name == "tensorrt":
-        return _open_tensorrt(onnx, wish), ""
+        return OrtBackend(onnx, threads=request.threads, where="cpu"), ""
+    if request.name == "cuda":
+        return _open_cuda(onnx, request), ""
+    if request.name == "tensorrt":
+        return _open_tensorrt(onnx, request), ""
     reason = _no_tensorrt()
     if not reason:
         try:
-            return _open_tensorrt(onnx, wish), "it has an engine for this GPU"
+            return _open_tensorrt(onnx, request), "it has an engine for this GPU"
         except DggnError as error:
             reason = f"TensorRT cannot be used: {error}"
-    device, *further = _gpus(wish)
-    first = OrtBackend(onnx, threads=wish.threads, device=device)
+    device, *further = request.gpus
+    first = OrtBackend(onnx, threads=request.threads, device=device)
     if first.uniform_tiles:  # on CUDA
-        return _team([first, *_on_cuda(onnx, further)], wish), reason
-    if wish.devices is not None:
+        return _team([first, *_on_cuda(onnx, further)], request), reason
+    if request.devices is not None:
+        chosen = ",".join(map(str, request.devices))
         raise BackendError(
-            f"--devices {','.join(map(str, wish.devices))} asks for GPUs, but only the CPU can be "
-            f"used: {reason}. Leave --devices out to compute on the CPU"
+            f"--devices {chosen} asks for GPUs, but only the CPU can be used: {reason}. "
+            "Leave --devices out to compute on the CPU"
         )
     return first, reason
 
@@ -117,44 +83,19 @@ def _has_driver() -> bool:
     return shutil.which("nvidia-smi") is not None or NVIDIA_DRIVER.exists()
 
 
-def _open_cuda(onnx: Path, wish: BackendWish) -> Backend:
-    return _team(_on_cuda(onnx, _gpus(wish)), wish)
-
-
-def _gpus(wish: BackendWish) -> Sequence[int]:
-    return (0,) if wish.devices is None else wish.devices
+def _open_cuda(onnx: Path, request: BackendRequest) -> Backend:
+    return _team(_on_cuda(onnx, request.gpus), request)
 
 
 def _on_cuda(onnx: Path, devices: Sequence[int]) -> list[OrtBackend]:
     return [OrtBackend(onnx, where="cuda", device=device) for device in devices]
 
 
-def _team(members: Sequence[Backend], wish: BackendWish) -> Backend:
-    return members[0] if len(members) == 1 else DeviceTeam(members, say=wish.say)
+def _team(members: Sequence[Backend], request: BackendRequest) -> Backend:
+    return members[0] if len(members) == 1 else DeviceTeam(members, say=request.say)
 
 
-def _open_tensorrt(onnx: Path, wish: BackendWish) -> Backend:
-    from runtime.backends.trt.open import TrtWish, open_tensorrt
+def _open_tensorrt(onnx: Path, request: BackendRequest) -> Backend:
+    from runtime.backends.trt.open import open_tensorrt
 
-    onnx = for_tensorrt(onnx)
-    with OrtBackend(onnx, threads=1, where="cpu") as model:
-        info = model.info
-    tile_px = default_tile_px(info.halo_px) if wish.tile_px is None else wish.tile_px
-    return open_tensorrt(
-        TrtWish(
-            onnx=onnx,
-            precision=_engine_precision(info, wish.precision),
-            tile_px=tile_px,
-            devices=_gpus(wish),
-            build=wish.build,
-            say=wish.say,
-            open_reference=lambda: OrtBackend(onnx, threads=wish.threads, where="cpu"),
-        )
-    )
-
-
-def _engine_precision(info: ModelInfo, wanted: Precision | None) -> EnginePrecision:
-    """What engines of a model compute in."""
-    if wanted is None:
-        return "int8" if info.precision == "int8" else "fp16"
-    return "fp32" if wanted == "float32" else "int8"
+    return open_tensorrt(onnx, request)

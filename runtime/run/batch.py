@@ -6,16 +6,15 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from runtime.backends.select import BackendName
+from runtime.backends.request import BackendRequest
 from runtime.codecs.formats import READABLE_SUFFIXES
 from runtime.codecs.output import OutputSettings, target_size_hw
 from runtime.errors import Cancelled, ConfigError
 from runtime.jobs.journal import Journal, settings_fingerprint
 from runtime.jobs.plan import Job, Plan, plan_jobs
 from runtime.jobs.result import FileResult
-from runtime.model.info import DEFAULT_MODEL, Precision
+from runtime.model.info import DEFAULT_MODEL
 from runtime.report.page import HtmlReport
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
@@ -23,9 +22,6 @@ from runtime.run.memory import RESULT_SHARE, default_memory_bytes
 from runtime.run.pipeline import Pipeline, default_jobs
 from runtime.system.files import make_folder, remove_temporaries, remove_unfinished
 from runtime.upscaler import Upscaler
-
-if TYPE_CHECKING:
-    from runtime.backends.trt.find_engine import BuildEngine
 
 FOREIGN = "the output exists, but was not made by dggn-run; use --overwrite to replace it"
 
@@ -38,14 +34,9 @@ class Options:
     target: Path
     settings: OutputSettings = field(default_factory=OutputSettings)
     model: str = DEFAULT_MODEL
-    precision: Precision | None = None
-    backend: BackendName = "auto"
-    devices: tuple[int, ...] | None = None
-    """GPUs; None for the first, where there is any."""
-    build: BuildEngine | None = None
-    """Builds TensorRT engines; None where none is to be built."""
+    request: BackendRequest = field(default_factory=BackendRequest)
+    """What is to run the model; its messages go to the progress."""
     suffix: str = ""
-    tile_size: int | None = None
     overlap: int | None = None
     jobs: int | None = None
     memory_bytes: int | None = None
@@ -175,16 +166,8 @@ def open_upscaler(options: Options, progress: Progress) -> Upscaler:
     Raises:
         DggnError: see `Upscaler`.
     """
-    return Upscaler(
-        options.model,
-        tile_size=options.tile_size,
-        overlap=options.overlap,
-        precision=options.precision,
-        backend=options.backend,
-        devices=options.devices,
-        build=options.build,
-        say=progress.say,
-    )
+    request = replace(options.request, say=progress.say)
+    return Upscaler.from_request(options.model, request, overlap=options.overlap)
 
 
 def result_bytes(options: Options) -> int:

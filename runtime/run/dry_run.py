@@ -59,7 +59,8 @@ def dry_run(options: Options, progress: Progress) -> Report:
     """
     report = Report()
     plan = report.plan = plan_for(options)
-    with open_upscaler(replace(options, build=None), progress) as upscaler:
+    without_build = replace(options, request=replace(options.request, build=None))
+    with open_upscaler(without_build, progress) as upscaler:
         fingerprint = describe(report, options, upscaler)
         with Journal(plan.folder, read_only=True) as journal:
             todo, settled = sort_out(plan, journal, fingerprint, overwrite=options.overwrite)

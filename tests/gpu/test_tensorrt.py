@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime.backends.trt.find_engine import EngineRequest
+from runtime.backends.trt.request import EngineRequest
 from runtime.image.picture import Samples
 from runtime.upscaler import Upscaler
 
@@ -29,19 +29,11 @@ def photograph(*, deep: bool = False) -> Samples:
 
 
 def build(request: EngineRequest) -> Path:
-    from export.trt.command import Wish, fulfil
+    from export.trt.command import build_or_reuse
     from runtime.backends.trt.open import open_engine
 
-    wish = Wish(
-        onnx=str(request.onnx),
-        precision=request.precision,
-        sample_type=request.sample_type,
-        tile_px=request.tile_px,
-        batch=request.batch,
-        device=request.device,
-    )
-    return fulfil(
-        wish, say=print, on_progress=lambda what, share: None, open_engine=open_engine
+    return build_or_reuse(
+        request, say=print, on_progress=lambda what, share: None, open_engine=open_engine
     ).path
 
 

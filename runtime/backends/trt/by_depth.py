@@ -13,7 +13,7 @@ from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Backend, Deliver
 
 
-class ByDepth:
+class BitDepthRouter:
     """Gives every tile to the engine of its depth; most runs never need the second.
 
     Args:
@@ -63,7 +63,7 @@ class ByDepth:
         if self._of_floats is not None:
             self._of_floats.cancel()
 
-    def __enter__(self) -> ByDepth:
+    def __enter__(self) -> BitDepthRouter:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -13,7 +13,7 @@ pytest.importorskip("onnx", reason="needs the trt or rtx extra")
 pytest.importorskip("onnxruntime", reason="needs the trt or rtx extra")
 
 from export.trt import build as build_module
-from export.trt.build import Workshop, build_engine
+from export.trt.build import BuildContext, build_engine
 from runtime.backends.gpu import Gpu
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.trt.engine_facts import EngineFacts, EngineOptions
@@ -76,7 +76,7 @@ class Running:
 
 
 class Scene:
-    """A workshop with a fake library, and what it said and opened."""
+    """A build context with a fake library, and what it said and opened."""
 
     def __init__(
         self, module: Any, source: SourceModel, *, errors: dict[str, int] | None = None
@@ -87,7 +87,7 @@ class Scene:
         self.opened: list[EngineFacts] = []
         self.errors = errors or {}
         self.fails: str | None = None
-        self.shop = Workshop(
+        self.context = BuildContext(
             library=library_of(module, "tensorrt"),
             gpu=GPU,
             open_engine=self.open_engine,
@@ -103,8 +103,8 @@ class Scene:
             raise BackendError("the device fell off the bus")
         return Running(facts, self.source, self.errors)
 
-    def without_gpu(self) -> Workshop:
-        return dataclasses.replace(self.shop, gpu=None, open_engine=None)
+    def without_gpu(self) -> BuildContext:
+        return dataclasses.replace(self.context, gpu=None, open_engine=None)
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +122,7 @@ def scene(lite: SourceModel, make_tensorrt: Callable[[str], Any]) -> Scene:
 
 def test_verified_before_it_is_kept(scene: Scene, tmp_path: Path, cache: Path) -> None:
     target = tmp_path / "deep" / "x.engine"
-    facts = build_engine(scene.source, OPTIONS, target, scene.shop)
+    facts = build_engine(scene.source, OPTIONS, target, scene.context)
     assert read_facts(target) == facts
     assert facts.verification is not None
     assert facts.verification.psnr_db >= 50
@@ -146,7 +146,7 @@ def test_without_a_gpu_it_is_kept_unverified(scene: Scene, tmp_path: Path) -> No
 
 def test_for_another_gpu_it_is_kept_unverified(scene: Scene, tmp_path: Path) -> None:
     options = dataclasses.replace(OPTIONS, targets=("sm120",))
-    facts = build_engine(scene.source, options, tmp_path / "x.engine", scene.shop)
+    facts = build_engine(scene.source, options, tmp_path / "x.engine", scene.context)
     assert facts.verification is None
     assert not scene.opened
 
@@ -157,7 +157,7 @@ def test_the_next_safer_precision_is_tried(scene: Scene, tmp_path: Path, how: st
         scene.errors = {"fp16": 15}
     else:
         scene.fails = "fp16"
-    facts = build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.shop)
+    facts = build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
     assert (facts.options.precision, facts.precision) == ("fp16", "fp32")
     assert facts.verification is not None
     assert [one.precision for one in scene.opened] == ["fp16", "fp32"]
@@ -170,9 +170,9 @@ def test_want_of_memory_is_no_want_of_precision(scene: Scene, tmp_path: Path) ->
     def open_engine(path: Path, gpu: Gpu) -> Backend:
         raise OutOfDeviceMemory("too little memory left: use --batch and --tile")
 
-    shop = dataclasses.replace(scene.shop, open_engine=open_engine)
+    context = dataclasses.replace(scene.context, open_engine=open_engine)
     with pytest.raises(OutOfDeviceMemory, match="use --batch and --tile"):
-        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", shop)
+        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", context)
     assert not list(tmp_path.iterdir())
     assert not [line for line in scene.said if "not good enough" in line]
 
@@ -182,7 +182,7 @@ def test_when_nothing_is_good_enough_nothing_is_kept(scene: Scene, tmp_path: Pat
     target = tmp_path / "x.engine"
     target.write_bytes(b"what was there before")
     with pytest.raises(BackendError, match="fp32 engine does not compute.*Nothing was kept"):
-        build_engine(scene.source, OPTIONS, target, scene.shop)
+        build_engine(scene.source, OPTIONS, target, scene.context)
     assert target.read_bytes() == b"what was there before"
     assert [path.name for path in tmp_path.iterdir()] == ["x.engine"]
 
@@ -191,7 +191,7 @@ def test_values_beyond_float16_need_float32(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build_module, "largest_activation", lambda source, tile: 7e4)
-    facts = build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.shop)
+    facts = build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
     assert facts.precision == "fp32"
     assert "reaches values of 70000, and float16 ends at 65504: building fp32" in scene.said[0]
 
@@ -209,7 +209,7 @@ def test_want_of_memory_shrinks_batch_then_tile(scene: Scene, tmp_path: Path) ->
 
     behaviour.on_build = on_build
     options = dataclasses.replace(OPTIONS, tile_px=256)
-    facts = build_engine(scene.source, options, tmp_path / "x.engine", scene.shop)
+    facts = build_engine(scene.source, options, tmp_path / "x.engine", scene.context)
     assert (facts.batch, facts.tile_px) == (1, 128)
     assert (facts.options.batch, facts.options.tile_px) == (2, 256)
     assert [line for line in scene.said if "do not fit" in line and "2 tiles of 256 px" in line]
@@ -220,14 +220,14 @@ def test_want_of_memory_ends_somewhere(scene: Scene, tmp_path: Path) -> None:
     scene.module.behaviour.plan = None
     scene.module.behaviour.says = [(1, "out of memory")]
     with pytest.raises(BackendError, match="ran out of GPU memory"):
-        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.shop)
+        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
     assert not list(tmp_path.iterdir())
 
 
 def test_cancelling_leaves_nothing(scene: Scene, tmp_path: Path) -> None:
-    scene.module.behaviour.on_build = lambda step: scene.shop.cancelled.set()
+    scene.module.behaviour.on_build = lambda step: scene.context.cancelled.set()
     with pytest.raises(Cancelled):
-        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.shop)
+        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
     assert not list(tmp_path.iterdir())
 
 
@@ -251,7 +251,7 @@ def test_tiles_that_make_no_sense(scene: Scene, tmp_path: Path, tile_px: int) ->
     with pytest.raises(
         ConfigError, match=f"--tile is {tile_px}: expected a multiple of 8 above 32"
     ):
-        build_engine(scene.source, options, tmp_path / "x.engine", scene.shop)
+        build_engine(scene.source, options, tmp_path / "x.engine", scene.context)
 
 
 def test_a_folder_that_cannot_be_written_is_known_before_the_build(
@@ -259,7 +259,7 @@ def test_a_folder_that_cannot_be_written_is_known_before_the_build(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(TargetError):
-        build_engine(scene.source, OPTIONS, tmp_path / "file" / "x.engine", scene.shop)
+        build_engine(scene.source, OPTIONS, tmp_path / "file" / "x.engine", scene.context)
     assert not scene.module.log
 
 

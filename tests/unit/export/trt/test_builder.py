@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from export.trt.builder import BuildOrder, build_plan, network_flags
+from export.trt.builder import PlanSpec, build_plan, network_flags
 from export.trt.interrupt import build_interruptibly
 from export.trt.progress import Phases
 from runtime.backends.trt.library import Library, library_of
@@ -19,7 +19,7 @@ from runtime.errors import BackendError, Cancelled, ConfigError, ModelError, Out
 
 MakeTensorRt = Callable[[str], Any]
 
-ORDER = BuildOrder(
+SPEC = PlanSpec(
     graph=b"graph",
     precision="fp16",
     shapes=((1, 8, 8, 3), (4, 64, 64, 3), (4, 64, 64, 3)),
@@ -32,11 +32,11 @@ def library(age: str, make_tensorrt: MakeTensorRt) -> Library:
     return library_of(make_tensorrt(age), "tensorrt-rtx" if age.startswith("rtx") else "tensorrt")
 
 
-def order(**changes: Any) -> BuildOrder:
-    return BuildOrder(**{**ORDER.__dict__, **changes})
+def spec(**changes: Any) -> PlanSpec:
+    return PlanSpec(**{**SPEC.__dict__, **changes})
 
 
-def build(library: Library, wanted: BuildOrder = ORDER) -> bytes:
+def build(library: Library, wanted: PlanSpec = SPEC) -> bytes:
     return build_plan(
         library, wanted, on_progress=lambda what, share: None, cancelled=threading.Event()
     )
@@ -55,7 +55,7 @@ FLAGS = {
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_precision_flags_of_every_age(library: Library, age: str, precision: Any) -> None:
-    assert build(library, order(precision=precision)) == b"plan"
+    assert build(library, spec(precision=precision)) == b"plan"
     log = library.module.log
     wanted = FLAGS["8.5", precision] if age.startswith("8.") else set()
     assert names(log.of("IBuilderConfig.set_flag")) == wanted
@@ -72,9 +72,9 @@ def test_how_every_age_makes_a_network(library: Library, age: str) -> None:
 
 
 def test_profiles_and_targets_of_every_age(library: Library, age: str) -> None:
-    build(library, order(profiles=3))
+    build(library, spec(profiles=3))
     log = library.module.log
-    assert log.of("IOptimizationProfile.set_shape") == [("input", *ORDER.shapes)] * 3
+    assert log.of("IOptimizationProfile.set_shape") == [("input", *SPEC.shapes)] * 3
     assert len(log.of("IBuilderConfig.add_optimization_profile")) == 3
     features = log.of("IBuilderConfig.set_preview_feature")
     assert names(features) == ({"PROFILE_SHARING_0806"} if age == "8.6" else set())
@@ -89,7 +89,7 @@ def test_float32_layers_are_asked_for_where_types_are_not_strong(
 ) -> None:
     module = library.module
     module.behaviour.layers = [module.make_layer("sqrt"), module.make_layer("conv")]
-    build(library, order(float32_layers=frozenset({"sqrt"})))
+    build(library, spec(float32_layers=frozenset({"sqrt"})))
     expected = [("float32",)] if age.startswith("8.") else []
     assert module.log.of("ILayer.precision=") == expected
     assert module.log.of("ILayer.set_output_type") == [(0, *one) for one in expected]
@@ -99,7 +99,7 @@ def test_progress_and_its_end(library: Library) -> None:
     seen: list[tuple[str, float]] = []
     build_plan(
         library,
-        ORDER,
+        SPEC,
         on_progress=lambda what, share: seen.append((what, share)),
         cancelled=threading.Event(),
     )
@@ -115,7 +115,7 @@ def test_cancelling(library: Library) -> None:
     cancelled = threading.Event()
     library.module.behaviour.on_build = lambda step: cancelled.set()
     with pytest.raises(Cancelled):
-        build_plan(library, ORDER, on_progress=lambda what, share: None, cancelled=cancelled)
+        build_plan(library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -144,7 +144,7 @@ def test_ctrl_c(library: Library) -> None:
     try:
         with pytest.raises(expected):
             build_interruptibly(
-                library, ORDER, on_progress=lambda what, share: None, cancelled=cancelled
+                library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled
             )
     finally:
         end.set()
@@ -172,7 +172,7 @@ def test_ctrl_c_pressed_again_waits_no_longer(make_tensorrt: MakeTensorRt) -> No
     try:
         with pytest.raises(KeyboardInterrupt):
             build_interruptibly(
-                library, ORDER, on_progress=lambda what, share: None, cancelled=cancelled
+                library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled
             )
     finally:
         end.set()
@@ -228,24 +228,24 @@ def test_a_refused_profile(library: Library) -> None:
 
 def test_shapes_that_shrink_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"\[2, 8, 8, 3\] is larger than \[1, 64, 64, 3\]"):
-        order(shapes=((2, 8, 8, 3), (1, 64, 64, 3), (4, 64, 64, 3)))
+        spec(shapes=((2, 8, 8, 3), (1, 64, 64, 3), (4, 64, 64, 3)))
 
 
 def test_a_target_that_rtx_does_not_know(make_tensorrt: MakeTensorRt) -> None:
     library = library_of(make_tensorrt("rtx-1.7"), "tensorrt-rtx")
     with pytest.raises(ConfigError, match="builds nothing for sm90: expected some of .*sm86"):
-        build(library, order(targets=("sm90",)))
+        build(library, spec(targets=("sm90",)))
 
 
 def test_the_timing_cache(library: Library, age: str, tmp_path: Path) -> None:
     path = tmp_path / "cache" / "timing"
-    build(library, order(timing_cache=path))
+    build(library, spec(timing_cache=path))
     if age.startswith("rtx"):
         assert not path.exists()
         return
     assert path.read_bytes() == b"timings"
     path.write_bytes(b"foreign")
-    build(library, order(timing_cache=path))
+    build(library, spec(timing_cache=path))
     created = library.module.log.of("IBuilderConfig.create_timing_cache")
     assert created == [(b"",), (b"foreign",), (b"",)]
     assert path.read_bytes() == b"timings"
@@ -284,5 +284,5 @@ def test_timings_that_cannot_be_kept_cost_no_plan(
     library: Library, tmp_path: Path, age: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    assert build(library, order(timing_cache=tmp_path / "file" / "timing")) == b"plan"
+    assert build(library, spec(timing_cache=tmp_path / "file" / "timing")) == b"plan"
     assert ("will take longer" in caplog.text) == (not age.startswith("rtx"))

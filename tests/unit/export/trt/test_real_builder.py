@@ -16,8 +16,8 @@ pytest.importorskip("onnxruntime", reason="needs the rtx extra")
 pytest.importorskip("tensorrt_rtx", reason="needs the rtx extra")
 
 from export.trt import build as build_module
-from export.trt.build import Workshop, build_engine
-from export.trt.builder import BuildOrder, build_plan
+from export.trt.build import BuildContext, build_engine
+from export.trt.builder import PlanSpec, build_plan
 from export.trt.graph import tensorrt_graph
 from export.trt.source import SourceModel, read_source
 from runtime.backends.trt.engine_facts import EngineOptions
@@ -80,7 +80,7 @@ def _check(
         batch=4,
         targets=TARGETS,
     )
-    shop = Workshop(
+    context = BuildContext(
         library=library,
         gpu=None,
         open_engine=None,
@@ -89,7 +89,7 @@ def _check(
         cancelled=threading.Event(),
     )
     path = folder / "x.engine"
-    facts = build_engine(source, options, path, shop)
+    facts = build_engine(source, options, path, context)
     assert read_facts(path) == facts
     # Nothing was made safer or smaller on the way.
     assert (facts.precision, facts.tile_px, facts.batch) == (precision, 256, 4)
@@ -133,16 +133,14 @@ def test_the_flagships_graph_computes_what_the_flagship_does(
 def test_a_graph_that_is_refused_is_an_error(
     library: Library, make_refused: Callable[[], bytes]
 ) -> None:
-    order = BuildOrder(
+    spec = PlanSpec(
         graph=make_refused(),
         precision="fp16",
         shapes=((1, 8, 8, 3), (1, 64, 64, 3), (1, 64, 64, 3)),
         targets=("sm86",),
     )
     with pytest.raises(ModelError, match=r"refuses the graph: node first \(Transpose\): .*UInt8"):
-        build_plan(
-            library, order, on_progress=lambda what, share: None, cancelled=threading.Event()
-        )
+        build_plan(library, spec, on_progress=lambda what, share: None, cancelled=threading.Event())
 
 
 @pytest.fixture

@@ -21,13 +21,15 @@ import runtime.backends.trt.library
 import runtime.backends.trt.open
 from runtime.backends.gpu import Gpu, Probe
 from runtime.backends.onnxruntime import OrtBackend
-from runtime.backends.select import BackendWish, open_backend
+from runtime.backends.request import BackendRequest
+from runtime.backends.select import open_backend
 from runtime.backends.trt.engine_file import read_facts
-from runtime.backends.trt.find_engine import EngineRequest, batch_for
+from runtime.backends.trt.find_engine import batch_for
+from runtime.backends.trt.request import EngineRequest
 from runtime.errors import BackendError, ConfigError, ImageError, MissingDependency
 from runtime.image.picture import Samples
 from runtime.jobs.result import FileResult
-from runtime.model.info import file_sha256, for_tensorrt, model_path
+from runtime.model.info import for_tensorrt, model_path
 from runtime.run.batch import Batch, Options
 from runtime.tiles.stitch import upscale_in_tiles
 from runtime.upscaler import Upscaler
@@ -76,7 +78,7 @@ class Machine:
 
     def open(self, **options: Any) -> tuple[Any, str]:
         return open_backend(
-            LITE, BackendWish(**{"tile_px": TILE_PX, "say": self.said.append, **options})
+            LITE, BackendRequest(**{"tile_px": TILE_PX, "say": self.said.append, **options})
         )
 
 
@@ -166,7 +168,7 @@ def test_an_engine_is_built_where_none_is(machine: Machine) -> None:
     backend, why = machine.open(build=machine.build)
     backend.__exit__(None, None, None)
     (request,) = machine.requests
-    assert (request.onnx, request.onnx_sha256) == (LITE, file_sha256(LITE))
+    assert (request.onnx, request.flavor) == (LITE, "tensorrt")
     assert (request.precision, request.sample_type, request.tile_px) == ("fp16", "uint8", TILE_PX)
     assert why == "it has an engine for this GPU"
     machine.devices[0] = FakeDevice(0)
@@ -364,7 +366,7 @@ def test_gpus_that_were_chosen_are_not_passed_over(
 )
 def test_engines_of_shipped_models_have_their_precision(name: str, precision: str) -> None:
     with OrtBackend(for_tensorrt(model_path(name)), threads=1, where="cpu") as model:
-        assert runtime.backends.select._engine_precision(model.info, None) == precision
+        assert runtime.backends.trt.open._engine_precision(model.info, None) == precision
 
 
 def test_cuda_is_refused_where_onnx_runtime_has_none(machine: Machine) -> None:
@@ -399,7 +401,8 @@ def test_a_folder_from_file_to_file(machine: Machine, tmp_path: Path) -> None:
         Image.fromarray(samples).save(source / name)
     machine.devices[0].choose = lambda count: 0
     progress = Talking()
-    options = Options(source=source, target=target, tile_size=TILE_PX, jobs=1)
+    request = BackendRequest(tile_px=TILE_PX)
+    options = Options(source=source, target=target, request=request, jobs=1)
     Batch(options, progress).run()
     assert progress.said[0] == (
         "dggn-lite x4, TensorRT 10.14 in FP16 on Fake GPU; it has an engine for this GPU"
@@ -411,14 +414,18 @@ def test_a_folder_from_file_to_file(machine: Machine, tmp_path: Path) -> None:
 
     # The same model and settings: a run on another backend finds nothing to do.
     again = Talking()
-    Batch(replace(options, backend="cpu"), again).run()
+    Batch(replace(options, request=replace(request, name="cpu")), again).run()
     assert [result.status for result in again.results] == ["skipped"] * 4
 
 
 def test_a_dry_run_builds_nothing(machine: Machine, tmp_path: Path) -> None:
     from runtime.run.dry_run import dry_run
 
-    options = Options(source=EXAMPLES / "cat.png", target=tmp_path / "x.png", build=machine.build)
+    options = Options(
+        source=EXAMPLES / "cat.png",
+        target=tmp_path / "x.png",
+        request=BackendRequest(build=machine.build),
+    )
     report = dry_run(options, SilentProgress())
     assert report.totals.planned == 1
     assert machine.requests == []

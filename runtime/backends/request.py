@@ -1,0 +1,48 @@
+"""The request for a backend, which travels unchanged from a command to what opens it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from runtime.model.info import Precision
+
+if TYPE_CHECKING:
+    from runtime.backends.trt.request import BuildEngine
+
+BackendName = Literal["auto", "tensorrt", "cuda", "cpu"]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendRequest:
+    """Which backend is to run a model, and on what."""
+
+    name: BackendName = "auto"
+    """`auto`: TensorRT, where an engine exists or can be built, else CUDA, else the CPU."""
+
+    precision: Precision | None = None
+    """None leaves it to the backend: TensorRT computes float32 models mixed with float16."""
+
+    tile_px: int | None = None
+    """Largest tile; None for one that suits the model."""
+
+    devices: Sequence[int] | None = None
+    """CUDA device indices, at least one; None for the first GPU, where there is any."""
+
+    threads: int | None = None
+    """CPU threads; None for every core this process may use."""
+
+    build: BuildEngine | None = None
+    """Builds TensorRT engines; None to use existing ones only."""
+
+    say: Callable[[str], None] = _logger.info
+    """Receives one-line status messages."""
+
+    @property
+    def gpus(self) -> Sequence[int]:
+        """CUDA device indices: the ones asked for, else the first."""
+        return (0,) if self.devices is None else self.devices
