@@ -9,19 +9,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calibration.fold import unfold_weights
-from calibration.freeze_excitation import freeze_excitation
-from calibration.ledger import Ledger
-from calibration.measure import as_file, mean_psnr_db
-from calibration.mix import Mixer
-from calibration.place import OPERATORS, Target, find_layers
-from calibration.products import products
-from calibration.ranges import Method, Ranges, observe
-from calibration.reach import reach_px
-from calibration.report import Findings, chart, markdown
-from calibration.search import Gates, Halos, OnProgress, search
-from calibration.source import SourceModel, read_model
-from calibration.tiles import Tile, manifest, sample_tiles
+from calibration.observe.ranges import Method, Ranges, observe
+from calibration.prepare.fold import unfold_weights
+from calibration.prepare.freeze_excitation import freeze_excitation
+from calibration.prepare.source import SourceModel, read_model
+from calibration.prepare.tiles import Tile, manifest, sample_tiles
+from calibration.report.markdown import Findings, chart, markdown
+from calibration.search.best_mix import Gates, Halos, OnProgress, search
+from calibration.search.layer_macs import products
+from calibration.search.ledger import Ledger
+from calibration.search.measure import as_file, mean_psnr_db
+from calibration.search.mix import Mixer
+from calibration.search.place import OPERATORS, Target, find_layers
+from calibration.search.receptive_field import reach_px
 from dggn.data.pairs import Pair, read_pairs
 from runtime.errors import ConfigError, ModelError
 from runtime.model.info import PREFIX

@@ -16,7 +16,7 @@ from runtime.model.info import DEFAULT_MODEL, INT8_SUFFIX
 from runtime.system.package import require, version_option
 
 if TYPE_CHECKING:
-    from calibration.search import OnProgress
+    from calibration.search.best_mix import OnProgress
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -184,7 +184,7 @@ def trt(
         raise typer.Exit(error.exit_code) from error
     except (Cancelled, KeyboardInterrupt):
         typer.echo("interrupted; nothing was written", err=True)
-        from export.trt.interrupt import leave
+        from export.trt.build.interrupt import leave
 
         leave(130)
     word = "built with" if built.was_built else "up to date, built with"

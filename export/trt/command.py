@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.trt.build import BuildContext, OpenEngine, build_engine
-from export.trt.progress import OnProgress
-from export.trt.source import read_source
+from export.trt.build.progress import OnProgress
+from export.trt.build.verified import BuildContext, OpenEngine, build_engine
+from export.trt.passes.source import read_source
 from runtime.backends.gpu import Gpu, probe, require_gpu
 from runtime.backends.trt.engine_cache import engine_path
 from runtime.backends.trt.engine_facts import (

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from export.trt.progress import OnProgress
+from export.trt.build.progress import OnProgress
 
 Say = Callable[[str], None]
 

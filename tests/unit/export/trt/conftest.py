@@ -17,7 +17,7 @@ from runtime.model.info import for_tensorrt, model_path
 if TYPE_CHECKING:
     import onnx
 
-    from export.trt.source import SourceModel
+    from export.trt.passes.source import SourceModel
 
 Run = Callable[["onnx.ModelProto | Path", NDArray[Any]], NDArray[Any]]
 
@@ -52,7 +52,7 @@ def lite() -> SourceModel:
     """The shipped model, as a deployment machine reads it."""
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    from export.trt.source import read_source
+    from export.trt.passes.source import read_source
 
     return read_source(model_path("dggn-lite"))
 
