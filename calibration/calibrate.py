@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibration.observe.ranges import Method, Ranges, observe
-from calibration.prepare.fold import unfold_weights
 from calibration.prepare.freeze_excitation import freeze_excitation
-from calibration.prepare.source import SourceModel, read_model
+from calibration.prepare.source import Target, read_model
 from calibration.prepare.tiles import Tile, manifest, sample_tiles
 from calibration.report.markdown import Findings, chart, markdown
 from calibration.search.best_mix import Gates, Halos, OnProgress, search
-from calibration.search.layer_macs import products
+from calibration.search.layer_macs import layer_macs
 from calibration.search.ledger import Ledger
 from calibration.search.measure import as_file, mean_psnr_db
 from calibration.search.mix import Mixer
-from calibration.search.place import OPERATORS, Target, find_layers
-from calibration.search.receptive_field import reach_px
+from calibration.search.place import OPERATORS, find_layers
+from calibration.search.receptive_field import receptive_field_px
 from dggn.data.pairs import Pair, read_pairs
+from dggn.onnx_graph.half_weights import store_in_half
+from dggn.onnx_graph.source import SourceModel
 from runtime.errors import ConfigError, ModelError
 from runtime.model.info import PREFIX
 from runtime.system.files import write_whole
@@ -129,7 +130,7 @@ def calibrate(
         raise ConfigError(
             f"the tile size is {options.tile_px}: this model needs a multiple of {multiple}"
         )
-    layers = find_layers(original.graph, options.target)
+    layers = find_layers(original.model, options.target)
     candidates = [each for each in layers if not each.name.startswith(options.keep_float)]
     if not candidates:
         raise ModelError(f"{model} has no convolution that could become INT8")
@@ -144,7 +145,7 @@ def calibrate(
         {
             "dggn": installed_version(),
             "model": original.sha256,
-            "graph": _hash(original.graph),
+            "graph": _hash(original.model),
             "target": options.target,
             "method": options.method,
             "tiles": used["sha256"],
@@ -180,11 +181,11 @@ def calibrate(
         outcome=search(
             mixer,
             candidates,
-            products(source.graph, candidates, source.info),
+            layer_macs(source.model, candidates, source.info),
             gates,
             Halos(
                 least_px=source.info.halo_px,
-                exact_px=reach_px(source, options.max_halo_px),
+                exact_px=receptive_field_px(source, options.max_halo_px),
             ),
             on_progress,
         ),
@@ -231,7 +232,7 @@ def _settle_excitation(
         psnr_db = []
         for number, source in enumerate((original, frozen)):
             on_progress("freezing squeeze-and-excitation", number / 2)
-            with as_file(source.graph) as path:
+            with as_file(source.model) as path:
                 psnr_db.append(mean_psnr_db(path, held_out))
         on_progress("freezing squeeze-and-excitation", 1.0)
         return psnr_db[0] - psnr_db[1]
@@ -249,7 +250,7 @@ def _ranges(
 ) -> Ranges:
     def measure() -> dict[str, tuple[float, float]]:
         return observe(
-            source.graph,
+            source.model,
             tiles,
             method=options.method,
             operators=OPERATORS[options.target],
@@ -266,12 +267,12 @@ def _finished(mixer: Mixer, findings: Findings) -> onnx.ModelProto:
 
     source, best = mixer.source, findings.outcome.best
     model = mixer.build(best.layers)
-    unfold_weights(model, source.halves)
+    store_in_half(model, source.halves)
     del model.graph.value_info[:]
     onnx.checker.check_model(model, full_check=True)
     properties = {
         entry.key: entry.value
-        for entry in source.graph.metadata_props
+        for entry in source.model.metadata_props
         if entry.key.startswith(PREFIX)
     }
     properties[f"{PREFIX}precision"] = "int8"

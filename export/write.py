@@ -12,8 +12,9 @@ from typing import Literal
 from dggn.model.community import CommunityModel, read_module
 from dggn.model.generator import Generator
 from dggn.model.shipped import load
+from dggn.onnx_graph.half_weights import store_in_half
 from export.graph import model_info, onnx_graph
-from export.half_weights import round_weights, store_weights_in_half
+from export.half_weights import round_weights
 from export.verify import Comparison, require_equal
 from runtime.errors import TargetError
 from runtime.model.info import SampleType, shipped_models
@@ -78,7 +79,7 @@ def write_onnx(
     )
     model = onnx_graph(generator, info)
     if options.weights == "float16":
-        store_weights_in_half(model, {name for name, _ in generator.named_parameters()})
+        store_in_half(model, {name for name, _ in generator.named_parameters()})
     onnx.checker.check_model(model, full_check=True)
     partial = target.with_name(f".dggn-{os.getpid()}-{target.name}.partial")
     with _target_errors(target):

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.prepare.tiles import Tile
+from dggn.onnx_graph.evaluate import as_input
 from runtime.model.info import SampleType
 
 if TYPE_CHECKING:
@@ -34,27 +35,12 @@ PERCENTILE = 99.999
 TILES_AT_ONCE = 4
 
 
-def feed(image_hwc: NDArray[np.uint8], sample_type: SampleType) -> NDArray[Any]:
-    """One picture as a model's input.
-
-    Args:
-        image_hwc: (H, W, 3), uint8 RGB.
-        sample_type: what the model takes.
-
-    Returns:
-        (1, 3, H, W), float32 in [0, 1]; or (1, H, W, 3), uint8.
-    """
-    if sample_type == "uint8":
-        return image_hwc[None]
-    return np.ascontiguousarray(image_hwc.transpose(2, 0, 1)[None] / np.float32(255))
-
-
 class _Reader:
     """Gives tiles to a calibrater, as its reader protocol wants them."""
 
     def __init__(self, tiles: Sequence[Tile], sample_type: SampleType) -> None:
         self._feeds: Iterator[dict[str, NDArray[Any]]] = iter(
-            [{"input": feed(tile.image_hwc, sample_type)} for tile in tiles]
+            [{"input": as_input(tile.image_hwc, sample_type)} for tile in tiles]
         )
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.observe.ranges import feed
-from calibration.prepare.source import SourceModel
 from calibration.prepare.tiles import Tile
-from dggn.onnx_graph.evaluate import evaluate
+from dggn.onnx_graph.evaluate import as_input, evaluate
+from dggn.onnx_graph.fold import drop_unread
+from dggn.onnx_graph.source import SourceModel
 
 if TYPE_CHECKING:
     import onnx
@@ -53,7 +53,7 @@ def freeze_excitation(source: SourceModel, tiles: Sequence[Tile]) -> SourceModel
     from onnx import numpy_helper
 
     model = onnx.ModelProto()
-    model.CopyFrom(source.graph)
+    model.CopyFrom(source.model)
     gates = _find_gates(model)
     if not gates:
         return source
@@ -71,9 +71,9 @@ def freeze_excitation(source: SourceModel, tiles: Sequence[Tile]) -> SourceModel
             for index, name in enumerate(node.input):
                 if name == gate.product.output[0]:
                     node.input[index] = gate.convolution.output[0]
-    _drop_unread(model)
+    drop_unread(model)
     # What was scaled is no float16 value any more.
-    return replace(source, graph=model, halves=source.halves - scaled)
+    return replace(source, model=model, halves=source.halves - scaled)
 
 
 def _find_gates(model: onnx.ModelProto) -> list[_Gate]:
@@ -101,28 +101,12 @@ def _means(
     source: SourceModel, names: Sequence[str], tiles: Sequence[Tile]
 ) -> dict[str, NDArray[np.float32]]:
     """The mean of each gate, by tensor: one value for each channel."""
-    feeds = [feed(tile.image_hwc, source.info.sample_type) for tile in tiles]
+    feeds = [as_input(tile.image_hwc, source.info.sample_type) for tile in tiles]
     means = [
         [gate.mean(axis=(0, 2, 3), dtype=np.float64) for gate in gates]
-        for gates in evaluate(source.graph, names, feeds)
+        for gates in evaluate(source.model, names, feeds)
     ]
     return {
         name: np.mean(of_tiles, axis=0).astype(np.float32)
         for name, of_tiles in zip(names, zip(*means, strict=True), strict=True)
     }
-
-
-def _drop_unread(model: onnx.ModelProto) -> None:
-    """Remove the nodes and initializers that the outputs do not depend on, in place."""
-    graph = model.graph
-    read = {output.name for output in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if read.intersection(node.output):
-            read.update(node.input)
-            kept.append(node)
-    initializers = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    del graph.initializer[:]
-    graph.initializer.extend(initializers)

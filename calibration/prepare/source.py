@@ -1,25 +1,22 @@
-"""The float32 model to quantize, read and checked."""
+"""Reads and checks the float32 model to quantize."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from calibration.prepare.fold import fold_weights
 from calibration.prepare.low_tail import lower_tail
 from calibration.prepare.ungroup import ungroup
-from calibration.search.place import Target
+from dggn.onnx_graph.source import INTEGER_PREFIXES, QDQ, SourceModel, read_onnx
 from runtime.errors import ModelError
-from runtime.model.info import ModelInfo, file_sha256
+from runtime.model.info import ModelInfo
 
 if TYPE_CHECKING:
     import onnx
 
-LARGEST_FILE_BYTES = 2**30
-
-QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
-INTEGER = ("QLinear", "ConvInteger", "MatMulInteger")
+Target = Literal["cpu", "tensorrt"]
+"""What a quantized model is for."""
 
 KNOWN = frozenset(
     [
@@ -52,31 +49,11 @@ KNOWN = frozenset(
         "Unsqueeze",
     ]
 )
-"""What dggn-export writes, and a few that other versions of its exporter might."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceModel:
-    """A model that is ready to be quantized."""
-
-    path: Path
-    """The file it came from."""
-
-    sha256: str
-    """Of that file."""
-
-    info: ModelInfo
-    """Its facts."""
-
-    graph: onnx.ModelProto
-    """Its graph, weights as float32 initializers, arranged for the target."""
-
-    halves: frozenset[str]
-    """Weights that the file stores as float16."""
+"""Operators that dggn-export writes, and a few that other versions of its exporter might."""
 
 
 def read_model(path: Path, target: Target) -> SourceModel:
-    """Read a model, and refuse what cannot be calibrated.
+    """Read a model, refuse what cannot be calibrated, and arrange its graph for the target.
 
     Args:
         path: an ONNX file written by dggn-export.
@@ -86,32 +63,21 @@ def read_model(path: Path, target: Target) -> SourceModel:
         ModelError: the file is damaged, foreign or quantized already, or holds an operator
             that no generator has.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    expected = "expected an ONNX file written by `dggn-export onnx`"
-    try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise ModelError(f"{path} is larger than any DGGN model: {expected}")
-        # External data could name any file of this machine: it is never followed.
-        model = onnx.load(path, load_external_data=False)
-        onnx.checker.check_model(model)
-    except (OSError, DecodeError, ValueError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"{path} is not a readable ONNX file ({error}): {expected}") from error
+    model = read_onnx(path)
     _check_operators(path, model)
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    info = ModelInfo.from_metadata(properties, where=str(path))
-    halves = fold_weights(model)
-    if target == "cpu":
-        lower_tail(model)
-        parts = ungroup(model)
-        halves |= {part for name in halves for part in parts.get(name, [])}
-    return SourceModel(path=path, sha256=file_sha256(path), info=info, graph=model, halves=halves)
+    source = SourceModel.of(path, model, ModelInfo.from_metadata(properties, where=str(path)))
+    if target == "tensorrt":
+        return source
+    lower_tail(model)
+    parts = ungroup(model)
+    split_up = {part for name in source.halves for part in parts.get(name, [])}
+    return replace(source, halves=source.halves | split_up)
 
 
 def _check_operators(path: Path, model: onnx.ModelProto) -> None:
     for node in model.graph.node:
-        if node.op_type in QUANTIZED or node.op_type.startswith(INTEGER):
+        if node.op_type in QDQ or node.op_type.startswith(INTEGER_PREFIXES):
             raise ModelError(
                 f"{path} is quantized already: it holds {node.op_type}. "
                 "Calibrate the float32 model that it was made from"

@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from calibration.observe.ranges import Method
+from calibration.prepare.source import Target
 from calibration.prepare.tiles import CONTENTS, Tile
 from calibration.report.chart import Bar, bar_chart
 from calibration.search.best_mix import Gates, Outcome
-from calibration.search.place import Layer, Target
+from calibration.search.place import Layer
 
 BLUE, ORANGE, RED = (52, 101, 164), (229, 142, 38), (192, 57, 43)
 

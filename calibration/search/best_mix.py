@@ -79,7 +79,7 @@ class Outcome:
 def search(
     mixer: Mixer,
     layers: Sequence[Layer],
-    products: Mapping[str, int],
+    macs: Mapping[str, int],
     gates: Gates,
     halos: Halos,
     on_progress: OnProgress,
@@ -89,7 +89,7 @@ def search(
     Args:
         mixer: builds and measures.
         layers: what may become INT8, in the graph's order.
-        products: multiplications of each layer, by name.
+        macs: multiply-accumulates of each layer, by name.
         gates: what must hold.
         halos: the overlaps to choose from.
         on_progress: told how it goes.
@@ -108,7 +108,7 @@ def search(
     if best.seam_levels > gates.max_seam_levels and halos.exact_px is not None:
         best = mixer.measure(layers, halos.exact_px)
     if best.seam_levels > gates.max_seam_levels:
-        by_worth = sorted(layers, key=lambda each: _error(costs[each.name]) / products[each.name])
+        by_worth = sorted(layers, key=lambda each: _error(costs[each.name]) / macs[each.name])
         best = _hold_seams(mixer, by_worth, everything, reference, gates, on_progress)
     for_seams = _names_left_out(layers, best)
     for_fidelity: list[str] = []

@@ -1,4 +1,4 @@
-"""How many multiplications every layer takes: what INT8 makes quicker."""
+"""Counts the multiply-accumulates (MACs) of every layer: what INT8 makes quicker."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     import onnx
 
 
-def products(model: onnx.ModelProto, layers: Collection[Layer], info: ModelInfo) -> dict[str, int]:
-    """Multiplications of each layer on the smallest picture that the model takes.
+def layer_macs(
+    model: onnx.ModelProto, layers: Collection[Layer], info: ModelInfo
+) -> dict[str, int]:
+    """Count the MACs of each layer on the smallest picture that the model takes.
 
     Args:
         model: float32 weights as initializers; not changed.
-        layers: convolutions of its.
+        layers: convolutions of that model.
         info: the model's facts.
 
     Raises:

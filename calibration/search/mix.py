@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.observe.ranges import Ranges, feed
-from calibration.prepare.source import SourceModel
+from calibration.observe.ranges import Ranges
+from calibration.prepare.source import Target
 from calibration.prepare.tiles import Tile
 from calibration.search.ledger import Ledger
 from calibration.search.measure import as_file, largest_seam, mean_psnr_db
-from calibration.search.place import Layer, Target, quantize
+from calibration.search.place import Layer, quantize
 from dggn.data.pairs import Pair
-from dggn.onnx_graph.evaluate import evaluate
+from dggn.onnx_graph.evaluate import as_input, evaluate
+from dggn.onnx_graph.source import SourceModel
 
 if TYPE_CHECKING:
     import onnx
@@ -69,7 +70,7 @@ class Mixer:
 
     def build(self, layers: Collection[Layer]) -> onnx.ModelProto:
         """The model with these layers in INT8; the original where there are none."""
-        graph = self.source.graph if layers else self.original.graph
+        graph = self.source.model if layers else self.original.model
         return quantize(graph, self.ranges, layers, self.target)
 
     def cost_db(self, layer: Layer) -> float:
@@ -120,11 +121,11 @@ class Mixer:
 
     @cached_property
     def _feeds(self) -> list[NDArray[Any]]:
-        return [feed(tile.image_hwc, self.source.info.sample_type) for tile in self.tiles]
+        return [as_input(tile.image_hwc, self.source.info.sample_type) for tile in self.tiles]
 
     @cached_property
     def _expected(self) -> list[NDArray[np.float64]]:
-        return _outputs(self.source.graph, self._feeds)
+        return _outputs(self.source.model, self._feeds)
 
 
 def _outputs(model: onnx.ModelProto, feeds: Sequence[NDArray[Any]]) -> list[NDArray[np.float64]]:

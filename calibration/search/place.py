@@ -16,18 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from calibration.observe.join_ranges import join_ranges
 from calibration.observe.ranges import Ranges
 from calibration.prepare.low_tail import TAIL_WEIGHT
+from calibration.prepare.source import Target
 
 if TYPE_CHECKING:
     import onnx
-
-Target = Literal["cpu", "tensorrt"]
 
 CARRIERS = ("LeakyRelu", "Concat", "Split", "DepthToSpace")
 """Operators that 8-bit values pass through on a CPU."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.prepare.source import SourceModel
 from dggn.onnx_graph.evaluate import evaluate
+from dggn.onnx_graph.source import SourceModel
 
 if TYPE_CHECKING:
     import onnx
@@ -20,7 +20,7 @@ AFTER_THE_NETWORK = ("Cast", "Clip", "Max", "Min", "Mul", "Round", "Transpose")
 """What a model with 8-bit output does to the network's: some of it loses NaNs."""
 
 
-def reach_px(source: SourceModel, most_px: int) -> int | None:
+def receptive_field_px(source: SourceModel, most_px: int) -> int | None:
     """The overlap with which a tile computes exactly what the whole picture does.
 
     Args:
@@ -60,7 +60,7 @@ def _in_float(source: SourceModel) -> tuple[onnx.ModelProto, str]:
     from onnx import TensorProto, helper
 
     model = onnx.ModelProto()
-    model.CopyFrom(source.graph)
+    model.CopyFrom(source.model)
     graph = model.graph
     if source.info.sample_type == "uint8":
         first = next(node for node in graph.node if "input" in node.input)

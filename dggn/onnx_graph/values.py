@@ -1,8 +1,8 @@
-"""What passes over a graph need to know of its values."""
+"""Names, makers, readers and types of a graph's values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ModelError
@@ -74,7 +74,7 @@ def element_types(model: onnx.ModelProto) -> dict[str, int]:
 
 def fresh(name: str, taken: set[str]) -> str:
     """A name that is not taken yet, and is from now on."""
-    candidates = (name if not number else f"{name}.{number}" for number in _numbers())
+    candidates = (name if not number else f"{name}.{number}" for number in count())
     chosen = next(candidate for candidate in candidates if candidate not in taken)
     taken.add(chosen)
     return chosen
@@ -86,8 +86,14 @@ def all_names(graph: onnx.GraphProto) -> set[str]:
     return names.union(*(set(node.input) | set(node.output) for node in graph.node))
 
 
-def _numbers() -> Iterator[int]:
-    number = 0
-    while True:
-        yield number
-        number += 1
+def inner_names(graph: onnx.GraphProto) -> set[str]:
+    """Every name that graphs inside of nodes (`If`, `Loop`, `Scan`) read."""
+    inner = [
+        one
+        for node in graph.node
+        for entry in node.attribute
+        for one in (*([entry.g] if entry.HasField("g") else []), *entry.graphs)
+    ]
+    names = {name for one in inner for node in one.node for name in node.input}
+    names |= {value.name for one in inner for value in one.output}
+    return names.union(*(inner_names(one) for one in inner))

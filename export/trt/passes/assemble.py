@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dggn.onnx_graph.fold import drop_unread
+from dggn.onnx_graph.source import SourceModel
 from export.trt.passes.bytes_io import wrap_in_bytes
 from export.trt.passes.half import to_half
 from export.trt.passes.islands import float32_nodes
 from export.trt.passes.opset import at_least, at_most
-from export.trt.passes.source import SourceModel
 from runtime.backends.trt.engine_facts import EnginePrecision
 from runtime.backends.trt.library import Capabilities
 from runtime.errors import ConfigError, ModelError

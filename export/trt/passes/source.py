@@ -1,78 +1,40 @@
-"""The ONNX model that an engine is built from, read and checked."""
+"""Reads the ONNX model that an engine is built from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dggn.onnx_graph.fold import fold_constants
+from dggn.onnx_graph.source import INTEGER_PREFIXES, QDQ, SourceModel, read_onnx
 from runtime.errors import ModelError
-from runtime.model.files import check_model_file
-from runtime.model.info import ModelInfo, file_sha256
 
 if TYPE_CHECKING:
     import onnx
 
-QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
-INTEGER = ("QLinear", "ConvInteger", "MatMulInteger")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceModel:
-    """A model that engines can be built from."""
-
-    path: Path
-    """The file."""
-
-    sha256: str
-    """Of the file."""
-
-    info: ModelInfo
-    """Its facts; those of another program's model were found by trying it."""
-
-    model: onnx.ModelProto
-    """The graph, constants as initializers."""
-
-    is_quantized: bool
-    """Whether Q/DQ nodes are in it."""
-
 
 def read_source(path: Path) -> SourceModel:
-    """Read a model.
+    """Read a model, of ours or of another program.
 
     Raises:
         ModelError: the file is damaged, or quantized in a way that TensorRT refuses.
         MissingDependency: onnxruntime is not installed.
         BackendError: ONNX Runtime cannot start.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
     from runtime.backends.onnxruntime import OrtBackend
 
-    check_model_file(path)
     with OrtBackend(path, threads=1, where="cpu") as backend:
-        info = backend.info
-    try:
-        model = onnx.load(path, load_external_data=False)
-        onnx.checker.check_model(model)
-    except (OSError, DecodeError, ValueError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"{path} is not a readable ONNX file ({error})") from error
-    fold_constants(model)
-    kinds = {node.op_type for node in model.graph.node}
-    integer = sorted(kind for kind in kinds if kind.startswith(INTEGER))
+        info = backend.info  # of another program's model it was found by trying it
+    source = SourceModel.of(path, read_onnx(path), info)
+    kinds = {node.op_type for node in source.model.graph.node}
+    integer = sorted(kind for kind in kinds if kind.startswith(INTEGER_PREFIXES))
     if integer or "DynamicQuantizeLinear" in kinds:
         raise ModelError(
             f"{path} holds {', '.join(integer) or 'DynamicQuantizeLinear'}, which TensorRT does "
             "not read: calibrate with `dggn-calibrate --target tensorrt`"
         )
-    is_quantized = not kinds.isdisjoint(QUANTIZED)
-    if is_quantized:
-        _require_symmetric(path, model)
-    return SourceModel(
-        path=path, sha256=file_sha256(path), info=info, model=model, is_quantized=is_quantized
-    )
+    if source.is_quantized:
+        _require_symmetric(path, source.model)
+    return source
 
 
 def _require_symmetric(path: Path, model: onnx.ModelProto) -> None:
@@ -81,7 +43,7 @@ def _require_symmetric(path: Path, model: onnx.ModelProto) -> None:
 
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type not in QUANTIZED or len(node.input) < 3:
+        if node.op_type not in QDQ or len(node.input) < 3:
             continue
         zero = stored.get(node.input[2])
         if zero is None or zero.data_type != TensorProto.INT8 or numpy_helper.to_array(zero).any():

@@ -11,11 +11,12 @@ pytest.importorskip("onnxruntime", reason="needs the calibrate extra")
 import onnx
 import onnxruntime
 
-from calibration.observe.ranges import METHODS, Method, feed, observe
+from calibration.observe.ranges import METHODS, Method, observe
 from calibration.prepare.source import read_model
 from calibration.prepare.tiles import Tile, sample_tiles
 from calibration.search.place import OPERATORS
 from dggn.data.pairs import read_pairs
+from dggn.onnx_graph.evaluate import as_input
 
 TENSOR = "image_trunk.0.enter.weight"
 
@@ -32,7 +33,7 @@ def seen(models: dict[str, Path], tiles: list[Tile]) -> dict[str, dict[str, tupl
 
     def ranges(method: Method) -> dict[str, tuple[float, float]]:
         return observe(
-            source.graph,
+            source.model,
             tiles,
             method=method,
             operators=OPERATORS["cpu"],
@@ -58,7 +59,7 @@ def test_minmax_takes_everything_in(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     values = np.stack(
-        [session.run([name], {"input": feed(tile.image_hwc, "float32")})[0] for tile in tiles]
+        [session.run([name], {"input": as_input(tile.image_hwc, "float32")})[0] for tile in tiles]
     )
     low, high = seen["minmax"][name]
     assert low == pytest.approx(min(values.min(), 0), abs=1e-5)
@@ -81,8 +82,8 @@ def test_the_others_leave_out_the_ends(
 
 def test_feeds() -> None:
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    assert feed(image, "uint8").shape == (1, 2, 4, 3)
-    batch = feed(image, "float32")
+    assert as_input(image, "uint8").shape == (1, 2, 4, 3)
+    batch = as_input(image, "float32")
     assert batch.dtype == np.float32
     np.testing.assert_allclose(batch[0, 1] * 255, image[..., 1], rtol=1e-6)
 
@@ -93,7 +94,7 @@ def test_nothing_is_printed(
     source = read_model(models["bytes"], "tensorrt")
     shares: list[float] = []
     observe(
-        source.graph,
+        source.model,
         tiles,
         method="entropy",
         operators=OPERATORS["tensorrt"],

@@ -16,9 +16,10 @@ import onnx
 from onnx import numpy_helper
 
 from calibration.prepare.freeze_excitation import freeze_excitation
-from calibration.prepare.source import SourceModel, read_model
+from calibration.prepare.source import read_model
 from calibration.prepare.tiles import Tile
 from dggn.data.pairs import read_pairs
+from dggn.onnx_graph.source import SourceModel
 
 GATES = ("Sigmoid", "AveragePool", "Resize", "Mul")
 
@@ -50,32 +51,32 @@ def test_gates_that_never_vary_are_folded_exactly(
     batch: NDArray[np.float32],
 ) -> None:
     graph = onnx.ModelProto()
-    graph.CopyFrom(source.graph)
+    graph.CopyFrom(source.model)
     for tensor in graph.graph.initializer:
         if tensor.name.endswith(".se.excite.weight"):
             zeros = np.zeros_like(numpy_helper.to_array(tensor))
             tensor.CopyFrom(numpy_helper.from_array(zeros, tensor.name))
-    constant = replace(source, graph=graph)
+    constant = replace(source, model=graph)
     frozen = freeze_excitation(constant, tiles)
-    onnx.checker.check_model(frozen.graph, full_check=True)
-    np.testing.assert_allclose(run(frozen.graph, batch), run(graph, batch), atol=2e-6)
+    onnx.checker.check_model(frozen.model, full_check=True)
+    np.testing.assert_allclose(run(frozen.model, batch), run(graph, batch), atol=2e-6)
 
 
 def test_nothing_is_left_of_the_gates(source: SourceModel, tiles: list[Tile]) -> None:
-    before, after = kinds(source.graph), kinds(freeze_excitation(source, tiles).graph)
+    before, after = kinds(source.model), kinds(freeze_excitation(source, tiles).model)
     units = before["Sigmoid"]
     assert units == 2
     assert after["Sigmoid"] == after["AveragePool"] == 0
     assert before["Conv"] - after["Conv"] == 2 * units
-    assert not any(".se." in name for name in initializers(freeze_excitation(source, tiles).graph))
+    assert not any(".se." in name for name in initializers(freeze_excitation(source, tiles).model))
 
 
 def test_the_constants_are_means_over_the_tiles(
     source: SourceModel, tiles: list[Tile], run: Callable[..., NDArray[Any]]
 ) -> None:
-    sigmoid = next(node for node in source.graph.graph.node if node.op_type == "Sigmoid")
+    sigmoid = next(node for node in source.model.graph.node if node.op_type == "Sigmoid")
     asked = onnx.ModelProto()
-    asked.CopyFrom(source.graph)
+    asked.CopyFrom(source.model)
     sigmoid_of_asked = next(node for node in asked.graph.node if node.op_type == "Sigmoid")
     del asked.graph.output[:]
     asked.graph.output.append(onnx.ValueInfoProto(name="output"))
@@ -87,7 +88,7 @@ def test_the_constants_are_means_over_the_tiles(
     sigmoid_of_asked.output[0] = "output"
     images = np.stack([tile.image_hwc.transpose(2, 0, 1) for tile in tiles]) / np.float32(255)
     mean = run(asked, images).mean(axis=(0, 2, 3))
-    before, after = initializers(source.graph), initializers(freeze_excitation(source, tiles).graph)
+    before, after = initializers(source.model), initializers(freeze_excitation(source, tiles).model)
     (scaled,) = [
         name
         for name in after
@@ -109,6 +110,6 @@ def test_a_model_without_gates_is_taken_as_it_is(source: SourceModel, tiles: lis
 
 
 def test_the_model_given_is_not_changed(source: SourceModel, tiles: list[Tile]) -> None:
-    before = source.graph.SerializeToString(deterministic=True)
+    before = source.model.SerializeToString(deterministic=True)
     freeze_excitation(source, tiles)
-    assert source.graph.SerializeToString(deterministic=True) == before
+    assert source.model.SerializeToString(deterministic=True) == before

@@ -12,14 +12,14 @@ pytest.importorskip("onnx", reason="needs the calibrate extra")
 
 import onnx
 
-from calibration.prepare.fold import fold_weights
 from calibration.prepare.low_tail import TAIL_WEIGHT, lower_tail
+from dggn.onnx_graph.fold import fold_constants
 
 
 @pytest.fixture
 def model(models: dict[str, Path]) -> onnx.ModelProto:
     model = onnx.load(models["half"])
-    fold_weights(model)
+    fold_constants(model)
     return model
 
 

@@ -13,8 +13,8 @@ pytest.importorskip("onnx", reason="needs the calibrate extra")
 
 import onnx
 
-from calibration.prepare.fold import fold_weights
 from calibration.prepare.ungroup import ungroup
+from dggn.onnx_graph.fold import fold_constants
 
 UNITS = 2
 """Of the fixture's two branches together."""
@@ -23,7 +23,7 @@ UNITS = 2
 @pytest.fixture
 def model(models: dict[str, Path]) -> onnx.ModelProto:
     model = onnx.load(models["half"])
-    fold_weights(model)
+    fold_constants(model)
     return model
 
 

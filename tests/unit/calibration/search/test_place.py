@@ -16,16 +16,17 @@ import onnx
 import onnxruntime
 
 from calibration.observe.ranges import Ranges, observe
-from calibration.prepare.source import SourceModel, read_model
+from calibration.prepare.source import Target, read_model
 from calibration.prepare.tiles import sample_tiles
-from calibration.search.place import OPERATORS, Target, find_layers, quantize
+from calibration.search.place import OPERATORS, find_layers, quantize
 from dggn.data.pairs import read_pairs
+from dggn.onnx_graph.source import SourceModel
 from runtime.model.info import model_path
 
 
 def ranges(source: SourceModel, target: Target, photographs: Path) -> Ranges:
     return observe(
-        source.graph,
+        source.model,
         sample_tiles(read_pairs([photographs]), count=4, tile_px=16),
         method="minmax",
         operators=OPERATORS[target],
@@ -44,12 +45,12 @@ def cpu(models: dict[str, Path], photographs: Path) -> tuple[SourceModel, Ranges
 def tensorrt(models: dict[str, Path], photographs: Path) -> onnx.ModelProto:
     """Everything in INT8, for TensorRT."""
     source = read_model(models["half"], "tensorrt")
-    layers = find_layers(source.graph, "tensorrt")
-    return quantize(source.graph, ranges(source, "tensorrt", photographs), layers, "tensorrt")
+    layers = find_layers(source.model, "tensorrt")
+    return quantize(source.model, ranges(source, "tensorrt", photographs), layers, "tensorrt")
 
 
 def test_layers_of_a_generator(models: dict[str, Path]) -> None:
-    layers = find_layers(read_model(models["half"], "cpu").graph, "cpu")
+    layers = find_layers(read_model(models["half"], "cpu").model, "cpu")
     unit = ("enter", "conv3x3", "leave3x3", "conv5x5", "leave5x5", "fuse")
     names = [
         *(f"{branch}_trunk.0.{part}" for branch in ("image", "gradient") for part in unit),
@@ -60,7 +61,7 @@ def test_layers_of_a_generator(models: dict[str, Path]) -> None:
     nodes = {layer.name: len(layer.nodes) for layer in layers}
     assert nodes["image_trunk.0.conv5x5"] == 2
     assert nodes["image_trunk.0.enter"] == 1
-    for_tensorrt = find_layers(read_model(models["half"], "tensorrt").graph, "tensorrt")
+    for_tensorrt = find_layers(read_model(models["half"], "tensorrt").model, "tensorrt")
     assert {layer.name for layer in for_tensorrt} == set(names) - {"image_tail"}
 
 
@@ -68,13 +69,13 @@ def test_on_a_cpu_every_layer_runs_in_an_8_bit_kernel(
     cpu: tuple[SourceModel, Ranges], tmp_path: Path
 ) -> None:
     source, observed = cpu
-    layers = find_layers(source.graph, "cpu")
+    layers = find_layers(source.model, "cpu")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(
-        quantize(source.graph, observed, layers, "cpu").SerializeToString(),
+        quantize(source.model, observed, layers, "cpu").SerializeToString(),
         options,
         providers=["CPUExecutionProvider"],
     )
@@ -92,12 +93,12 @@ def test_on_a_cpu_the_picture_stays_close(
     photographs: Path,
 ) -> None:
     source, observed = cpu
-    layers = find_layers(source.graph, "cpu")
+    layers = find_layers(source.model, "cpu")
     image = read_pairs([photographs])[0].lr_hwc[:32, :32]
     batch = (image.transpose(2, 0, 1)[None] / 255).astype(np.float32)
-    expected = run(source.graph, batch)
+    expected = run(source.model, batch)
     errors = [
-        np.abs(run(quantize(source.graph, observed, some, "cpu"), batch) - expected).max()
+        np.abs(run(quantize(source.model, observed, some, "cpu"), batch) - expected).max()
         for some in ([], layers[:1], layers)
     ]
     assert errors[0] == 0
@@ -106,9 +107,9 @@ def test_on_a_cpu_the_picture_stays_close(
 
 def test_the_source_is_not_changed(cpu: tuple[SourceModel, Ranges]) -> None:
     source, observed = cpu
-    before = source.graph.SerializeToString()
-    quantize(source.graph, observed, find_layers(source.graph, "cpu"), "cpu")
-    assert source.graph.SerializeToString() == before
+    before = source.model.SerializeToString()
+    quantize(source.model, observed, find_layers(source.model, "cpu"), "cpu")
+    assert source.model.SerializeToString() == before
 
 
 def largest_weight(model: onnx.ModelProto) -> int:
@@ -125,7 +126,7 @@ def test_two_products_never_overflow_sixteen_bits_on_cpus(
     cpu: tuple[SourceModel, Ranges], tensorrt: onnx.ModelProto
 ) -> None:
     source, observed = cpu
-    model = quantize(source.graph, observed, find_layers(source.graph, "cpu"), "cpu")
+    model = quantize(source.model, observed, find_layers(source.model, "cpu"), "cpu")
     assert 2 * np.iinfo(np.uint8).max * largest_weight(model) <= np.iinfo(np.int16).max
     assert largest_weight(tensorrt) == np.iinfo(np.int8).max
 
@@ -173,9 +174,9 @@ def test_tensorrt_rtx_builds_it(tensorrt: onnx.ModelProto) -> None:
 def test_tensorrt_rtx_builds_the_shipped_model(photographs: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX")
     source = read_model(model_path("dggn-lite"), "tensorrt")
-    layers = find_layers(source.graph, "tensorrt")
+    layers = find_layers(source.model, "tensorrt")
     observed = ranges(source, "tensorrt", photographs)
-    assert_tensorrt_rtx_builds(quantize(source.graph, observed, layers, "tensorrt"))
+    assert_tensorrt_rtx_builds(quantize(source.model, observed, layers, "tensorrt"))
 
 
 def assert_tensorrt_rtx_builds(model: onnx.ModelProto) -> None:

@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime", reason="needs the calibrate extra")
 from calibration.prepare.freeze_excitation import freeze_excitation
 from calibration.prepare.source import read_model
 from calibration.prepare.tiles import Tile, sample_tiles
-from calibration.search.receptive_field import reach_px
+from calibration.search.receptive_field import receptive_field_px
 from dggn.data.pairs import read_pairs
 from runtime.model.info import DEFAULT_MODEL, model_path
 
@@ -24,11 +24,11 @@ def tiles(photographs: Path) -> list[Tile]:
 def test_half_the_receptive_field_of_the_shipped_model(tiles: list[Tile]) -> None:
     """`dggn-eval complexity` derives 104 px from the layers: 52, and the next multiple of 8."""
     source = read_model(model_path(DEFAULT_MODEL), "cpu")
-    assert reach_px(source, 64) is None, "its gates see far"
+    assert receptive_field_px(source, 64) is None, "its gates see far"
     frozen = freeze_excitation(source, tiles)
-    assert reach_px(frozen, 64) == 56
-    assert reach_px(frozen, 56) == 56
-    assert reach_px(frozen, 48) is None
+    assert receptive_field_px(frozen, 64) == 56
+    assert receptive_field_px(frozen, 56) == 56
+    assert receptive_field_px(frozen, 48) is None
 
 
 @pytest.mark.parametrize("name", ["half", "bytes"])
@@ -37,14 +37,14 @@ def test_that_far_and_no_further_a_pixel_counts(
 ) -> None:
     source = read_model(models[name], "tensorrt")
     frozen = freeze_excitation(source, tiles)
-    reach = reach_px(frozen, 128)
-    wide = reach_px(source, 128)
+    reach = receptive_field_px(frozen, 128)
+    wide = receptive_field_px(source, 128)
     assert reach is not None
     assert wide is not None
     assert 0 < reach < wide
     # The same, whatever is of interest.
-    assert reach_px(frozen, reach) == reach
-    assert reach_px(frozen, reach - 8) is None
+    assert receptive_field_px(frozen, reach) == reach
+    assert receptive_field_px(frozen, reach - 8) is None
 
 
 def test_gradients_say_the_same(models: dict[str, Path], tiles: list[Tile]) -> None:
@@ -69,5 +69,5 @@ def test_gradients_say_the_same(models: dict[str, Path], tiles: list[Tile]) -> N
         start - int(columns.min()),
         int(columns.max()) - (start + block - 1),
     )
-    found = reach_px(read_model(models["half"], "tensorrt"), 128)
+    found = receptive_field_px(read_model(models["half"], "tensorrt"), 128)
     assert found == -(-reached // block) * block

@@ -17,7 +17,7 @@ from runtime.model.info import for_tensorrt, model_path
 if TYPE_CHECKING:
     import onnx
 
-    from export.trt.passes.source import SourceModel
+    from dggn.onnx_graph.source import SourceModel
 
 Run = Callable[["onnx.ModelProto | Path", NDArray[Any]], NDArray[Any]]
 

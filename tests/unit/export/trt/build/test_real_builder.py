@@ -19,7 +19,8 @@ from export.trt.build import verified as build_module
 from export.trt.build.verified import BuildContext, build_engine
 from export.trt.build.plan import PlanSpec, build_plan
 from export.trt.passes.assemble import tensorrt_graph
-from export.trt.passes.source import SourceModel, read_source
+from dggn.onnx_graph.source import SourceModel
+from export.trt.passes.source import read_source
 from runtime.backends.trt.engine_facts import EngineOptions
 from runtime.backends.trt.engine_file import read_facts
 from runtime.backends.trt.library import Library, find_library

@@ -30,7 +30,7 @@ from runtime.image.picture import Samples
 from runtime.tiles.backend import Backend, Deliver
 
 if TYPE_CHECKING:
-    from export.trt.passes.source import SourceModel
+    from dggn.onnx_graph.source import SourceModel
 
 GPU = Gpu(
     index=0, name="Card", compute_capability=(8, 6), memory_bytes=1 << 30, cuda_version="12.8"

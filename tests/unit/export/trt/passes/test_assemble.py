@@ -16,12 +16,13 @@ pytest.importorskip("onnxruntime", reason="needs the trt or rtx extra")
 
 from onnx import TensorProto, helper, numpy_helper
 
+from dggn.onnx_graph.source import SourceModel
 from dggn.onnx_graph.values import element_types, opset
 from export.trt.passes.activations import largest_activation
 from export.trt.passes.assemble import tensorrt_graph
 from export.trt.passes.half import float_types_left
 from export.trt.passes.islands import float32_layers
-from export.trt.passes.source import SourceModel, read_source
+from export.trt.passes.source import read_source
 from runtime.backends.trt.library import Capabilities
 from runtime.errors import ConfigError, ModelError
 from runtime.model.info import model_path

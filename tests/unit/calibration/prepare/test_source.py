@@ -12,7 +12,8 @@ pytest.importorskip("onnx", reason="needs the calibrate extra")
 
 import onnx
 
-from calibration.prepare.fold import fold_weights, unfold_weights
+from dggn.onnx_graph.fold import fold_constants
+from dggn.onnx_graph.half_weights import store_in_half
 
 
 def test_folding_changes_the_form_and_not_the_function(
@@ -23,7 +24,7 @@ def test_folding_changes_the_form_and_not_the_function(
     model = onnx.load(models["half"])
     expected = run(model, batch)
     names = {tensor.name for tensor in model.graph.initializer}
-    halves = fold_weights(model)
+    halves = fold_constants(model)
     onnx.checker.check_model(model, full_check=True)
     assert "image_trunk.0.enter.weight" in halves
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -32,7 +33,7 @@ def test_folding_changes_the_form_and_not_the_function(
     assert names - set(stored) == {"gradient_tail.weight", "gradient_tail.bias"}
     np.testing.assert_array_equal(run(model, batch), expected)
 
-    unfold_weights(model, halves)
+    store_in_half(model, halves)
     onnx.checker.check_model(model, full_check=True)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     assert {stored[name].data_type for name in halves} == {onnx.TensorProto.FLOAT16}
@@ -41,7 +42,7 @@ def test_folding_changes_the_form_and_not_the_function(
 
 def test_other_casts_stay(models: dict[str, Path]) -> None:
     model = onnx.load(models["bytes"])
-    fold_weights(model)
+    fold_constants(model)
     casts = [node for node in model.graph.node if node.op_type == "Cast"]
     assert casts[0].input[0] == "input"
     assert casts[-1].output[0] == "output"
