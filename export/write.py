@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,8 +13,8 @@ from dggn.onnx_graph.half_weights import store_in_half
 from export.graph import model_info, onnx_graph
 from export.half_weights import round_weights
 from export.verify import Comparison, require_equal
-from runtime.errors import TargetError
 from runtime.model.info import SampleType, shipped_models
+from runtime.system.files import whole_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,21 +78,7 @@ def write_onnx(
     if options.weights == "float16":
         store_in_half(model, {name for name, _ in generator.named_parameters()})
     onnx.checker.check_model(model, full_check=True)
-    partial = target.with_name(f".dggn-{os.getpid()}-{target.name}.partial")
-    with _target_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(model.SerializeToString())
-            comparison = require_equal(partial, generator)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
-    return comparison
-
-
-@contextmanager
-def _target_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise TargetError(f"{target} cannot be written: {error.strerror}") from error
+    with whole_file(target) as file:
+        file.write(model.SerializeToString())
+        file.flush()  # it is read by its name
+        return require_equal(Path(file.name), generator)

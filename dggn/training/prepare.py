@@ -36,6 +36,7 @@ from dggn.model.config import SCALE
 from runtime.errors import ConfigError, ImageReadError, TargetError
 from runtime.model.info import file_sha256
 from runtime.system.cores import usable_cores
+from runtime.system.files import remove_temporaries
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -132,8 +133,7 @@ def prepare(
 
 def _begin(target: Path, options: PrepareOptions) -> Manifest:
     try:
-        for partial in target.rglob(".dggn-*.partial"):
-            partial.unlink()  # what a kill left
+        remove_temporaries([target, *(path for path in target.rglob("*") if path.is_dir())])
         manifest = read_manifest(target)
         if manifest is None and target.exists() and any(target.iterdir()):
             raise ConfigError(f"{target} holds other things: choose a new or empty folder")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.backends.cuda.bindings_device import load_cuda_bindings
 from runtime.backends.cuda.open import cuda_package
 from runtime.errors import BackendError, MissingDependency
 
@@ -67,7 +68,7 @@ def probe() -> Probe:
     """
     if _stands_on_pycuda():
         return _probe_with_pycuda()
-    driver = _driver()
+    driver = load_cuda_bindings()
     try:
         status = driver.cuInit(0)[0]
     except RuntimeError:  # cuda-bindings' way to say that libcuda is not there
@@ -109,10 +110,10 @@ def _stands_on_pycuda() -> bool:
 
 
 def _probe_with_pycuda() -> Probe:
-    from runtime.backends.cuda.pycuda_device import load_driver
+    from runtime.backends.cuda.pycuda_device import load_pycuda
 
     try:
-        driver = load_driver()
+        driver = load_pycuda()
     except BackendError:
         return Probe(gpus=(), problem="the NVIDIA driver is not installed")
     try:
@@ -132,17 +133,6 @@ def _probe_with_pycuda() -> Probe:
     except driver.Error as error:
         return Probe(gpus=(), problem=f"the NVIDIA driver does not start ({error})")
     return Probe(gpus=tuple(found), problem="" if found else "the NVIDIA driver sees no GPU")
-
-
-def _driver() -> Any:
-    try:
-        from cuda.bindings import driver
-    except ImportError as error:
-        raise MissingDependency(
-            "this needs cuda-bindings, which is not installed: pip install 'dggn[trt]' or "
-            f"'dggn[rtx]' ({error})"
-        ) from error
-    return driver
 
 
 def _gpu(driver: Any, index: int, cuda_version: str) -> Gpu:

@@ -22,7 +22,7 @@ from runtime.codecs.exif import read_orientation
 from runtime.codecs.frames import frames_of
 from runtime.codecs.limits import quiet_pillow, translated
 from runtime.codecs.pil import with_metadata
-from runtime.codecs.png import SIGNATURE
+from runtime.codecs.png import SIGNATURE, chunk, walk_chunks
 from runtime.errors import ImageReadError
 from runtime.image.colour import checked_profile
 from runtime.image.picture import Picture
@@ -109,14 +109,11 @@ def _tiff(file: IO[bytes]) -> TiffImageFile:
 def _png(file: IO[bytes]) -> LargeHeader:
     """Everything but the samples, which may have metadata behind them, as a file of one pixel."""
     chunks = [SIGNATURE]
-    interlaced, size_hw, name = False, (0, 0), b""
-    file.seek(len(SIGNATURE))
-    while name != b"IEND":
-        length, name = struct.unpack(">I4s", file.read(8))
+    interlaced, size_hw = False, (0, 0)
+    for name, length in walk_chunks(file):
         if name == b"acTL":
             raise ImageReadError("is an animation too large to be read whole: reduce it")
         if name == b"IDAT":
-            file.seek(length + 4, io.SEEK_CUR)
             continue
         if length > MAX_CHUNK_BYTES:
             raise ImageReadError("is damaged (a block is too long): export it again")
@@ -130,8 +127,12 @@ def _png(file: IO[bytes]) -> LargeHeader:
             content = struct.pack(">II", 1, 1) + content[8:12] + b"\0"
             samples = zlib.compress(bytes(1 + 8))
         elif name == b"IEND":
-            chunks.append(_chunk(b"IDAT", samples))
-        chunks.append(_chunk(name, content))
+            chunks.append(chunk(b"IDAT", samples))
+        chunks.append(chunk(name, content))
+        if name == b"IEND":
+            break
+    else:
+        raise ImageReadError("is damaged (it ends early): export it again")
     image = PngImageFile(io.BytesIO(b"".join(chunks)))
     image.load()
     orientation = read_orientation(image)
@@ -142,11 +143,6 @@ def _png(file: IO[bytes]) -> LargeHeader:
         is_progressive=interlaced,
         metadata=_metadata(image, "PNG", orientation, ()),
     )
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    check = struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
-    return struct.pack(">I", len(content)) + name + content + check
 
 
 def _metadata(

@@ -57,14 +57,16 @@ def write_png(
     pixel = io.BytesIO()
     Image.new(mode, (1, 1)).save(pixel, "PNG", **options)
     file.write(SIGNATURE)
-    for name, content in _chunks(pixel.getvalue()):
+    for name, length in walk_chunks(pixel):
+        content = pixel.read(length)
         if name == b"IHDR":
             height, width = header.size_hw
-            _write_chunk(file, name, struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))
+            content = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+            file.write(chunk(name, content))
         elif name == b"IDAT":
             _write_samples(file, strips)
         else:
-            _write_chunk(file, name, content)
+            file.write(chunk(name, content))
 
 
 def _write_samples(file: IO[bytes], strips: Iterable[Picture]) -> None:
@@ -80,8 +82,8 @@ def _write_samples(file: IO[bytes], strips: Iterable[Picture]) -> None:
         above = block[-1:].copy()
         content = compressor.compress(filtered.data)
         if content:
-            _write_chunk(file, b"IDAT", content)
-    _write_chunk(file, b"IDAT", compressor.flush())
+            file.write(chunk(b"IDAT", content))
+    file.write(chunk(b"IDAT", compressor.flush()))
 
 
 def _compressor() -> Any:
@@ -106,17 +108,29 @@ def _blocks(strips: Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
             yield block.view(np.uint8).reshape(-1, row_bytes)
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def walk_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Walk the chunks of a PNG file.
+
+    Args:
+        file: binary, seekable.
+
+    Yields:
+        Name and length of each chunk's content, to which the file is positioned; the checksum
+        follows it. It ends where the file does, whether that is at `IEND` or not.
+    """
     position = len(SIGNATURE)
-    while position < len(data):
-        length, name = struct.unpack_from(">I4s", data, position)
-        yield name, data[position + 8 : position + 8 + length]
+    file.seek(position)
+    while len(head := file.read(8)) == 8:
+        length, name = struct.unpack(">I4s", head)
+        yield name, length
         position += 12 + length
+        file.seek(position)
 
 
-def _write_chunk(file: IO[bytes], name: bytes, content: bytes) -> None:
-    file.write(struct.pack(">I", len(content)) + name + content)
-    file.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(name))))
+def chunk(name: bytes, content: bytes) -> bytes:
+    """A chunk of a PNG file, with its length and checksum."""
+    check = struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
+    return struct.pack(">I", len(content)) + name + content + check
 
 
 def has_all_samples(data: bytes) -> bool:
@@ -132,15 +146,15 @@ def has_all_samples(data: bytes) -> bool:
         _bytes(-(-(width - x) // dx), -(-(height - y) // dy), bits) for x, y, dx, dy in passes
     )
     inflater = zlib.decompressobj()
-    position = 8
-    while position < len(data) and missing > 0:
-        length, name = struct.unpack_from(">I4s", data, position)
+    file = io.BytesIO(data)
+    for name, length in walk_chunks(file):
+        if missing <= 0:
+            break
         if name == b"IDAT":
-            pending = data[position + 8 : position + 8 + length]
+            pending = file.read(length)
             while pending and missing > 0 and not inflater.eof:
                 missing -= len(inflater.decompress(pending, _STEP_BYTES))
                 pending = inflater.unconsumed_tail
-        position += 12 + length
     while missing > 0 and not inflater.eof:
         more = inflater.decompress(b"", _STEP_BYTES)
         if not more:

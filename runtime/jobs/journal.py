@@ -25,9 +25,7 @@ from typing import IO, Any
 from runtime.errors import TargetError
 from runtime.jobs.plan import Job
 from runtime.model.info import file_sha256
-
-if sys.platform != "win32":
-    import fcntl
+from runtime.system.files import NotReplaced, replacing, try_to_lock
 
 JOURNAL_NAME = ".dggn-run.jsonl"
 _logger = logging.getLogger(__name__)
@@ -112,7 +110,7 @@ class Journal:
             except BaseException:
                 self._file.close()
                 raise
-        except OSError as error:
+        except (OSError, NotReplaced) as error:
             raise self._unwritable(error) from error
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
@@ -193,14 +191,12 @@ class Journal:
     def _open(self) -> IO[str]:
         while True:
             file = self._path.open("a", encoding="utf-8")
-            try:
-                _lock(file)
-            except BlockingIOError:
+            if not try_to_lock(file):
                 file.close()
                 raise TargetError(
                     f"another dggn-run is writing to {self._folder}: wait until it ends, or "
                     "choose another OUTPUT"
-                ) from None
+                )
             # The other run may have replaced the file between opening and locking.
             try:
                 if os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
@@ -232,24 +228,18 @@ class Journal:
             for key, entry in self._entries.items()
             if os.path.lexists(self._folder / key)
         }
-        temporary = self._path.with_name(f".dggn-{os.getpid()}.journal.partial")
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.writelines(_line(key, entry) for key, entry in self._entries.items())
+        with replacing(self._path) as file:
+            file.writelines(_line(key, entry).encode() for key, entry in self._entries.items())
             if sys.platform == "win32":
                 self._file.close()  # Windows replaces no open file, and there is no lock to keep.
-            os.replace(temporary, self._path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
         old = self._file
         self._file = self._open()
         old.close()
 
-    def _unwritable(self, error: OSError) -> TargetError:
+    def _unwritable(self, error: OSError | NotReplaced) -> TargetError:
+        reason = error.strerror if isinstance(error, OSError) else None
         return TargetError(
-            f"cannot write {self._path}: {error.strerror or error}. "
-            "Make room, or choose another OUTPUT"
+            f"cannot write {self._path}: {reason or error}. Make room, or choose another OUTPUT"
         )
 
 
@@ -270,21 +260,3 @@ def _parse(line: str) -> tuple[str, Entry]:
         settings=str(fields["settings"]),
         output_bytes=None if size is None else int(size),
     )
-
-
-def _lock(file: IO[str]) -> None:
-    """Lock the journal for as long as it is open; on Windows, nothing is locked.
-
-    Raises:
-        BlockingIOError: another process holds the lock.
-    """
-    if sys.platform == "win32":
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        # Some network disks know no locks; two runs at once are then up to the user.
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
-            raise

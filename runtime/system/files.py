@@ -9,7 +9,7 @@ import secrets
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from runtime.errors import TargetError
 
@@ -44,24 +44,71 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
         NotReplaced: the file is complete, but the target's name cannot be taken.
         OSError: it cannot be written.
     """
-    temporary = temporary_path(target)
-    _being_written.add(temporary)
+    temporary, file = _create_locked(target)
     try:
-        with temporary.open("xb") as file:
-            _try_to_lock(file)
-            yield file
-        try:
-            os.replace(temporary, target)
-        except OSError as error:
-            raise NotReplaced(error.strerror or str(error)) from error
+        # The lock outlasts the file, which is closed first: network disks tell of errors then.
+        with _lock_held(file):
+            with file:
+                yield file
+            try:
+                os.replace(temporary, target)
+            except OSError as error:
+                raise NotReplaced(error.strerror or str(error)) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         _being_written.discard(temporary)
 
 
+def _create_locked(target: Path) -> tuple[Path, IO[bytes]]:
+    """Create a temporary file and lock it.
+
+    Between the two, another run may take it for a leftover: then the next name is tried.
+    """
+    while True:
+        temporary = temporary_path(target)
+        _being_written.add(temporary)
+        file = temporary.open("xb")
+        if try_to_lock(file) and temporary.exists():
+            return temporary, file
+        file.close()
+        _being_written.discard(temporary)
+
+
+@contextlib.contextmanager
+def _lock_held(file: IO[bytes]) -> Iterator[None]:
+    """Keep a file's lock even when the file is closed."""
+    if sys.platform == "win32":
+        yield  # where nothing is locked
+        return
+    duplicate = os.dup(file.fileno())
+    try:
+        yield
+    finally:
+        os.close(duplicate)
+
+
 class NotReplaced(Exception):
     """A file was written, but cannot be put in its place; says why."""
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """As :func:`replacing`, for commands: the folder is made if missing, and errors are ours.
+
+    Args:
+        path: what was there before stays until the block has ended well.
+
+    Raises:
+        TargetError: it cannot be written; nothing of it is left.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            yield file
+    except (OSError, NotReplaced) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise TargetError(f"{path} cannot be written: {reason or error}") from error
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -72,13 +119,8 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         TargetError: it cannot be written; nothing of it is left.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            file.write(content)
-    except (OSError, NotReplaced) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise TargetError(f"{path} cannot be written: {reason or error}") from error
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def is_leftover(temporary: Path) -> bool:
@@ -88,7 +130,7 @@ def is_leftover(temporary: Path) -> bool:
         OSError: it cannot be opened.
     """
     with temporary.open("rb") as file:
-        return _try_to_lock(file)
+        return try_to_lock(file)
 
 
 def remove_unfinished() -> None:
@@ -98,8 +140,13 @@ def remove_unfinished() -> None:
             path.unlink(missing_ok=True)
 
 
-def _try_to_lock(file: IO[bytes]) -> bool:
-    """Lock a file for as long as it is open; False where another has locked it."""
+def try_to_lock(file: IO[Any]) -> bool:
+    """Lock a file for as long as it is open.
+
+    Returns:
+        False where another has locked it; true where nothing can be locked: on Windows, and on
+        network disks without locks.
+    """
     if sys.platform != "win32":
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -33,10 +33,6 @@ from runtime.system.files import write_whole
 
 _logger = logging.getLogger(__name__)
 
-OUT_OF_MEMORY = ("out of memory", "outofmemory", "insufficient memory", "out_of_memory")
-"""What TensorRT's log says in various versions, in lower case."""
-
-
 LONGEST_REASON = 300
 """Letters of one of the parser's reasons; what follows is about its own source code."""
 
@@ -250,8 +246,7 @@ def _one_line(text: str) -> str:
 
 def _build_failure(library: Library, mark: int) -> BackendError:
     reason = library.messages.reason(mark)
-    said = " ".join(library.messages.since(mark, "internal error", "error", "warning")).lower()
-    if any(phrase in said for phrase in OUT_OF_MEMORY):
+    if library.messages.ran_out_of_memory(mark):
         return OutOfDeviceMemory(
             f"{library.name} ran out of GPU memory ({reason}): lower --batch or --tile, or close "
             "other programs that use the GPU"

@@ -17,7 +17,7 @@ from runtime.backends.cuda.device import CaptureRefused, Event, Graph, Memory, P
 from runtime.errors import BackendError, MissingDependency, OutOfDeviceMemory
 
 
-def load_driver() -> Any:
+def load_cuda_bindings() -> Any:
     """The module of the driver's functions, untyped.
 
     Raises:
@@ -46,7 +46,7 @@ class BindingsDevice:
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self._cuda = _Cuda(load_driver())
+        self._cuda = _Cuda(load_cuda_bindings())
         self._cuda.call("cuInit", 0)
         self._device = self._cuda.call("cuDeviceGet", index)
         self._context = self._cuda.call("cuDevicePrimaryCtxRetain", self._device)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from export.verify import compare
 from export.write import ExportOptions, read_generator, write_onnx
 from runtime.errors import ModelError, TargetError
 from runtime.model.info import model_path
+from runtime.system.files import remove_temporaries
 
 OPTIONS = ExportOptions(sample_type="float32", weights="float32", halo_px=16, origin="a test")
 
@@ -174,6 +176,25 @@ def test_a_wrong_graph_is_refused_and_not_kept(
         write_onnx(copy.deepcopy(small), target, OPTIONS)
     assert target.read_bytes() == b"what was there before"
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_another_run_that_tidies_up_leaves_the_file_being_verified(
+    small: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dggn-run` removes what killed runs left in its output folder."""
+    seen: list[Path] = []
+
+    def tidy_first(path: Path, generator: Generator) -> verify.Comparison:
+        seen.append(path)
+        remove_temporaries([tmp_path])
+        return verify.require_equal(path, generator)
+
+    monkeypatch.setattr(write, "require_equal", tidy_first)
+    assert write_onnx(copy.deepcopy(small), tmp_path / "model.onnx", OPTIONS).passes
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    (path,) = seen
+    assert path.name.startswith(".dggn-") and path.suffix == ".partial", "a kill's can be removed"
 
 
 def test_weights_too_large_for_float16(small: Generator, tmp_path: Path) -> None:

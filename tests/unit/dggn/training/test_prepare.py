@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,7 @@ from dggn.data.prepared import MANIFEST_NAME, Manifest, PrepareOptions
 from dggn.training import prepare as prepare_module
 from dggn.training.prepare import Prepared, prepare, show_sources, window_starts
 from runtime.errors import ConfigError, ImageReadError
+from runtime.system.files import whole_file
 
 SMALL = PrepareOptions(size_px=48, step_px=24)
 
@@ -162,6 +164,16 @@ def test_what_a_kill_left_is_swept_up(photo_folder: Path, tmp_path: Path) -> Non
     run(photo_folder, target)
     run(photo_folder, tmp_path / "fresh")
     assert content(target) == content(tmp_path / "fresh")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_what_another_run_writes_there_is_not(photo_folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    run(photo_folder, target)
+    with whole_file(target / "HR" / "other.ppm") as file:
+        file.write(b"P6")
+        run(photo_folder, target)
+    assert (target / "HR" / "other.ppm").read_bytes() == b"P6"
 
 
 def test_changed_sources_are_cut_again(

@@ -10,8 +10,16 @@ from typing import IO
 import pytest
 
 from runtime.errors import TargetError
-from runtime.jobs.journal import JOURNAL_NAME, Journal, SourceStamp, settings_fingerprint
+from runtime.jobs import journal as journal_module
+from runtime.jobs.journal import (
+    JOURNAL_NAME,
+    Entry,
+    Journal,
+    SourceStamp,
+    settings_fingerprint,
+)
 from runtime.jobs.plan import Job
+from runtime.system.files import remove_temporaries
 from tests.processes import run
 
 ROOT = Path(__file__).parents[4]
@@ -202,3 +210,22 @@ def test_the_fingerprint_differs_with_any_setting() -> None:
     fingerprint = settings_fingerprint({"a": 1, "b": None})
     assert fingerprint == settings_fingerprint({"b": None, "a": 1})
     assert fingerprint != settings_fingerprint({"a": 1, "b": 0})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_another_run_that_tidies_up_leaves_the_journal_being_written(
+    done: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folders of two runs may lie in each other."""
+    line = journal_module._line
+
+    def tidy_first(key: str, entry: Entry) -> str:
+        remove_temporaries([done.target.parent])
+        return line(key, entry)
+
+    monkeypatch.setattr(journal_module, "_line", tidy_first)
+    with Journal(done.target.parent) as journal:
+        assert journal.is_done(done, "f")
+    monkeypatch.undo()
+    assert ask(done) == (True, False)
+    assert not list(done.target.parent.glob("*.partial"))

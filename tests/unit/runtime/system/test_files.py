@@ -3,11 +3,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from runtime.errors import TargetError
+from runtime.system import files
 from runtime.system.files import (
     NotReplaced,
     remove_temporaries,
@@ -79,6 +82,45 @@ def test_another_process_leaves_it_too(tmp_path: Path) -> None:
         file.write(b"whole")
         subprocess.run([sys.executable, "-c", code, tmp_path], check=True, timeout=60)
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_another_run_takes_nothing_between_closing_and_renaming(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.replace
+
+    def tidy_first(source: Path, target: Path) -> None:
+        remove_temporaries([tmp_path])
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", tidy_first)
+    write_whole(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+@pytest.mark.parametrize("when", ["before the lock", "holding the lock"])
+def test_what_another_run_takes_before_it_is_locked_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    lock, calls = files.try_to_lock, []
+    rivals = ExitStack()
+
+    def after_another_run(file: IO[bytes]) -> bool:
+        calls.append(file.name)
+        if len(calls) == 1 and when == "before the lock":
+            Path(file.name).unlink()
+        elif len(calls) == 1:
+            rival = Path(file.name).open("rb")  # noqa: SIM115 -- closed at the end
+            assert lock(rivals.enter_context(rival))
+        return lock(file)
+
+    monkeypatch.setattr(files, "try_to_lock", after_another_run)
+    with rivals:
+        write_whole(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    assert len(set(calls)) == 2
 
 
 def test_what_this_process_writes_is_removed_when_it_must_end(tmp_path: Path) -> None:

@@ -201,7 +201,9 @@ def test_a_failed_build_gives_the_logs_reason(library: Library) -> None:
         build(library)
 
 
-@pytest.mark.parametrize("said", ["Cuda Runtime (out of memory)", "OutOfMemory (no details)"])
+@pytest.mark.parametrize(
+    "said", ["Cuda Runtime (out of memory)", "OutOfMemory (no details)", "std::bad_alloc"]
+)
 def test_want_of_memory_is_told_apart(library: Library, said: str) -> None:
     behaviour = library.module.behaviour
     behaviour.plan = None
