@@ -14,7 +14,7 @@ from calibration.prepare.freeze_excitation import freeze_excitation
 from calibration.prepare.source import Target, read_model
 from calibration.prepare.tiles import Tile, manifest, sample_tiles
 from calibration.report.markdown import Findings, chart, markdown
-from calibration.search.best_mix import Gates, Halos, OnProgress, search
+from calibration.search.best_mix import Gates, Halos, search
 from calibration.search.layer_macs import layer_macs
 from calibration.search.ledger import Ledger
 from calibration.search.measure import as_file, mean_psnr_db
@@ -28,6 +28,7 @@ from runtime.errors import ConfigError, ModelError
 from runtime.model.info import PREFIX
 from runtime.system.files import write_whole
 from runtime.system.package import installed_version
+from runtime.system.terminal import OnProgress
 
 if TYPE_CHECKING:
     import onnx

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from runtime.errors import DggnError
 from runtime.model.info import DEFAULT_MODEL, INT8_SUFFIX
 from runtime.system.package import require, version_option
-
-if TYPE_CHECKING:
-    from calibration.search.best_mix import OnProgress
+from runtime.system.terminal import errors_reported, show_steps
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 GATES_FAILED = 1
+RESUME = "interrupted; run the same command to resume"
 
 
 @app.command()
@@ -97,7 +92,7 @@ def calibrate(
     """
     # ONNX Runtime's quantizer logs advice that does not apply to these graphs.
     logging.basicConfig(level=logging.ERROR, format="dggn-calibrate: %(message)s")
-    try:
+    with errors_reported("dggn-calibrate", interrupted=RESUME):
         require("onnx", "onnxruntime", extra="calibrate")
         from calibration.calibrate import CalibrationOptions
         from calibration.calibrate import calibrate as run
@@ -118,16 +113,10 @@ def calibrate(
             tile_px=tile,
             keep_float=tuple(keep_float or ()),
         )
-        with _progress() as on_progress:
+        with show_steps() as on_progress:
             findings = run(
                 path, images, target_file, options, validation=validation, on_progress=on_progress
             )
-    except DggnError as error:
-        typer.echo(f"dggn-calibrate: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from here", err=True)
-        raise typer.Exit(130) from None
     report = target_file.with_suffix(".md")
     best = findings.outcome.best
     if not findings.passes:
@@ -143,36 +132,3 @@ def calibrate(
         f"largest seam {best.seam_levels:.2f} grey levels at an overlap of {best.halo_px} px; "
         f"see {report}"
     )
-
-
-@contextmanager
-def _progress() -> Iterator[OnProgress]:
-    """A bar on a terminal, a line for each step elsewhere."""
-    if not sys.stderr.isatty():
-        said: set[str] = set()
-
-        def say(what: str, share: float) -> None:
-            if what not in said:
-                said.add(what)
-                typer.echo(what, err=True)
-
-        yield say
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f}%"),
-        TimeElapsedColumn(),
-        console=Console(file=sys.stderr),
-    ) as bars:
-        tasks = {}
-
-        def show(what: str, share: float) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=1.0)
-            bars.update(tasks[what], completed=share)
-
-        yield show

@@ -8,9 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from runtime.errors import ConfigError, DggnError
+from runtime.errors import Cancelled, ConfigError
 from runtime.model.info import DEFAULT_MODEL
 from runtime.system.package import version_option
+from runtime.system.terminal import INTERRUPTED, errors_reported, show_progress
+
+NOTHING_WRITTEN = "interrupted; nothing was written"
 
 app = typer.Typer(
     add_completion=False,
@@ -63,7 +66,7 @@ def onnx(
     """Write an ONNX file, kept only when it computes what the torch module does."""
     from runtime.system.package import require
 
-    try:
+    with errors_reported("dggn-export", interrupted=NOTHING_WRITTEN):
         require("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", extra="export")
         from export.graph import default_halo_px
         from export.write import ExportOptions, read_generator, write_onnx
@@ -92,9 +95,6 @@ def onnx(
             origin=origin or described,
         )
         comparison = write_onnx(generator, target, options)
-    except DggnError as error:
-        typer.echo(f"dggn-export: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
     typer.echo(f"{target}: verified against torch, {comparison}")
 
 
@@ -154,12 +154,10 @@ def trt(
     The engine is for this machine's GPU and lies in a per-user cache, where dggn-run finds it. A
     JSON file beside it says what it was made of.
     """
-    from runtime.errors import Cancelled
-
-    try:
+    with errors_reported("dggn-export"):
         chosen = _precision(precision, fp16=fp16, int8=int8)
+        from export.trt.build.interrupt import leave
         from export.trt.command import build_or_reuse, model_file
-        from export.trt.show import shown
         from runtime.backends.trt.open import open_engine
         from runtime.backends.trt.request import EngineRequest
 
@@ -175,18 +173,14 @@ def trt(
             output=output,
             force=force,
         )
-        with shown() as (say, on_progress):
-            built = build_or_reuse(
-                request, say=say, on_progress=on_progress, open_engine=open_engine
-            )
-    except DggnError as error:
-        typer.echo(f"dggn-export: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
-    except (Cancelled, KeyboardInterrupt):
-        typer.echo("interrupted; nothing was written", err=True)
-        from export.trt.build.interrupt import leave
-
-        leave(130)
+        try:
+            with show_progress(transient=True) as (say, on_progress):
+                built = build_or_reuse(
+                    request, say=say, on_progress=on_progress, open_engine=open_engine
+                )
+        except (Cancelled, KeyboardInterrupt):
+            typer.echo(NOTHING_WRITTEN, err=True)
+            leave(INTERRUPTED)
     word = "built with" if built.was_built else "up to date, built with"
     facts = built.facts
     largest = facts.largest_activation
@@ -217,7 +211,7 @@ def inspect(
     """Print what a person wants to know of a model or an engine."""
     from runtime.system.package import require
 
-    try:
+    with errors_reported("dggn-export"):
         from export.describe import describe, describe_engine
 
         if file.endswith(".engine"):
@@ -227,9 +221,6 @@ def inspect(
             from runtime.model.info import model_path
 
             facts = describe(model_path(file))
-    except DggnError as error:
-        typer.echo(f"dggn-export: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
     width = max(map(len, facts))
     for label, fact in facts.items():
         typer.echo(f"{label:<{width}}  {fact}")

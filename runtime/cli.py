@@ -13,11 +13,10 @@ import typer
 
 from runtime.model.info import DEFAULT_MODEL
 from runtime.system.package import version_option
+from runtime.system.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
     from runtime.run.batch import Batch, Options
-
-INTERRUPTED = 130
 
 
 def _path(text: str) -> Path:
@@ -230,9 +229,10 @@ def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
         DggnError: nothing could be done.
     """
     from runtime.report.console import print_result
-    from runtime.report.lines import planned_line, printable
+    from runtime.report.lines import planned_line
     from runtime.report.progress import PlainProgress, QuietProgress
     from runtime.run.dry_run import dry_run, forecast
+    from runtime.system.terminal import printable
 
     progress = QuietProgress(sys.stderr) if quiet else PlainProgress(sys.stderr)
     result = dry_run(options, progress)

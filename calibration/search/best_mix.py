@@ -16,14 +16,12 @@ hold:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from calibration.search.mix import Mix, Mixer
 from calibration.search.place import Layer
-
-OnProgress = Callable[[str, float], None]
-"""Told what is being done, and the share of it that is done."""
+from runtime.system.terminal import OnProgress
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.errors import ConfigError, DggnError
+from runtime.errors import ConfigError
 from runtime.system.package import version_option
+from runtime.system.terminal import errors_reported
 
 if TYPE_CHECKING:
     from dggn.metrics.evaluate import Metric, PictureScores
@@ -61,7 +61,7 @@ def images(
     as_markdown: Markdown = False,
 ) -> None:
     """Measure pictures that any program made."""
-    with _explained():
+    with errors_reported("dggn-eval"):
         from dggn.metrics.evaluate import evaluate_images
         from dggn.metrics.report import BenchmarkResult
 
@@ -94,7 +94,7 @@ def model(
     as_markdown: Markdown = False,
 ) -> None:
     """Measure a model on benchmarks."""
-    with _explained():
+    with errors_reported("dggn-eval"):
         from dggn.metrics.evaluate import evaluate, find_benchmark
         from dggn.metrics.report import BenchmarkResult
         from dggn.metrics.systems import opened, system_name
@@ -128,7 +128,7 @@ def complexity(
     as_markdown: Markdown = False,
 ) -> None:
     """Count parameters, GFLOPs and receptive field, beside the paper's Table 4."""
-    with _explained():
+    with errors_reported("dggn-eval"):
         from dggn.metrics.costs import costs_of, costs_report, parse_size
 
         size_hw = parse_size(size)
@@ -156,25 +156,12 @@ def compare(
     ),
 ) -> None:
     """Draw crops of several models' results side by side, with names and scores (Figure 4)."""
-    with _explained():
+    with errors_reported("dggn-eval"):
         from dggn.metrics.compare import comparison_rows, draw_comparison, save_png
 
         rows = comparison_rows(models, pictures, crops or [])
         save_png(output, draw_comparison(rows))
         typer.echo(f"wrote {output}")
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn errors into one line and an exit code."""
-    try:
-        yield
-    except DggnError as error:
-        typer.echo(f"dggn-eval: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
-        raise typer.Exit(130) from None
 
 
 def _form(as_json: bool, as_csv: bool, as_markdown: bool) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,9 +12,6 @@ from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
 
 from dggn.data.bicubic import bicubic_resize
 from dggn.data.folder import by_stem, picture_paths, read_rgb
@@ -37,8 +33,7 @@ from runtime.errors import ConfigError, ImageReadError, TargetError
 from runtime.model.info import file_sha256
 from runtime.system.cores import usable_cores
 from runtime.system.files import remove_temporaries
-
-SECONDS_BETWEEN_LINES = 10.0
+from runtime.system.terminal import show_progress
 
 MOST_THREADS = 8
 """That cut pictures: each needs some hundred megabytes for a large one."""
@@ -223,29 +218,11 @@ def _remove(target: Path, source: Source) -> None:
 
 @contextmanager
 def show_sources(stream: TextIO) -> Iterator[OnSource]:
-    """A display of :func:`prepare`: a bar on a terminal, a line now and then elsewhere."""
-    if stream.isatty():
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with RichProgress(*columns, console=Console(file=stream)) as bars:
-            bar = bars.add_task("preparing")
+    """Show the sources that :func:`prepare` has dealt with."""
+    with show_progress(stream) as (_, on_progress):
 
-            def advance(prepared: Prepared) -> None:
-                bars.update(bar, completed=prepared.done, total=prepared.total)
+        def advance(prepared: Prepared) -> None:
+            text = f"{prepared.done} of {prepared.total} pictures  {prepared.source.name}"
+            on_progress(text, prepared.done / prepared.total)
 
-            yield advance
-        return
-    last = time.monotonic()
-
-    def line(prepared: Prepared) -> None:
-        nonlocal last
-        if prepared.done == prepared.total or time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            stream.write(f"{prepared.done} of {prepared.total} pictures  {prepared.source.name}\n")
-            stream.flush()
-
-    yield line
+        yield advance

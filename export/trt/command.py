@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.trt.build.progress import OnProgress
 from export.trt.build.verified import BuildContext, OpenEngine, build_engine
 from export.trt.passes.source import read_source
 from runtime.backends.gpu import Gpu, probe, require_gpu
@@ -25,6 +24,7 @@ from runtime.backends.trt.request import EngineRequest
 from runtime.errors import BackendError, ConfigError, MissingDependency, ModelError
 from runtime.model.info import ModelInfo, for_tensorrt, model_path, shipped_models
 from runtime.system.package import require
+from runtime.system.terminal import OnProgress
 from runtime.tiles.plan import default_tile_px
 
 

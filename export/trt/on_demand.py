@@ -31,12 +31,12 @@ class EngineBuilder:
             Cancelled: :meth:`cancel` was called.
         """
         from export.trt.command import build_or_reuse
-        from export.trt.show import shown
         from runtime.backends.trt.open import open_engine
+        from runtime.system.terminal import show_progress
 
         self._idle.clear()
         try:
-            with shown(quiet=self._quiet) as (say, on_progress):
+            with show_progress(quiet=self._quiet, transient=True) as (say, on_progress):
                 say(
                     f"building a TensorRT engine of {request.onnx.stem} for this GPU: this takes "
                     "minutes and is done once; --no-build does without"

@@ -9,8 +9,8 @@ import sys
 import typer
 
 from runtime.errors import TargetError
-from runtime.report.lines import printable
 from runtime.report.progress import BarProgress, PlainProgress, Progress, QuietProgress
+from runtime.system import terminal
 
 
 def print_result(text: str) -> int:
@@ -44,5 +44,5 @@ def progress_for_people(*, quiet: bool, scale: int) -> Progress:
 
 
 def complain(error: Exception) -> None:
-    """Say on standard error what went wrong."""
-    typer.echo(f"dggn-run: {printable(str(error))}", err=True)
+    """Print an error of `dggn-run` as one line on standard error."""
+    terminal.complain("dggn-run", error)

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from runtime.errors import ConfigError, TargetError
 from runtime.jobs.result import FileResult, Preview
-from runtime.report.lines import duration, needs_attention, printable
+from runtime.report.lines import duration, needs_attention
 from runtime.report.summary import Report
 from runtime.system.files import NotReplaced, replacing
+from runtime.system.terminal import printable
 
 SUFFIXES = (".html", ".htm")
 

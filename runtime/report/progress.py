@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Protocol
 
 from runtime.jobs.result import FileResult
-from runtime.report.lines import done_line, duration, needs_attention, printable, problem_line
+from runtime.report.lines import done_line, duration, needs_attention, problem_line
+from runtime.system.terminal import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

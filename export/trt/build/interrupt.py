@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from export.trt.build.plan import PlanSpec, build_plan
-from export.trt.build.progress import OnProgress
+from runtime.system.terminal import OnProgress
 from runtime.backends.cuda.open import open_device
 from runtime.backends.trt.library import Library
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.trt.build.progress import OnProgress, make_monitor
+from export.trt.build.progress import make_monitor
+from runtime.system.terminal import OnProgress
 from export.trt.build.tactics import leave_out_missing
 from runtime.backends.trt.engine_facts import EnginePrecision
 from runtime.backends.trt.library import Library

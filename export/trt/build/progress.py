@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-OnProgress = Callable[[str, float], None]
-"""Told what is being done, and which share of all of it is, in [0, 1]."""
+from runtime.system.terminal import OnProgress
 
 
 @dataclass

@@ -17,7 +17,7 @@ from export.trt.passes.assemble import tensorrt_graph
 from export.trt.passes.half import LARGEST_HALF
 from export.trt.build.interrupt import build_interruptibly
 from export.trt.passes.islands import float32_layers
-from export.trt.build.progress import OnProgress
+from runtime.system.terminal import OnProgress
 from dggn.onnx_graph.source import SourceModel
 from runtime.backends.gpu import Gpu
 from runtime.backends.onnxruntime import OrtBackend

@@ -99,8 +99,8 @@ class _Installed:
             batch=plan.batch,
             output=source.with_suffix(".engine"),
         )
-        show = import_module("export.trt.show")
-        with show.shown() as (say, on_progress):
+        terminal = import_module("runtime.system.terminal")
+        with terminal.show_progress(transient=True) as (say, on_progress):
             built = command.build_or_reuse(
                 request,
                 say=say,

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from runtime.jobs.result import FileResult
-from runtime.report.lines import duration, planned_line, printable
+from runtime.report.lines import duration, planned_line
 from runtime.report.progress import BarProgress, Pace, PlainProgress, QuietProgress, facts
+from runtime.system.terminal import printable
 
 DONE = FileResult(
     name="a.png",
