@@ -34,48 +34,48 @@ if TYPE_CHECKING:
     import onnx
 
 MAX_FROZEN_DROP_DB = 0.01
-"""Gates become constants where the mean PSNR on Y against HR drops by no more."""
+"""Largest drop of the mean PSNR on Y at which excitation gates become constants."""
 
 MAX_HALO_PX = 512
 
 HELD_OUT = 5
-"""Without a validation folder, every fifth picture is held out."""
+"""Without a validation folder, every fifth picture is held out for the gates."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationOptions:
-    """How a model is quantized.
+    """Settings of a calibration.
 
     Raises:
         ConfigError: a value is out of range.
     """
 
     target: Target = "cpu"
-    """What will run it."""
+    """Target platform: ONNX Runtime on CPUs, or TensorRT."""
 
     method: Method = "percentile"
-    """How ranges are observed."""
+    """Observer of activation ranges."""
 
     max_drop_db: float = 0.1
-    """Mean PSNR on Y against HR may drop by so much."""
+    """Maximum drop of the mean PSNR against HR (dB, Y channel)."""
 
     max_seam_levels: int = 1
-    """Tiled and whole output may differ by so many grey levels of 255."""
+    """Maximum tiled/untiled difference, in 8-bit levels."""
 
     max_halo_px: int = 64
-    """Tiles may overlap by so many LR pixels at each side, for the seams' sake."""
+    """Largest overlap to try at each side of a tile, in LR pixels."""
 
     tiles: int = 64
-    """Calibrated on."""
+    """Number of tiles to calibrate on."""
 
     held_out_tiles: int = 12
-    """For the cost of each layer."""
+    """Number of tiles that the cost of each layer is measured on."""
 
     tile_px: int = 48
     """Side of a tile in LR pixels."""
 
     keep_float: tuple[str, ...] = ()
-    """Layers whose names begin with one of these stay in float."""
+    """Layers whose names start with one of these stay in float."""
 
     def __post_init__(self) -> None:
         if self.max_drop_db < 0:
@@ -109,9 +109,9 @@ def calibrate(
         model: an ONNX file written by dggn-export.
         images: folder of HR pictures to calibrate on.
         output: the file to write.
-        options: how.
+        options: the settings.
         validation: folder of HR pictures for the gates; by default every fifth of `images`.
-        on_progress: told how it goes.
+        on_progress: receives each step and its progress.
 
     Returns:
         What was found; `passes` tells whether the output was written.

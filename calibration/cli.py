@@ -41,14 +41,14 @@ def calibrate(
         typer.Option("--output", "-o", help="The file [default: MODEL-int8.onnx]."),
     ] = None,
     target: Annotated[
-        Literal["cpu", "tensorrt"], typer.Option(help="What will run the INT8 model.")
+        Literal["cpu", "tensorrt"], typer.Option(help="Platform that will run the INT8 model.")
     ] = "cpu",
     method: Annotated[
         Literal["minmax", "percentile", "entropy"],
-        typer.Option(help="How the ranges of activations are found."),
+        typer.Option(help="Observer of activation ranges."),
     ] = "percentile",
     max_drop_db: Annotated[
-        float, typer.Option(min=0, help="PSNR on Y against HR may drop by so much.")
+        float, typer.Option(min=0, help="Maximum PSNR drop against HR (dB, Y channel).")
     ] = 0.1,
     max_seam: Annotated[
         int,
@@ -56,7 +56,7 @@ def calibrate(
             min=0,
             max=255,
             metavar="LEVELS",
-            help="Tiles and the whole picture may differ by so many grey levels; 255 for any.",
+            help="Maximum tiled/untiled difference, in 8-bit levels; 255 for any.",
         ),
     ] = 1,
     max_halo: Annotated[
@@ -65,27 +65,28 @@ def calibrate(
             min=0,
             max=512,
             metavar="PX",
-            help="Tiles may overlap by so many pixels, so that they agree; 0 for as many as the "
-            "model's do now.",
+            help="Largest overlap to try, in pixels; 0 for that of the float32 model.",
         ),
     ] = 64,
-    tiles: Annotated[int, typer.Option(min=1, help="How many tiles to calibrate on.")] = 64,
+    tiles: Annotated[int, typer.Option(min=1, help="Number of tiles to calibrate on.")] = 64,
     tile: Annotated[
-        int, typer.Option(min=1, metavar="PX", help="Their side, after the x4 reduction.")
+        int, typer.Option(min=1, metavar="PX", help="Side of a tile, after the x4 reduction.")
     ] = 48,
     keep_float: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Leave layers in float whose names begin so."),
+        typer.Option(
+            metavar="NAME", help="Keep layers in float whose names start with NAME; repeatable."
+        ),
     ] = None,
     version: Annotated[bool, version_option()] = False,
 ) -> None:
-    """Quantize a model to INT8 as far as its pictures stay as they are.
+    """Quantize a model to INT8, within bounds on fidelity and seams.
 
     The photographs are reduced four times, as in training; ranges are observed on tiles of the
     results. Layers return to float until neither the PSNR against the originals nor the seams
     between tiles are worse than allowed. Beside the output go a report (.md, .png), the list
-    of tiles (.tiles.json) and what was measured (.ledger.json): a stopped calibration goes on
-    from there with the same command.
+    of tiles (.tiles.json) and what was measured (.ledger.json): run the same command to resume a
+    stopped calibration.
 
     Exit codes: 0, written; 1, no INT8 model holds the gates, or a picture cannot be read; 2, the
     command makes no sense as given; 3, this machine lacks something; 130, interrupted.

@@ -1,4 +1,4 @@
-"""`dggn-export`: checkpoint to ONNX, and what is inside a model file."""
+"""`dggn-export`: checkpoints to ONNX, ONNX to TensorRT, and a look into both."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def trt(
             show_default=False,
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Most tiles at a time.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Largest batch of tiles.")] = 4,
     target: Annotated[
         str | None,
         typer.Option(
@@ -140,7 +140,7 @@ def trt(
             "also on a machine without a GPU [default: this machine's GPU].",
         ),
     ] = None,
-    device: Annotated[int, typer.Option(min=0, help="Which GPU, as CUDA counts them.")] = 0,
+    device: Annotated[int, typer.Option(min=0, help="CUDA device index.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The file, ending in .engine [default: the cache]."),
@@ -208,7 +208,7 @@ def inspect(
         str, typer.Argument(help="A shipped model's name, an exported model or an engine.")
     ],
 ) -> None:
-    """Print what a person wants to know of a model or an engine."""
+    """Describe a model or an engine."""
     from runtime.system.package import require
 
     with errors_reported("dggn-export"):

@@ -1,4 +1,4 @@
-"""What a person wants to know of an exported model or an engine."""
+"""Describes exported models and engines for `dggn-export inspect`."""
 
 from __future__ import annotations
 

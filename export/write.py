@@ -19,19 +19,19 @@ from runtime.system.files import whole_file
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """How a model is written."""
+    """Settings of an export."""
 
     sample_type: SampleType
-    """Of input and output."""
+    """Element type of input and output."""
 
     weights: Literal["float32", "float16"]
-    """How weights are stored; the graph computes in float32 either way."""
+    """Storage type of weights; the graph computes in float32 either way."""
 
     halo_px: int
     """LR pixels of context with which tiles agree with whole pictures."""
 
     origin: str
-    """Where the weights come from, for people."""
+    """Origin of the weights, for `dggn-export inspect`."""
 
 
 def read_generator(source: str) -> Generator | CommunityModel:
@@ -54,7 +54,7 @@ def write_onnx(
     Args:
         generator: the network; its weights are rounded in place when stored as float16.
         target: the file; replaced when the new one is verified.
-        options: how it is written.
+        options: the settings.
 
     Returns:
         The comparison that the file passed.

@@ -1,4 +1,4 @@
-"""What is concatenated gets one range, so that 8-bit concatenation only copies.
+"""Gives tensors that are concatenated one range, so that 8-bit concatenation only copies.
 
 ONNX Runtime's QLinearConcat copies bytes where its inputs and its output have one scale, and
 looks every value up in a table where they have not. One pass in the graph's order: where two

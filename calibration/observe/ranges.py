@@ -1,4 +1,4 @@
-"""How large every activation gets: observers over calibration tiles.
+"""Observes the ranges of activations over calibration tiles.
 
 ONNX Runtime's calibraters do the observing; here they are fed a few tiles at a time, so that
 memory does not grow with the number of tiles.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import onnx
 
 Target = Literal["cpu", "tensorrt"]
-"""What a quantized model is for."""
+"""Platform that a quantized model is for."""
 
 KNOWN = frozenset(
     [

@@ -1,4 +1,4 @@
-"""Which parts of which pictures a model is calibrated on.
+"""Chooses the tiles that a model is calibrated on.
 
 Ranges must come from everything a photograph holds, not from the sky that fills most of it.
 Tiles are therefore drawn in equal parts from four kinds of content, told apart by the gradient
@@ -27,7 +27,7 @@ DARK_SHARE = 0.1
 """The darkest tiles count as dark, whatever else they hold."""
 
 EDGE_SHARE = 0.25
-"""Of the others, those whose strong gradients are the most concentrated count as edges."""
+"""Share of the others that count as edges: those with the most concentrated gradients."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +52,10 @@ class Tile(Spot):
     """A square that was drawn."""
 
     content: Content
-    """What it mostly holds."""
+    """Kind of its content."""
 
     def to_mapping(self) -> dict[str, Any]:
-        """What a manifest says of it."""
+        """Its entry in a manifest."""
         return {
             "picture": self.picture,
             "top_px": self.top_px,
@@ -66,7 +66,7 @@ class Tile(Spot):
 
 
 def manifest(tiles: Sequence[Tile]) -> dict[str, Any]:
-    """Which tiles were used, and one hash over all of them, their pixels included."""
+    """List tiles, with one hash over all of them, their pixels included."""
     entries = [tile.to_mapping() for tile in tiles]
     text = json.dumps(entries, sort_keys=True)
     return {"sha256": hashlib.sha256(text.encode()).hexdigest(), "tiles": entries}
@@ -163,6 +163,6 @@ def gradient_magnitude(image_hwc: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _evenly(indices: Sequence[int], count: int) -> list[int]:
-    """So many of them, evenly spaced from the first to the last."""
+    """Pick `count` of the indices, evenly spaced from the first to the last."""
     places = np.linspace(0, len(indices) - 1, count).round()
     return [indices[int(place)] for place in places]

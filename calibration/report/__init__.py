@@ -1,4 +1,4 @@
-"""What a calibration found, as Markdown and a chart.
+"""The report of a calibration: Markdown and a chart.
 
 May import the other stages.
 """

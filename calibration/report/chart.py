@@ -31,7 +31,7 @@ class Bar:
     """Its length, and written at its right; infinite values have no bar."""
 
     colour: tuple[int, int, int]
-    """Of the bar, RGB."""
+    """RGB."""
 
 
 def bar_chart(title: str, bars: Sequence[Bar]) -> bytes:

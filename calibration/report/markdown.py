@@ -1,4 +1,4 @@
-"""What a calibration did and found, for people: Markdown, and a chart of the layers."""
+"""Writes a calibration's report: Markdown, and a chart of the layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from calibration.observe.ranges import Method
 from calibration.prepare.source import Target
 from calibration.prepare.tiles import CONTENTS, Tile
 from calibration.report.chart import Bar, bar_chart
-from calibration.search.best_mix import Gates, Outcome
+from calibration.search.best_mix import Gates, SearchResult
 from calibration.search.place import Layer
 
 BLUE, ORANGE, RED = (52, 101, 164), (229, 142, 38), (192, 57, 43)
@@ -17,7 +17,7 @@ BLUE, ORANGE, RED = (52, 101, 164), (229, 142, 38), (192, 57, 43)
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """Everything that a report tells."""
+    """Everything in a report."""
 
     model: str
     """Name of the float32 model."""
@@ -26,37 +26,37 @@ class Findings:
     """Name of the INT8 file."""
 
     target: Target
-    """What it is for."""
+    """Target platform of the INT8 model."""
 
     method: Method
-    """The observer."""
+    """Observer of activation ranges."""
 
     gates: Gates
-    """What had to hold."""
+    """Bounds that the model had to meet."""
 
     tiles: tuple[Tile, ...]
-    """Calibrated on."""
+    """Tiles that the ranges were observed on."""
 
     manifest_sha256: str
     """Hash of their manifest."""
 
     validation: str
-    """Which pictures the gates were measured on."""
+    """Description of the pictures that the gates were measured on."""
 
     frozen_drop_db: float | None
-    """How far the PSNR drops when the gates become constants; None where there are none."""
+    """Drop of the PSNR when excitation gates become constants; None where there are none."""
 
     is_frozen: bool
     """Whether they did."""
 
     layers: tuple[Layer, ...]
-    """What could become INT8."""
+    """Layers that could become INT8."""
 
     pinned: tuple[str, ...]
     """Layers that the user left in float."""
 
-    outcome: Outcome
-    """Of the search."""
+    outcome: SearchResult
+    """Result of the search."""
 
     @property
     def passes(self) -> bool:
@@ -151,7 +151,7 @@ def _excitation(findings: Findings) -> list[str]:
 
 
 def _reasons(findings: Findings) -> dict[str, str]:
-    """Why a layer is in float, by name."""
+    """The reason why a layer is in float, by layer name."""
     outcome = findings.outcome
     return (
         dict.fromkeys(outcome.for_seams, "float, for the seams")

@@ -26,29 +26,29 @@ from runtime.system.terminal import OnProgress
 
 @dataclass(frozen=True, kw_only=True)
 class Halos:
-    """By how many LR pixels tiles may overlap at each side."""
+    """Overlaps to choose from, in LR pixels at each side of a tile."""
 
     least_px: int
-    """What the float32 model was measured to need."""
+    """Overlap that the float32 model was measured to need."""
 
     exact_px: int | None
-    """With which tiles compute exactly what the whole picture does; None for too many."""
+    """Overlap with which tiles compute exactly what the whole picture does; None if too large."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gates:
-    """What a quantized model must hold."""
+    """Bounds that a quantized model must meet."""
 
     max_drop_db: float
-    """Mean PSNR on Y against HR may drop by so much."""
+    """Maximum drop of the mean PSNR against HR (dB, Y channel)."""
 
     max_seam_levels: int
-    """Tiled and whole output may differ by so many grey levels of 255."""
+    """Maximum tiled/untiled difference, in 8-bit levels."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What the search found."""
+class SearchResult:
+    """Result of a search."""
 
     reference: Mix
     """The float32 model."""
@@ -70,7 +70,7 @@ class Outcome:
 
     @property
     def drop_db(self) -> float:
-        """What the best mix loses."""
+        """Drop of the PSNR from the float32 model to the best mix."""
         return self.reference.psnr_db - self.best.psnr_db
 
 
@@ -81,16 +81,16 @@ def search(
     gates: Gates,
     halos: Halos,
     on_progress: OnProgress,
-) -> Outcome:
+) -> SearchResult:
     """Measure every layer, and find the mix.
 
     Args:
         mixer: builds and measures.
-        layers: what may become INT8, in the graph's order.
+        layers: candidates for INT8, in the graph's order.
         macs: multiply-accumulates of each layer, by name.
-        gates: what must hold.
+        gates: bounds to meet.
         halos: the overlaps to choose from.
-        on_progress: told how it goes.
+        on_progress: receives each step and its progress.
 
     Raises:
         BackendError: ONNX Runtime failed on a mix.
@@ -116,7 +116,7 @@ def search(
         left = [layer for layer in best.layers if layer is not worst]
         best = mixer.measure(left, best.halo_px)
         on_progress("leaving the worst layers in float", len(for_fidelity) / len(layers))
-    return Outcome(
+    return SearchResult(
         reference=reference,
         everything=everything,
         best=best,

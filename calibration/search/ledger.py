@@ -1,4 +1,4 @@
-"""What a calibration has found so far, in a file: a stopped one goes on where it was."""
+"""Keeps measured values in a file, so that a stopped calibration resumes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Ledger:
             # Nothing usable is there: everything is measured.
             self._values = {}
         self.found = len(self._values)
-        """How many values an earlier calibration left."""
+        """Number of values that an earlier calibration left."""
         self._save()
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What a model does to pictures: fidelity to the original, and seams between tiles."""
+"""Measures a model: fidelity to the original, and seams between tiles."""
 
 from __future__ import annotations
 

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Mix:
-    """One mix, and what it does to pictures."""
+    """One mix and its measurements."""
 
     layers: tuple[Layer, ...]
-    """Those in INT8."""
+    """Layers in INT8."""
 
     psnr_db: float
-    """Mean on Y against the HR pictures."""
+    """Mean PSNR on Y against the HR pictures."""
 
     halo_px: int
     """LR pixels by which tiles overlap at each side."""
@@ -51,13 +51,13 @@ class Mixer:
     """The float32 model, to which mixes are compared."""
 
     source: SourceModel
-    """What is quantized: the same, or the same with frozen excitation."""
+    """The model that is quantized: the original, or that with frozen excitation."""
 
     ranges: Ranges
-    """Of its tensors."""
+    """Ranges of its tensors."""
 
     target: Target
-    """What the mixes are for."""
+    """Target platform of the mixes."""
 
     tiles: Sequence[Tile]
     """Held-out tiles, for the cost of a layer."""

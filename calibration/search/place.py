@@ -1,4 +1,4 @@
-"""Which convolutions become INT8, and where Q/DQ pairs go for a target.
+"""Places Q/DQ pairs around the convolutions that become INT8, as a target wants them.
 
 `cpu`: unsigned activations with a zero point, on the inputs and outputs of convolutions and on
 what lies between them (LeakyReLU, concatenation, splits, shuffles), so that ONNX Runtime fuses
@@ -32,7 +32,7 @@ CARRIERS = ("LeakyRelu", "Concat", "Split", "DepthToSpace")
 """Operators that 8-bit values pass through on a CPU."""
 
 OPERATORS: dict[Target, tuple[str, ...]] = {"cpu": ("Conv", *CARRIERS), "tensorrt": ("Conv",)}
-"""What is quantized, and observed, for a target."""
+"""Operators that are quantized, and observed, for a target."""
 
 KEPT = ("gradient.", "image_head.", "gradient_head.")
 """Weights that stay in float: the gradient operator and the heads see the picture itself."""
@@ -46,10 +46,10 @@ class Layer:
     """One convolution that may become INT8."""
 
     name: str
-    """Its module's, for example `image_trunk.3.fuse`."""
+    """Name of its module, for example `image_trunk.3.fuse`."""
 
     nodes: tuple[str, ...]
-    """Its nodes' in the graph: several where it was grouped."""
+    """Names of its nodes in the graph: several where it was grouped."""
 
 
 def find_layers(model: onnx.ModelProto, target: Target) -> list[Layer]:

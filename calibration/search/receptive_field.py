@@ -1,4 +1,4 @@
-"""How far away a pixel may lie and still change a result: found by following a NaN.
+"""Measures the receptive field by following a NaN through the graph.
 
 Whatever a NaN enters becomes NaN, in every convolution, addition and product, however small a
 weight is. The NaNs in the output of one wrong block of pixels are all the pixels that depend on it.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
 AFTER_THE_NETWORK = ("Cast", "Clip", "Max", "Min", "Mul", "Round", "Transpose")
-"""What a model with 8-bit output does to the network's: some of it loses NaNs."""
+"""Operators between the network's output and 8-bit samples: some of them lose NaNs."""
 
 
 def receptive_field_px(source: SourceModel, most_px: int) -> int | None:

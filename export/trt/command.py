@@ -36,7 +36,7 @@ class BuildResult:
     """Its file."""
 
     facts: EngineFacts
-    """What its sidecar says."""
+    """Content of its sidecar."""
 
     library_name: str
     """Name and version of its TensorRT, for messages."""

@@ -1,4 +1,4 @@
-"""Which NVIDIA GPUs there are, asked of the driver alone.
+"""Finds NVIDIA GPUs by asking the driver alone.
 
 TensorRT must not be touched on a machine without a GPU: some versions end the process there.
 """
@@ -20,16 +20,16 @@ class Gpu:
     """One NVIDIA GPU."""
 
     index: int
-    """As CUDA numbers them; `CUDA_VISIBLE_DEVICES` has been applied."""
+    """CUDA device index; `CUDA_VISIBLE_DEVICES` has been applied."""
 
     name: str
-    """For people, and to tell models apart: for example `NVIDIA GeForce RTX 3090`."""
+    """Model name, for example `NVIDIA GeForce RTX 3090`."""
 
     compute_capability: tuple[int, int]
     """Major and minor, for example (8, 6)."""
 
     memory_bytes: int
-    """All of it, free or not."""
+    """Total memory, free or not."""
 
     cuda_version: str
     """The newest CUDA that the driver supports, for example `13.0`."""
@@ -42,13 +42,13 @@ class Gpu:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What looking for GPUs found."""
+    """Result of looking for GPUs."""
 
     gpus: tuple[Gpu, ...]
     """In CUDA's order."""
 
     problem: str = ""
-    """Why there is none, for people; empty where there is one."""
+    """Human-readable reason why there is none; empty where there is one."""
 
 
 def gpus() -> tuple[Gpu, ...]:

@@ -13,7 +13,7 @@ from runtime.errors import BackendError, ConfigError, DggnError, MissingDependen
 from runtime.tiles.backend import Backend
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-"""Where Linux shows that the driver is loaded."""
+"""File that exists on Linux where the driver is loaded."""
 
 
 def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
@@ -24,7 +24,7 @@ def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
         request: where and how it is to run.
 
     Returns:
-        The backend; and why it is this one, for people: empty where they chose it.
+        The backend, and the reason for it in words: empty where the request names it.
 
     Raises:
         ConfigError: GPUs are chosen for the CPU.
@@ -59,7 +59,7 @@ def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
 
 
 def _no_tensorrt() -> str:
-    """Why TensorRT need not even be tried; empty where it may do."""
+    """Return the reason not to try TensorRT; empty where it may work."""
     try:
         from runtime.backends.gpu import probe
 

@@ -1,4 +1,4 @@
-"""How many processor cores this process may use."""
+"""Counts the processor cores that this process may use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Where Linux tells a container its share (cgroup v2): "microseconds period" or "max period"."""
+"""File with a container's share on Linux (cgroup v2): "microseconds period" or "max period"."""
 
 
 def usable_cores() -> int:

@@ -18,14 +18,14 @@ if sys.platform != "win32":
 
 TEMPORARY_PREFIX = ".dggn-"
 TEMPORARY_SUFFIX = ".partial"
-"""What unfinished files are called, so that a later run can remove them."""
+"""Names of unfinished files, by which a later run can remove them."""
 
 _being_written: set[Path] = set()
 _logger = logging.getLogger(__name__)
 
 
 def temporary_path(target: Path) -> Path:
-    """Where a target is written until it is complete; another name each time."""
+    """Name under which a target is written until it is complete; another one each time."""
     # Without the target's name, which may be as long as names can be already.
     name = f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     return target.with_name(name)

@@ -21,7 +21,7 @@ from runtime.backends.trt.library import Library
 THREAD_NAME = "TensorRT builder"
 
 POLL_S = 0.1
-"""How soon Ctrl-C is noticed."""
+"""Interval at which Ctrl-C is noticed."""
 
 
 def build_interruptibly(

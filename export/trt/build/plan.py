@@ -1,4 +1,4 @@
-"""One TensorRT builder for all ages of its API: a graph becomes a plan.
+"""Builds a plan from a graph, with every age of TensorRT's API.
 
 What to say to a library follows from its capabilities (`runtime.backends.trt.library`):
 
@@ -35,12 +35,12 @@ from runtime.system.files import write_whole
 _logger = logging.getLogger(__name__)
 
 LONGEST_REASON = 300
-"""Letters of one of the parser's reasons; what follows is about its own source code."""
+"""Characters kept of a parser's message; the rest is about its own source code."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSpec:
-    """What to build.
+    """Input of one build: a graph and its settings.
 
     Raises:
         ConfigError: a shape is larger than the one above it.
@@ -50,7 +50,7 @@ class PlanSpec:
     """The ONNX model."""
 
     precision: EnginePrecision
-    """For libraries without strong types."""
+    """Precision to allow, in libraries without strong types."""
 
     shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
     """The least, best and largest input."""
@@ -65,7 +65,7 @@ class PlanSpec:
     """Names of nodes that stay in float32, for libraries without strong types."""
 
     timing_cache: Path | None = None
-    """Where what was timed is kept for the next build, for libraries that time kernels."""
+    """File that keeps kernel timings for the next build, in libraries that time kernels."""
 
     def __post_init__(self) -> None:
         # TensorRT itself takes a least size above the best one without a word.
@@ -84,9 +84,9 @@ def build_plan(
     """Build an engine; blocks for seconds to minutes.
 
     Args:
-        library: that builds.
-        spec: what.
-        on_progress: told how it goes, where the library can say so.
+        library: builds.
+        spec: the graph and its settings.
+        on_progress: receives the progress, where the library reports it.
         cancelled: ends the build, where the library can be asked to.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How a build goes on, and how it is stopped: TensorRT's progress monitor."""
+"""TensorRT's progress monitor: shows a build's progress, and cancels it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Phases:
 
     @property
     def share(self) -> float:
-        """Of the whole build; it never goes back."""
+        """Finished share of the whole build; it never goes back."""
         with self._lock:
             tops = [name for name, phase in self._open.items() if phase.parent not in self._open]
             self._furthest = max([self._furthest, *(self._share(name, 0) for name in tops)])

@@ -1,4 +1,4 @@
-"""From a model to an engine that is kept: built, verified, and made safer where it fails."""
+"""Builds engines that are verified before they are kept, and safer ones where they fail."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     import onnx
 
 PROFILES = 4
-"""For libraries whose contexts cannot share one: as many slots as a runtime may want."""
+"""Number of profiles where contexts cannot share one: one for each slot of the runtime."""
 
 LEAST_TILE_PX = 64
 """Tiles are not made smaller than this for want of memory."""
 
 SAFER: dict[EnginePrecision, EnginePrecision] = {"fp16": "fp32"}
-"""What is tried next. A quantized model has no other precision: its weights are 8-bit."""
+"""Next precision to try. A quantized model has no other one: its weights are 8-bit."""
 
 OpenEngine = Callable[[Path, Gpu], Backend]
 """Loads an engine that has its sidecar beside it, on a GPU."""
@@ -49,25 +49,25 @@ OpenEngine = Callable[[Path, Gpu], Backend]
 
 @dataclass(frozen=True, kw_only=True)
 class BuildContext:
-    """What builds need beside the model and the options."""
+    """Tools and callbacks of a build."""
 
     library: Library
-    """That builds."""
+    """TensorRT that builds."""
 
     gpu: Gpu | None
-    """That verifies, and that classic engines are for; None on a machine without one."""
+    """GPU that verifies, and that classic engines are for; None on a machine without one."""
 
     open_engine: OpenEngine | None
     """Loads an engine to verify it; None where nothing can run it."""
 
     say: Callable[[str], None]
-    """Told what people should know: a line each."""
+    """Receives one-line status messages."""
 
     on_progress: OnProgress
-    """Told how it goes."""
+    """Receives the build's progress."""
 
     cancelled: threading.Event
-    """Ends the build."""
+    """Ends the build once it is set."""
 
 
 def engine_info(info: ModelInfo, options: EngineOptions) -> ModelInfo:
@@ -85,9 +85,9 @@ def build_engine(
 
     Args:
         source: the model.
-        options: what is asked for.
+        options: of the engine.
         target: the engine's file; replaced together with its sidecar.
-        context: what does the work.
+        context: tools and callbacks.
 
     Returns:
         What the sidecar says.
@@ -210,7 +210,7 @@ def _shrinking(tile_px: int, batch: int, multiple: int) -> Iterator[tuple[int, i
 
 
 def _fixed_batch(model: onnx.ModelProto) -> int:
-    """How many pictures the graph takes at a time; 0 for any number."""
+    """Batch size that the graph is fixed to; 0 for any."""
     return int(model.graph.input[0].type.tensor_type.shape.dim[0].dim_value)
 
 
@@ -245,7 +245,7 @@ def _largest(source: SourceModel, options: EngineOptions) -> float:
 def _verify(
     plan: bytes, facts: EngineFacts, candidate: Path, source: SourceModel, context: BuildContext
 ) -> tuple[str | None, EngineFacts]:
-    """Why the engine must not be kept, if so; and the facts with what verification found."""
+    """Return a reason not to keep the engine, if any, and the facts with the verification."""
     gpu, open_engine = context.gpu, context.open_engine
     if gpu is None or open_engine is None or gpu.sm not in facts.options.targets:
         return None, facts

@@ -1,4 +1,4 @@
-"""Mixed precision: most of the graph in float16, islands of it in float32.
+"""Converts most of a graph to float16, and leaves islands of it in float32.
 
 Every node computes in one type. A value is cast where a node that reads it wants another type than
 the node that makes it has, once for all such readers. Weights are stored in the type that their
@@ -165,7 +165,7 @@ def _float_places(
 
 
 def float_types_left(model: onnx.ModelProto) -> dict[str, int]:
-    """How many weights are stored in each floating type, for people and tests."""
+    """Count the weights that are stored in each floating type."""
     from onnx import TensorProto
 
     counts: dict[str, int] = {}

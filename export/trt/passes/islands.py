@@ -1,4 +1,4 @@
-"""Which nodes of a graph must compute in float32 when the rest computes in float16.
+"""Finds the nodes that must compute in float32 when the rest computes in float16.
 
 - The gradient operator through its square root: one grey level squared is 1.5e-5 and its square
   root's argument is kept from zero by 1e-6; neither has three digits in float16.
@@ -67,7 +67,7 @@ LEAST_NORMAL_HALF = 2.0**-14
 FINISHING = frozenset(
     ["Add", "Cast", "Clip", "Div", "Identity", "Max", "Min", "Mul", "Round", "Sub", "Transpose"]
 )
-"""What may lie between the last layer and the output."""
+"""Operators that may lie between the last layer and the output."""
 
 TYPED_BY_THEMSELVES = QUANTIZERS | {"Cast", "CastLike"}
 """Operators whose output types are what they are for."""

@@ -1,4 +1,4 @@
-"""The same graph in another version of the standard operators.
+"""Converts a graph to another version of the standard operators.
 
 Upwards onnx's own converter does it. Downwards, from 18 to 17, it knows no way for `Pad`; what
 changed for the operators that generators have is little:

@@ -123,7 +123,7 @@ class _Cuda:
         self._raw(name, *arguments)
 
     def text(self, name: str, status: Any) -> str:
-        """What a status means, in CUDA's own words."""
+        """Describe a status in CUDA's own words."""
         code, text = (
             value.decode() if value else "unknown"
             for _, value in (
@@ -166,7 +166,7 @@ class BindingsStream:
 
     @property
     def handle(self) -> int:
-        """For libraries that queue work of their own."""
+        """Raw handle, for libraries that queue work of their own."""
         return int(self._stream)
 
     def copy_in(self, target: Memory, source: Pinned, size_bytes: int) -> None:

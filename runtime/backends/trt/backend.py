@@ -24,7 +24,7 @@ from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Deliver
 
 DEFAULT_SLOTS = 3
-"""One computes, one gives its results, one takes tiles."""
+"""Slots: one computes, one gives its results, one takes tiles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class EngineFile:
     """The plan."""
 
     facts: EngineFacts
-    """What its sidecar says."""
+    """Content of its sidecar."""
 
 
 Smaller = Callable[[EngineFile], EngineFile | None]
@@ -43,7 +43,7 @@ Smaller = Callable[[EngineFile], EngineFile | None]
 
 
 def nothing_smaller(engine: EngineFile) -> None:
-    """For where no engine can be built."""
+    """Make no smaller engine: for where none can be built."""
 
 
 class TrtBackend:
@@ -54,11 +54,11 @@ class TrtBackend:
     engines; nothing is lost.
 
     Args:
-        engine: what to run; it has been found to belong to this machine and model.
+        engine: an engine that has been found to belong to this machine and model.
         library: the TensorRT that built it.
-        device: where; closed by the backend, also if this fails.
-        gpu: the same, for people.
-        say: told when less memory is used than wanted, and why.
+        device: the GPU; closed by the backend, also if this fails.
+        gpu: description of the same.
+        say: receives a message when less memory is used than wanted.
         smaller: builds smaller engines.
         slots: batches at once.
 
@@ -109,13 +109,13 @@ class TrtBackend:
 
     @property
     def description(self) -> str:
-        """What runs where, for people."""
+        """Human-readable name of the library, precision and GPU."""
         precision = self._file.facts.precision.upper()
         return f"{self._library.name} in {precision} on {self._gpu.name}"
 
     @property
     def largest_tile_px(self) -> int:
-        """Larger tiles are cut once more."""
+        """Largest tile; larger ones are cut once more."""
         return self._file.facts.tile_px
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
@@ -255,6 +255,6 @@ class TrtBackend:
 
 
 def _slots_of(engine: EngineFile, wanted: int) -> int:
-    """As many as wanted, where every one needs a profile of its own not more than there are."""
+    """Limit the slots to the profiles, where each slot needs one of its own."""
     profiles = engine.facts.profiles
     return wanted if profiles == 1 else min(wanted, profiles)

@@ -100,7 +100,7 @@ class Engine:
         self._config = config
 
     def _names(self) -> tuple[str, str]:
-        """Of input and output."""
+        """Names of input and output."""
         trt, engine = self.library.module, self._engine
         uint8 = self.facts.info.sample_type == "uint8"
         kind = trt.DataType.UINT8 if uint8 else trt.DataType.FLOAT
@@ -119,7 +119,7 @@ class Engine:
         return inputs[0], output
 
     def failed(self, what: str, mark: int) -> BackendError:
-        """The exception for a call that did not work; `mark` is from before it."""
+        """Make the exception for a call that failed; `mark` is from before it."""
         messages = self.library.messages
         message = f"{self.library.name} {what}: {messages.reason(mark)}"
         if messages.ran_out_of_memory(mark):

@@ -1,4 +1,4 @@
-"""Where engines live that nobody named a place for."""
+"""The per-user cache of engines."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _system_cache() -> Path:
 
 
 def engine_path(onnx_name: str, onnx_sha256: str, options: EngineOptions, gpu: Gpu | None) -> Path:
-    """Where the engine of a model, options and GPU is kept.
+    """Path of the engine of a model, options and GPU in the cache.
 
     What would make the engine stale without making it another one (the library's version, the
     driver) is not part of the name: the new engine takes the old one's place.
@@ -58,7 +58,7 @@ def engine_path(onnx_name: str, onnx_sha256: str, options: EngineOptions, gpu: G
 
 
 def name_begins(onnx_name: str, precision: EnginePrecision, sample_type: SampleType) -> str:
-    """What the names of a model's engines begin with, whatever their tiles, batches and GPUs."""
+    """Prefix of the names of a model's engines, whatever their tiles, batches and GPUs."""
     kind = "uint8" if sample_type == "uint8" else "float"
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", onnx_name)[:40]
     return f"{stem}-{precision}-{kind}-"

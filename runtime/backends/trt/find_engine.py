@@ -29,7 +29,7 @@ TILE_BYTES = 512 << 20
 
 
 def batch_for(free_bytes: int, tile_px: int, slots: int) -> int:
-    """Tiles at a time that memory is likely to suffice for: a power of two, at most the default."""
+    """Choose a batch that fits memory: a power of two, at most the default."""
     room = free_bytes * LEAST_DEFAULT_TILE_PX**2 / (TILE_BYTES * slots * tile_px**2)
     batch = DEFAULT_BATCH
     while batch > max(room, 1):
@@ -95,7 +95,7 @@ def get_engine(
 
 
 def smaller_request(request: EngineRequest, facts: EngineFacts) -> EngineRequest | None:
-    """What to ask for instead of an engine that needs too much memory; None at the end."""
+    """Ask for less than an engine that needs too much memory; None where there is nothing less."""
     if facts.batch > 1:
         return replace(request, tile_px=facts.tile_px, batch=facts.batch // 2)
     multiple = facts.info.size_multiple_px

@@ -1,4 +1,4 @@
-"""What TensorRT said: its logger is one for the whole process, and the only source of reasons."""
+"""TensorRT's log: one logger for the whole process, and the only source of reasons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 Severity = Literal["internal error", "error", "warning", "info", "verbose"]
 
 SEVERITIES: tuple[Severity, ...] = ("internal error", "error", "warning", "info", "verbose")
-"""As TensorRT numbers them, worst first."""
+"""In TensorRT's numbering, worst first."""
 
 REMEMBERED: tuple[Severity, ...] = ("internal error", "error", "warning")
 """The others come by the thousand in a build, and would push these out."""
@@ -22,7 +22,7 @@ MEMORY_PHRASES = (
     "bad_alloc",
     "cudaerrormemoryallocation",
 )
-"""What the log says, in lower case, when memory runs out: in 8.5 to 11, in RTX and in CUDA."""
+"""Phrases of the log, in lower case, when memory runs out: of 8.5 to 11, RTX and CUDA."""
 
 KEPT = 400
 """Messages that are remembered; a failed build says a few dozen."""

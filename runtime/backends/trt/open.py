@@ -65,7 +65,7 @@ def _engine_precision(info: ModelInfo, wanted: Precision | None) -> EnginePrecis
 
 
 def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
-    """A backend of an engine that was just built, to verify it.
+    """Open a backend of an engine that was just built, to verify it.
 
     Raises:
         ModelError: it is not what its sidecar says.
@@ -80,7 +80,7 @@ def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
 def _open_all(
     request: BackendRequest, wanted: EngineRequest, library: Library, gpus: Sequence[Gpu]
 ) -> Backend:
-    """One backend for all GPUs; one that cannot be used is left out, if there are others."""
+    """Open one backend over all GPUs; those that cannot be used are left out, if any can."""
     errors: list[BackendError] = []
     with ExitStack() as opened:
         members: list[Backend] = []

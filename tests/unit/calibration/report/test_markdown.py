@@ -10,7 +10,7 @@ from PIL import Image
 
 from calibration.report.chart import BARS_PX, HEADER_PX, MARGIN_PX, NAME_PX, ROW_PX, Bar, bar_chart
 from calibration.report.markdown import ORANGE, RED, Findings, chart, markdown, rms_levels
-from calibration.search.best_mix import Gates, Outcome
+from calibration.search.best_mix import Gates, SearchResult
 from calibration.search.mix import Mix
 from calibration.search.place import Layer
 
@@ -18,7 +18,7 @@ LAYERS = tuple(Layer(name=name, nodes=(name,)) for name in ("one", "two", "three
 
 
 def findings(best: int = 1) -> Findings:
-    outcome = Outcome(
+    outcome = SearchResult(
         reference=Mix(layers=(), psnr_db=28.0, halo_px=16, seam_levels=1),
         everything=Mix(layers=LAYERS, psnr_db=27.5, halo_px=16, seam_levels=4),
         best=Mix(layers=LAYERS[:best], psnr_db=27.95, halo_px=56, seam_levels=1),

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from calibration.search.best_mix import Gates, Halos, Outcome, search
+from calibration.search.best_mix import Gates, Halos, SearchResult, search
 from calibration.search.mix import Mix, Mixer
 from calibration.search.place import Layer
 
@@ -52,7 +52,7 @@ def outcome(
     *,
     exact_px: int | None = None,
     wide_seam: float = 0,
-) -> tuple[Outcome, KnownMixer]:
+) -> tuple[SearchResult, KnownMixer]:
     mixer = KnownMixer(wide_seam)
     gates = Gates(max_drop_db=max_drop_db, max_seam_levels=max_seam_levels)
     halos = Halos(least_px=LEAST_PX, exact_px=exact_px)
