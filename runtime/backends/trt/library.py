@@ -84,7 +84,7 @@ class Library:
     """Its log, for error messages."""
 
     logger: Any
-    """Logger of `Builder`, `OnnxParser` and `Runtime`: the first one wins, so there is only this."""
+    """Logger of `Builder`, `OnnxParser` and `Runtime`: the first wins, so there is one."""
 
     @property
     def name(self) -> str:

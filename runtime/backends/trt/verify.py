@@ -47,8 +47,8 @@ BOUNDS: dict[EnginePrecision, Bounds] = {
     "fp16": Bounds(psnr_db=50.0, largest_difference=16.0),
     "int8": Bounds(psnr_db=40.0, largest_difference=48.0),
 }
-"""Bounds of each precision. An INT8 engine is held against the quantized model, not the float32 one: what
-quantizing costs was for calibration to judge, and only rounding is left to differ."""
+"""Bounds of each precision. An INT8 engine is held against the quantized model, not the float32
+one: what quantizing costs was for calibration to judge, and only rounding is left to differ."""
 
 
 def verification_tiles(info: ModelInfo, tile_px: int) -> list[Samples]:
