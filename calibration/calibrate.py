@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calibration.observe.ranges import Method, Ranges, observe
+from calibration.observe.ranges import Ranges, observe
+from calibration.options import CalibrationOptions
 from calibration.prepare.freeze_excitation import freeze_excitation
-from calibration.prepare.source import Target, read_model
+from calibration.prepare.source import read_model
 from calibration.prepare.tiles import Tile, manifest, sample_tiles
 from calibration.report.markdown import Findings, chart, markdown
 from calibration.search.best_mix import Gates, Halos, search
@@ -36,58 +37,8 @@ if TYPE_CHECKING:
 MAX_FROZEN_DROP_DB = 0.01
 """Largest drop of the mean PSNR on Y at which excitation gates become constants."""
 
-MAX_HALO_PX = 512
-
 HELD_OUT = 5
 """Without a validation folder, every fifth picture is held out for the gates."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CalibrationOptions:
-    """Settings of a calibration.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    target: Target = "cpu"
-    """Target platform: ONNX Runtime on CPUs, or TensorRT."""
-
-    method: Method = "percentile"
-    """Observer of activation ranges."""
-
-    max_drop_db: float = 0.1
-    """Maximum drop of the mean PSNR against HR (dB, Y channel)."""
-
-    max_seam_levels: int = 1
-    """Maximum tiled/untiled difference, in 8-bit levels."""
-
-    max_halo_px: int = 64
-    """Largest overlap to try at each side of a tile, in LR pixels."""
-
-    tiles: int = 64
-    """Number of tiles to calibrate on."""
-
-    held_out_tiles: int = 12
-    """Number of tiles that the cost of each layer is measured on."""
-
-    tile_px: int = 48
-    """Side of a tile in LR pixels."""
-
-    keep_float: tuple[str, ...] = ()
-    """Layers whose names start with one of these stay in float."""
-
-    def __post_init__(self) -> None:
-        if self.max_drop_db < 0:
-            raise ConfigError(f"max_drop_db is {self.max_drop_db:g}: it must not be negative")
-        if not 0 <= self.max_seam_levels <= 255:
-            raise ConfigError(f"max_seam_levels is {self.max_seam_levels}: expected 0 to 255")
-        if not 0 <= self.max_halo_px <= MAX_HALO_PX:
-            raise ConfigError(f"max_halo_px is {self.max_halo_px}: expected 0 to {MAX_HALO_PX}")
-        if min(self.tiles, self.held_out_tiles) < 1:
-            raise ConfigError("there must be at least one tile and one held-out tile")
-        if self.tile_px < 1:
-            raise ConfigError(f"tile_px is {self.tile_px}: it must be at least 1")
 
 
 def calibrate(

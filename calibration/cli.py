@@ -95,8 +95,8 @@ def calibrate(
     logging.basicConfig(level=logging.ERROR, format="dggn-calibrate: %(message)s")
     with errors_reported("dggn-calibrate", interrupted=RESUME):
         require("onnx", "onnxruntime", extra="calibrate")
-        from calibration.calibrate import CalibrationOptions
         from calibration.calibrate import calibrate as run
+        from calibration.options import CalibrationOptions
         from runtime.errors import ConfigError
         from runtime.model.info import model_path
 

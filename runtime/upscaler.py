@@ -8,28 +8,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.backends.request import BackendName, BackendRequest
 from runtime.backends.select import open_backend
+from runtime.backends.trt.request import BuildEngine
 from runtime.codecs.frames import all_of
 from runtime.codecs.pil import image_from_picture, picture_from_image
-from runtime.errors import ConfigError
+from runtime.image.arrays import array_like, picture_from_array
 from runtime.image.picture import Picture, Samples
 from runtime.image.resize import enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
 from runtime.model.info import DEFAULT_MODEL, Precision, file_sha256, model_path
 from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, check_tiling, default_tile_px
-from runtime.tiles.stitch import OnTile, submit_in_tiles
+from runtime.tiles.stitch import OnTile, part_of, submit_in_tiles
 from runtime.tiles.strips import strip_bytes, upscale_in_strips
-
-if TYPE_CHECKING:
-    from runtime.backends.trt.request import BuildEngine
 
 STRIP_BYTES = 256 << 20
 """A strip of a result takes no more, if tiles of the default size or less can help it."""
@@ -160,8 +157,8 @@ class Upscaler:
         """
         if isinstance(image, Image.Image):
             return image_from_picture(self.upscale_picture(picture_from_image(image)))
-        picture = self.upscale_picture(_picture_from_array(image))
-        return _array_like(image, picture)
+        picture = self.upscale_picture(picture_from_array(image))
+        return array_like(image, picture)
 
     def upscale_picture(self, picture: Picture, *, on_tile: OnTile | None = None) -> Picture:
         """Upscale a decoded picture and wait for it; see :meth:`submit_picture`."""
@@ -218,7 +215,7 @@ class Upscaler:
                 partial(keep, number, alpha_hw),
                 tile_size=self._quick_tile_px,
                 overlap=self.overlap,
-                on_tile=_part_of(on_tile, number, len(pictures)),
+                on_tile=part_of(on_tile, number, len(pictures)),
             )
 
     @property
@@ -301,29 +298,3 @@ def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:
     """
     with Upscaler(model) as upscaler:
         return upscaler(image)
-
-
-def _part_of(on_tile: OnTile | None, number: int, count: int) -> OnTile | None:
-    if on_tile is None or count == 1:
-        return on_tile
-    return lambda share: on_tile((number + share) / count)
-
-
-def _picture_from_array(image: NDArray[Any]) -> Picture:
-    if image.dtype not in (np.uint8, np.uint16):
-        raise ConfigError(f"the array's type is {image.dtype}: expected uint8 or uint16")
-    if image.ndim == 2 and image.size:
-        return Picture(rgb_hwc=np.repeat(image[..., None], 3, axis=2), is_grey=True)
-    if image.ndim != 3 or image.shape[2] not in (3, 4) or not image.size:
-        raise ConfigError(
-            f"the array's shape is {image.shape}: expected (H, W), (H, W, 3) or (H, W, 4)"
-        )
-    return Picture(rgb_hwc=image[..., :3], alpha_hw=image[..., 3] if image.shape[2] == 4 else None)
-
-
-def _array_like(image: NDArray[Any], picture: Picture) -> NDArray[Any]:
-    if image.ndim == 2:
-        return picture.grey_hw()
-    if picture.alpha_hw is None:
-        return picture.rgb_hwc
-    return np.dstack((picture.rgb_hwc, picture.alpha_hw))

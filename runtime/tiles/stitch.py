@@ -97,3 +97,16 @@ def upscale_in_tiles(
     )
     backend.finish()
     return results[0]
+
+
+def part_of(on_tile: OnTile | None, number: int, count: int) -> OnTile | None:
+    """Report the progress of one of several pictures as a share of all.
+
+    Args:
+        on_tile: receives the share of all pictures that is done.
+        number: of the picture, from 0.
+        count: of all pictures.
+    """
+    if on_tile is None or count == 1:
+        return on_tile
+    return lambda share: on_tile((number + share) / count)

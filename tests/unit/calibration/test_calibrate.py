@@ -16,7 +16,8 @@ pytest.importorskip("onnxruntime", reason="needs the calibrate extra")
 
 import onnx
 
-from calibration.calibrate import CalibrationOptions, calibrate
+from calibration.calibrate import calibrate
+from calibration.options import CalibrationOptions
 from calibration.report.markdown import Findings
 from calibration.search.measure import largest_seam, mean_psnr_db
 from calibration.search.mix import Mixer

@@ -47,7 +47,7 @@ def test_options_reach_the_calibration(model: str, monkeypatch: pytest.MonkeyPat
     arguments = ["photos", "--model", model, "--target", "tensorrt", "--method", "entropy"]
     arguments += ["--max-drop-db", "0.2", "--max-seam", "3", "--keep-float", "image_trunk"]
     CliRunner().invoke(app, [*arguments, "--validation", "val"])
-    from calibration.calibrate import CalibrationOptions
+    from calibration.options import CalibrationOptions
 
     assert seen == [
         Path(model),
