@@ -158,7 +158,6 @@ def trt(
         chosen = _precision(precision, fp16=fp16, int8=int8)
         from export.trt.build.interrupt import leave
         from export.trt.command import build_or_reuse, model_file
-        from runtime.backends.trt.open import open_engine
         from runtime.backends.trt.request import EngineRequest
 
         request = EngineRequest(
@@ -175,9 +174,7 @@ def trt(
         )
         try:
             with show_progress(transient=True) as (say, on_progress):
-                built = build_or_reuse(
-                    request, say=say, on_progress=on_progress, open_engine=open_engine
-                )
+                built = build_or_reuse(request, say=say, on_progress=on_progress)
         except (Cancelled, KeyboardInterrupt):
             typer.echo(NOTHING_WRITTEN, err=True)
             leave(INTERRUPTED)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.trt.build.verified import BuildContext, OpenEngine, build_engine
+from export.trt.build.verified import BuildContext, build_engine
 from export.trt.passes.source import read_source
 from runtime.backends.gpu import Gpu, probe, require_gpu
 from runtime.backends.trt.engine_cache import engine_path
@@ -20,6 +20,7 @@ from runtime.backends.trt.engine_facts import (
 )
 from runtime.backends.trt.engine_file import SUFFIX, read_facts
 from runtime.backends.trt.library import FlavorChoice, Library, find_library
+from runtime.backends.trt.open import open_engine
 from runtime.backends.trt.request import EngineRequest
 from runtime.errors import BackendError, ConfigError, MissingDependency, ModelError
 from runtime.model.info import ModelInfo, for_tensorrt, model_path, shipped_models
@@ -50,7 +51,6 @@ def build_or_reuse(
     *,
     say: Callable[[str], None],
     on_progress: OnProgress,
-    open_engine: OpenEngine | None,
     cancelled: threading.Event | None = None,
 ) -> BuildResult:
     """Find a current engine, or build one.
@@ -61,7 +61,6 @@ def build_or_reuse(
         request: the engine that is needed.
         say: receives one-line status messages.
         on_progress: receives the build's progress.
-        open_engine: loads an engine to verify it; None where nothing can run it.
         cancelled: ends the work once it is set, where Ctrl-C comes to another thread.
 
     Raises:

@@ -31,7 +31,6 @@ class EngineBuilder:
             Cancelled: :meth:`cancel` was called.
         """
         from export.trt.command import build_or_reuse
-        from runtime.backends.trt.open import open_engine
         from runtime.system.terminal import show_progress
 
         self._idle.clear()
@@ -45,7 +44,6 @@ class EngineBuilder:
                     request,
                     say=say,
                     on_progress=on_progress,
-                    open_engine=open_engine,
                     cancelled=self._cancelled,
                 ).path
         finally:

@@ -30,11 +30,8 @@ def photograph(*, deep: bool = False) -> Samples:
 
 def build(request: EngineRequest) -> Path:
     from export.trt.command import build_or_reuse
-    from runtime.backends.trt.open import open_engine
 
-    return build_or_reuse(
-        request, say=print, on_progress=lambda what, share: None, open_engine=open_engine
-    ).path
+    return build_or_reuse(request, say=print, on_progress=lambda what, share: None).path
 
 
 @pytest.fixture(scope="module")

@@ -101,12 +101,7 @@ class _Installed:
         )
         terminal = import_module("runtime.system.terminal")
         with terminal.show_progress(transient=True) as (say, on_progress):
-            built = command.build_or_reuse(
-                request,
-                say=say,
-                on_progress=on_progress,
-                open_engine=import_module("runtime.backends.trt.open").open_engine,
-            )
+            built = command.build_or_reuse(request, say=say, on_progress=on_progress)
         self._facts = built.facts
         self._path = built.path
         self._gpu = import_module("runtime.backends.gpu").require_gpu(0)

@@ -18,8 +18,15 @@ from runtime.backends.gpu import Gpu, Probe
 from runtime.backends.trt.engine_file import sidecar_path
 from runtime.backends.trt.library import Flavor, Library, library_of
 from runtime.backends.trt.request import EngineRequest
-from runtime.errors import BackendError, ConfigError, MissingDependency, ModelError
+from runtime.errors import (
+    BackendError,
+    ConfigError,
+    MissingDependency,
+    ModelError,
+    OutOfDeviceMemory,
+)
 from runtime.model.info import model_path
+from runtime.tiles.backend import Backend
 
 MakeTensorRt = Callable[[str], Any]
 
@@ -41,6 +48,7 @@ class Machine:
             "tensorrt-rtx": library_of(make_tensorrt("rtx-1.7"), "tensorrt-rtx"),
         }
         monkeypatch.setattr(command, "find_library", self.find_library)
+        monkeypatch.setattr(command, "open_engine", None)  # nothing here can run it
         for module in ("export.trt.command", "runtime.backends.gpu"):
             monkeypatch.setattr(f"{module}.probe", self.probe)
 
@@ -52,9 +60,7 @@ class Machine:
         return self.libraries["tensorrt-rtx" if choice == "tensorrt-rtx" else "tensorrt"]
 
     def ask(self, request: EngineRequest) -> BuildResult:
-        return build_or_reuse(
-            request, say=self.said.append, on_progress=lambda what, share: None, open_engine=None
-        )
+        return build_or_reuse(request, say=self.said.append, on_progress=lambda what, share: None)
 
 
 @pytest.fixture
@@ -166,6 +172,19 @@ def test_mistakes(
     with pytest.raises(error, match=message):
         machine.ask(dataclasses.replace(SMALL, **changes))
     assert not list(tmp_path.rglob("*.engine*"))
+
+
+def test_what_is_built_is_verified(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def open_engine(path: Path, gpu: Gpu) -> Backend:
+        opened.append(path)
+        raise OutOfDeviceMemory("too little memory left")
+
+    monkeypatch.setattr(command, "open_engine", open_engine)
+    with pytest.raises(OutOfDeviceMemory):
+        machine.ask(SMALL)
+    assert len(opened) == 1
 
 
 def test_a_model_that_there_is_not() -> None:
