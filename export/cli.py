@@ -156,7 +156,7 @@ def trt(
     """
     with errors_reported("dggn-export"):
         chosen = _precision(precision, fp16=fp16, int8=int8)
-        from export.trt.build.interrupt import leave
+        from export.trt.builder.interrupt import leave
         from export.trt.command import build_or_reuse, model_file
         from runtime.backends.trt.request import EngineRequest
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.trt.build.verified import BuildContext, build_engine
+from export.trt.builder.verified import BuildContext, build_engine
 from export.trt.passes.source import read_source
 from runtime.backends.gpu import Gpu, probe, require_gpu
 from runtime.backends.trt.engine_cache import engine_path

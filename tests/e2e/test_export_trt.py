@@ -100,7 +100,7 @@ def test_an_engine_for_other_machines(tmp_path: Path) -> None:
 
 CTRL_C_IN_THE_BUILD = """
 import os, signal
-from export.trt.build import interrupt
+from export.trt.builder import interrupt
 real = interrupt.build_plan
 def build_plan(library, order, *, on_progress, cancelled):
     def pressed(what, share):

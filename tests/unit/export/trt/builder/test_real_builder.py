@@ -15,11 +15,11 @@ pytest.importorskip("onnx", reason="needs the rtx extra")
 pytest.importorskip("onnxruntime", reason="needs the rtx extra")
 pytest.importorskip("tensorrt_rtx", reason="needs the rtx extra")
 
-from export.trt.build import verified as build_module
-from export.trt.build.verified import BuildContext, build_engine
-from export.trt.build.plan import PlanSpec, build_plan
-from export.trt.passes.assemble import tensorrt_graph
 from dggn.onnx_graph.source import SourceModel
+from export.trt.builder import verified as build_module
+from export.trt.builder.plan import PlanSpec, build_plan
+from export.trt.builder.verified import BuildContext, build_engine
+from export.trt.passes.assemble import tensorrt_graph
 from export.trt.passes.source import read_source
 from runtime.backends.trt.engine_facts import EngineOptions
 from runtime.backends.trt.engine_file import read_facts

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.trt.build.progress import make_monitor
-from runtime.system.terminal import OnProgress
-from export.trt.build.tactics import leave_out_missing
+from export.trt.builder.progress import make_monitor
+from export.trt.builder.tactics import leave_out_missing
 from runtime.backends.trt.engine_facts import EnginePrecision
 from runtime.backends.trt.library import Library
 from runtime.errors import (
@@ -31,6 +30,7 @@ from runtime.errors import (
     TargetError,
 )
 from runtime.system.files import write_whole
+from runtime.system.terminal import OnProgress
 
 _logger = logging.getLogger(__name__)
 

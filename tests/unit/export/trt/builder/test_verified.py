@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("onnx", reason="needs the trt or rtx extra")
 pytest.importorskip("onnxruntime", reason="needs the trt or rtx extra")
 
-from export.trt.build import verified as build_module
-from export.trt.build.verified import BuildContext, build_engine
+from export.trt.builder import verified as build_module
+from export.trt.builder.verified import BuildContext, build_engine
 from runtime.backends.gpu import Gpu
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.trt.engine_facts import EngineFacts, EngineOptions

@@ -11,14 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from dggn.onnx_graph.source import SourceModel
+from export.trt.builder.interrupt import build_interruptibly
+from export.trt.builder.plan import PlanSpec
 from export.trt.passes.activations import largest_activation
-from export.trt.build.plan import PlanSpec
 from export.trt.passes.assemble import tensorrt_graph
 from export.trt.passes.half import LARGEST_HALF
-from export.trt.build.interrupt import build_interruptibly
 from export.trt.passes.islands import float32_layers
-from runtime.system.terminal import OnProgress
-from dggn.onnx_graph.source import SourceModel
 from runtime.backends.gpu import Gpu
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.trt.engine_cache import cache_folder
@@ -29,6 +28,7 @@ from runtime.backends.trt.verify import failure, verification_tiles, verify_with
 from runtime.errors import BackendError, ConfigError, ModelError, OutOfDeviceMemory, TargetError
 from runtime.model.info import ModelInfo
 from runtime.system.files import make_folder
+from runtime.system.terminal import OnProgress
 from runtime.tiles.backend import Backend
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from export.trt.build.plan import PlanSpec, build_plan
-from runtime.system.terminal import OnProgress
+from export.trt.builder.plan import PlanSpec, build_plan
 from runtime.backends.cuda.open import open_device
 from runtime.backends.trt.library import Library
+from runtime.system.terminal import OnProgress
 
 THREAD_NAME = "TensorRT builder"
 
@@ -32,7 +32,7 @@ def build_interruptibly(
     cancelled: threading.Event,
     device: int = 0,
 ) -> bytes:
-    """Build in a thread and wait for it; see :func:`export.trt.build.plan.build_plan`.
+    """Build in a thread and wait for it; see :func:`export.trt.builder.plan.build_plan`.
 
     The builder builds for the GPU that is active in its thread: the first, unless another one is.
 

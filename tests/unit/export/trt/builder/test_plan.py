@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from export.trt.build.plan import PlanSpec, build_plan, network_flags
-from export.trt.build.interrupt import build_interruptibly
-from export.trt.build.progress import Phases
+from export.trt.builder.interrupt import build_interruptibly
+from export.trt.builder.plan import PlanSpec, build_plan, network_flags
+from export.trt.builder.progress import Phases
 from runtime.backends.trt.library import Library, library_of
 from runtime.errors import BackendError, Cancelled, ConfigError, ModelError, OutOfDeviceMemory
 
@@ -271,7 +271,7 @@ def test_leaving_while_an_old_library_builds() -> None:
     """Its thread cannot be ended; the process can, without a crash and with its exit code."""
     code = """
 import threading, time
-from export.trt.build.interrupt import THREAD_NAME, leave
+from export.trt.builder.interrupt import THREAD_NAME, leave
 threading.Thread(target=time.sleep, args=(60,), name=THREAD_NAME).start()
 print("said", flush=False)
 leave(130)

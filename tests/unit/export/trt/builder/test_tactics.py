@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from export.trt.build.tactics import LIBRARIES, leave_out_missing
+from export.trt.builder.tactics import LIBRARIES, leave_out_missing
 
 MODULE = SimpleNamespace(
     TacticSource=SimpleNamespace(CUBLAS=0, CUBLAS_LT=1, CUDNN=2, EDGE_MASK_CONVOLUTIONS=3),
