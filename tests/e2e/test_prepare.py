@@ -73,7 +73,7 @@ def test_a_folder_is_prepared_and_bad_pictures_are_listed(pictures: Path, tmp_pa
     done = prepare(tmp_path, *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "12 sub-images of 1 pictures in set\n"
-    assert done.stderr == "1 of 1 pictures  one.png\n"
+    assert done.stderr == "100.0%  1 of 1 pictures  one.png\n"
     (pictures / "bad.png").write_bytes(b"nothing")
     done = prepare(tmp_path, *arguments)
     assert done.returncode == 1
