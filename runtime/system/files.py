@@ -20,6 +20,9 @@ TEMPORARY_PREFIX = ".dggn-"
 TEMPORARY_SUFFIX = ".partial"
 """Names of unfinished files, by which a later run can remove them."""
 
+ATTEMPTS = 10
+"""To create an unfinished file that no other run takes away."""
+
 _being_written: set[Path] = set()
 _logger = logging.getLogger(__name__)
 
@@ -55,24 +58,35 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
             except OSError as error:
                 raise NotReplaced(error.strerror or str(error)) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        _being_written.discard(temporary)
+        _forget(temporary)
 
 
 def _create_locked(target: Path) -> tuple[Path, IO[bytes]]:
     """Create a temporary file and lock it.
 
-    Between the two, another run may take it for a leftover: then the next name is tried.
+    Between the two, another run may take it for a leftover: then the next name is tried. That is
+    not repeated for ever, because a disk may show a file late, or not under its name.
     """
-    while True:
+    for attempt in range(ATTEMPTS):
         temporary = temporary_path(target)
         _being_written.add(temporary)
-        file = temporary.open("xb")
-        if try_to_lock(file) and temporary.exists():
-            return temporary, file
+        try:
+            file = temporary.open("xb")
+        except BaseException:
+            _forget(temporary)
+            raise
+        if (try_to_lock(file) and temporary.exists()) or attempt == ATTEMPTS - 1:
+            break
         file.close()
         _being_written.discard(temporary)
+    return temporary, file
+
+
+def _forget(temporary: Path) -> None:
+    """Remove an unfinished file, if it is there."""
+    with contextlib.suppress(OSError):
+        temporary.unlink(missing_ok=True)
+    _being_written.discard(temporary)
 
 
 @contextlib.contextmanager

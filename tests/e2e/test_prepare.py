@@ -118,9 +118,8 @@ def test_a_bar_on_a_terminal(pictures: Path, tmp_path: Path) -> None:
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
     )
     assert code == 0
-    for part in ("preparing", "━", "1/1", "0:00:00"):
+    for part in ("━", "100%", "0:00:00", "1 of 1 pictures  one.png"):
         assert part in text
-    assert "one.png" not in text, "the bar counts, nothing scrolls by"
 
 
 @pytest.mark.parametrize(
