@@ -70,6 +70,9 @@ class BuildOrder:
     timing_cache: Path | None = None
     """Where what was timed is kept for the next build, for libraries that time kernels."""
 
+    detailed: bool = False
+    """Whether the engine describes its kernels; the log lists them then."""
+
     def __post_init__(self) -> None:
         # TensorRT itself takes a least size above the best one without a word.
         for smaller, larger in zip(self.shapes, self.shapes[1:], strict=False):
@@ -124,6 +127,8 @@ def build_plan(
     _set_targets(library, config, order.targets)
     _add_profiles(library, builder, config, network, order)
     _read_timing_cache(library, config, order.timing_cache)
+    if order.detailed:
+        config.profiling_verbosity = module.ProfilingVerbosity.DETAILED
     monitor = None
     if library.capabilities.progress:
         monitor = make_monitor(module, on_progress, cancelled)
