@@ -18,6 +18,9 @@ _TENSOR = re.compile(
 )
 _NODE = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 _LAYERS = "Layers:\n"
+_EVENTS = frozenset(["signal", "wait"])
+"""No kernels: one stream tells another one how far it is, where branches run side by side."""
+
 _ACTIVATIONS = re.compile(r"^Total Activation Memory: (\d+) bytes$")
 
 
@@ -34,11 +37,12 @@ def read_log(messages: Sequence[str], *, tile_px: int, scale: int) -> Traffic:
     """
     layers = [text for text in messages if text.startswith(_LAYERS)]
     activations = [found[1] for text in messages if (found := _ACTIVATIONS.match(text))]
-    kernels = [_kernel(found) for text in layers for found in _KERNEL.finditer(text)]
+    entries = [found for text in layers for found in _KERNEL.finditer(text)]
     said = sum(text.count(", LayerType: ") for text in layers)
-    if not kernels or len(kernels) != said or len(activations) != 1:
+    kernels = [_kernel(found) for found in entries if found["layer"] not in _EVENTS]
+    if not kernels or len(entries) != said or len(activations) != 1:
         raise BackendError(
-            f"the builder's log was not understood ({len(kernels)} of {said} kernels, "
+            f"the builder's log was not understood ({len(entries)} of {said} kernels, "
             f"{len(activations)} totals of memory): this reads what TensorRT-RTX 1.7 writes"
         )
     return Traffic(

@@ -55,6 +55,10 @@ KERNEL = (
     "StrideOrder: [3,0,2,1], Datatype: Float, Format: (NHWC) Channel major format }], TacticName: "
     ", StreamId: 0, Metadata: [ONNX Layer: relu][ONNX Layer: conv]"
 )
+WAIT = (
+    "Name: entry^bb^wait^7_myl0_1, LayerType: wait, Inputs: [], Constants: [], Outputs: [], "
+    "TacticName: , StreamId: 7, EventId: 66, Metadata: "
+)
 MEMORY = "Total Activation Memory: 4096 bytes"
 
 
@@ -160,7 +164,7 @@ def test_the_command_takes_no_quantized_model() -> None:
 
 
 def test_a_kernel_is_read() -> None:
-    traffic = read_log(["noise", f"Layers:\n{KERNEL}\n", MEMORY], tile_px=16, scale=4)
+    traffic = read_log(["noise", f"Layers:\n{WAIT}\n{KERNEL}\n", MEMORY], tile_px=16, scale=4)
     (kernel,) = traffic.kernels
     # What is named twice is read once; biases are no weights.
     assert kernel.bytes == 32 * 64 * 2 + 16 * 64 * 4
