@@ -82,11 +82,17 @@ class Kernel:
         return sum(tensor.bytes for tensor in self.inputs + self.outputs)
 
     @property
+    def is_transposed(self) -> bool:
+        """Whether its convolution is a transposed one."""
+        return self.layer == "deconvolution" or "Deco" in self.does
+
+    @property
     def pixels(self) -> int:
-        """That it computes, each of some channels: those of its convolution where it has one."""
+        """To which its convolution's weights are applied; without one, that it writes."""
+        if self.weights:  # (out, in, height, width), or (in, out, height, width)
+            tensor = self.inputs[0] if self.is_transposed else self.outputs[0]
+            return math.prod(tensor.shape) // self.weights[-1].shape[0]
         output = self.outputs[0]
-        if self.weights:
-            return math.prod(output.shape) // self.weights[-1].shape[0]
         # Bytes are NHWC, which the network's own values never are by their shape.
         return math.prod(output.shape) // output.shape[-1 if output.type == "UInt8" else 1]
 
@@ -159,7 +165,8 @@ class Traffic:
         """A word for people: what a kernel does, and of what size its pixels are."""
         if kernel.weights:
             height, width = kernel.weights[-1].shape[2:]
-            return f"{height}×{width} convolutions at {self._size(kernel)}"
+            word = "transposed convolutions" if kernel.is_transposed else "convolutions"
+            return f"{height}×{width} {word} at {self._size(kernel)}"
         if kernel.is_slice:
             return "slices"
         if kernel.is_cast:

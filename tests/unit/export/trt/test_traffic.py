@@ -176,6 +176,15 @@ def test_a_kernel_is_read() -> None:
     assert traffic.activation_bytes == 4096
 
 
+def test_a_transposed_convolution_is_counted_by_its_input() -> None:
+    text = KERNEL.replace("CorrMulMax", "DecoMulMax").replace("[16,32,3,3]", "[32,16,4,4]")
+    text = text.replace("[1,16,8,8]", "[1,16,16,16]")
+    traffic = read_log([f"Layers:\n{text}\n", MEMORY], tile_px=16, scale=4)
+    (kernel,) = traffic.kernels
+    assert kernel.flops == 2 * 64 * 32 * 16 * 16
+    assert traffic.kind(kernel) == "4×4 transposed convolutions at ×1/2"
+
+
 def test_the_slower_of_memory_and_products_is_the_ceiling() -> None:
     traffic = read_log([f"Layers:\n{KERNEL}\n", MEMORY], tile_px=16, scale=4)
     (kernel,) = traffic.kernels
