@@ -221,3 +221,30 @@ def inspect(
     width = max(map(len, facts))
     for label, fact in facts.items():
         typer.echo(f"{label:<{width}}  {fact}")
+
+
+@app.command()
+def traffic(
+    models: Annotated[
+        list[str], typer.Argument(help="Shipped models' names or float32 ONNX files.")
+    ],
+) -> None:
+    """Print what TensorRT engines of models move through a GPU's memory, as Markdown.
+
+    TensorRT-RTX builds for an RTX 4090, and no GPU is needed. Bytes are those of mixed precision,
+    for tiles of 256 px.
+    """
+    with errors_reported("dggn-export"):
+        from export.trt.passes.source import read_source
+        from export.trt.traffic.measure import measure_traffic
+        from export.trt.traffic.table import traffic_table
+        from runtime.backends.trt.library import find_library
+        from runtime.model.info import model_path
+        from runtime.system.package import require
+
+        library = find_library("tensorrt-rtx")
+        require("onnx", "onnxruntime", extra="rtx")
+        measured = {
+            name: measure_traffic(read_source(model_path(name)), library) for name in models
+        }
+    typer.echo(traffic_table(measured))

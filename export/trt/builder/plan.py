@@ -67,6 +67,9 @@ class PlanSpec:
     timing_cache: Path | None = None
     """File that keeps kernel timings for the next build, in libraries that time kernels."""
 
+    detailed: bool = False
+    """Whether the engine describes its kernels; the log lists them then."""
+
     def __post_init__(self) -> None:
         # TensorRT itself takes a least size above the best one without a word.
         for smaller, larger in zip(self.shapes, self.shapes[1:], strict=False):
@@ -121,6 +124,8 @@ def build_plan(
     _set_targets(library, config, spec.targets)
     _add_profiles(library, builder, config, network, spec)
     _read_timing_cache(library, config, spec.timing_cache)
+    if spec.detailed:
+        config.profiling_verbosity = module.ProfilingVerbosity.DETAILED
     monitor = None
     if library.capabilities.progress:
         monitor = make_monitor(module, on_progress, cancelled)

@@ -58,6 +58,27 @@ def lite() -> SourceModel:
 
 
 @pytest.fixture(scope="session")
+def flagship(tmp_path_factory: pytest.TempPathFactory) -> SourceModel:
+    """The preset `dggn`, untrained: TensorRT asks for the structure only."""
+    pytest.importorskip("onnxruntime")
+    torch = pytest.importorskip("torch", reason="needs the export extra")
+    pytest.importorskip("onnxscript", reason="needs the export extra")
+    import onnx
+
+    from dggn.model.config import preset
+    from dggn.model.generator import Generator
+    from export.graph import model_info, onnx_graph
+    from export.trt.passes.source import read_source
+
+    torch.manual_seed(0)
+    generator = Generator(preset("dggn")).eval()
+    info = model_info(generator, sample_type="float32", halo_px=16, origin="a test")
+    path = tmp_path_factory.mktemp("flagship") / "dggn.onnx"
+    onnx.save(onnx_graph(generator, info), path)
+    return read_source(path)
+
+
+@pytest.fixture(scope="session")
 def image() -> NDArray[np.uint8]:
     """A part of a photograph, (48, 64, 3)."""
     with Image.open(PHOTOGRAPH) as picture:

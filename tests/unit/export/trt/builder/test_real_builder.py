@@ -36,25 +36,6 @@ def library() -> Library:
     return find_library("tensorrt-rtx")
 
 
-@pytest.fixture(scope="module")
-def flagship(tmp_path_factory: pytest.TempPathFactory) -> SourceModel:
-    """The preset `dggn`, untrained: TensorRT asks for the structure only."""
-    torch = pytest.importorskip("torch", reason="needs the export extra")
-    pytest.importorskip("onnxscript", reason="needs the export extra")
-    import onnx
-
-    from dggn.model.config import preset
-    from dggn.model.generator import Generator
-    from export.graph import model_info, onnx_graph
-
-    torch.manual_seed(0)
-    generator = Generator(preset("dggn")).eval()
-    info = model_info(generator, sample_type="float32", halo_px=16, origin="a test")
-    path = tmp_path_factory.mktemp("flagship") / "dggn.onnx"
-    onnx.save(onnx_graph(generator, info), path)
-    return read_source(path)
-
-
 Check = Callable[[SourceModel, str, str], None]
 
 
