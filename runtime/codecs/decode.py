@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from runtime.codecs.limits import (
 )
 from runtime.codecs.pil import loaded_picture
 from runtime.codecs.png import has_all_samples
+from runtime.codecs.tiff_source import tiff_pictures
+from runtime.codecs.tiff_tags import is_tiff
 from runtime.errors import ImageReadError
 from runtime.image.picture import Picture
 
@@ -59,6 +61,8 @@ def _read(path: Path) -> bytes:
 def _decode(data: bytes, max_pixels: int) -> Picture:
     with translated():
         say_what_heif_needs(data)
+        if is_tiff(data):
+            return _joined(*tiff_pictures(data, max_pixels))
         with quiet_pillow():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         refuse_too_large(image, max_pixels)
@@ -70,13 +74,15 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
                     Image.open(io.BytesIO(data), formats=("PNG",)).verify()
                     if not has_all_samples(data):
                         raise ImageReadError("is damaged (its samples end early): export it again")
-            picture, *more = _frames(image, data, frames, max_pixels)
-    return replace(
-        picture,
-        more=tuple(more),
-        plays=frames.plays,
-        notes=[*picture.notes, *frames.notes, *_notes_of_pages(more)],
-    )
+            pictures = list(_frames(image, data, frames, max_pixels))
+    return _joined(pictures, frames.notes, frames.plays)
+
+
+def _joined(pictures: list[Picture], notes: Sequence[str], plays: int | None = None) -> Picture:
+    """One picture with the others as its further frames or pages."""
+    first, *more = pictures
+    of_pages = dict.fromkeys(note for page in pictures for note in page.notes)
+    return replace(first, more=tuple(more), plays=plays, notes=[*of_pages, *notes])
 
 
 def _frames(image: Image.Image, data: bytes, frames: Frames, max_pixels: int) -> Iterator[Picture]:
@@ -88,9 +94,6 @@ def _frames(image: Image.Image, data: bytes, frames: Frames, max_pixels: int) ->
         pixels += image.width * image.height
         if pixels > max_pixels:
             raise too_many_frames(len(frames.numbers), max_pixels)
-        picture = loaded_picture(image, data, number if frames.plays is None else None)
+        is_single = image.format == "PNG" and frames.plays is None
+        picture = loaded_picture(image, data, is_single=is_single)
         yield replace(picture, duration_ms=None if frames.plays is None else duration_ms(image))
-
-
-def _notes_of_pages(pages: list[Picture]) -> list[str]:
-    return list(dict.fromkeys(note for page in pages for note in page.notes))

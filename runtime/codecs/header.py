@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from PIL import Image
 
@@ -22,6 +23,9 @@ from runtime.codecs.limits import (
     too_many_frames,
     translated,
 )
+from runtime.codecs.tiff_pages import pages_of
+from runtime.codecs.tiff_source import check_pixels
+from runtime.codecs.tiff_tags import is_tiff
 from runtime.image.colour import check_kind, raw_mode
 
 
@@ -53,15 +57,17 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
     with naming(path):
         check_file(path, MAX_FILE_BYTES)
         with translated(), quiet_pillow(), path.open("rb") as file:
-            say_what_heif_needs(file.read(HEIF_BRAND_BYTES))
+            begin = file.read(HEIF_BRAND_BYTES)
+            say_what_heif_needs(begin)
+            limit = MAX_PIXELS if max_pixels is None else max_pixels
+            if is_tiff(begin):
+                return _of_pages(file, limit)
             file.seek(0)
             image = Image.open(file, formats=FORMATS)
-            limit = MAX_PIXELS if max_pixels is None else max_pixels
             refuse_too_large(image, limit)
             raw = raw_mode(image)
             check_kind(image, raw)
-            # Pillow turns TIFF upright itself, and says so in its size.
-            sideways = image.format != "TIFF" and read_orientation(image) >= 5
+            sideways = read_orientation(image) >= 5
             frames = frames_of(image)
             count = len(frames.numbers)
             # Pages may be smaller than the first; frames of an animation are all alike.
@@ -73,3 +79,14 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
                 has_alpha=image.has_transparency_data,
                 is_deep=";16" in raw or image.mode.startswith("I"),
             )
+
+
+def _of_pages(file: IO[bytes], max_pixels: int) -> Outline:
+    pages, _ = pages_of(file)
+    check_pixels(pages, max_pixels)
+    return Outline(
+        size_hw=pages[0].layout.upright_hw,
+        frames=len(pages),
+        has_alpha=pages[0].has_alpha,
+        is_deep=pages[0].layout.is_deep,
+    )

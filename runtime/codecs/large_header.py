@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -23,9 +23,12 @@ from runtime.codecs.frames import frames_of
 from runtime.codecs.limits import quiet_pillow, translated
 from runtime.codecs.pil import with_metadata
 from runtime.codecs.png import SIGNATURE
+from runtime.codecs.tiff_layout import ASSOCIATED
+from runtime.codecs.tiff_pages import pages_of
+from runtime.codecs.tiff_tags import is_tiff
 from runtime.errors import ImageReadError
-from runtime.image.colour import checked_profile
 from runtime.image.picture import Picture
+from runtime.image.profile import checked_profile
 
 STRIPPED = ("PNG", "JPEG", "TIFF")
 """Pillow's names of the formats that are read in strips."""
@@ -33,8 +36,8 @@ STRIPPED = ("PNG", "JPEG", "TIFF")
 MAX_CHUNK_BYTES = 1 << 26
 """Of a PNG's metadata."""
 
-_ASSOCIATED_ALPHA = 1
-_TIFF_EXTRA_SAMPLES = 338
+GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "LA", "La")
+"""Pillow's modes of grey pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,8 @@ class LargeHeader:
     """EXIF's, 1 (upright) to 8."""
     is_progressive: bool
     """Its samples are spread over the file, so that all must be held until the last is read."""
+    page: int = 0
+    """Where it is in a TIFF file of several."""
     metadata: Picture
     """A black pixel with all that goes beside the samples."""
 
@@ -65,45 +70,59 @@ def read_large_header(path: Path) -> LargeHeader:
         if start == SIGNATURE:
             return _png(file)
         if start.startswith(b"\xff\xd8\xff"):
-            return _header(JpegImageFile(file), "JPEG")
-        if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            return _header(_tiff(file), "TIFF")
+            return _jpeg(file)
+        if is_tiff(start):
+            return _tiff(file)
         raise ImageReadError(
             f"is too large to be read whole, and not one of {', '.join(STRIPPED)}, which are read "
             "in strips: convert it to PNG or TIFF"
         )
 
 
-def _header(image: ImageFile.ImageFile, name: str) -> LargeHeader:
-    pages = frames_of(image)
-    if len(pages.numbers) > 1 or pages.numbers[0]:
+def _jpeg(file: IO[bytes]) -> LargeHeader:
+    image = JpegImageFile(file)
+    return _header(image, "JPEG", frames_of(image).notes)
+
+
+def _tiff(file: IO[bytes]) -> LargeHeader:
+    pages, notes = pages_of(file)
+    if len(pages) > 1:
         raise ImageReadError(
-            f"has {len(pages.numbers)} frames or pages, which are too large to be read whole: "
+            f"has {len(pages)} pages, which are too large to be read whole: "
             "save each as a file of its own"
         )
-    extra = getattr(image, "tag_v2", {}).get(_TIFF_EXTRA_SAMPLES, ())
-    if _ASSOCIATED_ALPHA in (extra if isinstance(extra, tuple) else (extra,)):
+    (page,) = pages
+    layout = page.layout
+    if layout.alpha is not None and layout.extra[layout.alpha - layout.colours] == ASSOCIATED:
         raise ImageReadError(
             "its colours are multiplied with its alpha, which cannot be undone in strips: "
             "save it with unassociated alpha"
         )
+    if page.mask or layout.further:
+        raise ImageReadError(
+            "is too large to be read whole, and a page with a mask or further bands is not read "
+            "in strips: save its colours alone, or allow more with --memory"
+        )
+    try:
+        file.seek(0)
+        image = TiffImageFile(file)
+        image.seek(page.number)
+    except (SyntaxError, KeyError) as error:  # Pillow's words for kinds that it does not know
+        raise ImageReadError(
+            f"is of a kind that cannot be read ({error}): convert it to grey or RGB of 8 or 16 bits"
+        ) from error
+    return replace(_header(image, "TIFF", tuple(notes)), page=page.number)
+
+
+def _header(image: ImageFile.ImageFile, name: str, notes: tuple[str, ...]) -> LargeHeader:
     orientation = read_orientation(image)
     return LargeHeader(
         format_name=name,
         size_hw=(image.height, image.width),
         orientation=orientation,
         is_progressive=bool(image.info.get("progressive")),
-        metadata=_metadata(image, name, orientation, pages.notes),
+        metadata=_metadata(image, name, orientation, notes),
     )
-
-
-def _tiff(file: IO[bytes]) -> TiffImageFile:
-    try:
-        return TiffImageFile(file)
-    except SyntaxError as error:  # Pillow's word for kinds that it does not know
-        raise ImageReadError(
-            f"is of a kind that cannot be read ({error}): convert it to grey or RGB of 8 or 16 bits"
-        ) from error
 
 
 def _png(file: IO[bytes]) -> LargeHeader:
@@ -152,7 +171,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 def _metadata(
     image: ImageFile.ImageFile, name: str, orientation: int, notes: tuple[str, ...]
 ) -> Picture:
-    profile, profile_notes = checked_profile(image)
+    profile, profile_notes = checked_profile(image, is_grey=image.mode in GREY_MODES)
     pixel = Picture(
         rgb_hwc=np.zeros((1, 1, 3), np.uint8),
         icc_profile=profile,

@@ -83,7 +83,12 @@ def refuse_too_large(image: Image.Image, max_pixels: int) -> None:
         TooManyPixels: it has more.
     """
     if image.width * image.height > max_pixels:
-        raise TooManyPixels(_too_large(f"{image.width} x {image.height} pixels", max_pixels))
+        raise too_many_pixels((image.height, image.width), max_pixels)
+
+
+def too_many_pixels(size_hw: tuple[int, int], max_pixels: int) -> TooManyPixels:
+    """The error for a picture with more pixels than that."""
+    return TooManyPixels(_too_large(f"{size_hw[1]} x {size_hw[0]} pixels", max_pixels))
 
 
 def too_many_frames(count: int, max_pixels: int) -> TooManyPixels:

@@ -8,13 +8,13 @@ from typing import cast
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import X_RESOLUTION, TiffImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from runtime.codecs.exif import read_exif, read_exif_dpi, read_orientation
 from runtime.codecs.limits import quiet_pillow, translated
 from runtime.codecs.sixteen_bit import deep_samples
 from runtime.codecs.xmp_text import read_text, read_xmp
-from runtime.image.colour import channels_of, raw_mode
+from runtime.image.colour import Channels, channels_of, raw_mode
 from runtime.image.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
 
 
@@ -58,16 +58,15 @@ def _image_of(picture: Picture) -> Image.Image:
     return image
 
 
-def loaded_picture(image: Image.Image, data: bytes = b"", page: int | None = None) -> Picture:
+def loaded_picture(image: Image.Image, data: bytes = b"", *, is_single: bool = False) -> Picture:
     """The picture in an image, or in the frame that it stands at.
 
     Args:
         image: any mode; it is loaded.
         data: the file that it comes from.
-        page: its number there, to read all 16 bits of its colours; None for 8.
+        is_single: a PNG of one picture, of which all 16 bits are read.
     """
     raw = raw_mode(image)
-    format_name = image.format or "PNG"
     with quiet_pillow():
         # Loading a TIFF reads its tags, and complains of damaged ones only the first time. It
         # also turns it upright, but not its resolution.
@@ -75,8 +74,22 @@ def loaded_picture(image: Image.Image, data: bytes = b"", page: int | None = Non
     image.load()
     with quiet_pillow():
         orientation = read_orientation(image)
-        deep = None if page is None else deep_samples(data, format_name, page, raw)
+        deep = deep_samples(data, raw) if is_single else None
     channels = channels_of(image, raw, deep)
+    return channels_picture(channels, image, orientation, max(orientation, stored_orientation))
+
+
+def channels_picture(
+    channels: Channels, image: Image.Image, orientation: int, undone: int | None = None
+) -> Picture:
+    """The upright picture of an image's colours and metadata.
+
+    Args:
+        channels: as stored.
+        image: where metadata comes from.
+        orientation: of `channels`.
+        undone: the orientation that was stored; `orientation` where None.
+    """
     colour, alpha = _upright(channels.colour, orientation), channels.alpha_hw
     is_grey = colour.ndim == 2
     picture = Picture(
@@ -84,10 +97,10 @@ def loaded_picture(image: Image.Image, data: bytes = b"", page: int | None = Non
         alpha_hw=None if alpha is None else _upright(alpha, orientation),
         is_grey=is_grey,
         icc_profile=channels.icc_profile,
-        source_format=format_name,
+        source_format=image.format or "PNG",
         notes=channels.notes,
     )
-    return with_metadata(picture, image, max(orientation, stored_orientation))
+    return with_metadata(picture, image, orientation if undone is None else undone)
 
 
 def with_metadata(picture: Picture, image: Image.Image, orientation: int) -> Picture:
@@ -131,9 +144,9 @@ def _upright(samples: Samples, orientation: int) -> Samples:
 
 
 def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:
-    stated = image.info.get("dpi") or read_exif_dpi(image)
-    if isinstance(image, TiffImageFile) and X_RESOLUTION not in image.tag_v2:
-        return None  # not stated, for which Pillow says 1
+    # Pillow says 1 where a TIFF states none, and what another page of the file states.
+    is_tiff = isinstance(image, TiffImageFile)
+    stated = read_exif_dpi(image) if is_tiff else image.info.get("dpi") or read_exif_dpi(image)
     try:
         horizontal, vertical = (float(value) for value in stated or ())
     except (TypeError, ValueError, ArithmeticError):

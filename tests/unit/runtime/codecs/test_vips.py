@@ -171,7 +171,7 @@ REFUSED = {
     "lab.tiff": (pillow("LAB"), "not read in strips: export it again, as grey or RGB"),
     "float.tiff": (vips(noise.astype(np.float32)), "convert it to grey or RGB"),
     "alpha.png": (pillow("RGBA"), "alpha are not read in strips: save it without alpha"),
-    "pages.tiff": (pages, "2 frames or pages.*save each as a file"),
+    "pages.tiff": (pages, "has 2 pages.*save each as a file"),
     "animation.png": (pages, "is an animation"),
     "a.webp": (pillow(), "not one of PNG, JPEG, TIFF.*convert it"),
     "bomb.png": (bomb, "60000 x 60000 pixels in .* bytes, which no picture has"),

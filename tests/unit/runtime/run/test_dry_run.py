@@ -59,7 +59,7 @@ def test_it_says_what_the_run_then_does(photos: Path, capsys: pytest.CaptureFixt
     assert report.as_dict()["settings"] == batch.report.as_dict()["settings"]
     estimate = report.estimate
     assert estimate is not None
-    assert estimate["source_megapixels"] == pytest.approx(3 * 600 / 1e6)
+    assert estimate["source_megapixels"] == pytest.approx(4 * 600 / 1e6)
     assert estimate["output_megapixels"] == pytest.approx(3 * 2400 / 1e6)
     assert "3 to upscale, 4 failed" in forecast(report)
 
