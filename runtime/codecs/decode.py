@@ -9,8 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from runtime.codecs.apng import STILL_NOTE, apng_pictures
 from runtime.codecs.formats import FORMATS, load_formats
-from runtime.codecs.frames import Frames, duration_ms, frames_of
+from runtime.codecs.frames import Frames, duration_ms, frames_of, plays_of
+from runtime.codecs.gif import gif_pictures, read_gif
 from runtime.codecs.limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -20,10 +22,13 @@ from runtime.codecs.limits import (
     refuse_too_large,
     say_what_heif_needs,
     too_many_frames,
+    too_many_pixels,
     translated,
 )
 from runtime.codecs.pil import loaded_picture
 from runtime.codecs.png import has_all_samples
+from runtime.codecs.png_chunks import SIGNATURE, sound
+from runtime.codecs.png_header import header_of_chunks
 from runtime.codecs.tiff_source import tiff_pictures
 from runtime.codecs.tiff_tags import is_tiff
 from runtime.errors import ImageReadError
@@ -63,19 +68,52 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
         say_what_heif_needs(data)
         if is_tiff(data):
             return _joined(*tiff_pictures(data, max_pixels))
+        if data.startswith(SIGNATURE):
+            return _png(data, max_pixels)
         with quiet_pillow():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         refuse_too_large(image, max_pixels)
+        if image.format == "GIF":
+            return _gif(data, image, max_pixels)
         with image:
             with quiet_pillow():
                 frames = frames_of(image)
-                if image.format == "PNG":
-                    # Loading would not look at checksums, nor notice damage that still inflates.
-                    Image.open(io.BytesIO(data), formats=("PNG",)).verify()
-                    if not has_all_samples(data):
-                        raise ImageReadError("is damaged (its samples end early): export it again")
-            pictures = list(_frames(image, data, frames, max_pixels))
+            pictures = list(_frames(image, frames, max_pixels))
     return _joined(pictures, frames.notes, frames.plays)
+
+
+def _png(data: bytes, max_pixels: int) -> Picture:
+    data, chunks = sound(data)
+    header = header_of_chunks(chunks)
+    pixels = header.size_hw[0] * header.size_hw[1]
+    if pixels > max_pixels:
+        raise too_many_pixels(header.size_hw, max_pixels)
+    if header.controls:
+        if len(header.controls) * pixels > max_pixels:
+            raise too_many_frames(len(header.controls), max_pixels)
+        still_note = [STILL_NOTE] if header.has_still else []
+        pictures = list(apng_pictures(data, chunks, header))
+        return _joined(pictures, [*header.notes, *still_note], header.plays)
+    # Pillow would fill up with black and say nothing.
+    if not has_all_samples(data):
+        raise ImageReadError("is damaged (its samples end early): export it again")
+    with quiet_pillow():
+        image = Image.open(io.BytesIO(data), formats=("PNG",))
+    with image:
+        return _joined([loaded_picture(image, data)], header.notes)
+
+
+def _gif(data: bytes, image: Image.Image, max_pixels: int) -> Picture:
+    gif = read_gif(io.BytesIO(data))
+    largest = max((frame.size_hw for frame in gif.frames), key=lambda hw: hw[0] * hw[1])
+    for size_hw in (gif.size_hw, largest):
+        if size_hw[0] * size_hw[1] > max_pixels:
+            raise too_many_pixels(size_hw, max_pixels)
+    if len(gif.frames) * gif.size_hw[0] * gif.size_hw[1] > max_pixels:
+        raise too_many_frames(len(gif.frames), max_pixels)
+    plays = plays_of(image) if len(gif.frames) > 1 else None
+    with image:
+        return _joined(list(gif_pictures(data, gif, image)), (), plays)
 
 
 def _joined(pictures: list[Picture], notes: Sequence[str], plays: int | None = None) -> Picture:
@@ -85,7 +123,7 @@ def _joined(pictures: list[Picture], notes: Sequence[str], plays: int | None = N
     return replace(first, more=tuple(more), plays=plays, notes=[*of_pages, *notes])
 
 
-def _frames(image: Image.Image, data: bytes, frames: Frames, max_pixels: int) -> Iterator[Picture]:
+def _frames(image: Image.Image, frames: Frames, max_pixels: int) -> Iterator[Picture]:
     pixels = 0
     for number in frames.numbers:
         if len(frames.numbers) > 1 or number:
@@ -94,6 +132,5 @@ def _frames(image: Image.Image, data: bytes, frames: Frames, max_pixels: int) ->
         pixels += image.width * image.height
         if pixels > max_pixels:
             raise too_many_frames(len(frames.numbers), max_pixels)
-        is_single = image.format == "PNG" and frames.plays is None
-        picture = loaded_picture(image, data, is_single=is_single)
+        picture = loaded_picture(image)
         yield replace(picture, duration_ms=None if frames.plays is None else duration_ms(image))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from PIL import Image, features
+from PIL import Image, PngImagePlugin, features
 
+from runtime.codecs.png_chunks import MAX_TEXT_BYTES
 from runtime.errors import ConfigError, ImageWriteError
 
 # A Pillow too old to know of AVIF warns if it is asked about it.
@@ -122,6 +123,9 @@ def load_formats() -> None:
     """
     with _loading:
         Image.init()
+        # Workflows and profiles of printers have more than Pillow's 1 MiB. Longer ones do not come
+        # so far (`png_chunks`).
+        PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, MAX_TEXT_BYTES)
         if HAS_HEIF and "HEIF" not in Image.OPEN:
             import pillow_heif
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from runtime.image.picture import Picture, is_deep, with_8_bits
 
-ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
+ANIMATED = ("WEBP", "AVIF")
 """Pillow's names of the formats whose frames follow each other in time."""
 
 
@@ -25,17 +25,13 @@ class Frames:
 
 
 def frames_of(image: Image.Image) -> Frames:
-    """What to take of an opened file, other than TIFF; it is left at any of its frames."""
+    """What to take of an opened WebP, AVIF, JPEG, BMP or HEIC; it is left at any of its frames."""
     count: int = getattr(image, "n_frames", 1)
     numbers = tuple(range(count))
     if count == 1:
         return Frames(numbers=numbers)
     if image.format in ANIMATED:
-        if getattr(image, "default_image", False):
-            # An APNG may begin with a picture for programs that know no animation.
-            note = "the still picture for programs that show no animation was left out"
-            return Frames(numbers=numbers[1:], notes=(note,), plays=_plays(image))
-        return Frames(numbers=numbers, plays=_plays(image))
+        return Frames(numbers=numbers, plays=plays_of(image))
     # The further pictures in a JPEG are previews, depth maps and the like.
     return Frames(numbers=(0,), notes=(f"only the first of {count} frames or pages was taken",))
 
@@ -60,7 +56,8 @@ def all_with_8_bits(picture: Picture) -> tuple[Picture, list[str]]:
     return replace(with_8_bits(picture), more=more), ["reduced to 8 bits: the model takes no more"]
 
 
-def _plays(image: Image.Image) -> int:
+def plays_of(image: Image.Image) -> int:
+    """How often an animation is played; 0 for ever."""
     loop = image.info.get("loop")
     if image.format == "GIF":
         # GIF counts repetitions, and without a count plays once.

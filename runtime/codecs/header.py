@@ -11,6 +11,7 @@ from PIL import Image
 from runtime.codecs.exif import read_orientation
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import frames_of
+from runtime.codecs.gif import is_gif, read_gif
 from runtime.codecs.limits import (
     HEIF_BRAND_BYTES,
     MAX_FILE_BYTES,
@@ -21,8 +22,11 @@ from runtime.codecs.limits import (
     refuse_too_large,
     say_what_heif_needs,
     too_many_frames,
+    too_many_pixels,
     translated,
 )
+from runtime.codecs.png_chunks import SIGNATURE
+from runtime.codecs.png_header import read_png_header
 from runtime.codecs.tiff_pages import pages_of
 from runtime.codecs.tiff_source import check_pixels
 from runtime.codecs.tiff_tags import is_tiff
@@ -62,9 +66,13 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
             limit = MAX_PIXELS if max_pixels is None else max_pixels
             if is_tiff(begin):
                 return _of_pages(file, limit)
+            if begin.startswith(SIGNATURE):
+                return _of_png(file, limit)
             file.seek(0)
             image = Image.open(file, formats=FORMATS)
             refuse_too_large(image, limit)
+            if is_gif(begin):
+                return _of_gif(file, limit)
             raw = raw_mode(image)
             check_kind(image, raw)
             sideways = read_orientation(image) >= 5
@@ -89,4 +97,30 @@ def _of_pages(file: IO[bytes], max_pixels: int) -> Outline:
         frames=len(pages),
         has_alpha=pages[0].has_alpha,
         is_deep=pages[0].layout.is_deep,
+    )
+
+
+def _of_png(file: IO[bytes], max_pixels: int) -> Outline:
+    header = read_png_header(file)
+    height, width = header.size_hw
+    if height * width > max_pixels:
+        raise too_many_pixels(header.size_hw, max_pixels)
+    frames = len(header.controls) or 1
+    if frames * height * width > max_pixels:
+        raise too_many_frames(frames, max_pixels)
+    sideways = read_orientation(header.image()) >= 5
+    return Outline(
+        size_hw=(width, height) if sideways else (height, width),
+        frames=frames,
+        has_alpha=header.has_alpha,
+        is_deep=header.is_deep,
+    )
+
+
+def _of_gif(file: IO[bytes], max_pixels: int) -> Outline:
+    gif = read_gif(file)
+    if len(gif.frames) * gif.size_hw[0] * gif.size_hw[1] > max_pixels:
+        raise too_many_frames(len(gif.frames), max_pixels)
+    return Outline(
+        size_hw=gif.size_hw, frames=len(gif.frames), has_alpha=gif.has_alpha, is_deep=False
     )

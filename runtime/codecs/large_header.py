@@ -5,9 +5,6 @@ Pillow reads the metadata, as for smaller pictures; here it is only kept from th
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -15,14 +12,14 @@ from typing import IO
 import numpy as np
 from PIL import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from runtime.codecs.exif import read_orientation
 from runtime.codecs.frames import frames_of
 from runtime.codecs.limits import quiet_pillow, translated
 from runtime.codecs.pil import with_metadata
-from runtime.codecs.png import SIGNATURE
+from runtime.codecs.png_chunks import SIGNATURE
+from runtime.codecs.png_header import read_png_header
 from runtime.codecs.tiff_layout import ASSOCIATED
 from runtime.codecs.tiff_pages import pages_of
 from runtime.codecs.tiff_tags import is_tiff
@@ -32,9 +29,6 @@ from runtime.image.profile import checked_profile
 
 STRIPPED = ("PNG", "JPEG", "TIFF")
 """Pillow's names of the formats that are read in strips."""
-
-MAX_CHUNK_BYTES = 1 << 26
-"""Of a PNG's metadata."""
 
 GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "LA", "La")
 """Pillow's modes of grey pictures."""
@@ -126,46 +120,18 @@ def _header(image: ImageFile.ImageFile, name: str, notes: tuple[str, ...]) -> La
 
 
 def _png(file: IO[bytes]) -> LargeHeader:
-    """Everything but the samples, which may have metadata behind them, as a file of one pixel."""
-    chunks = [SIGNATURE]
-    interlaced, size_hw, name = False, (0, 0), b""
-    file.seek(len(SIGNATURE))
-    while name != b"IEND":
-        length, name = struct.unpack(">I4s", file.read(8))
-        if name == b"acTL":
-            raise ImageReadError("is an animation too large to be read whole: reduce it")
-        if name == b"IDAT":
-            file.seek(length + 4, io.SEEK_CUR)
-            continue
-        if length > MAX_CHUNK_BYTES:
-            raise ImageReadError("is damaged (a block is too long): export it again")
-        content = file.read(length)
-        check = file.read(4)
-        if check != struct.pack(">I", zlib.crc32(content, zlib.crc32(name))):
-            raise ImageReadError("is damaged (a checksum is wrong): export it again")
-        if name == b"IHDR":
-            width, height = struct.unpack_from(">II", content)
-            size_hw, interlaced = (height, width), bool(content[12])
-            content = struct.pack(">II", 1, 1) + content[8:12] + b"\0"
-            samples = zlib.compress(bytes(1 + 8))
-        elif name == b"IEND":
-            chunks.append(_chunk(b"IDAT", samples))
-        chunks.append(_chunk(name, content))
-    image = PngImageFile(io.BytesIO(b"".join(chunks)))
-    image.load()
+    header = read_png_header(file)
+    if header.controls:
+        raise ImageReadError("is an animation too large to be read whole: reduce it")
+    image = header.image()
     orientation = read_orientation(image)
     return LargeHeader(
         format_name="PNG",
-        size_hw=size_hw,
+        size_hw=header.size_hw,
         orientation=orientation,
-        is_progressive=interlaced,
-        metadata=_metadata(image, "PNG", orientation, ()),
+        is_progressive=header.is_interlaced,
+        metadata=_metadata(image, "PNG", orientation, header.notes),
     )
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    check = struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
-    return struct.pack(">I", len(content)) + name + content + check
 
 
 def _metadata(

@@ -58,13 +58,12 @@ def _image_of(picture: Picture) -> Image.Image:
     return image
 
 
-def loaded_picture(image: Image.Image, data: bytes = b"", *, is_single: bool = False) -> Picture:
+def loaded_picture(image: Image.Image, png: bytes = b"") -> Picture:
     """The picture in an image, or in the frame that it stands at.
 
     Args:
         image: any mode; it is loaded.
-        data: the file that it comes from.
-        is_single: a PNG of one picture, of which all 16 bits are read.
+        png: the file of a single picture that it comes from, to read all 16 bits of its colours.
     """
     raw = raw_mode(image)
     with quiet_pillow():
@@ -74,7 +73,7 @@ def loaded_picture(image: Image.Image, data: bytes = b"", *, is_single: bool = F
     image.load()
     with quiet_pillow():
         orientation = read_orientation(image)
-        deep = deep_samples(data, raw) if is_single else None
+        deep = deep_samples(png, raw) if png else None
     channels = channels_of(image, raw, deep)
     return channels_picture(channels, image, orientation, max(orientation, stored_orientation))
 
@@ -90,11 +89,11 @@ def channels_picture(
         orientation: of `channels`.
         undone: the orientation that was stored; `orientation` where None.
     """
-    colour, alpha = _upright(channels.colour, orientation), channels.alpha_hw
+    colour, alpha = upright(channels.colour, orientation), channels.alpha_hw
     is_grey = colour.ndim == 2
     picture = Picture(
         rgb_hwc=repeat_grey(colour) if is_grey else colour,
-        alpha_hw=None if alpha is None else _upright(alpha, orientation),
+        alpha_hw=None if alpha is None else upright(alpha, orientation),
         is_grey=is_grey,
         icc_profile=channels.icc_profile,
         source_format=image.format or "PNG",
@@ -124,7 +123,7 @@ def with_metadata(picture: Picture, image: Image.Image, orientation: int) -> Pic
     )
 
 
-def _upright(samples: Samples, orientation: int) -> Samples:
+def upright(samples: Samples, orientation: int) -> Samples:
     """Undo an EXIF orientation.
 
     Args:
