@@ -36,7 +36,7 @@ def apng_pictures(data: bytes, chunks: Chunks, header: PngHeader) -> Iterator[Pi
         ImageReadError: a frame is damaged.
     """
     image = header.image()
-    base = loaded_picture(image)
+    base = loaded_picture(image, colours=header.colours)
     orientation = read_orientation(image)
     notes: list[str] = []
     layers = _layers(data, chunks, header, notes)

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from runtime.codecs.apng import STILL_NOTE, apng_pictures
+from runtime.codecs.colour_marks import BOXED, colours_of_boxes
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import Frames, duration_ms, frames_of, plays_of
 from runtime.codecs.gif import gif_pictures, read_gif
@@ -33,6 +34,7 @@ from runtime.codecs.tiff_source import tiff_pictures
 from runtime.codecs.tiff_tags import is_tiff
 from runtime.errors import ImageReadError
 from runtime.image.picture import Picture
+from runtime.image.stated_colours import StatedColours
 
 
 def decode(path: Path, *, max_pixels: int | None = None) -> Picture:
@@ -78,7 +80,10 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
         with image:
             with quiet_pillow():
                 frames = frames_of(image)
-            pictures = list(_frames(image, frames, max_pixels))
+            # A profile counts more, for decoders and browsers alike.
+            with_boxes = image.format in BOXED and not image.info.get("icc_profile")
+            colours = colours_of_boxes(io.BytesIO(data)) if with_boxes else None
+            pictures = list(_frames(image, frames, max_pixels, colours))
     return _joined(pictures, frames.notes, frames.plays)
 
 
@@ -100,7 +105,7 @@ def _png(data: bytes, max_pixels: int) -> Picture:
     with quiet_pillow():
         image = Image.open(io.BytesIO(data), formats=("PNG",))
     with image:
-        return _joined([loaded_picture(image, data)], header.notes)
+        return _joined([loaded_picture(image, data, colours=header.colours)], header.notes)
 
 
 def _gif(data: bytes, image: Image.Image, max_pixels: int) -> Picture:
@@ -123,7 +128,9 @@ def _joined(pictures: list[Picture], notes: Sequence[str], plays: int | None = N
     return replace(first, more=tuple(more), plays=plays, notes=[*of_pages, *notes])
 
 
-def _frames(image: Image.Image, frames: Frames, max_pixels: int) -> Iterator[Picture]:
+def _frames(
+    image: Image.Image, frames: Frames, max_pixels: int, colours: StatedColours | None
+) -> Iterator[Picture]:
     pixels = 0
     for number in frames.numbers:
         if len(frames.numbers) > 1 or number:
@@ -132,5 +139,5 @@ def _frames(image: Image.Image, frames: Frames, max_pixels: int) -> Iterator[Pic
         pixels += image.width * image.height
         if pixels > max_pixels:
             raise too_many_frames(len(frames.numbers), max_pixels)
-        picture = loaded_picture(image)
+        picture = loaded_picture(image, colours=colours)
         yield replace(picture, duration_ms=None if frames.plays is None else duration_ms(image))

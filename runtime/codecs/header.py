@@ -8,6 +8,7 @@ from typing import IO
 
 from PIL import Image
 
+from runtime.codecs.colour_marks import BOXED, colours_of_boxes
 from runtime.codecs.exif import read_orientation
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import frames_of
@@ -73,6 +74,8 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
             refuse_too_large(image, limit)
             if is_gif(begin):
                 return _of_gif(file, limit)
+            if image.format in BOXED and not image.info.get("icc_profile"):
+                colours_of_boxes(file)
             raw = raw_mode(image)
             check_kind(image, raw)
             sideways = read_orientation(image) >= 5

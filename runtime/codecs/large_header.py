@@ -26,6 +26,7 @@ from runtime.codecs.tiff_tags import is_tiff
 from runtime.errors import ImageReadError
 from runtime.image.picture import Picture
 from runtime.image.profile import checked_profile
+from runtime.image.stated_colours import StatedColours
 
 STRIPPED = ("PNG", "JPEG", "TIFF")
 """Pillow's names of the formats that are read in strips."""
@@ -130,18 +131,23 @@ def _png(file: IO[bytes]) -> LargeHeader:
         size_hw=header.size_hw,
         orientation=orientation,
         is_progressive=header.is_interlaced,
-        metadata=_metadata(image, "PNG", orientation, header.notes),
+        metadata=_metadata(image, "PNG", orientation, header.notes, header.colours),
     )
 
 
 def _metadata(
-    image: ImageFile.ImageFile, name: str, orientation: int, notes: tuple[str, ...]
+    image: ImageFile.ImageFile,
+    name: str,
+    orientation: int,
+    notes: tuple[str, ...],
+    colours: StatedColours | None = None,
 ) -> Picture:
     profile, profile_notes = checked_profile(image, is_grey=image.mode in GREY_MODES)
     pixel = Picture(
         rgb_hwc=np.zeros((1, 1, 3), np.uint8),
+        is_grey=image.mode in GREY_MODES,
         icc_profile=profile,
         source_format=name,
         notes=[*notes, *profile_notes],
     )
-    return with_metadata(pixel, image, orientation)
+    return with_metadata(pixel, image, orientation, colours=colours)

@@ -10,12 +10,14 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
+from runtime.codecs.colour_marks import colours_of_exif, with_profile_of
 from runtime.codecs.exif import read_exif, read_exif_dpi, read_orientation
 from runtime.codecs.limits import quiet_pillow, translated
 from runtime.codecs.sixteen_bit import deep_samples
 from runtime.codecs.xmp_text import read_text, read_xmp
 from runtime.image.colour import Channels, channels_of, raw_mode
 from runtime.image.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
+from runtime.image.stated_colours import SRGB, StatedColours
 
 
 def picture_from_image(image: Image.Image) -> Picture:
@@ -58,12 +60,15 @@ def _image_of(picture: Picture) -> Image.Image:
     return image
 
 
-def loaded_picture(image: Image.Image, png: bytes = b"") -> Picture:
+def loaded_picture(
+    image: Image.Image, png: bytes = b"", *, colours: StatedColours | None = None
+) -> Picture:
     """The picture in an image, or in the frame that it stands at.
 
     Args:
         image: any mode; it is loaded.
         png: the file of a single picture that it comes from, to read all 16 bits of its colours.
+        colours: that its file states beside a profile.
     """
     raw = raw_mode(image)
     with quiet_pillow():
@@ -75,11 +80,18 @@ def loaded_picture(image: Image.Image, png: bytes = b"") -> Picture:
         orientation = read_orientation(image)
         deep = deep_samples(png, raw) if png else None
     channels = channels_of(image, raw, deep)
-    return channels_picture(channels, image, orientation, max(orientation, stored_orientation))
+    return channels_picture(
+        channels, image, orientation, max(orientation, stored_orientation), colours=colours
+    )
 
 
 def channels_picture(
-    channels: Channels, image: Image.Image, orientation: int, undone: int | None = None
+    channels: Channels,
+    image: Image.Image,
+    orientation: int,
+    undone: int | None = None,
+    *,
+    colours: StatedColours | None = None,
 ) -> Picture:
     """The upright picture of an image's colours and metadata.
 
@@ -88,6 +100,7 @@ def channels_picture(
         image: where metadata comes from.
         orientation: of `channels`.
         undone: the orientation that was stored; `orientation` where None.
+        colours: that its file states beside a profile.
     """
     colour, alpha = upright(channels.colour, orientation), channels.alpha_hw
     is_grey = colour.ndim == 2
@@ -99,18 +112,31 @@ def channels_picture(
         source_format=image.format or "PNG",
         notes=channels.notes,
     )
-    return with_metadata(picture, image, orientation if undone is None else undone)
+    return with_metadata(
+        picture,
+        image,
+        orientation if undone is None else undone,
+        colours=SRGB if channels.is_converted else colours,
+    )
 
 
-def with_metadata(picture: Picture, image: Image.Image, orientation: int) -> Picture:
-    """A picture with all that an image has beside its samples, but the profile.
+def with_metadata(
+    picture: Picture,
+    image: Image.Image,
+    orientation: int,
+    *,
+    colours: StatedColours | None = None,
+) -> Picture:
+    """A picture with all that an image has beside its samples and its profile.
 
     Args:
         picture: its notes are kept.
         image: where metadata comes from; it need not be loaded, where that tells no more.
         orientation: that has been undone.
+        colours: that its file states beside a profile and EXIF.
     """
     with quiet_pillow():
+        picture = with_profile_of(picture, colours or colours_of_exif(image))
         exif, notes = read_exif(image)
         xmp, xmp_notes = read_xmp(image)
     return replace(

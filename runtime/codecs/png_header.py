@@ -10,8 +10,10 @@ from typing import IO
 
 from PIL.PngImagePlugin import PngImageFile
 
+from runtime.codecs.colour_marks import colours_of_png
 from runtime.codecs.png_chunks import SAMPLES, SIGNATURE, Chunks, chunk_bytes, chunks_of
 from runtime.errors import ImageReadError
+from runtime.image.stated_colours import StatedColours
 
 _PARTS_OF_ANIMATION = (b"acTL", b"fcTL")
 _WITH_ALPHA = (4, 6)
@@ -67,6 +69,8 @@ class PngHeader:
     """An animation comes with a picture for programs that show none."""
     plays: int
     """How often an animation is played; 0 for ever."""
+    colours: StatedColours | None
+    """That it states beside a profile."""
     data: bytes
     """A PNG file of one black pixel with all else that the file says."""
     notes: tuple[str, ...]
@@ -91,7 +95,7 @@ def header_of_chunks(chunks: Chunks) -> PngHeader:
     """What a file's blocks say.
 
     Raises:
-        ImageReadError: it has no header.
+        ImageReadError: it has no header, or its colours cannot be read.
     """
     first = chunks.kept[0]
     if first.name != b"IHDR" or len(first.content) < 13:
@@ -117,6 +121,7 @@ def header_of_chunks(chunks: Chunks) -> PngHeader:
         controls=controls,
         has_still=has_still,
         plays=struct.unpack_from(">I", chunks.of(b"acTL")[0], 4)[0] if controls else 0,
+        colours=colours_of_png(chunks),
         data=b"".join(parts),
         notes=tuple(chunks.notes),
     )

@@ -33,6 +33,9 @@ class Channels:
     notes: list[str] = field(default_factory=list)
     """What a person should know."""
 
+    is_converted: bool = False
+    """To sRGB, whatever the file says of its colours."""
+
 
 def raw_mode(image: Image.Image) -> str:
     """How the samples lie in the file, in Pillow's words; empty where it does not say.
@@ -196,7 +199,7 @@ def _from_print(image: Image.Image, profile: bytes) -> Channels:
     if image.mode == "LAB":
         note = "Lab colours were converted to sRGB"
         colour = np.asarray(to_srgb(image, b""))
-        return Channels(colour=colour, alpha_hw=None, icc_profile=None, notes=[note])
+        return _converted(colour, note)
     rgb: Image.Image | None = None
     note = "CMYK without a profile was converted to RGB: colours are approximate"
     wrong = what_is_wrong(profile, b"CMYK") if profile else ""
@@ -210,7 +213,13 @@ def _from_print(image: Image.Image, profile: bytes) -> Channels:
         note = f"the ICC profile {wrong}: CMYK was converted to RGB without it"
     if rgb is None:
         rgb = image.convert("RGB")
-    return Channels(colour=np.asarray(rgb), alpha_hw=None, icc_profile=None, notes=[note])
+    return _converted(np.asarray(rgb), note)
+
+
+def _converted(rgb_hwc: Samples, note: str) -> Channels:
+    return Channels(
+        colour=rgb_hwc, alpha_hw=None, icc_profile=None, notes=[note], is_converted=True
+    )
 
 
 def _from_samples(image: Image.Image, deep: Samples) -> Channels:
