@@ -10,10 +10,12 @@ from pathlib import Path
 from PIL import Image
 
 from runtime.codecs.apng import STILL_NOTE, apng_pictures
+from runtime.codecs.bmp import ALPHA_NOTE, bmp_image, is_bmp, read_bmp
 from runtime.codecs.colour_marks import BOXED, colours_of_boxes
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import Frames, duration_ms, frames_of, plays_of
 from runtime.codecs.gif import gif_pictures, read_gif
+from runtime.codecs.kinds import refuse_foreign
 from runtime.codecs.limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -67,7 +69,10 @@ def _read(path: Path) -> bytes:
 
 def _decode(data: bytes, max_pixels: int) -> Picture:
     with translated():
+        refuse_foreign(data)
         say_what_heif_needs(data)
+        if is_bmp(data):
+            return _bmp(data, max_pixels)
         if is_tiff(data):
             return _joined(*tiff_pictures(data, max_pixels))
         if data.startswith(SIGNATURE):
@@ -119,6 +124,28 @@ def _gif(data: bytes, image: Image.Image, max_pixels: int) -> Picture:
     plays = plays_of(image) if len(gif.frames) > 1 else None
     with image:
         return _joined(list(gif_pictures(data, gif, image)), (), plays)
+
+
+def _bmp(data: bytes, max_pixels: int) -> Picture:
+    bmp = read_bmp(data)
+    ours = bmp is not None and bmp.is_ours
+    if bmp and bmp.size_hw[0] * bmp.size_hw[1] > max_pixels:
+        raise too_many_pixels(bmp.size_hw, max_pixels)
+    with quiet_pillow():
+        image = (
+            bmp_image(data, bmp) if bmp and ours else Image.open(io.BytesIO(data), formats=("BMP",))
+        )
+    refuse_too_large(image, max_pixels)
+    image.format = "BMP"
+    if bmp:
+        place, length = bmp.profile_at
+        image.info |= {"dpi": bmp.dpi, "icc_profile": data[place : place + length]}
+    with image:
+        picture = loaded_picture(image, colours=bmp.colours if bmp else None)
+    notes = [*picture.notes, *(bmp.notes if bmp and ours else [])]
+    if picture.alpha_hw is not None and not picture.alpha_hw.any():
+        picture, notes = replace(picture, alpha_hw=None), [*notes, ALPHA_NOTE]
+    return replace(picture, notes=notes)
 
 
 def _joined(pictures: list[Picture], notes: Sequence[str], plays: int | None = None) -> Picture:

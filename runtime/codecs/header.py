@@ -8,13 +8,14 @@ from typing import IO
 
 from PIL import Image
 
+from runtime.codecs.bmp import HEADER_BYTES, Bmp, is_bmp, read_bmp
 from runtime.codecs.colour_marks import BOXED, colours_of_boxes
 from runtime.codecs.exif import read_orientation
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import frames_of
 from runtime.codecs.gif import is_gif, read_gif
+from runtime.codecs.kinds import refuse_foreign
 from runtime.codecs.limits import (
-    HEIF_BRAND_BYTES,
     MAX_FILE_BYTES,
     MAX_PIXELS,
     check_file,
@@ -62,11 +63,14 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
     with naming(path):
         check_file(path, MAX_FILE_BYTES)
         with translated(), quiet_pillow(), path.open("rb") as file:
-            begin = file.read(HEIF_BRAND_BYTES)
+            begin = file.read(HEADER_BYTES)
+            refuse_foreign(begin)
             say_what_heif_needs(begin)
             limit = MAX_PIXELS if max_pixels is None else max_pixels
             if is_tiff(begin):
                 return _of_pages(file, limit)
+            if is_bmp(begin) and (bmp := read_bmp(begin)) and bmp.is_ours:
+                return _of_bmp(bmp, limit)
             if begin.startswith(SIGNATURE):
                 return _of_png(file, limit)
             file.seek(0)
@@ -127,3 +131,9 @@ def _of_gif(file: IO[bytes], max_pixels: int) -> Outline:
     return Outline(
         size_hw=gif.size_hw, frames=len(gif.frames), has_alpha=gif.has_alpha, is_deep=False
     )
+
+
+def _of_bmp(bmp: Bmp, max_pixels: int) -> Outline:
+    if bmp.size_hw[0] * bmp.size_hw[1] > max_pixels:
+        raise too_many_pixels(bmp.size_hw, max_pixels)
+    return Outline(size_hw=bmp.size_hw, frames=1, has_alpha=bmp.has_alpha, is_deep=False)

@@ -16,6 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from runtime.codecs.exif import read_orientation
 from runtime.codecs.frames import frames_of
+from runtime.codecs.kinds import BEGIN_BYTES, refuse_foreign
 from runtime.codecs.limits import quiet_pillow, translated
 from runtime.codecs.pil import with_metadata
 from runtime.codecs.png_chunks import SIGNATURE
@@ -60,9 +61,10 @@ def read_large_header(path: Path) -> LargeHeader:
         ImageReadError: it is damaged, or of a kind that cannot be read in strips.
     """
     with translated(), quiet_pillow(), path.open("rb") as file:
-        start = file.read(8)
+        start = file.read(BEGIN_BYTES)
+        refuse_foreign(start)
         file.seek(0)
-        if start == SIGNATURE:
+        if start.startswith(SIGNATURE):
             return _png(file)
         if start.startswith(b"\xff\xd8\xff"):
             return _jpeg(file)

@@ -404,7 +404,8 @@ def test_bad_file_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     ("kind", "words"),
     [
         ("empty", "file is empty"),
-        ("text", "not a picture that can be read: expected an intact PNG, JPEG"),
+        ("text", "a web page, perhaps an error of a download"),
+        ("zeros", "not a picture that can be read: expected an intact PNG, JPEG"),
         ("JPEG-half", "damaged .*truncated"),
         ("bomb", "at most 178,956,970 are read"),
     ],
