@@ -46,6 +46,7 @@ def apng_pictures(data: bytes, chunks: Chunks, header: PngHeader) -> Iterator[Pi
             base,
             rgb_hwc=np.ascontiguousarray(seen[..., :3]),
             alpha_hw=np.ascontiguousarray(seen[..., 3]) if header.has_alpha else None,
+            source_size_hw=seen.shape[:2],
             duration_ms=control.duration_ms,
             notes=[*base.notes, *notes],
         )

@@ -54,6 +54,9 @@ class OutputFormat:
     """Pictures of different sizes and kinds."""
     has_text: bool = False
     has_comment: bool = False
+    has_iptc: bool = False
+    has_places: bool = False
+    """Of pixels: georeferences and measures."""
 
 
 PNG = OutputFormat(
@@ -66,12 +69,19 @@ JPEG = OutputFormat(
     max_exif_bytes=65_533,
     max_xmp_bytes=65_504,
     has_comment=True,
+    has_iptc=True,
 )
 """The format could hold 65,535 pixels a side; libjpeg writes 65,500."""
 
 WEBP = OutputFormat(pillow_name="WEBP", max_side_px=16_383, has_dpi=False, has_frames=True)
 TIFF = OutputFormat(
-    pillow_name="TIFF", max_side_px=2**31 - 1, has_16_bits=True, has_frames=True, has_pages=True
+    pillow_name="TIFF",
+    max_side_px=2**31 - 1,
+    has_16_bits=True,
+    has_frames=True,
+    has_pages=True,
+    has_iptc=True,
+    has_places=True,
 )
 GIF = OutputFormat(
     pillow_name="GIF",

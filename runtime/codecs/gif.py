@@ -112,6 +112,7 @@ def gif_pictures(data: bytes, gif: Gif, image: Image.Image) -> Iterator[Picture]
             rgb_hwc=np.ascontiguousarray(rgba[..., :3]),
             alpha_hw=np.ascontiguousarray(rgba[..., 3]) if gif.has_alpha else None,
             is_grey=is_grey,
+            source_size_hw=gif.size_hw,
             duration_ms=frame.duration_ms if len(gif.frames) > 1 else None,
         )
 

@@ -23,6 +23,7 @@ from runtime.codecs.png_chunks import SIGNATURE
 from runtime.codecs.png_header import read_png_header
 from runtime.codecs.tiff_layout import ASSOCIATED
 from runtime.codecs.tiff_pages import pages_of
+from runtime.codecs.tiff_places import with_places
 from runtime.codecs.tiff_tags import is_tiff
 from runtime.errors import ImageReadError
 from runtime.image.picture import Picture
@@ -108,7 +109,9 @@ def _tiff(file: IO[bytes]) -> LargeHeader:
         raise ImageReadError(
             f"is of a kind that cannot be read ({error}): convert it to grey or RGB of 8 or 16 bits"
         ) from error
-    return replace(_header(image, "TIFF", tuple(notes)), page=page.number)
+    header = _header(image, "TIFF", tuple(notes))
+    metadata = with_places(header.metadata, page.table, layout.orientation)
+    return replace(header, page=page.number, metadata=metadata)
 
 
 def _header(image: ImageFile.ImageFile, name: str, notes: tuple[str, ...]) -> LargeHeader:

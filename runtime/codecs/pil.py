@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from runtime.codecs.colour_marks import colours_of_exif, with_profile_of
 from runtime.codecs.exif import read_exif, read_exif_dpi, read_orientation
+from runtime.codecs.iptc import read_iptc
 from runtime.codecs.limits import quiet_pillow, translated
 from runtime.codecs.sixteen_bit import deep_samples
 from runtime.codecs.xmp_text import read_text, read_xmp
@@ -139,13 +140,16 @@ def with_metadata(
         picture = with_profile_of(picture, colours or colours_of_exif(image))
         exif, notes = read_exif(image)
         xmp, xmp_notes = read_xmp(image)
+        iptc, iptc_notes = read_iptc(image)
     return replace(
         picture,
         exif=exif,
         dpi=_dpi(image, sideways=orientation >= 5),
         xmp=xmp,
+        iptc=iptc,
+        source_size_hw=picture.size_hw,
         text=read_text(image),
-        notes=picture.notes + notes + xmp_notes,
+        notes=picture.notes + notes + xmp_notes + iptc_notes,
     )
 
 

@@ -13,6 +13,7 @@ from runtime.codecs.limits import quiet_pillow, too_many_frames, too_many_pixels
 from runtime.codecs.pil import channels_picture, loaded_picture
 from runtime.codecs.tiff_layout import CMYK, Layout
 from runtime.codecs.tiff_pages import Page, pages_of
+from runtime.codecs.tiff_places import with_places
 from runtime.codecs.tiff_samples import FLOAT_NOTE, read_samples
 from runtime.codecs.tiff_tags import Table, alone
 from runtime.errors import ImageReadError
@@ -63,6 +64,7 @@ def _pictures(data: bytes, pages: list[Page]) -> Iterator[Picture]:
         picture = _ours(data, page) if page.layout.is_ours else _pillows(data, page)
         if further := page.layout.further:
             picture.notes.append(f"left out: bands beside the colours and alpha ({further})")
+        picture = with_places(picture, page.table, page.layout.orientation)
         if page.mask and picture.alpha_hw is None:
             picture = _masked(picture, data, page.mask)
         yield picture

@@ -169,6 +169,7 @@ def _header(image: Any, facts: LargeHeader) -> Picture:
     pixel = facts.metadata
     pixel.rgb_hwc = np.zeros((1, 1, 3), _TYPES[image.format])
     pixel.is_grey = image.bands == 1
+    pixel.source_size_hw = (image.height, image.width)
     return header_of(pixel, (image.height, image.width))
 
 

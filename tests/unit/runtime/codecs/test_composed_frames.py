@@ -71,7 +71,7 @@ def seen(path: Path, data: bytes) -> list[NDArray[np.uint8]]:
     picture, outline = decode(path), read_outline(path)
     pages = (picture, *picture.more)
     assert outline.frames == len(pages)
-    assert outline.size_hw == picture.size_hw
+    assert outline.size_hw == picture.size_hw == picture.source_size_hw
     assert all(outline.has_alpha == (page.alpha_hw is not None) for page in pages)
     return [rgba(page) for page in pages]
 

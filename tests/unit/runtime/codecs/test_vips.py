@@ -26,7 +26,10 @@ from runtime.image.picture import Picture
 from runtime.image.strips import stacked
 
 ENOUGH = 1 << 30
-FIELDS = ("is_grey", "icc_profile", "exif", "dpi", "xmp", "text", "source_format", "notes")
+FIELDS = (
+    *("is_grey", "icc_profile", "exif", "dpi", "xmp", "text", "source_format", "notes"),
+    *("iptc", "places", "source_size_hw"),
+)
 noise = np.random.default_rng(0).integers(0, 256, (150, 90, 3), np.uint8)
 deep = np.random.default_rng(1).integers(0, 65536, (150, 90, 3), np.uint16)
 
