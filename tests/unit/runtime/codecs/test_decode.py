@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import os
-import re
 import struct
 import time
 import warnings
@@ -290,33 +289,6 @@ def test_unreadable_exif_is_reported(tmp_path: Path) -> None:
 def test_profile_is_kept_byte_for_byte(tmp_path: Path, name: str) -> None:
     path = saved(tmp_path / name, Image.new("RGB", (3, 2)), icc_profile=SRGB)
     assert decode(path).icc_profile == SRGB
-
-
-@pytest.mark.parametrize(
-    ("mode", "profile", "why"),
-    [
-        ("RGB", b"damaged", "is damaged"),
-        ("RGB", b"damaged" * 60, "is damaged"),
-        ("RGB", SRGB.replace(b"acsp", b"????", 1), "is damaged"),
-        ("RGB", SRGB.replace(b"RGB ", b"CMYK", 1), "is for CMYK, but the picture is RGB"),
-        ("RGB", SRGB.replace(b"RGB ", b"GRAY", 1), "is for grey, but the picture is RGB"),
-        ("L", SRGB, "is for RGB, but the picture is grey"),
-        ("I;16", SRGB, "is for RGB, but the picture is grey"),
-        ("RGB", SRGB.replace(b"mntr", b"link", 1), "describes no picture's colours .*"),
-        ("RGB", SRGB.replace(b"mntr", b"abst", 1), "describes no picture's colours .*"),
-    ],
-)
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
-def test_impossible_profile_is_left_out(
-    tmp_path: Path, mode: str, profile: bytes, why: str, suffix: str
-) -> None:
-    if suffix == ".jpg" and mode == "I;16":
-        pytest.skip("JPEG has 8 bits")
-    image = Image.new(mode, (3, 2))
-    picture = decode(saved(tmp_path / f"a{suffix}", image, icc_profile=profile))
-    assert picture.icc_profile is None
-    (note,) = picture.notes
-    assert re.fullmatch(f"the ICC profile {why}, and was left out", note)
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("a.jpg", 0), ("a.tif", 0), ("a.png", 0.02)])

@@ -73,7 +73,24 @@ def metadata_behind_the_samples(path: Path) -> None:
     path.write_bytes(data[:start] + data[stop:end] + data[start:stop] + data[end:])
 
 
+def with_reduced_copy(first: bool) -> Callable[[Path], None]:
+    """A page and a small one that says it is a copy, before it or behind it."""
+
+    def write(path: Path) -> None:
+        page, copy = Image.fromarray(noise), Image.new("RGB", (9, 15), (255, 0, 255))
+        copy.encoderinfo = {"tiffinfo": {254: 1}}
+        if first:
+            page.encoderinfo = {"tiffinfo": {254: 0}}
+            copy.save(path, save_all=True, append_images=[page], tiffinfo={254: 1})
+            return
+        page.save(path, save_all=True, append_images=[copy])
+
+    return write
+
+
 READ = {
+    "reduced-behind.tiff": with_reduced_copy(first=False),
+    "reduced-before.tiff": with_reduced_copy(first=True),
     "rgb.png": pillow(),
     "grey.png": pillow("L"),
     "1-bit.png": pillow("1"),
