@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import IO
 
@@ -10,6 +11,7 @@ from runtime.codecs.tiff_tags import Table, tables_of
 from runtime.errors import ImageReadError
 
 _SUBFILE, _OLD_SUBFILE, _PHOTOMETRIC, _FURTHER, _DNG = 254, 255, 262, 330, 50706
+_DESCRIPTION, _MAX_DESCRIPTION_BYTES = 270, 1 << 20
 _IS_REDUCED, _IS_MASK = 1, 4
 _OLD_REDUCED, _MASK_COLOURS = 2, 4
 
@@ -41,6 +43,7 @@ def pages_of(file: IO[bytes]) -> tuple[list[Page], list[str]]:
         ImageReadError: there is none, or one is of a kind that is not read.
     """
     tables = tables_of(file)
+    _check_stack(tables)
     masks: dict[int, Table] = {}
     numbers: list[int] = []
     reduced = lost_masks = 0
@@ -70,6 +73,27 @@ def pages_of(file: IO[bytes]) -> tuple[list[Page], list[str]]:
     if any(_has_further_pictures(page.table) for page in pages):
         notes.append("left out: further pictures inside of pages (in sub-directories)")
     return pages, notes
+
+
+def _check_stack(tables: list[Table]) -> None:
+    """Refuse ImageJ's large stacks, whose images but the first have no table.
+
+    Raises:
+        ImageReadError: it is one.
+    """
+    entry = tables[0].entries.get(_DESCRIPTION)
+    if entry is None or entry.nbytes > _MAX_DESCRIPTION_BYTES:
+        return
+    try:
+        text = tables[0].content(_DESCRIPTION)
+    except ImageReadError:
+        return  # a damaged description costs no picture
+    count = re.search(rb"(?m)^images=(\d{1,9})\s*$", text)
+    if text.startswith(b"ImageJ=") and count and int(count[1]) > len(tables):
+        raise ImageReadError(
+            f"is a stack of {int(count[1])} images that only ImageJ finds in it: save it there as "
+            "an image sequence"
+        )
 
 
 def _same_size(one: Table, other: Table) -> bool:

@@ -156,6 +156,16 @@ def test_pictures_inside_of_pages_are_told_of(tmp_path: Path) -> None:
     assert decode(path).notes == ["left out: further pictures inside of pages (in sub-directories)"]
 
 
+def test_stacks_that_only_imagej_finds_are_refused(tmp_path: Path) -> None:
+    one = b"ImageJ=1.54f\nimages=1\n\0"
+    path = written(tmp_path / "a.tif", tiff((FULL, {270: one})))
+    np.testing.assert_array_equal(decode(path).rgb_hwc, FULL)
+    written(path, tiff((FULL, {270: one.replace(b"=1\n", b"=3\n")})))
+    for read in (decode, read_outline):
+        with pytest.raises(ImageReadError, match="stack of 3 images that only ImageJ finds"):
+            read(path)
+
+
 # --- samples -------------------------------------------------------------------------------
 
 
