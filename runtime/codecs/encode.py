@@ -26,6 +26,7 @@ from runtime.codecs.formats import (
     load_formats,
     output_format,
 )
+from runtime.codecs.iptc import jpeg_segment
 from runtime.codecs.output import OutputSettings
 from runtime.codecs.pil import image_from_picture
 from runtime.codecs.png import write_png
@@ -132,14 +133,37 @@ def samples_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str
 def metadata_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
     """The picture with such metadata as the format holds, stating its size, and notes."""
     name = form.pillow_name
-    exif, exif_notes = exif_for(picture, with_dpi=not form.has_dpi and form.max_exif_bytes is None)
+    exif, exif_notes = exif_for(
+        picture,
+        with_dpi=not form.has_dpi and form.max_exif_bytes is None,
+        is_tiff=form is TIFF,
+    )
     exif, left_out = _if_short(exif, form.max_exif_bytes, f"the EXIF block was left out: {name}")
     xmp, xmp_left_out = _if_short(
         xmp_for(picture), form.max_xmp_bytes, f"the XMP block was left out: {name}"
     )
     text, text_notes = text_for(picture, form)
+    picture, other_notes = _with_places_and_iptc(picture, form)
     picture = replace(picture, exif=exif, xmp=xmp, text=text)
-    return picture, exif_notes + left_out + xmp_left_out + text_notes
+    return picture, exif_notes + left_out + xmp_left_out + text_notes + other_notes
+
+
+def _with_places_and_iptc(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
+    name, notes = form.pillow_name, []
+    places, iptc = picture.places, picture.iptc
+    if places and form.has_places:
+        places = places.scaled(picture.factor_xy)
+    elif places:
+        what = "the georeferencing" if places.geo else "the measured size of pixels"
+        notes.append(f"{what} was left out: {name} holds none, TIFF does")
+        places = None
+    if iptc and not form.has_iptc:
+        notes.append(f"the IPTC block was left out: {name} holds none, JPEG and TIFF do")
+        iptc = None
+    elif iptc and form is JPEG and jpeg_segment(iptc) is None:
+        notes.append("the IPTC block was left out: JPEG holds 64 KiB of it")
+        iptc = None
+    return replace(picture, places=places, iptc=iptc), notes
 
 
 def _if_short(
@@ -199,6 +223,7 @@ def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings)
     if form is JPEG:
         # 4:4:4: halving the colours' resolution would undo a part of what was just computed.
         options |= {"quality": settings.quality, "subsampling": 0}
+        options["extra"] = jpeg_segment(picture.iptc) if picture.iptc else None
     elif form is WEBP and settings.quality == 100:
         # Here Pillow's quality is effort: more of it takes four times as long for 1 %.
         options |= {"lossless": True, "quality": 20, "method": 1}

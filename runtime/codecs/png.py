@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.codecs.png_chunks import SIGNATURE, chunk_bytes, chunks_of, walk_chunks
 from runtime.image.picture import Picture
 from runtime.image.strips import interleaved
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20
 _PAINT = {1: ("L", 0), 2: ("LA", 4), 3: ("RGB", 2), 4: ("RGBA", 6)}
 """By number of channels: Pillow's mode and PNG's colour type."""
@@ -57,16 +57,15 @@ def write_png(
     pixel = io.BytesIO()
     Image.new(mode, (1, 1)).save(pixel, "PNG", **options)
     file.write(SIGNATURE)
-    for name, length in walk_chunks(pixel):
-        content = pixel.read(length)
-        if name == b"IHDR":
+    for chunk in chunks_of(pixel).kept:
+        if chunk.name == b"IHDR":
             height, width = header.size_hw
             content = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
-            file.write(chunk(name, content))
-        elif name == b"IDAT":
+            file.write(chunk_bytes(chunk.name, content))
+        elif chunk.name == b"IDAT":
             _write_samples(file, strips)
         else:
-            file.write(chunk(name, content))
+            file.write(chunk_bytes(chunk.name, chunk.content))
 
 
 def _write_samples(file: IO[bytes], strips: Iterable[Picture]) -> None:
@@ -82,8 +81,8 @@ def _write_samples(file: IO[bytes], strips: Iterable[Picture]) -> None:
         above = block[-1:].copy()
         content = compressor.compress(filtered.data)
         if content:
-            file.write(chunk(b"IDAT", content))
-    file.write(chunk(b"IDAT", compressor.flush()))
+            file.write(chunk_bytes(b"IDAT", content))
+    file.write(chunk_bytes(b"IDAT", compressor.flush()))
 
 
 def _compressor() -> Any:
@@ -108,36 +107,11 @@ def _blocks(strips: Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
             yield block.view(np.uint8).reshape(-1, row_bytes)
 
 
-def walk_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Walk the chunks of a PNG file.
-
-    Args:
-        file: binary, seekable.
-
-    Yields:
-        Name and length of each chunk's content, to which the file is positioned; the checksum
-        follows it. It ends where the file does, whether that is at `IEND` or not.
-    """
-    position = len(SIGNATURE)
-    file.seek(position)
-    while len(head := file.read(8)) == 8:
-        length, name = struct.unpack(">I4s", head)
-        yield name, length
-        position += 12 + length
-        file.seek(position)
-
-
-def chunk(name: bytes, content: bytes) -> bytes:
-    """A chunk of a PNG file, with its length and checksum."""
-    check = struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
-    return struct.pack(">I", len(content)) + name + content + check
-
-
 def has_all_samples(data: bytes) -> bool:
     """Whether a PNG file holds as many samples as its header says.
 
     Args:
-        data: the file, whose chunks are sound (`PIL.Image.Image.verify`).
+        data: the file, whose chunks are sound (`png_chunks.sound`).
     """
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
     bits = depth * _CHANNELS[colour]
@@ -146,12 +120,11 @@ def has_all_samples(data: bytes) -> bool:
         _bytes(-(-(width - x) // dx), -(-(height - y) // dy), bits) for x, y, dx, dy in passes
     )
     inflater = zlib.decompressobj()
-    file = io.BytesIO(data)
-    for name, length in walk_chunks(file):
+    for chunk, _ in walk_chunks(io.BytesIO(data)):
         if missing <= 0:
             break
-        if name == b"IDAT":
-            pending = file.read(length)
+        if chunk.name == b"IDAT":
+            pending = data[chunk.start + 8 : chunk.stop - 4]
             while pending and missing > 0 and not inflater.eof:
                 missing -= len(inflater.decompress(pending, _STEP_BYTES))
                 pending = inflater.unconsumed_tail

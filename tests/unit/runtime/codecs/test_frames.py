@@ -139,7 +139,7 @@ def test_pages_keep_their_sizes_and_kinds(tmp_path: Path) -> None:
 def test_reduced_copies_are_no_pages(tmp_path: Path) -> None:
     picture = decode(tiff_pages(tmp_path / "a.tif", reduced=True))
     assert not picture.more
-    assert picture.notes == ["1 reduced copies of pages were left out"]
+    assert picture.notes == ["left out: reduced copies of pages (1)"]
 
 
 def test_too_many_frames_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
