@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.processes import run
+from tests.support.processes import run
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("dggn", "export", "runtime", "calibration")

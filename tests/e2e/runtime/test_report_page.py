@@ -23,7 +23,7 @@ from runtime.jobs.result import FileResult
 from runtime.report.page import HtmlReport
 from runtime.report.preview import Before
 from runtime.report.summary import Report
-from tests.processes import HANGS_S, started, wait_until
+from tests.support.processes import HANGS_S, started, wait_until
 
 DRIVER = shutil.which("chromedriver")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

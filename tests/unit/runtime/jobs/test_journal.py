@@ -12,7 +12,7 @@ import pytest
 from runtime.errors import TargetError
 from runtime.jobs.journal import JOURNAL_NAME, Journal, SourceStamp, settings_fingerprint
 from runtime.jobs.plan import Job
-from tests.processes import run
+from tests.support.processes import run
 
 ROOT = Path(__file__).parents[4]
 

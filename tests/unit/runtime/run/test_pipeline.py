@@ -25,14 +25,14 @@ from runtime.jobs.plan import Job
 from runtime.run import route as route_module
 from runtime.run import stages as stages_module
 from runtime.tiles.stitch import OnTile
-from tests.processes import wait_until
-from tests.unit.runtime.pipeline_bench import (
+from tests.support.pipeline_bench import (
     LIMIT_S,
     Bench,
     NearestUpscaler,
     run,
     within_limit,
 )
+from tests.support.processes import wait_until
 
 
 def module_of(stage: str) -> ModuleType:

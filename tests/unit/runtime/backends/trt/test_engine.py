@@ -9,7 +9,7 @@ import pytest
 
 import runtime.backends.trt.engine
 from runtime.backends.trt.kernel_cache import KernelCache
-from tests.unit.conftest import RECORDED
+from tests.support.tensorrt_ages import RECORDED
 
 USED_EVERYWHERE = {
     "Runtime": ["deserialize_cuda_engine"],

@@ -31,9 +31,9 @@ from runtime.model.info import file_sha256, for_tensorrt, model_path
 from runtime.run.batch import Batch, Options
 from runtime.tiles.stitch import upscale_in_tiles
 from runtime.upscaler import Upscaler
-from tests.unit.runtime.backends.trt.fake_cuda import FakeDevice
-from tests.unit.runtime.backends.trt.fake_tensorrt import GPU, FakeTensorRT
-from tests.unit.runtime.pipeline_bench import SilentProgress
+from tests.support.fake_cuda import FakeDevice
+from tests.support.fake_tensorrt import GPU, FakeTensorRT
+from tests.support.pipeline_bench import SilentProgress
 
 EXAMPLES = Path(__file__).parents[5] / "examples"
 LITE = model_path("dggn-lite")
