@@ -28,13 +28,6 @@ RESULT_BYTES = noise.nbytes * 16
 ONE_LESS = RESULT_BYTES - 1
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
-    yield bench
-    bench.journal.close()
-
-
 def job(bench: Bench, target: str = "a.png", source: str = "a.png", mode: str = "RGB") -> Job:
     Image.fromarray(noise).convert(mode).save(bench.folder / source)
     return Job(source=bench.folder / source, target=bench.out / target, name=source)
