@@ -31,7 +31,7 @@ from dggn.training.config import read_config
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME
 from runtime.errors import ConfigError, DggnError
 from runtime.system.files import write_whole
-from tests.campaigns.portable import is_complete, restore, write_portable
+from dggn.training.portable import is_complete, restore, write_portable
 
 RECIPES = Path(__file__).parent / "recipes"
 SCALES = ("1", "0.75", "0.5")
