@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dggn.training.campaign.command import campaign
 from runtime.errors import ConfigError, DggnError
 from runtime.system.package import require, version_option
 
@@ -178,6 +179,9 @@ def plot(
     except DggnError as error:
         raise _failed(error) from error
     typer.echo(target)
+
+
+app.command()(campaign)
 
 
 def _failed(error: DggnError) -> typer.Exit:
