@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.backends.select import BackendName, BackendWish, open_backend
+from runtime.codecs.decode import decode
 from runtime.codecs.frames import all_of
 from runtime.codecs.pil import image_from_picture, picture_from_image
 from runtime.errors import ConfigError
@@ -64,7 +65,8 @@ class Upscaler:
 
     Raises:
         ModelError: there is no such model, or the file is damaged.
-        ConfigError: the tile size or overlap does not suit the model.
+        ConfigError: the backend or precision is unknown, or the tile size or overlap does not
+            suit the model.
         MissingDependency: no inference library is installed.
         BackendError: the backend asked for cannot be used here.
     """
@@ -82,7 +84,6 @@ class Upscaler:
         build: BuildEngine | None = None,
         say: Callable[[str], None] = _logger.info,
     ) -> None:
-        path = model_path(str(model), precision)
         wish = BackendWish(
             name=backend,
             precision=precision,
@@ -92,6 +93,7 @@ class Upscaler:
             build=build,
             say=say,
         )
+        path = model_path(str(model), precision)
         self._backend, self.why = open_backend(path, wish)
         self.info = self._backend.info
         self.model_sha256 = file_sha256(path)
@@ -115,25 +117,38 @@ class Upscaler:
         """Whether the cores are free for other things."""
         return self._backend.uniform_tiles
 
-    def __call__(self, image: AnyImage) -> AnyImage:
+    @overload
+    def __call__(self, image: str | Path) -> Image.Image: ...
+
+    @overload
+    def __call__(self, image: AnyImage) -> AnyImage: ...
+
+    def __call__(
+        self, image: str | Path | Image.Image | NDArray[Any]
+    ) -> Image.Image | NDArray[Any]:
         """Upscale one image.
 
         Args:
-            image: a PIL image of any mode, or an array: (H, W), (H, W, 3) or (H, W, 4), uint8
-                or uint16, grey, RGB or RGBA over the type's full range.
+            image: a PIL image of any mode; an array of shape (H, W), (H, W, 3) or (H, W, 4),
+                uint8 or uint16, holding grey, RGB or RGBA over the type's full range; or the
+                path of a file, of which the first frame or page is read.
 
         Returns:
-            The same kind, `info.scale` times larger along each axis. PIL images keep their
-            ICC profile; palettes become RGB.
+            An array for an array, a PIL image otherwise, `info.scale` times larger along each
+            axis. PIL images keep their ICC profile, EXIF and resolution; palettes become RGB,
+            and 16-bit colours have 8 bits, since Pillow has no mode for them.
 
         Raises:
             ConfigError: the array has another shape or type.
-            ImageReadError: the PIL image cannot be loaded, or its samples have no meaning as a
-                picture.
+            ImageReadError: the file cannot be read, the PIL image cannot be loaded, or its
+                samples have no meaning as a picture.
             BackendError: the inference library failed.
             ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: :meth:`cancel` was called.
         """
+        if isinstance(image, (str, Path)):
+            first = replace(decode(Path(image)), more=())
+            return image_from_picture(self.upscale_picture(first))
         if isinstance(image, Image.Image):
             return image_from_picture(self.upscale_picture(picture_from_image(image)))
         picture = self.upscale_picture(_picture_from_array(image))
@@ -256,7 +271,17 @@ class Upscaler:
         self._backend.__exit__(*exception)
 
 
-def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:
+@overload
+def upscale(image: str | Path, *, model: str | Path = ...) -> Image.Image: ...
+
+
+@overload
+def upscale(image: AnyImage, *, model: str | Path = ...) -> AnyImage: ...
+
+
+def upscale(
+    image: str | Path | Image.Image | NDArray[Any], *, model: str | Path = DEFAULT_MODEL
+) -> Image.Image | NDArray[Any]:
     """Upscale one image; for many, :class:`Upscaler` loads the model only once.
 
     Example:
@@ -266,17 +291,18 @@ def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:
         (120, 80)
 
     Args:
-        image: see :meth:`Upscaler.__call__`.
+        image: a file, a PIL image or an array; see :meth:`Upscaler.__call__`.
         model: a shipped name or an ONNX file.
 
     Returns:
-        The same kind of image, larger.
+        An array for an array, a PIL image otherwise, larger.
 
     Raises:
-        DggnError: see :class:`Upscaler`.
+        DggnError: see :class:`Upscaler` and :meth:`Upscaler.__call__`.
     """
     with Upscaler(model) as upscaler:
-        return upscaler(image)
+        result: Image.Image | NDArray[Any] = upscaler(image)
+        return result
 
 
 def _part_of(on_tile: OnTile | None, number: int, count: int) -> OnTile | None:

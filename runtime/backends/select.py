@@ -12,6 +12,7 @@ from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.team import DeviceTeam
 from runtime.errors import BackendError, ConfigError, DggnError, MissingDependency
 from runtime.model.info import ModelInfo, Precision, for_tensorrt
+from runtime.system.choices import check_choice
 from runtime.tiles.backend import Backend
 from runtime.tiles.plan import default_tile_px
 
@@ -49,6 +50,16 @@ class BackendWish:
 
     say: Callable[[str], None]
     """Told what people should know: a line each."""
+
+    def __post_init__(self) -> None:
+        """Check the names that callers may have misspelt.
+
+        Raises:
+            ConfigError: the backend or the precision is unknown.
+        """
+        check_choice(self.name, BackendName, what="backend")
+        if self.precision is not None:
+            check_choice(self.precision, Precision, what="precision")
 
 
 def open_backend(onnx: Path, wish: BackendWish) -> tuple[Backend, str]:
