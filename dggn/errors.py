@@ -1,6 +1,6 @@
-"""Errors that DGGN raises on purpose; catch :class:`DggnError` for all of them.
+"""Errors that DGGN raises on purpose; catch `DggnError` for all of them.
 
-Example:
+Examples:
     >>> import dggn
     >>> try:
     ...     dggn.upscale("no-such-file.png")

@@ -40,9 +40,9 @@ AnyImage = TypeVar("AnyImage", Image.Image, NDArray[Any])
 
 
 class Upscaler:
-    """Upscales many pictures with one model, loaded once.
+    """Upscale many pictures with one model, loaded once.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import dggn
         >>> with dggn.Upscaler() as upscaler:
@@ -50,25 +50,27 @@ class Upscaler:
         (80, 120, 3)
 
     Args:
-        model: a shipped name or an ONNX file.
-        tile_size: LR pixels per side fed to the network at once, overlap included; by default
-            256, or more where the overlap is large.
-        overlap: LR pixels of context per side; by default what the model was measured to need.
-        threads: of the CPU; by default every core this process may use.
-        precision: `int8` for the quicker version of a shipped model, where there is one;
-            `float32` also keeps TensorRT from computing partly in float16.
-        backend: `tensorrt`, `cuda` or `cpu`; by default the first of them that can be used.
-        devices: GPUs, as CUDA numbers them; by default the first, where there is any.
-        build: builds TensorRT engines; by default, only those are used that
-            `dggn-export trt` or `dggn-run` built.
-        say: told what a person should know, a line each; by default the log is.
+        model: name of a shipped model, or path of an ONNX file.
+        tile_size: side of a tile in input pixels, overlap included; by default 256, or more if
+            the overlap is large.
+        overlap: context on each side of a tile, in input pixels; by default as much as the model
+            was measured to need.
+        threads: CPU threads; by default, one for each core that this process may use.
+        precision: `int8` for the faster version of a shipped model, if there is one. `float32`
+            also keeps TensorRT from computing partly in float16.
+        backend: what computes, such as `tensorrt`, `cuda` or `cpu`; by default, the fastest that
+            works.
+        devices: CUDA device indices; by default, the first GPU if there is one.
+        build: builds missing TensorRT engines; without it, only engines are used that
+            `dggn-export trt` or `dggn-run` has built.
+        say: receives one-line status messages; by default they are logged.
 
     Raises:
-        ModelError: there is no such model, or the file is damaged.
+        ModelError: the model does not exist, or its file is damaged.
         ConfigError: the backend or precision is unknown, or the tile size or overlap does not
             suit the model.
         MissingDependency: no inference library is installed.
-        BackendError: the backend asked for cannot be used here.
+        BackendError: the requested backend does not work here.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class Upscaler:
 
     @property
     def description(self) -> str:
-        """The model and what runs it where, for people."""
+        """A human-readable description of the model, backend and device."""
         name = f"{self.info.preset} x{self.info.scale}"
         if self.info.precision != "float32":
             name += f" in {self.info.precision.upper()}"
@@ -144,7 +146,7 @@ class Upscaler:
                 samples have no meaning as a picture.
             BackendError: the inference library failed.
             ImageError: the model takes 8-bit samples only, and these have 16.
-            Cancelled: :meth:`cancel` was called.
+            Cancelled: `cancel` was called.
         """
         if isinstance(image, (str, Path)):
             first = replace(decode(Path(image)), more=())
@@ -155,7 +157,7 @@ class Upscaler:
         return _array_like(image, picture)
 
     def upscale_picture(self, picture: Picture, *, on_tile: OnTile | None = None) -> Picture:
-        """Upscale a decoded picture and wait for it; see :meth:`submit_picture`."""
+        """Upscale a decoded picture and wait for it; see `submit_picture`."""
         results: list[Picture] = []
         self.submit_picture(picture, results.append, on_tile=on_tile)
         self.finish()
@@ -175,13 +177,13 @@ class Upscaler:
 
         Args:
             picture: the picture; not changed.
-            on_done: takes the result, from any thread, at the latest in :meth:`finish`.
+            on_done: takes the result, from any thread, at the latest in `finish`.
             on_tile: told the share of the picture that is done, in (0, 1], after each tile.
 
         Raises:
             BackendError: the inference library failed.
             ImageError: the model takes 8-bit samples only, and these have 16.
-            Cancelled: :meth:`cancel` was called.
+            Cancelled: `cancel` was called.
         """
         pictures = all_of(picture)
         results: list[Picture | None] = [None] * len(pictures)
@@ -236,7 +238,7 @@ class Upscaler:
         )
 
     def strip_bytes(self, header: Picture) -> int:
-        """How much memory the largest of :meth:`strips` takes, of a source with this header."""
+        """How much memory the largest of `strips` takes, of a source with this header."""
         return self._strip_bytes(header, self._strip_tile_px(header))
 
     def _strip_tile_px(self, header: Picture) -> int:
@@ -256,12 +258,12 @@ class Upscaler:
 
         Raises:
             BackendError: the inference library failed.
-            Cancelled: :meth:`cancel` was called.
+            Cancelled: `cancel` was called.
         """
         self._backend.finish()
 
     def cancel(self) -> None:
-        """Make the running and every later call raise `Cancelled`, from any thread."""
+        """Make the running call and all later ones raise `Cancelled`; callable from any thread."""
         self._backend.cancel()
 
     def __enter__(self) -> Upscaler:
@@ -282,23 +284,23 @@ def upscale(image: AnyImage, *, model: str | Path = ...) -> AnyImage: ...
 def upscale(
     image: str | Path | Image.Image | NDArray[Any], *, model: str | Path = DEFAULT_MODEL
 ) -> Image.Image | NDArray[Any]:
-    """Upscale one image; for many, :class:`Upscaler` loads the model only once.
+    """Upscale one image; for many, `Upscaler` loads the model only once.
 
-    Example:
+    Examples:
         >>> from PIL import Image
         >>> import dggn
         >>> dggn.upscale(Image.new("L", (30, 20))).size
         (120, 80)
 
     Args:
-        image: a file, a PIL image or an array; see :meth:`Upscaler.__call__`.
-        model: a shipped name or an ONNX file.
+        image: a file, a PIL image or an array; see `Upscaler.__call__`.
+        model: name of a shipped model, or path of an ONNX file.
 
     Returns:
         An array for an array, a PIL image otherwise, larger.
 
     Raises:
-        DggnError: see :class:`Upscaler` and :meth:`Upscaler.__call__`.
+        DggnError: see `Upscaler` and `Upscaler.__call__`.
     """
     with Upscaler(model) as upscaler:
         result: Image.Image | NDArray[Any] = upscaler(image)

@@ -10,7 +10,7 @@ from runtime.errors import ConfigError
 def check_choice(value: object, choices: Any, *, what: str) -> None:
     """Check that a value is one of a `Literal` type's.
 
-    Example:
+    Examples:
         >>> from typing import Literal
         >>> check_choice("cpu", Literal["cuda", "cpu"], what="backend")
 
