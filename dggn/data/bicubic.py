@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def bicubic_resize(image_hwc: NDArray[np.uint8], scale: Fraction) -> NDArray[np.uint8]:
+def bicubic_resize(
+    image_hwc: NDArray[np.uint8], scale: Fraction, *, antialias: bool = True
+) -> NDArray[np.uint8]:
     """Resize by `scale`, antialiased when it shrinks.
 
     Cubic convolution with a = -0.5 (Keys, 1981), its support widened by 1/scale when
@@ -22,12 +24,13 @@ def bicubic_resize(image_hwc: NDArray[np.uint8], scale: Fraction) -> NDArray[np.
     Args:
         image_hwc: (H, W, C), uint8.
         scale: output pixels per input pixel, for example `Fraction(1, 4)`.
+        antialias: False to keep the support when shrinking, as many programs do.
 
     Returns:
         (ceil(H * scale), ceil(W * scale), C), uint8.
     """
-    resized = _resize_rows(image_hwc, scale)
-    both = _resize_rows(resized.transpose(1, 0, 2), scale).transpose(1, 0, 2)
+    resized = _resize_rows(image_hwc, scale, antialias)
+    both = _resize_rows(resized.transpose(1, 0, 2), scale, antialias).transpose(1, 0, 2)
     return np.ascontiguousarray(both)
 
 
@@ -38,9 +41,11 @@ def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
 
 
-def _resize_rows(image_hwc: NDArray[np.uint8], scale: Fraction) -> NDArray[np.uint8]:
+def _resize_rows(
+    image_hwc: NDArray[np.uint8], scale: Fraction, antialias: bool
+) -> NDArray[np.uint8]:
     height = image_hwc.shape[0]
-    sharpness = min(float(scale), 1.0)
+    sharpness = min(float(scale), 1.0) if antialias else 1.0
     rows = np.arange(-(-height * scale.numerator // scale.denominator))
     centres = (rows + 0.5) / float(scale) - 0.5
     taps = int(np.ceil(4 / sharpness)) + 2

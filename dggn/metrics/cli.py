@@ -36,6 +36,14 @@ Features = Annotated[
         help="Distance of SqueezeNet's features too, with the weights in this .npz file.",
     ),
 ]
+Niqe = Annotated[
+    Path | None,
+    typer.Option(
+        "--niqe",
+        metavar="FILE",
+        help="NIQE too, with its published parameters in this .npz file; needs no extra.",
+    ),
+]
 
 MODELS_HELP = (
     "A shipped name (dggn-lite), an ONNX file, a checkpoint (.safetensors, .pth), or the word "
@@ -56,6 +64,7 @@ def images(
     ],
     perceptual: Perceptual = False,
     features: Features = None,
+    niqe: Niqe = None,
     as_json: Json = False,
     as_csv: Csv = False,
     as_markdown: Markdown = False,
@@ -66,7 +75,7 @@ def images(
         from dggn.metrics.report import BenchmarkResult
 
         form = _form(as_json, as_csv, as_markdown)
-        results = evaluate_images(hr_folder, sr_folder, _metrics(perceptual, features))
+        results = evaluate_images(hr_folder, sr_folder, _metrics(perceptual, features, niqe))
         done = _shown(hr_folder.resolve().name, results, form)
         name = sr_folder.resolve().name
         _print(name, [BenchmarkResult(benchmark=hr_folder.resolve().name, pictures=done)], form)
@@ -89,6 +98,7 @@ def model(
     ] = None,
     perceptual: Perceptual = False,
     features: Features = None,
+    niqe: Niqe = None,
     as_json: Json = False,
     as_csv: Csv = False,
     as_markdown: Markdown = False,
@@ -104,7 +114,7 @@ def model(
         if not folders:
             raise ConfigError("no benchmark: name a folder with --benchmark")
         found = [find_benchmark(folder) for folder in folders]
-        metrics = _metrics(perceptual, features)
+        metrics = _metrics(perceptual, features, niqe)
         finished = []
         with opened(model) as super_resolve:
             for benchmark in found:
@@ -164,6 +174,66 @@ def compare(
         typer.echo(f"wrote {output}")
 
 
+@app.command()
+def realistic(
+    hr_folder: Annotated[Path, typer.Argument(metavar="HR_DIR", help="Folder of photographs.")],
+    models: Annotated[
+        list[str],
+        typer.Option("--model", metavar="MODEL", help=f"{MODELS_HELP} Repeatable."),
+    ],
+    perceptual: Perceptual = False,
+    features: Features = None,
+    niqe: Niqe = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another one degrades otherwise.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="New folder that keeps the pictures: HR/, LR_x4/ and one for each model.",
+        ),
+    ] = None,
+) -> None:
+    """Measure models on photographs as people have them: reduced, noisy, saved as JPEG.
+
+    Prints a Markdown table, bicubic interpolation first and the originals last.
+    """
+    with _explained():
+        from dggn.metrics.realistic import RealisticSet, measure_realistic
+        from dggn.metrics.report import markdown_header, markdown_line
+
+        metrics = _metrics(perceptual, features, niqe)
+        pictures = RealisticSet(hr_folder, seed)
+        benchmark = f"{hr_folder.resolve().name}, realistic, seed {seed}"
+        results = measure_realistic(pictures, models, metrics, benchmark=benchmark, output=output)
+        for number, (name, result) in enumerate(results):
+            if not number:
+                typer.echo(markdown_header(list(metrics)), nl=False)
+            typer.echo(markdown_line(name, result), nl=False)
+
+
+@app.command()
+def page(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of LR pictures.")],
+    models: Annotated[
+        list[str],
+        typer.Option("--model", metavar="MODEL", help=f"{MODELS_HELP} Given twice: left, right."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path(
+        "page.html"
+    ),
+) -> None:
+    """Write a page with two models' results of every picture, and a slider between them."""
+    with _explained():
+        from dggn.metrics.page import write_page
+
+        if len(models) != 2:
+            raise ConfigError(f"--model is given {len(models)} times: a page shows two models")
+        count = write_page(output, folder, (models[0], models[1]))
+        typer.echo(f"wrote {output} with {count} pictures")
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     """Turn errors into one line and an exit code."""
@@ -185,7 +255,7 @@ def _form(as_json: bool, as_csv: bool, as_markdown: bool) -> str:
     return forms[0] if forms else "table"
 
 
-def _metrics(perceptual: bool, features: Path | None) -> Mapping[str, Metric]:
+def _metrics(perceptual: bool, features: Path | None, niqe: Path | None) -> Mapping[str, Metric]:
     from dggn.metrics.evaluate import FIDELITY
 
     metrics = dict(FIDELITY)
@@ -197,6 +267,10 @@ def _metrics(perceptual: bool, features: Path | None) -> Mapping[str, Metric]:
         from dggn.metrics.features import feature_distance
 
         metrics["features"] = feature_distance(features)
+    if niqe:
+        from dggn.metrics.niqe import niqe_metric
+
+        metrics["niqe"] = niqe_metric(niqe)
     return metrics
 
 

@@ -14,7 +14,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dggn.data.pairs import read_pair
 from dggn.data.prepared import HR_FOLDER, LR_FOLDER
-from dggn.metrics.evaluate import FIDELITY, PathPair, SuperResolve, evaluate, path_pairs
+from dggn.metrics.evaluate import (
+    PathPair,
+    SuperResolve,
+    path_pairs,
+    super_resolve_and_measure,
+)
 from dggn.metrics.systems import BICUBIC, opened, system_name
 from runtime.errors import ConfigError
 from runtime.system.files import write_whole
@@ -171,23 +176,13 @@ def _row(paths: PathPair, crop_text: str | None, systems: dict[str, SuperResolve
         crop = parse_crop(crop_text, height, width)
     cells = [Cell(name="HR", scores="PSNR / SSIM", crop_hwc=crop.of(pair.hr_hwc))]
     for name, super_resolve in systems.items():
-        results: list[NDArray[np.uint8]] = []
-
-        def kept(
-            image_hwc: NDArray[np.uint8],
-            run: SuperResolve = super_resolve,
-            results: list[NDArray[np.uint8]] = results,
-        ) -> NDArray[np.uint8]:
-            results.append(run(image_hwc))
-            return results[-1]
-
-        (measured,) = evaluate(kept, [paths], FIDELITY)
+        sr, measured = super_resolve_and_measure(super_resolve, pair, paths.hr)
         scores = measured.scores
         cells.append(
             Cell(
                 name=system_name(name),
                 scores=f"{scores['psnr_db']:.2f} dB / {scores['ssim']:.4f}",
-                crop_hwc=crop.of(results[0]),
+                crop_hwc=crop.of(sr),
             )
         )
     return Row(picture_hwc=pair.hr_hwc, crop=crop, cells=tuple(cells))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dggn.data.folder import by_stem, picture_paths, read_rgb
-from dggn.data.pairs import read_pair
+from dggn.data.pairs import Pair, read_pair
 from dggn.data.prepared import HR_FOLDER, LR_FOLDER
 from dggn.metrics.fidelity import peak_signal_noise_ratio, structural_similarity
 from dggn.model.config import SCALE
@@ -107,21 +107,42 @@ def evaluate(
     """Super-resolve and measure one picture after the other.
 
     Raises:
-        ConfigError: a picture is too small to measure, or an LR picture has not a quarter the
-            HR picture's size.
+        ConfigError: a picture cannot be measured, or an LR picture has not a quarter the HR
+            picture's size.
         ImageReadError: a picture cannot be decoded.
         ModelError: the model does not enlarge four times.
     """
     for paths in pairs:
         pair = read_pair(paths.hr, paths.lr)
-        sr = super_resolve(pair.lr_hwc)
-        if sr.shape != pair.hr_hwc.shape:
-            raise ModelError(
-                f"the model made {sr.shape[1]}x{sr.shape[0]} px of {pair.name}, expected "
-                f"{pair.hr_hwc.shape[1]}x{pair.hr_hwc.shape[0]}: only x{SCALE} models can be "
-                "evaluated"
-            )
-        yield _measured(paths.hr, sr, pair.hr_hwc, metrics)
+        yield super_resolve_and_measure(super_resolve, pair, paths.hr, metrics)[1]
+
+
+def super_resolve_and_measure(
+    super_resolve: SuperResolve, pair: Pair, path: Path, metrics: Mapping[str, Metric] = FIDELITY
+) -> tuple[NDArray[np.uint8], PictureScores]:
+    """Super-resolve one picture and measure the result.
+
+    Args:
+        super_resolve: what makes the result.
+        pair: the picture.
+        path: of its HR file, for its name and for messages.
+        metrics: what is measured.
+
+    Returns:
+        The result, (4H, 4W, 3) uint8 RGB, and its figures.
+
+    Raises:
+        ConfigError: the picture cannot be measured.
+        ModelError: the model does not enlarge four times.
+    """
+    sr = super_resolve(pair.lr_hwc)
+    if sr.shape != pair.hr_hwc.shape:
+        raise ModelError(
+            f"the model made {sr.shape[1]}x{sr.shape[0]} px of {pair.name}, expected "
+            f"{pair.hr_hwc.shape[1]}x{pair.hr_hwc.shape[0]}: only x{SCALE} models can be "
+            "evaluated"
+        )
+    return sr, measure(path, sr, pair.hr_hwc, metrics)
 
 
 def evaluate_images(
@@ -133,7 +154,7 @@ def evaluate_images(
     bottom, when its SR picture has that size.
 
     Raises:
-        ConfigError: pictures are missing, too small to measure, or differ in size.
+        ConfigError: pictures are missing, cannot be measured, or differ in size.
         ImageReadError: a picture cannot be decoded.
     """
     for hr_path, sr_path in _matched(hr_folder, sr_folder, "the results"):
@@ -146,7 +167,31 @@ def evaluate_images(
                 f"{sr_path} is {sr.shape[1]}x{sr.shape[0]}: expected "
                 f"{hr.shape[1]}x{hr.shape[0]}, the size of {hr_path}"
             )
-        yield _measured(hr_path, sr, hr, metrics)
+        yield measure(hr_path, sr, hr, metrics)
+
+
+def measure(
+    path: Path,
+    image: NDArray[np.uint8],
+    reference: NDArray[np.uint8],
+    metrics: Mapping[str, Metric],
+) -> PictureScores:
+    """All figures of one picture.
+
+    Args:
+        path: of the HR file, for the name and for messages.
+        image: (H, W, 3), uint8 RGB.
+        reference: of the same shape.
+        metrics: what is measured.
+
+    Raises:
+        ConfigError: the picture cannot be measured, because it is too small or too flat.
+    """
+    try:
+        scores = {name: metric(image, reference) for name, metric in metrics.items()}
+    except ValueError as error:
+        raise ConfigError(f"{path} cannot be measured: {error}") from error
+    return PictureScores(name=path.name, scores=scores)
 
 
 def mean(results: Sequence[PictureScores]) -> dict[str, float]:
@@ -155,19 +200,6 @@ def mean(results: Sequence[PictureScores]) -> dict[str, float]:
         metric: float(np.mean([result.scores[metric] for result in results]))
         for metric in results[0].scores
     }
-
-
-def _measured(
-    path: Path,
-    image: NDArray[np.uint8],
-    reference: NDArray[np.uint8],
-    metrics: Mapping[str, Metric],
-) -> PictureScores:
-    try:
-        scores = {name: metric(image, reference) for name, metric in metrics.items()}
-    except ValueError as error:
-        raise ConfigError(f"{path} is too small to measure: {error}") from error
-    return PictureScores(name=path.name, scores=scores)
 
 
 def _matched(hr_folder: Path, other_folder: Path, what: str) -> list[tuple[Path, Path]]:

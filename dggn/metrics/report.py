@@ -83,16 +83,23 @@ def as_csv(system: str, results: Sequence[BenchmarkResult]) -> str:
 
 def as_markdown(system: str, results: Sequence[BenchmarkResult]) -> str:
     """The means, a line for each benchmark."""
-    metrics = list(results[0].pictures[0].scores)
-    lines = [
-        f"| model | benchmark | pictures | {' | '.join(TITLES[one] for one in metrics)} |",
-        f"| --- | --- |{' ---: |' * (1 + len(metrics))}",
-    ]
-    for result in results:
-        figures = [_figure(metric, value) for metric, value in mean(result.pictures).items()]
-        count = len(result.pictures)
-        lines.append(f"| {system} | {result.benchmark} | {count} | {' | '.join(figures)} |")
-    return "".join(f"{line}\n" for line in lines)
+    lines = [markdown_line(system, result) for result in results]
+    return markdown_header(list(results[0].pictures[0].scores)) + "".join(lines)
+
+
+def markdown_header(metrics: Sequence[str]) -> str:
+    """The first two lines of a Markdown table."""
+    return (
+        f"| model | benchmark | pictures | {' | '.join(TITLES[one] for one in metrics)} |\n"
+        f"| --- | --- |{' ---: |' * (1 + len(metrics))}\n"
+    )
+
+
+def markdown_line(system: str, result: BenchmarkResult) -> str:
+    """A system's means on one benchmark, as a line of a Markdown table."""
+    figures = [_figure(metric, value) for metric, value in mean(result.pictures).items()]
+    count = len(result.pictures)
+    return f"| {system} | {result.benchmark} | {count} | {' | '.join(figures)} |\n"
 
 
 def _figure(metric: str, value: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dggn.data.npz import read_npz
 from runtime.errors import ConfigError, ModelError
 
 NAMES = ("conv1", *(f"fire{number}" for number in range(2, 10)))
@@ -127,12 +127,4 @@ def read_squeezenet(path: Path) -> dict[str, NDArray[np.generic]]:
     Raises:
         ModelError: the file is missing or damaged.
     """
-    expected = "expected an .npz file of SqueezeNet 1.0 weights in Caffe's layout"
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except FileNotFoundError as error:
-        raise ModelError(f"{path} does not exist: {expected}") from error
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        # Not in numpy's words, which recommend to unpickle what it does not know.
-        raise ModelError(f"{path} is damaged or of another kind: {expected}") from error
+    return read_npz(path, "an .npz file of SqueezeNet 1.0 weights in Caffe's layout")

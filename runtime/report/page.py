@@ -12,7 +12,7 @@ import html
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -61,10 +61,7 @@ class HtmlReport:
         Raises:
             TargetError: it cannot be written.
         """
-        template = files("runtime.report").joinpath("page.html").read_text(encoding="utf-8")
-        head, foot = template.split("{{pictures}}")
-        for name, text in _facts(report).items():
-            head = head.replace("{{" + name + "}}", text)
+        head, foot = page_parts(_facts(report))
         with self._guard, self._translated(), self._pictures:
             self._pictures.seek(0)
             with replacing(self._path) as page:
@@ -82,6 +79,49 @@ class HtmlReport:
                 f"cannot write the report {self._path}: {reason or error}. "
                 "Make room, or choose another place for --report"
             ) from error
+
+
+def page_parts(facts: Mapping[str, str]) -> tuple[str, str]:
+    """What comes before the pictures of a page, and what comes after them.
+
+    Args:
+        facts: HTML for `title`, `heading`, `facts` and `attention`, CSS for `style`.
+    """
+    template = files("runtime.report").joinpath("page.html").read_text(encoding="utf-8")
+    head, foot = template.split("{{pictures}}")
+    for name, text in facts.items():
+        head = head.replace("{{" + name + "}}", text)
+    return head, foot
+
+
+def slider(
+    name: str,
+    before: bytes,
+    after: bytes,
+    size_hw: tuple[int, int],
+    *,
+    labels: tuple[str, str] = ("before", "after"),
+) -> str:
+    """Two pictures, one over the other, with a slider that shows more of either.
+
+    Args:
+        name: of the picture.
+        before: JPEG file of the left one.
+        after: JPEG file of the right one.
+        size_hw: of both.
+        labels: what they are called.
+    """
+    height, width = size_hw
+    size = f'width="{width}" height="{height}"'
+    left, right = (_text(label) for label in labels)
+    return (
+        f'<div class="pair"><img class="after" {size} alt="{right}" data-src="{_uri(after)}">'
+        f'<img class="before" {size} alt="{left}" data-src="{_uri(before)}">'
+        f'<div class="line"></div><span class="is-before">{left}</span>'
+        f'<span class="is-after">{right}</span>'
+        '<input type="range" min="0" max="100" value="50" '
+        f'aria-label="{_text(name)}: how much is shown of {left}, in percent"></div>'
+    )
 
 
 def _bytes(text: str) -> bytes:
@@ -116,6 +156,7 @@ def _facts(report: Report) -> dict[str, str]:
         "heading": _text(heading),
         "facts": facts,
         "attention": str(attention),
+        "style": "",
     }
 
 
@@ -126,7 +167,8 @@ def _article(result: FileResult) -> str:
         kind += " small"
     parts = [f'<article class="{kind}"><h2>{_text(result.name)}</h2>']
     if result.preview:
-        parts.append(_slider(result.name, result.preview))
+        preview = result.preview
+        parts.append(slider(result.name, preview.before, preview.after, preview.size_hw))
     facts = "".join(f"<p>{_text(line)}</p>" for line in _lines(result))
     if needs_attention(result):
         facts += f'<p class="why">{_text(f"{result.status}: {result.message}")}</p>'
@@ -148,19 +190,6 @@ def _lines(result: FileResult) -> list[str]:
     if result.frames > 1:
         line += f" · {result.frames} frames or pages"
     return [f"{line} · {_seconds(result.seconds)}"]
-
-
-def _slider(name: str, preview: Preview) -> str:
-    height, width = preview.size_hw
-    size = f'width="{width}" height="{height}"'
-    return (
-        f'<div class="pair"><img class="after" {size} alt="After" data-src="{_uri(preview.after)}">'
-        f'<img class="before" {size} alt="Before" data-src="{_uri(preview.before)}">'
-        '<div class="line"></div><span class="is-before">before</span>'
-        '<span class="is-after">after</span>'
-        '<input type="range" min="0" max="100" value="50" '
-        f'aria-label="How much of {_text(name)} is shown as it was before, in percent"></div>'
-    )
 
 
 def _place(preview: Preview) -> str:

@@ -135,6 +135,55 @@ def test_comparison(workplace: Path) -> None:
         assert figure.width > 400
 
 
+@pytest.fixture
+def photographs(workplace: Path) -> Path:
+    """Two pictures with enough texture for NIQE, and made-up parameters for it."""
+    random = np.random.default_rng(0)
+    (workplace / "photographs").mkdir()
+    for name in ("first", "second"):
+        rgb = Image.fromarray(random.integers(256, size=(60, 80, 3)).astype(np.uint8))
+        rgb.resize((320, 240), Image.Resampling.BICUBIC).save(workplace / f"photographs/{name}.png")
+    np.savez(
+        workplace / "niqe.npz",
+        mu_pris_param=random.random((1, 36)),
+        cov_pris_param=np.eye(36),
+        gaussian_window=np.full((7, 7), 1 / 49),
+    )
+    return workplace
+
+
+def test_realistic_photographs(photographs: Path) -> None:
+    arguments = ("--niqe", "niqe.npz", "--model", "tiny.safetensors", "--model", "dggn-lite")
+    done = _evaluate(photographs, "realistic", "photographs", *arguments, "--output", "kept")
+    assert done.returncode == 0, done.stderr
+    header, _, *rows = (line.strip("| ").split(" | ") for line in done.stdout.splitlines())
+    assert header == ["model", "benchmark", "pictures", "PSNR (dB)", "SSIM", "NIQE"]
+    assert [row[0] for row in rows] == ["bicubic", "tiny", "dggn-lite", "originals"]
+    assert {row[1] for row in rows} == {"photographs, realistic, seed 0"}
+    # What is kept is a benchmark of the same pictures.
+    again = _evaluate(photographs, "model", "dggn-lite", "kept", "--niqe", "niqe.npz", "--markdown")
+    assert again.stdout.splitlines()[-1].strip("| ").split(" | ")[2:] == rows[2][2:]
+    originals = _evaluate(
+        photographs, "images", "kept/HR", "kept/HR", "--niqe", "niqe.npz", "--markdown"
+    )
+    assert originals.stdout.splitlines()[-1].strip("| ").split(" | ")[2:] == rows[3][2:]
+    other = _evaluate(photographs, "realistic", "photographs", *arguments[2:4], "--seed", "1")
+    assert other.stdout.splitlines()[2].split("|")[4] != rows[0][3]
+
+
+def test_page(workplace: Path) -> None:
+    models = ("--model", "bicubic", "--model", "tiny.safetensors")
+    done = _evaluate(workplace, "page", "Set2/LR_x4", *models, "--output", "pages/two.html")
+    assert done.returncode == 3, "the folder is not there"
+    assert "cannot write the page pages/two.html: No such file" in done.stderr
+    done = _evaluate(workplace, "page", "Set2/LR_x4", *models, "--output", "two.html")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "wrote two.html with 2 pictures\n"
+    text = (workplace / "two.html").read_text()
+    assert text.count("<article>") == 2
+    assert '<span class="is-before">bicubic</span><span class="is-after">tiny</span>' in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -143,6 +192,11 @@ def test_comparison(workplace: Path) -> None:
         (["model", "plain/one.png", "plain"], 2, "one.png"),
         (["model", "bicubic", "none"], 2, "none is not a folder"),
         (["model", "bicubic", "plain", "--features", "none.npz"], 2, "none.npz does not exist"),
+        (["model", "bicubic", "plain", "--niqe", "none.npz"], 2, "none.npz does not exist"),
+        (["realistic", "none", "--model", "bicubic"], 2, "none is not a folder"),
+        (["realistic", "plain", "--model", "none"], 2, "neither a file nor a shipped model"),
+        (["realistic", "plain", "--model", "bicubic", "-o", "Set2"], 2, "holds other things"),
+        (["page", "plain", "--model", "bicubic"], 2, "a page shows two models"),
         (["model", "bicubic"], 2, "no benchmark: name a folder with --benchmark"),
         (["model", "bicubic", "plain", "--json", "--csv"], 2, "--json and --csv exclude each"),
         (["images", "plain", "."], 2, "lacks the results of 2 pictures"),

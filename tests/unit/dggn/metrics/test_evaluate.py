@@ -118,7 +118,7 @@ def test_models_of_another_scale(photo_folder: Path) -> None:
 
 def test_pictures_too_small_to_measure(tmp_path: Path) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "small.png")
-    with pytest.raises(ConfigError, match=r"small\.png is too small to measure"):
+    with pytest.raises(ConfigError, match=r"small\.png cannot be measured: .*11x11"):
         list(evaluate(enlarge_bicubic, path_pairs(tmp_path, None)))
 
 

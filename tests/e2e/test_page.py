@@ -1,0 +1,79 @@
+"""The page of `dggn-eval page` in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dggn.metrics.page import write_page
+from tests.support.browser import END, LEFT, Browser, headless, needs_browser
+from tests.support.processes import wait_until
+
+pytestmark = needs_browser
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with headless(tmp_path_factory.mktemp("driver") / "log") as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small picture and two larger ones."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "lr").mkdir()
+    random = np.random.default_rng(0)
+    for name, size in (
+        ("a<small>.png", (30, 40)),
+        ("high.png", (300, 200)),
+        ("wide.png", (200, 240)),
+    ):
+        Image.fromarray(random.integers(256, size=(*size, 3)).astype(np.uint8)).save(
+            folder / "lr" / name
+        )
+    assert write_page(folder / "page.html", folder / "lr", ("bicubic", "bicubic")) == 3
+    return folder / "page.html"
+
+
+def test_results_are_shown_in_their_own_pixels(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    pairs = "[...document.querySelectorAll('.pair')]"
+    sizes = browser.run(f"{pairs}.map(one => [one.offsetWidth, one.offsetHeight])")
+    assert sizes == [[160, 120], [768, 1024], [960, 768]]
+    first = "document.querySelector('img.after')"
+    wait_until(lambda: browser.run(f"{first}.complete && {first}.naturalWidth > 0"))
+    assert browser.run(f"{first}.naturalWidth") == 160
+    names = browser.run("[...document.querySelectorAll('h2')].map(one => one.textContent)")
+    assert names == ["a<small>.png", "high.png", "wide.png"]
+    assert browser.run("getComputedStyle(document.querySelector('form label')).display") == "none"
+
+
+def test_the_slider_moves_and_names_are_found(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.type(".pair input", END)
+    browser.type(".pair input", LEFT * 5)
+    assert browser.run("document.querySelector('.pair').style.getPropertyValue('--at')") == "95%"
+    assert browser.run("document.querySelector('.is-before').textContent") == "bicubic"
+    browser.type("#find", "wide")
+    visible = "[...document.querySelectorAll('article')].filter(one => !one.hidden).length"
+    assert browser.run(visible) == 1
+
+
+def test_a_narrow_window_needs_no_scrolling_sideways(browser: Browser, page: Path) -> None:
+    browser.cdp(
+        "Emulation.setDeviceMetricsOverride",
+        width=360,
+        height=700,
+        deviceScaleFactor=2,
+        mobile=True,
+    )
+    try:
+        browser.open(page)
+        assert browser.run("document.documentElement.scrollWidth") <= 360
+    finally:
+        browser.cdp("Emulation.clearDeviceMetricsOverride")
