@@ -32,8 +32,8 @@ def test_8_bits_are_not_copied() -> None:
 def test_flattening_rounds_exactly(dtype: type[np.uint8] | type[np.uint16]) -> None:
     full = int(np.iinfo(dtype).max)
     values = [0, 1, 2, full // 3, full // 2, full - 1, full]
-    rgb = np.array([[[colour] * 3 for _ in values] for colour in values], dtype)
-    alpha = np.array([values for _ in values], dtype)
+    rgb: Any = np.array([[[colour] * 3 for _ in values] for colour in values], dtype)
+    alpha: Any = np.array([values for _ in values], dtype)
     found = on_white(rgb, alpha)
     assert found.dtype == dtype
     for row, colour in enumerate(values):

@@ -56,7 +56,7 @@ def test_details_follow() -> None:
         source_size_hw=(1, 2),
         target_size_hw=(4, 8),
         frames=3,
-        notes=["first", "second"],
+        notes=("first", "second"),
     )
     assert done_line(result) == "a.gif: 2x1 -> 8x4, 0.0 s; 3 frames or pages; first; second"
 
