@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,6 +16,7 @@ from PIL import Image
 from runtime.backends.request import BackendName, BackendRequest
 from runtime.backends.select import open_backend
 from runtime.backends.trt.request import BuildEngine
+from runtime.codecs.decode import decode
 from runtime.codecs.frames import all_of
 from runtime.codecs.pil import image_from_picture, picture_from_image
 from runtime.image.arrays import array_like, picture_from_array
@@ -37,9 +38,9 @@ AnyImage = TypeVar("AnyImage", Image.Image, NDArray[Any])
 
 
 class Upscaler:
-    """Upscales many pictures with one model, loaded once.
+    """Upscale many pictures with one model, loaded once.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import dggn
         >>> with dggn.Upscaler() as upscaler:
@@ -47,24 +48,27 @@ class Upscaler:
         (80, 120, 3)
 
     Args:
-        model: a shipped name or an ONNX file.
-        tile_size: LR pixels per side fed to the network at once, overlap included; by default
-            256, or more where the overlap is large.
-        overlap: LR pixels of context per side; by default what the model was measured to need.
-        threads: of the CPU; by default every core this process may use.
-        precision: `int8` for the quicker version of a shipped model, where there is one;
-            `float32` also keeps TensorRT from computing partly in float16.
-        backend: `tensorrt`, `cuda` or `cpu`; by default the first of them that can be used.
-        devices: GPUs, as CUDA numbers them; by default the first, where there is any.
-        build: builds TensorRT engines; by default, only those are used that
-            `dggn-export trt` or `dggn-run` built.
-        say: told what a person should know, a line each; by default the log is.
+        model: name of a shipped model, or path of an ONNX file.
+        tile_size: side of a tile in input pixels, overlap included; by default 256, or more if
+            the overlap is large.
+        overlap: context on each side of a tile, in input pixels; by default as much as the model
+            was measured to need.
+        threads: CPU threads; by default, one for each core that this process may use.
+        precision: `int8` for the faster version of a shipped model, if there is one. `float32`
+            also keeps TensorRT from computing partly in float16.
+        backend: what computes, such as `tensorrt`, `cuda` or `cpu`; by default, the fastest that
+            works.
+        devices: CUDA device indices; by default, the first GPU if there is one.
+        build: builds missing TensorRT engines; without it, only engines are used that
+            `dggn-export trt` or `dggn-run` has built.
+        say: receives one-line status messages; by default they are logged.
 
     Raises:
-        ModelError: there is no such model, or the file is damaged.
-        ConfigError: the tile size or overlap does not suit the model.
+        ModelError: the model does not exist, or its file is damaged.
+        ConfigError: the backend or precision is unknown, or the tile size or overlap does not
+            suit the model.
         MissingDependency: no inference library is installed.
-        BackendError: the backend asked for cannot be used here.
+        BackendError: the requested backend does not work here.
     """
 
     def __init__(
@@ -125,7 +129,7 @@ class Upscaler:
 
     @property
     def description(self) -> str:
-        """The model and what runs it where, for people."""
+        """A human-readable description of the model, backend and device."""
         name = f"{self.info.preset} x{self.info.scale}"
         if self.info.precision != "float32":
             name += f" in {self.info.precision.upper()}"
@@ -136,32 +140,45 @@ class Upscaler:
         """Whether the cores are free for other things."""
         return self._backend.uniform_tiles
 
-    def __call__(self, image: AnyImage) -> AnyImage:
+    @overload
+    def __call__(self, image: str | Path) -> Image.Image: ...
+
+    @overload
+    def __call__(self, image: AnyImage) -> AnyImage: ...
+
+    def __call__(
+        self, image: str | Path | Image.Image | NDArray[Any]
+    ) -> Image.Image | NDArray[Any]:
         """Upscale one image.
 
         Args:
-            image: a PIL image of any mode, or an array: (H, W), (H, W, 3) or (H, W, 4), uint8
-                or uint16, grey, RGB or RGBA over the type's full range.
+            image: a PIL image of any mode; an array of shape (H, W), (H, W, 3) or (H, W, 4),
+                uint8 or uint16, holding grey, RGB or RGBA over the type's full range; or the
+                path of a file, of which the first frame or page is read.
 
         Returns:
-            The same kind, `info.scale` times larger along each axis. PIL images keep their
-            ICC profile; palettes become RGB.
+            An array for an array, a PIL image otherwise, `info.scale` times larger along each
+            axis. PIL images keep their ICC profile, EXIF and resolution; palettes become RGB,
+            and 16-bit colours have 8 bits, since Pillow has no mode for them.
 
         Raises:
             ConfigError: the array has another shape or type.
-            ImageReadError: the PIL image cannot be loaded, or its samples have no meaning as a
-                picture.
+            ImageReadError: the file cannot be read, the PIL image cannot be loaded, or its
+                samples have no meaning as a picture.
             BackendError: the inference library failed.
             ImageError: the model takes 8-bit samples only, and these have 16.
-            Cancelled: :meth:`cancel` was called.
+            Cancelled: `cancel` was called.
         """
+        if isinstance(image, (str, Path)):
+            first = replace(decode(Path(image)), more=())
+            return image_from_picture(self.upscale_picture(first))
         if isinstance(image, Image.Image):
             return image_from_picture(self.upscale_picture(picture_from_image(image)))
         picture = self.upscale_picture(picture_from_array(image))
         return array_like(image, picture)
 
     def upscale_picture(self, picture: Picture, *, on_tile: OnTile | None = None) -> Picture:
-        """Upscale a decoded picture and wait for it; see :meth:`submit_picture`."""
+        """Upscale a decoded picture and wait for it; see `submit_picture`."""
         results: list[Picture] = []
         self.submit_picture(picture, results.append, on_tile=on_tile)
         self.finish()
@@ -181,13 +198,13 @@ class Upscaler:
 
         Args:
             picture: the picture; not changed.
-            on_done: takes the result, from any thread, at the latest in :meth:`finish`.
+            on_done: takes the result, from any thread, at the latest in `finish`.
             on_tile: told the share of the picture that is done, in (0, 1], after each tile.
 
         Raises:
             BackendError: the inference library failed.
             ImageError: the model takes 8-bit samples only, and these have 16.
-            Cancelled: :meth:`cancel` was called.
+            Cancelled: `cancel` was called.
         """
         pictures = all_of(picture)
         results: list[Picture | None] = [None] * len(pictures)
@@ -242,7 +259,7 @@ class Upscaler:
         )
 
     def strip_bytes(self, header: Picture) -> int:
-        """How much memory the largest of :meth:`strips` takes, of a source with this header."""
+        """How much memory the largest of `strips` takes, of a source with this header."""
         return self._strip_bytes(header, self._strip_tile_px(header))
 
     def _strip_tile_px(self, header: Picture) -> int:
@@ -262,12 +279,12 @@ class Upscaler:
 
         Raises:
             BackendError: the inference library failed.
-            Cancelled: :meth:`cancel` was called.
+            Cancelled: `cancel` was called.
         """
         self._backend.finish()
 
     def cancel(self) -> None:
-        """Make the running and every later call raise `Cancelled`, from any thread."""
+        """Make the running call and all later ones raise `Cancelled`; callable from any thread."""
         self._backend.cancel()
 
     def __enter__(self) -> Upscaler:
@@ -277,24 +294,35 @@ class Upscaler:
         self._backend.__exit__(*exception)
 
 
-def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:
-    """Upscale one image; for many, :class:`Upscaler` loads the model only once.
+@overload
+def upscale(image: str | Path, *, model: str | Path = ...) -> Image.Image: ...
 
-    Example:
+
+@overload
+def upscale(image: AnyImage, *, model: str | Path = ...) -> AnyImage: ...
+
+
+def upscale(
+    image: str | Path | Image.Image | NDArray[Any], *, model: str | Path = DEFAULT_MODEL
+) -> Image.Image | NDArray[Any]:
+    """Upscale one image; for many, `Upscaler` loads the model only once.
+
+    Examples:
         >>> from PIL import Image
         >>> import dggn
         >>> dggn.upscale(Image.new("L", (30, 20))).size
         (120, 80)
 
     Args:
-        image: see :meth:`Upscaler.__call__`.
-        model: a shipped name or an ONNX file.
+        image: a file, a PIL image or an array; see `Upscaler.__call__`.
+        model: name of a shipped model, or path of an ONNX file.
 
     Returns:
-        The same kind of image, larger.
+        An array for an array, a PIL image otherwise, larger.
 
     Raises:
-        DggnError: see :class:`Upscaler`.
+        DggnError: see `Upscaler` and `Upscaler.__call__`.
     """
     with Upscaler(model) as upscaler:
-        return upscaler(image)
+        result: Image.Image | NDArray[Any] = upscaler(image)
+        return result

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dggn.training.campaign.command import campaign
 from runtime.errors import Cancelled, ConfigError
 from runtime.system.package import require, version_option
 from runtime.system.terminal import errors_reported
@@ -169,6 +170,9 @@ def plot(
         target = output or folder / CURVES_NAME
         draw_curves(read_log(folder), target, title=folder.name)
     typer.echo(target)
+
+
+app.command()(campaign)
 
 
 def _config(recipe: str, train_folders: list[Path], validation_folders: list[Path]) -> TrainConfig:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from runtime.model.info import Precision
+from runtime.system.choices import check_choice
 
 if TYPE_CHECKING:
     from runtime.backends.trt.request import BuildEngine
@@ -19,7 +20,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class BackendRequest:
-    """Which backend is to run a model, and on what."""
+    """Which backend is to run a model, and on what.
+
+    Raises:
+        ConfigError: the backend or the precision is unknown.
+    """
 
     name: BackendName = "auto"
     """`auto`: TensorRT, where an engine exists or can be built, else CUDA, else the CPU."""
@@ -41,6 +46,12 @@ class BackendRequest:
 
     say: Callable[[str], None] = _logger.info
     """Receives one-line status messages."""
+
+    def __post_init__(self) -> None:
+        # Python's callers may have misspelt them.
+        check_choice(self.name, BackendName, what="backend")
+        if self.precision is not None:
+            check_choice(self.precision, Precision, what="precision")
 
     @property
     def gpus(self) -> Sequence[int]:

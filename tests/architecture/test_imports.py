@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from tests.processes import run
+from tests.support.processes import run
 
 HEAVY = (
     "torch",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import posix_only
-from tests.processes import run as run_command
+from tests.support.processes import posix_only
+from tests.support.processes import run as run_command
 
 COMMAND = [
     sys.executable,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.processes import (
+from tests.support.processes import (
     BLOCKS_S,
     SOON_S,
     posix_only,

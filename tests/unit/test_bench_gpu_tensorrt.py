@@ -21,8 +21,8 @@ from tests.benchmarks.gpu.trt_engine import TrtEngine, _Lane
 def test_engine_is_built_run_and_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: dict[str, Any]
 ) -> None:
-    fakes = import_module("tests.unit.runtime.backends.trt.fake_tensorrt")
-    new_device = import_module("tests.unit.runtime.backends.trt.fake_cuda").FakeDevice
+    fakes = import_module("tests.support.fake_tensorrt")
+    new_device = import_module("tests.support.fake_cuda").FakeDevice
     plan = Plan(work=tmp_path, tile_px=16, batch=4, seconds=0.01)
     tiles = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
     np.save(tmp_path / "tiles.npy", tiles)

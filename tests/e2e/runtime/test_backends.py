@@ -12,7 +12,7 @@ from PIL import Image
 
 pytest.importorskip("onnxruntime")
 
-from tests.e2e.runtime import dggn_run
+from tests.support import dggn_run
 
 pytestmark = pytest.mark.skipif(
     shutil.which("nvidia-smi") is not None, reason="there is a GPU, or at least its driver"

@@ -14,9 +14,9 @@ from PIL import Image
 
 pytest.importorskip("onnxruntime")
 
-from tests.e2e.runtime.dggn_run import command, files, make, run, statuses
-from tests.processes import posix_only, run_on_terminal
-from tests.processes import run as run_command
+from tests.support.dggn_run import command, files, make, run, statuses
+from tests.support.processes import posix_only, run_on_terminal
+from tests.support.processes import run as run_command
 
 
 def test_a_tree_is_upscaled_resumed_and_redone_where_needed(photos: Path, tmp_path: Path) -> None:

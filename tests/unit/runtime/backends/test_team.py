@@ -13,8 +13,8 @@ from runtime.errors import BackendError, Cancelled, ImageError
 from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Backend, Deliver
-from tests.processes import wait_until
-from tests.unit.runtime.pipeline_bench import LIMIT_S, NearestUpscaler, within_limit
+from tests.support.pipeline_bench import LIMIT_S, NearestUpscaler, within_limit
+from tests.support.processes import wait_until
 
 
 class Member:

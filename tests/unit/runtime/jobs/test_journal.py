@@ -20,7 +20,7 @@ from runtime.jobs.journal import (
 )
 from runtime.jobs.plan import Job
 from runtime.system.files import remove_temporaries
-from tests.processes import run
+from tests.support.processes import run
 
 ROOT = Path(__file__).parents[4]
 

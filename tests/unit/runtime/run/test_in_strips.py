@@ -21,18 +21,11 @@ from runtime.jobs.plan import Job
 from runtime.run import in_strips as in_strips_module
 from runtime.run.in_strips import NOTE, hand_over
 from runtime.run.route import Route
-from tests.unit.runtime.pipeline_bench import LIMIT_S, Bench, NearestUpscaler, run, within_limit
+from tests.support.pipeline_bench import LIMIT_S, Bench, NearestUpscaler, run, within_limit
 
 noise = np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8)
 RESULT_BYTES = noise.nbytes * 16
 ONE_LESS = RESULT_BYTES - 1
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
-    yield bench
-    bench.journal.close()
 
 
 def job(bench: Bench, target: str = "a.png", source: str = "a.png", mode: str = "RGB") -> Job:

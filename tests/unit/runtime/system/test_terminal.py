@@ -14,8 +14,18 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_what_could_upset_a_terminal_is_escaped() -> None:
-    assert printable("grün \x1b[31mred\n") == "grün \\x1b[31mred\\n"
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain ünïcödé 图片", "plain ünïcödé 图片"),
+        ("a\x1b[31mb", r"a\x1b[31mb"),
+        ("line\nbreak\ttab", r"line\nbreak\ttab"),
+        ("\u202ereversed", r"\u202ereversed"),
+        ("bytes \udcff", r"bytes \udcff"),
+    ],
+)
+def test_nothing_reaches_the_terminal_as_a_command(text: str, expected: str) -> None:
+    assert printable(text) == expected
 
 
 @pytest.mark.parametrize(("error", "code"), [(ConfigError, 2), (BackendError, 3)])

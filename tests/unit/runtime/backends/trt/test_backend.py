@@ -12,8 +12,8 @@ import pytest
 from runtime.backends.trt.backend import EngineFile, TrtBackend
 from runtime.errors import BackendError, Cancelled, ImageError, ModelError, OutOfDeviceMemory
 from runtime.image.picture import Samples
-from tests.unit.runtime.backends.trt.fake_cuda import FakeDevice
-from tests.unit.runtime.backends.trt.fake_tensorrt import GPU, INFO, FakeTensorRT, nearest
+from tests.support.fake_cuda import FakeDevice
+from tests.support.fake_tensorrt import GPU, INFO, FakeTensorRT, nearest
 
 FLOAT_INFO = replace(INFO, sample_type="float32")
 TILE_PX, BATCH, SLOTS = 16, 4, 3

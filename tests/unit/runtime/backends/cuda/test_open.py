@@ -14,8 +14,8 @@ from runtime.backends.cuda import open as open_module
 from runtime.backends.cuda.open import cuda_package
 from runtime.errors import ConfigError, MissingDependency
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[3]
+ROOT = Path(__file__).parents[5]
+SUPPORT = ROOT / "tests" / "support"
 MODULES = {"cuda-bindings": "cuda.bindings", "pycuda": "pycuda"}
 
 
@@ -27,7 +27,7 @@ def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("needs a C compiler on Linux")
     folder = tmp_path_factory.mktemp("driver")
     command = [compiler, "-shared", "-fPIC", "-o", str(folder / "libcuda.so.1")]
-    subprocess.run([*command, str(HERE / "fake_driver.c"), "-ldl"], check=True)
+    subprocess.run([*command, str(SUPPORT / "fake_driver.c"), "-ldl"], check=True)
     return folder
 
 
@@ -47,7 +47,9 @@ def test_the_real_package_with_a_fake_driver(fake_driver: Path, tmp_path: Path) 
     # Not PyCUDA: it is linked with every function of the driver, most of which are not here.
     pytest.importorskip("cuda.bindings")
     package = "cuda-bindings"
-    result = run([str(HERE / "with_fake_driver.py"), package, str(tmp_path)], package, fake_driver)
+    result = run(
+        [str(SUPPORT / "with_fake_driver.py"), package, str(tmp_path)], package, fake_driver
+    )
     assert result.returncode == 0, result.stderr
     left = result.stderr.strip().splitlines()[-1]
     assert left == "fake driver: 0 objects, 0 bytes, 0 contexts left", "not everything was freed"

@@ -1,10 +1,10 @@
-"""A training run as a few small files, to be carried from one machine to the next.
+"""A training run as a few small files that can be copied from one machine to the next.
 
     OUTPUT/RUN/weights-STEP-K-of-N   the averaged generator as float16 safetensors, in parts
-    OUTPUT/RUN/progress.json         the settings, how far the run is, the validations so far
+    OUTPUT/RUN/progress.json         the settings, the run's progress, the validations so far
 
-`cat weights-*` joins the parts to a checkpoint that every command reads. Left behind are the
-optimizers' moments and the critics, by far the most of a state: a run that goes on from these files
+`cat weights-*` joins the parts into a checkpoint that every command reads. The optimizers' moments
+and the critics, most of a training state, are not included: a run that resumes from these files
 keeps its place in the schedule and warms up again.
 """
 
@@ -30,12 +30,15 @@ from runtime.errors import ModelError
 from runtime.system.files import write_whole
 
 PART_BYTES = 15 * 2**20
+"""Size of a part: under the 16 MiB that some places allow for a file."""
+
 PROGRESS_NAME = "progress.json"
 AVERAGE = "average."
+"""Prefix of the averaged generator's tensors in a training state."""
 
 
 def is_complete(run: Path) -> bool:
-    """Whether the run in a folder, if there is one, has come to its end."""
+    """Tell whether a folder holds a run that has finished."""
     if not (run / STATE_NAME).exists():
         return False
     _, header = read_tensors(run / STATE_NAME, format_name=TRAINING_FORMAT)
@@ -44,7 +47,15 @@ def is_complete(run: Path) -> bool:
 
 
 def write_portable(run: Path, target: Path) -> None:
-    """Write the run's newest state; a kill leaves these files or the ones before them."""
+    """Write a run's newest state; if killed, leave the new files or the previous ones.
+
+    Args:
+        run: folder of a run with a saved state.
+        target: folder to write to; created if it does not exist.
+
+    Raises:
+        ModelError: the state is damaged, or its weights overflow float16.
+    """
     tensors, header = read_tensors(run / STATE_NAME, format_name=TRAINING_FORMAT)
     config = from_mapping(TrainConfig, header["config"], where=str(run))
     weights = {
@@ -53,7 +64,7 @@ def write_portable(run: Path, target: Path) -> None:
         if name.startswith(AVERAGE)
     }
     if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
-        raise ModelError(f"{run}: its weights do not fit float16")
+        raise ModelError(f"{run}: its weights overflow float16")
     description = json.dumps({"generator": to_mapping(config.generator)}, sort_keys=True)
     content = save(weights, {FORMAT_KEY: GENERATOR_FORMAT, "header": description})
     parts = [content[at : at + PART_BYTES] for at in range(0, len(content), PART_BYTES)]
@@ -80,16 +91,19 @@ def write_portable(run: Path, target: Path) -> None:
 def restore(
     source: Path, run: Path, changes: Mapping[str, Mapping[str, Any]], initial: str | None
 ) -> bool:
-    """Set up a run's folder so that `dggn-train run` goes on from portable files.
+    """Set up a run's folder so that `dggn-train run` resumes from portable files.
 
     Args:
-        source: what :func:`write_portable` wrote; may be missing.
-        run: the folder; left alone when a run is in it.
-        changes: settings that are others here than where the files come from, by their table.
-        initial: what the run started from; only its name is needed.
+        source: folder that :func:`write_portable` filled; may be missing.
+        run: the run's folder; left alone if it holds a run.
+        changes: settings that differ on this machine, by their table.
+        initial: the checkpoint that the run started from; only its name is used.
 
     Returns:
         Whether the folder was set up.
+
+    Raises:
+        ModelError: the parts in `source` do not belong together.
     """
     if (run / STATE_NAME).exists() or not (source / PROGRESS_NAME).exists():
         return False

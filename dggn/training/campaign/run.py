@@ -1,46 +1,41 @@
-"""Train the models that ship, a session at a time, on machines that are lent for minutes.
+"""Training campaigns: the shipped models, trained session by session on borrowed machines.
 
-    python -m tests.campaigns.flagship psnr     DATA OUTPUT --minutes 25 [--stop-after 9]
-    python -m tests.campaigns.flagship gan      DATA OUTPUT --minutes 25
-    python -m tests.campaigns.flagship ablation DATA OUTPUT --steps 4000
-    python -m tests.campaigns.flagship lite     DATA OUTPUT --minutes 25
-
-The same command goes on after an interruption: from WORK where that is still there, exactly; from
-OUTPUT on another machine, without the optimizers' moments (see portable.py). OUTPUT follows what is
-saved, every two minutes at most, in files under 16 MiB, and gets a table of all measurements at the
-end.
-
-DATA holds `train/` and `val/` (pictures), and where they are to be used `benchmark/NAME/HR` and
-`perceptual/squeezenet1_0_imagenet.npz`. What a campaign needs, and what is expected of it:
-docs/gpu.md.
+`dggn-train campaign` runs one. Repeat the same command to resume: from WORK where that still
+exists, exactly; from OUTPUT on another machine, without the optimizers' moments (see portable.py).
+OUTPUT is updated at most every two minutes, in files under 16 MiB, and gets a table of all
+measurements at the end. docs/gpu.md says what each campaign needs and what to expect of it.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from dggn.training.campaign.portable import is_complete, restore, write_portable
 from dggn.training.config import read_config
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME
-from runtime.errors import ConfigError, DggnError
+from runtime.errors import ConfigError
 from runtime.system.files import write_whole
-from tests.campaigns.portable import is_complete, restore, write_portable
 
-RECIPES = Path(__file__).parent / "recipes"
+RECIPES_FOLDER = Path(__file__).parents[1] / "recipes" / "campaign"
+
+CampaignName = Literal["psnr", "gan", "ablation", "lite"]
+
 SCALES = ("1", "0.75", "0.5")
-"""Sizes at which pictures are cut: the scale jitter of crops that are cut on the device."""
+"""Sizes at which pictures are prepared: the scale jitter of crops that are cut on the device."""
 
 WHOLE_PX = "8192"
-"""Of sub-images: larger than any picture, so that none overlap."""
+"""Side of a sub-image: larger than any picture, so that none overlap."""
 
 STOPPED = 130
+"""Exit code of a call that was interrupted, or whose time ran out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,23 +43,23 @@ class Stage:
     """One training run."""
 
     run: str
-    """Name of its folders."""
+    """Name of its folders in WORK and OUTPUT."""
 
     recipe: str
-    """Stem of its recipe."""
+    """Name of its recipe, without the extension."""
 
     start: str | None = None
     """The run whose weights it starts from."""
 
     replaces_start: bool = False
-    """Whether OUTPUT keeps this run only, once it has begun."""
+    """Whether this run replaces the one it starts from in OUTPUT."""
 
 
-CAMPAIGNS = {
+CAMPAIGNS: dict[CampaignName, tuple[Stage, ...]] = {
     "psnr": (Stage(run="psnr", recipe="psnr"),),
     "gan": (Stage(run="gan", recipe="gan", start="psnr"),),
     "lite": (Stage(run="lite", recipe="lite"),),
-    # Stage by stage, so that both arms are as far when the time is up.
+    # Stage by stage, so that both arms have come equally far when the time runs out.
     "ablation": (
         Stage(run="with-psnr", recipe="psnr"),
         Stage(run="without-psnr", recipe="ablation-psnr"),
@@ -74,23 +69,71 @@ CAMPAIGNS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class CampaignOptions:
+    """The settings of one call."""
+
+    name: CampaignName
+
+    data: Path
+    """Folder with `train/`, `val/` and, where they are needed, `benchmark/` and `perceptual/`."""
+
+    output: Path
+    """Folder of the results, with all that is needed to resume on another machine."""
+
+    work: Path = Path("runs")
+    """Folder of prepared pictures, states, logs and samples."""
+
+    minutes: float | None = None
+    """Length of each stage's schedule."""
+
+    steps: int | None = None
+    """Length of each stage, in place of the recipe's."""
+
+    stop_after_minutes: float | None = None
+    """When this call ends."""
+
+    keep_every_minutes: float = 2
+    """Time between two updates of OUTPUT."""
+
+    start: Path | None = None
+    """Checkpoint that `gan` starts from, in place of the campaign `psnr`'s."""
+
+    recipes: Path = RECIPES_FOLDER
+
+    device: str = "auto"
+
+    compile: bool = True
+
+
 class Campaign:
-    """What one call does.
+    """One call of a campaign.
 
     Args:
-        options: of the command line.
+        options: its settings.
+        say: receives status messages and, at the end, the report.
     """
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._options = options
+    def __init__(self, options: CampaignOptions, say: Callable[[str], None]) -> None:
+        self._options, self._say = options, say
         self._data, self._output, self._work = options.data, options.output, options.work
         self._set = self._work / "set"
         self._perceptual = self._data / "perceptual" / "squeezenet1_0_imagenet.npz"
-        self._ends_at = time.monotonic() + 60 * options.stop_after if options.stop_after else None
+        limit = options.stop_after_minutes
+        self._ends_at = None if limit is None else time.monotonic() + 60 * limit
 
     def run(self) -> int:
-        """Everything that is left to do; the exit code."""
-        stages = CAMPAIGNS[self._options.campaign]
+        """Do everything that is left to do.
+
+        Returns:
+            The exit code: 0, :data:`STOPPED`, or that of the command that failed.
+
+        Raises:
+            ConfigError: the run to start from does not exist.
+            ModelError: the files in OUTPUT are damaged.
+        """
+        self._output.mkdir(parents=True, exist_ok=True)
+        stages = CAMPAIGNS[self._options.name]
         cutting = ["--size", WHOLE_PX, "--step", WHOLE_PX]
         for scale in SCALES:
             cutting += ["--scale", scale]
@@ -102,7 +145,7 @@ class Campaign:
     def _train(self, stage: Stage, stages: tuple[Stage, ...]) -> int:
         for name in filter(None, (stage.run, stage.start)):
             self._restore(name)
-        # Its weights may be gone where a later stage has begun on another machine.
+        # A later stage that has begun on another machine has replaced this one's weights.
         later = [self._output / one.run for one in stages if one.start == stage.run]
         run = self._work / stage.run
         if is_complete(run) or any(folder.exists() for folder in later):
@@ -111,7 +154,7 @@ class Campaign:
         command = _train("run", options.recipes / f"{stage.recipe}.toml", run)
         command += ["--train", str(self._set), "--validation", str(self._data / "val")]
         command += ["--resident", "--device", options.device]
-        command += [] if options.eager else ["--compile"]
+        command += ["--compile"] if options.compile else []
         command += ["--steps", str(options.steps)] if options.steps else []
         command += ["--max-minutes", str(options.minutes)] if options.minutes else []
         if self._uses_perceptual(stage):
@@ -131,8 +174,7 @@ class Campaign:
         return bool(config.loss.perceptual)
 
     def _initial(self, stage: Stage) -> Path:
-        start: Path | None = self._options.start
-        return start or self._work / str(stage.start)
+        return self._options.start or self._work / str(stage.start)
 
     def _restore(self, name: str) -> None:
         stage = next(one for stages in CAMPAIGNS.values() for one in stages if one.run == name)
@@ -143,16 +185,17 @@ class Campaign:
             changes["perceptual"] = {"weights": str(self._perceptual)}
         initial = str(self._initial(stage)) if stage.start else None
         if restore(self._output / name, self._work / name, changes, initial):
-            print(f"{name} goes on from {self._output / name}", flush=True)
+            self._say(f"resuming {name} from {self._output / name}")
 
     def _watch(
         self, command: list[str], run: Path | None = None, stage: Stage | None = None
     ) -> int:
-        """Run a command until it or the time ends; keep OUTPUT up to date meanwhile."""
+        """Run a command until it ends or the time runs out, keeping OUTPUT up to date."""
         if self._ends_at and time.monotonic() >= self._ends_at:
             return STOPPED
         state = run / STATE_NAME if run else None
         kept_at, kept_s = _modified(state), time.monotonic()
+        keep_every_s = 60 * self._options.keep_every_minutes
         process = subprocess.Popen(command)
         try:
             while process.poll() is None:
@@ -161,7 +204,7 @@ class Campaign:
                 if self._ends_at and now >= self._ends_at:
                     process.send_signal(signal.SIGINT)
                     process.wait()
-                elif now - kept_s >= 60 * self._options.keep_every and _modified(state) != kept_at:
+                elif now - kept_s >= keep_every_s and _modified(state) != kept_at:
                     kept_at, kept_s = _modified(state), now
                     self._keep(stage)
         except KeyboardInterrupt:
@@ -178,7 +221,7 @@ class Campaign:
             shutil.rmtree(self._output / stage.start, ignore_errors=True)
 
     def _report(self, stages: tuple[Stage, ...]) -> int:
-        """Measure the models of this campaign, and what they are compared with."""
+        """Measure the campaign's models and what they are compared with, and write the table."""
         folders = sorted(path.parent for path in self._data.glob("benchmark/*/HR"))
         benchmarks = [
             argument
@@ -202,14 +245,14 @@ class Campaign:
             lines += [] if lines else [header, rule]
             lines += [f"| {name} |{row.split('|', 2)[2]}" for row in rows]
         lines += _differences(lines[2:])
-        report = f"# Campaign {self._options.campaign}\n\n" + "\n".join(lines) + "\n"
-        write_whole(self._output / f"{self._options.campaign}.md", report.encode())
-        print(report, flush=True)
+        report = f"# Campaign {self._options.name}\n\n" + "\n".join(lines) + "\n"
+        write_whole(self._output / f"{self._options.name}.md", report.encode())
+        self._say(report)
         return 0
 
 
 def _differences(rows: list[str]) -> list[str]:
-    """Rows of what the gradient branch changes, where there are runs with and without it."""
+    """Table rows for the gradient branch's effect, where there are runs with and without it."""
     figures: dict[tuple[str, str], tuple[str, list[float]]] = {}
     for row in rows:
         name, benchmark, count, *cells = (cell.strip() for cell in row.strip("|").split("|"))
@@ -233,36 +276,3 @@ def _train(*arguments: object) -> list[str]:
 
 def _modified(path: Path | None) -> float | None:
     return path.stat().st_mtime if path and path.exists() else None
-
-
-def main() -> None:
-    """Read the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("campaign", choices=CAMPAIGNS)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--work", type=Path, default=Path("runs"), help="sets and runs [runs]")
-    parser.add_argument("--minutes", type=float, help="length of each stage's schedule")
-    parser.add_argument("--steps", type=int, help="length of each stage, instead of the recipe's")
-    parser.add_argument("--stop-after", type=float, help="minutes after which this call ends")
-    parser.add_argument("--keep-every", type=float, default=2, help="minutes between writings [2]")
-    parser.add_argument("--start", type=Path, help="checkpoint that gan starts from [psnr's]")
-    parser.add_argument("--recipes", type=Path, default=RECIPES, help="folder of other recipes")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--eager", action="store_true", help="do not compile")
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        options.output.mkdir(parents=True, exist_ok=True)
-        code = Campaign(options).run()
-    except DggnError as error:
-        raise SystemExit(f"flagship: {error}") from error
-    except KeyboardInterrupt:
-        code = STOPPED
-    if code == STOPPED:
-        print("stopped; go on with the same command", file=sys.stderr)
-    raise SystemExit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -16,7 +16,7 @@ from runtime.backends.cuda.open import open_device
 from runtime.backends.gpu import probe
 from runtime.backends.trt.backend import TrtBackend
 from runtime.errors import BackendError, OutOfDeviceMemory
-from tests.unit.runtime.backends.trt.fake_tensorrt import GPU, INFO, FakeTensorRT
+from tests.support.fake_tensorrt import GPU, INFO, FakeTensorRT
 
 
 def use_everything(device: Device, *, has_graphs: bool) -> None:

@@ -29,7 +29,7 @@ from runtime.backends.trt.engine_file import write_engine
 from runtime.backends.trt.library import Capabilities, Library
 from runtime.backends.trt.messages import Messages
 from runtime.model.info import ModelInfo, SampleType, file_sha256
-from tests.unit.runtime.backends.trt.fake_cuda import FakeDevice, active_device
+from tests.support.fake_cuda import FakeDevice, active_device
 
 Compute = Callable[[NDArray[Any]], NDArray[Any]]
 """From an engine's input to its output, both in its layout."""

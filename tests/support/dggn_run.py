@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.processes import run as run_command
-from tests.processes import started
+from tests.support.processes import run as run_command
+from tests.support.processes import started
 
 APP = "from runtime.cli import app; app(prog_name='dggn-run')"
 
