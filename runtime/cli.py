@@ -81,11 +81,32 @@ def run(
     suffix: Annotated[
         str, typer.Option(help="Put before the extension of every result, for example _x4.")
     ] = "",
-    scale: Annotated[int, typer.Option(min=2, max=4, help="2 and 3 reduce the x4 result.")] = 4,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="TIMES",
+            help="Size of results, for example 1.5 [default: the model's, mostly 4].",
+        ),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="Width of results; the height follows.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="Height of results; the width follows.")
+    ] = None,
     max_size: Annotated[
         int | None,
         typer.Option(min=1, metavar="PX", help="Reduce results whose longer side exceeds this."),
     ] = None,
+    megapixels: Annotated[
+        float | None, typer.Option(metavar="MP", help="Size of results in millions of pixels.")
+    ] = None,
+    second_pass: Annotated[
+        bool,
+        typer.Option(
+            "--second-pass", help="Enlarge twice where a result is larger than the model makes."
+        ),
+    ] = False,
     tile: Annotated[
         int | None,
         typer.Option(
@@ -136,6 +157,9 @@ def run(
     .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make is never replaced
     without --overwrite; its picture is reported as skipped.
 
+    Of --scale, --width, --height, --max-size and --megapixels one may be given. What the model
+    makes is reduced to that size; what would be larger is refused without --second-pass.
+
     Exit codes: 0, every picture has its result; 1, some failed, or gave way to a file that this
     command did not make; 2, the command makes no sense as given; 3, this machine lacks something,
     for example room on the disk; 130, interrupted, what is finished is kept.
@@ -158,7 +182,11 @@ def run(
                 format=cast(FormatName, file_format),
                 quality=quality,
                 scale=scale,
+                width_px=width,
+                height_px=height,
                 max_size_px=max_size,
+                megapixels=megapixels,
+                second_pass=second_pass,
             ),
             model=model,
             precision=precision,
@@ -181,7 +209,7 @@ def run(
     except DggnError as error:
         complain(error)
         raise typer.Exit(error.exit_code) from None
-    batch = Batch(options, progress_for_people(quiet=quiet, scale=scale))
+    batch = Batch(options, progress_for_people(quiet=quiet))
     code = 0
     try:
         if not run_interruptibly(batch.run, (batch.cancel, builder.cancel)):

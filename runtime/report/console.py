@@ -32,14 +32,14 @@ def print_result(text: str) -> int:
     return 0
 
 
-def progress_for_people(*, quiet: bool, scale: int) -> Progress:
+def progress_for_people(*, quiet: bool) -> Progress:
     """A bar on a terminal, lines elsewhere, or only errors."""
     # There is none where the caller closed it, and print(file=None) would go to the results.
     stream = sys.stderr or io.StringIO()
     if quiet:
         return QuietProgress(stream)
     if stream.isatty():
-        return BarProgress(stream, scale=scale)
+        return BarProgress(stream)
     return PlainProgress(stream)
 
 

@@ -25,7 +25,9 @@ class Progress(Protocol):
     def say(self, line: str) -> None:
         """Show a line that is no error."""
 
-    def upscaling(self, name: str, source_size_hw: tuple[int, int]) -> None:
+    def upscaling(
+        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+    ) -> None:
         """The inference begins with a picture."""
 
     def upscaled(self, share: float) -> None:
@@ -39,32 +41,32 @@ class Progress(Protocol):
 
 
 class Pace:
-    """Estimates the time left, by megapixels where they are known.
+    """Estimates the time left, by megapixels of the sources where they are known.
 
     A picture's size is known once it is decoded; for the others, the mean is taken.
 
     Args:
         pictures: how many there are to upscale.
-        scale: of the results, to count output megapixels.
         clock: seconds, monotonic.
     """
 
-    def __init__(self, pictures: int, *, scale: int, clock: Clock = time.monotonic) -> None:
+    def __init__(self, pictures: int, *, clock: Clock = time.monotonic) -> None:
         self._pictures = pictures
-        self._scale = scale
         self._clock = clock
         self._began_s = clock()
         self._known = 0
-        self._known_mp = 0.0
-        self._current_mp = 0.0
+        # Work goes with the sources' sizes; what people count are those of the results.
+        self._known_work = self._current_work = 0.0
+        self._known_mp = self._current_mp = 0.0
         self._share = 1.0
         self.ended = 0
 
-    def begin(self, source_size_hw: tuple[int, int]) -> None:
-        """Inference goes on to a picture of this size."""
-        height, width = source_size_hw
-        self._current_mp = height * width * self._scale**2 / 1e6
+    def begin(self, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]) -> None:
+        """Inference goes on to a picture of this size, and its result of that."""
+        self._current_work = source_size_hw[0] * source_size_hw[1] / 1e6
+        self._current_mp = target_size_hw[0] * target_size_hw[1] / 1e6
         self._known += 1
+        self._known_work += self._current_work
         self._known_mp += self._current_mp
         self._share = 0.0
 
@@ -86,26 +88,34 @@ class Pace:
     @property
     def mp_per_s(self) -> float:
         """Output megapixels per second since the start."""
-        return self.done_mp / max(self._clock() - self._began_s, 1e-6)
+        return self.done_mp / self._passed_s
 
     @property
     def share(self) -> float:
         """How much of all the work is done, in [0, 1]."""
-        total = self._known_mp + self._unknown_mp
-        return self.done_mp / total if total else 0.0
+        return self._done_work / self._all_work if self._all_work else 0.0
 
     @property
     def left_s(self) -> float | None:
         """Seconds left; None while nothing is known."""
-        if not self.done_mp:
+        if not self._done_work:
             return None
-        return (self._known_mp + self._unknown_mp - self.done_mp) / self.mp_per_s
+        return (self._all_work - self._done_work) * self._passed_s / self._done_work
 
     @property
-    def _unknown_mp(self) -> float:
+    def _passed_s(self) -> float:
+        return max(self._clock() - self._began_s, 1e-6)
+
+    @property
+    def _done_work(self) -> float:
+        return self._known_work - (1 - self._share) * self._current_work
+
+    @property
+    def _all_work(self) -> float:
         if not self._known:
             return 0.0
-        return max(0, self._pictures - self._known) * self._known_mp / self._known
+        unknown = max(0, self._pictures - self._known)
+        return self._known_work * (1 + unknown / self._known)
 
 
 class QuietProgress:
@@ -124,7 +134,9 @@ class QuietProgress:
     def say(self, line: str) -> None:
         """Nothing."""
 
-    def upscaling(self, name: str, source_size_hw: tuple[int, int]) -> None:
+    def upscaling(
+        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+    ) -> None:
         """Nothing."""
 
     def upscaled(self, share: float) -> None:
@@ -177,12 +189,10 @@ class BarProgress(QuietProgress):
 
     Args:
         stream: a terminal.
-        scale: of the results, to count output megapixels.
     """
 
-    def __init__(self, stream: IO[str], *, scale: int) -> None:
+    def __init__(self, stream: IO[str]) -> None:
         super().__init__(stream)
-        self._scale = scale
         self._stopping = threading.Lock()
         self._bar: RichProgress | None = None
 
@@ -194,7 +204,7 @@ class BarProgress(QuietProgress):
 
         self._pictures = pictures
         self._inferring: set[str] = set()
-        self._pace = Pace(pictures, scale=self._scale)
+        self._pace = Pace(pictures)
         name_column = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         self._bar = Progress(
             BarColumn(bar_width=20),
@@ -213,10 +223,12 @@ class BarProgress(QuietProgress):
         """Print it above the bar."""
         self._print(line)
 
-    def upscaling(self, name: str, source_size_hw: tuple[int, int]) -> None:
+    def upscaling(
+        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+    ) -> None:
         """Name it beside the bar."""
         self._inferring.add(name)
-        self._pace.begin(source_size_hw)
+        self._pace.begin(source_size_hw, target_size_hw)
         self._update(description=printable(name))
 
     def upscaled(self, share: float) -> None:

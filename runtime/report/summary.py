@@ -73,7 +73,7 @@ class Report:
     files: list[FileResult] = field(default_factory=list)
     totals: Totals = field(default_factory=Totals)
     plan: Plan | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     model: str = ""
     runs_on: str = ""
     error: str | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runtime.backends.select import BackendName
 from runtime.codecs.formats import READABLE_SUFFIXES
-from runtime.codecs.output import OutputSettings, target_size_hw
+from runtime.codecs.output import SIZE_OPTIONS, OutputSettings, target_size_hw
 from runtime.errors import Cancelled, ConfigError
 from runtime.jobs.journal import Journal, settings_fingerprint
 from runtime.jobs.plan import Job, Plan, plan_jobs
@@ -216,16 +216,22 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
         The fingerprint of model and settings.
 
     Raises:
-        ConfigError: the scale asked for is larger than the model's.
+        ConfigError: the scale asked for is larger than the model reaches.
     """
-    target_size_hw((1, 1), options.settings, upscaler.info.scale)
+    settings = options.settings
+    if settings.scale is not None:  # other sizes depend on the picture
+        target_size_hw((1, 1), settings, upscaler.info.scale)
     report.model, report.runs_on = options.model, upscaler.description
     report.settings = {
         "tile_size": upscaler.tile_size,
         "overlap": upscaler.overlap,
-        **asdict(options.settings),
+        **asdict(settings),
     }
-    return settings_fingerprint({"model": upscaler.model_sha256, **report.settings})
+    if not any(getattr(settings, name) is not None for name in SIZE_OPTIONS):
+        report.settings["scale"] = float(upscaler.info.scale)
+    # Allowing a second pass changes no result of one.
+    decisive = {name: value for name, value in report.settings.items() if name != "second_pass"}
+    return settings_fingerprint({"model": upscaler.model_sha256, **decisive})
 
 
 def sort_out(

@@ -26,6 +26,8 @@ class Work:
     """Instead of the picture, where the result is too large for memory."""
     source_size_hw: tuple[int, int] | None = None
     target_size_hw: tuple[int, int] | None = None
+    passes: int = 1
+    """Through the model."""
     large_bytes: int = 0
     frames: int = 1
     before: Before | None = None

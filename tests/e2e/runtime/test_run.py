@@ -189,7 +189,10 @@ def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> No
         (("in/a.png", "in"), 2, "would replace the source"),
         (("none", "out"), 2, "no pictures in none; ignored: 1 not a picture"),
         (("in", "out", "--format", "bmp"), 2, "bmp"),
-        (("in", "out", "--scale", "5"), 2, "scale"),
+        (("in", "out", "--scale", "5"), 2, "enlarges 4 times"),
+        (("in", "out", "--scale", "nan"), 2, "scale is nan"),
+        (("in", "out", "--scale", "2", "--width", "9"), 2, "--scale and --width exclude"),
+        (("in", "out", "--second-pass"), 2, "say how large"),
         (("in", "out", "--model", "absent"), 2, "absent is neither"),
         (("in", "out", "--tile", "3"), 2, "til"),
         (("in", "out", "--unknown"), 2, "--unknown"),
@@ -217,6 +220,33 @@ def test_what_cannot_be_done_is_said(
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
     assert sorted(path for path in tmp_path.rglob("*")) == before, "nothing is left behind"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        (("--scale", "1.5"), (36, 30)),
+        (("--width", "50"), (50, 42)),
+        (("--height", "50"), (60, 50)),
+        (("--max-size", "50"), (50, 42)),
+        (("--megapixels", "0.003"), (60, 50)),
+        (("--width", "120", "--second-pass"), (120, 100)),
+    ],
+)
+def test_any_size(tmp_path: Path, arguments: tuple[str, ...], size: tuple[int, int]) -> None:
+    source, out = make(tmp_path / "a.png"), tmp_path / "out"
+    planned = json.loads(run(source, out, *arguments, "--dry-run", "--json").stdout)
+    result = run(source, out, *arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    for (file,) in (planned["files"], report["files"]):
+        assert file["target_size_hw"] == [size[1], size[0]]
+        assert len(file["notes"]) == ("--second-pass" in arguments)
+    assert report["settings"] == planned["settings"]
+    with Image.open(out / "a.png") as image:
+        assert image.size == size
+    again = json.loads(run(source, out, *arguments, "--json").stdout)
+    assert again["totals"]["up_to_date"] == 1
 
 
 @posix_only
