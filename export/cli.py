@@ -111,7 +111,10 @@ def trt(
         ),
     ] = None,
     onnx: Annotated[
-        str, typer.Option(metavar="FILE", help="A shipped model's name or an ONNX file.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE|URL", help="A shipped model's name, an ONNX file or its https URL."
+        ),
     ] = DEFAULT_MODEL,
     io: Annotated[
         Literal["uint8", "float32"],
@@ -163,7 +166,7 @@ def trt(
         from runtime.backends.trt.open import open_engine
 
         wish = Wish(
-            onnx=onnx,
+            onnx=_local(onnx),
             precision=chosen,
             flavor=flavor,
             sample_type=io,
@@ -205,10 +208,20 @@ def _precision(
     return asked.pop() if asked else "fp16"
 
 
+def _local(model: str) -> str:
+    """A model's name or path; one with a URL is fetched."""
+    from runtime.backends.fetch import local_model
+    from runtime.report.console import progress_for_people
+
+    progress = progress_for_people(quiet=False)
+    return local_model(model, say=progress.say, bar=progress.fetching)
+
+
 @app.command()
 def inspect(
     file: Annotated[
-        str, typer.Argument(help="A shipped model's name, an exported model or an engine.")
+        str,
+        typer.Argument(help="A shipped model's name, an ONNX file or its https URL, or an engine."),
     ],
 ) -> None:
     """Print what a person wants to know of a model or an engine."""
@@ -223,7 +236,7 @@ def inspect(
             require("onnx", extra="export")
             from runtime.model.info import model_path
 
-            facts = describe(model_path(file))
+            facts = describe(model_path(_local(file)))
     except DggnError as error:
         typer.echo(f"dggn-export: {error}", err=True)
         raise typer.Exit(error.exit_code) from error

@@ -45,7 +45,12 @@ def run(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="A shipped model, or an ONNX file that enlarges RGB pictures.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE|URL",
+            help="A shipped model, an ONNX file that enlarges RGB pictures, or its https URL, "
+            "fetched once; #sha256=... after it insists on a content.",
+        ),
     ] = DEFAULT_MODEL,
     precision: Annotated[
         Literal["float32", "int8"] | None,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.backends.fetch import local_model
 from runtime.backends.select import BackendName, BackendWish, open_backend
 from runtime.codecs.frames import all_of
 from runtime.codecs.pil import image_from_picture, picture_from_image
@@ -49,7 +50,7 @@ class Upscaler:
         (80, 120, 3)
 
     Args:
-        model: a shipped name or an ONNX file.
+        model: a shipped name, an ONNX file, or the https URL of one (`backends.fetch`).
         tile_size: LR pixels per side fed to the network at once, overlap included; by default
             256, or more where the overlap is large.
         overlap: LR pixels of context per side; by default what the model was measured to need.
@@ -64,6 +65,7 @@ class Upscaler:
 
     Raises:
         ModelError: there is no such model, or the file is damaged.
+        DownloadError: it cannot be fetched.
         ConfigError: the tile size or overlap does not suit the model.
         MissingDependency: no inference library is installed.
         BackendError: the backend asked for cannot be used here.
@@ -82,7 +84,7 @@ class Upscaler:
         build: BuildEngine | None = None,
         say: Callable[[str], None] = _logger.info,
     ) -> None:
-        path = model_path(str(model), precision)
+        path = model_path(local_model(str(model), say=say), precision)
         wish = BackendWish(
             name=backend,
             precision=precision,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Protocol
 
 from runtime.jobs.result import FileResult
@@ -24,6 +25,11 @@ class Progress(Protocol):
 
     def say(self, line: str) -> None:
         """Show a line that is no error."""
+
+    def fetching(
+        self, name: str, total_bytes: int | None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """A model is downloaded during the block; what it gives is told the bytes so far."""
 
     def upscaling(
         self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
@@ -134,6 +140,12 @@ class QuietProgress:
     def say(self, line: str) -> None:
         """Nothing."""
 
+    def fetching(
+        self, name: str, total_bytes: int | None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """Nothing."""
+        return nullcontext(lambda received: None)
+
     def upscaling(
         self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
     ) -> None:
@@ -173,6 +185,14 @@ class PlainProgress(QuietProgress):
     def say(self, line: str) -> None:
         """Print it."""
         self._print(line)
+
+    def fetching(
+        self, name: str, total_bytes: int | None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """Print a line."""
+        size = "" if total_bytes is None else f" ({total_bytes / 1e6:.1f} MB)"
+        self._print(f"fetching {name}{size}")
+        return nullcontext(lambda received: None)
 
     def finished(self, result: FileResult) -> None:
         """Print a line, unless it was up to date."""
@@ -222,6 +242,36 @@ class BarProgress(QuietProgress):
     def say(self, line: str) -> None:
         """Print it above the bar."""
         self._print(line)
+
+    @contextmanager
+    def fetching(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
+        """Draw a bar of its own."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self._bar = bar = Progress(
+            TextColumn("fetching {task.description}", markup=False),
+            BarColumn(bar_width=20),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=self._stream),
+            transient=True,
+            redirect_stdout=False,
+        )
+        task = bar.add_task(printable(name), total=total_bytes)
+        bar.start()
+        try:
+            yield lambda received: bar.update(task, completed=received)
+        finally:
+            self.stop()
 
     def upscaling(
         self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]

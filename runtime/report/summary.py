@@ -75,6 +75,8 @@ class Report:
     plan: Plan | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     model: str = ""
+    """As it was asked for: a name, a path or a URL."""
+    model_sha256: str = ""
     runs_on: str = ""
     error: str | None = None
     """What ended the run early."""
@@ -97,6 +99,7 @@ class Report:
         }
         return {
             "model": self.model,
+            "model_sha256": self.model_sha256,
             "runs_on": self.runs_on,
             "settings": dict(self.settings),
             "error": self.error,

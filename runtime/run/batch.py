@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.backends.fetch import local_model
 from runtime.backends.select import BackendName
 from runtime.codecs.formats import READABLE_SUFFIXES
 from runtime.codecs.output import SIZE_OPTIONS, OutputSettings, target_size_hw
@@ -175,8 +176,9 @@ def open_upscaler(options: Options, progress: Progress) -> Upscaler:
     Raises:
         DggnError: see `Upscaler`.
     """
+    model = local_model(options.model, say=progress.say, bar=progress.fetching)
     return Upscaler(
-        options.model,
+        model,
         tile_size=options.tile_size,
         overlap=options.overlap,
         precision=options.precision,
@@ -222,6 +224,7 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
     if settings.scale is not None:  # other sizes depend on the picture
         target_size_hw((1, 1), settings, upscaler.info.scale)
     report.model, report.runs_on = options.model, upscaler.description
+    report.model_sha256 = upscaler.model_sha256
     report.settings = {
         "tile_size": upscaler.tile_size,
         "overlap": upscaler.overlap,

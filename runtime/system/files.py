@@ -110,6 +110,22 @@ def _try_to_lock(file: IO[bytes]) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which is made, and wait for it as long as others do.
+
+    On Windows, and on disks that know no locks, nothing is locked.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    with path.open("ab") as file:
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, if they do not exist.
 

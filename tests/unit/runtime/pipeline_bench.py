@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,11 @@ class SilentProgress:
 
     def start(self, pictures: int) -> None: ...
     def say(self, line: str) -> None: ...
+    def fetching(
+        self, name: str, total_bytes: int | None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        raise AssertionError("nothing is fetched")
+
     def finished(self, result: FileResult) -> None: ...
     def stop(self) -> None: ...
 
