@@ -233,7 +233,7 @@ def inspect(
         if file.endswith(".engine"):
             facts = describe_engine(Path(file))
         else:
-            require("onnx", extra="export")
+            require("onnx", "onnxruntime", extra="export")
             from runtime.model.info import model_path
 
             facts = describe(model_path(_local(file)))

@@ -10,6 +10,7 @@ from export.trt.fold import fold_constants
 from runtime.errors import ModelError
 from runtime.model.files import check_model_file
 from runtime.model.info import ModelInfo, file_sha256
+from runtime.model.tensors import OF_BYTES, PLAIN
 
 if TYPE_CHECKING:
     import onnx
@@ -54,6 +55,11 @@ def read_source(path: Path) -> SourceModel:
     check_model_file(path)
     with OrtBackend(path, threads=1, where="cpu") as backend:
         info = backend.info
+        if backend.tensors not in (PLAIN, OF_BYTES):
+            raise ModelError(
+                f"{path} takes {backend.tensors}, and engines are built of models that take "
+                "float32 NCHW in [0, 1]: export it again so, or run it with --backend cpu or cuda"
+            )
     try:
         model = onnx.load(path, load_external_data=False)
         onnx.checker.check_model(model)
