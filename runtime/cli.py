@@ -159,8 +159,8 @@ def run(
 
     A second run resumes: results that are complete, and were made from the same picture by the
     same model and settings, are left alone. What it needs to know this is in the file
-    .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make is never replaced
-    without --overwrite; its picture is reported as skipped.
+    .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make, or made from another
+    picture, is never replaced without --overwrite; its picture is reported as skipped.
 
     Of --scale, --width, --height, --max-size and --megapixels one may be given. What the model
     makes is reduced to that size; what would be larger is refused without --second-pass.

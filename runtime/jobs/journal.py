@@ -14,7 +14,6 @@ import hashlib
 import json
 import logging
 import os
-import stat
 import sys
 import threading
 from collections.abc import Mapping
@@ -24,44 +23,13 @@ from typing import IO, Any
 
 from runtime.errors import TargetError
 from runtime.jobs.plan import Job
-from runtime.model.info import file_sha256
+from runtime.jobs.stamp import SourceStamp, place_of
 
 if sys.platform != "win32":
     import fcntl
 
 JOURNAL_NAME = ".dggn-run.jsonl"
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceStamp:
-    """What tells one version of a source file from another."""
-
-    size_bytes: int
-    mtime_ns: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path) -> SourceStamp:
-        """Read the stamp of a file.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            # Reading from a pipe or device could take for ever.
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return cls(size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, sha256=file_sha256(path))
-
-    def still_of(self, path: Path) -> bool:
-        """Whether the file was left alone since, judged by size and time.
-
-        Raises:
-            OSError: it is gone.
-        """
-        status = path.stat()
-        return (self.size_bytes, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +97,7 @@ class Journal:
                 return False
             if entry.source.still_of(job.source):
                 return True
-            # Copied or checked out again: a new time, but perhaps the same picture.
+            # Copied, moved or checked out again: another file, but perhaps the same picture.
             if job.source.stat().st_size != entry.source.size_bytes:
                 return False
             stamp = SourceStamp.of(job.source)
@@ -143,6 +111,21 @@ class Journal:
     def is_foreign(self, job: Job) -> bool:
         """Whether the target exists, but was not written by a run with this journal."""
         return self._key(job) not in self._entries and os.path.lexists(job.target)
+
+    def made_from(self, job: Job) -> str:
+        """Where the source of the result lay that is in a job's place.
+
+        Returns:
+            Its path; empty where it is the job's own source, holds the same picture, or is unknown.
+        """
+        entry = self._entries.get(self._key(job))
+        if entry is None or entry.source.path in ("", place_of(job.source)):
+            return ""
+        try:
+            is_same = SourceStamp.of(job.source).sha256 == entry.source.sha256
+        except OSError:
+            is_same = False
+        return "" if is_same else entry.source.path
 
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
         """Say that the target is about to be written.
@@ -266,6 +249,9 @@ def _parse(line: str) -> tuple[str, Entry]:
             size_bytes=int(source["size_bytes"]),
             mtime_ns=int(source["mtime_ns"]),
             sha256=str(source["sha256"]),
+            inode=int(source.get("inode", 0)),
+            ctime_ns=int(source.get("ctime_ns", 0)),
+            path=str(source.get("path", "")),
         ),
         settings=str(fields["settings"]),
         output_bytes=None if size is None else int(size),

@@ -16,6 +16,7 @@ from runtime.errors import Cancelled, ConfigError
 from runtime.jobs.journal import Journal, settings_fingerprint
 from runtime.jobs.plan import Job, Plan, plan_jobs
 from runtime.jobs.result import FileResult
+from runtime.jobs.stamp import place_of
 from runtime.model.info import DEFAULT_MODEL, Precision
 from runtime.report.page import HtmlReport
 from runtime.report.progress import Progress
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from runtime.backends.trt.find_engine import BuildEngine
 
 FOREIGN = "the output exists, but was not made by dggn-run; use --overwrite to replace it"
+OF_ANOTHER = (
+    "the output exists, and is the result of another picture, {}; choose another OUTPUT or a "
+    "--suffix, or use --overwrite to replace it"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,6 +257,7 @@ def sort_out(
     settled = [
         FileResult(name=name, status="failed", message=message) for name, message in plan.unreadable
     ]
+    sources = {place_of(job.source) for job in plan.jobs}
     for job in plan.jobs:
         if overwrite:
             todo.append(job)
@@ -259,6 +265,9 @@ def sort_out(
             settled.append(FileResult(name=job.name, status="skipped", message=FOREIGN))
         elif journal.is_done(job, fingerprint):
             settled.append(FileResult(name=job.name, status="skipped", target=str(job.target)))
+        elif (other := journal.made_from(job)) and other not in sources:
+            message = OF_ANOTHER.format(other)
+            settled.append(FileResult(name=job.name, status="skipped", message=message))
         else:
             todo.append(job)
     return todo, settled

@@ -14,7 +14,8 @@ from runtime.codecs.output import OutputSettings, fit, passes_for, target_size_h
 from runtime.errors import Cancelled, ImageReadError
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader, strips_of
-from runtime.jobs.journal import Journal, SourceStamp
+from runtime.jobs.journal import Journal
+from runtime.jobs.stamp import SourceStamp
 from runtime.model.info import ModelInfo
 from runtime.report.preview import BLOCK_PX, After, Before
 from runtime.report.progress import Progress
@@ -99,7 +100,7 @@ class Stages:
             work.stamp = SourceStamp.of(source)
             with work.timed():
                 opened = self._route.open(source)
-            unchanged = work.stamp.still_of(source)
+            unchanged = work.stamp.seems_unchanged(source)
         except OSError as error:
             raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
         if not unchanged:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader
-from runtime.jobs.journal import SourceStamp
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult, Preview, Status
+from runtime.jobs.stamp import SourceStamp
 from runtime.report.preview import Before
 
 

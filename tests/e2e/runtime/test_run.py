@@ -98,6 +98,37 @@ def test_what_another_made_is_kept(photos: Path, tmp_path: Path) -> None:
         assert image.size == (96, 80)
 
 
+def test_two_folders_into_one_output(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    make(tmp_path / "one/a.png", (20, 24))
+    make(tmp_path / "two/a.png", (24, 20))
+    make(tmp_path / "two/b.png")
+    assert run(tmp_path / "one", out).returncode == 0
+    before = (out / "a.png").read_bytes()
+    for options in (["--dry-run"], []):
+        result = run(tmp_path / "two", out, *options)
+        assert result.returncode == 1
+        assert "a.png: SKIPPED: the output exists, and is the result of another" in result.stderr
+        assert str(tmp_path / "one/a.png") in result.stderr
+        assert (out / "a.png").read_bytes() == before
+    assert files(out) == {"a.png", "b.png"}
+    assert run(tmp_path / "one", out).returncode == 0
+    assert run(tmp_path / "two", out, "--overwrite").returncode == 0
+    assert (out / "a.png").read_bytes() != before
+
+
+def test_a_name_that_passes_to_another_picture_of_the_folder(tmp_path: Path) -> None:
+    """`a.jpg` has `a.png` until there is an `a.png`; both results are made again."""
+    out = tmp_path / "out"
+    make(tmp_path / "in/a.jpg")
+    assert run(tmp_path / "in", out, "--format", "png").returncode == 0
+    make(tmp_path / "in/a.png", (20, 24))
+    assert run(tmp_path / "in", out, "--format", "png").returncode == 0
+    assert files(out) == {"a.png", "a.jpg.png"}
+    with Image.open(out / "a.png") as image:
+        assert image.size == (80, 96)
+
+
 def test_one_picture_to_a_file_in_another_format(tmp_path: Path) -> None:
     source = make(tmp_path / "a.png", mode="RGBA")
     result = run(source, tmp_path / "large.jpg")

@@ -4,14 +4,16 @@ import errno
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import pytest
 
 from runtime.errors import TargetError
-from runtime.jobs.journal import JOURNAL_NAME, Journal, SourceStamp, settings_fingerprint
+from runtime.jobs.journal import JOURNAL_NAME, Journal, settings_fingerprint
 from runtime.jobs.plan import Job
+from runtime.jobs.stamp import SourceStamp
 from tests.processes import run
 
 ROOT = Path(__file__).parents[4]
@@ -106,6 +108,69 @@ def test_deleted_truncated_and_vanished(done: Job) -> None:
     assert ask(done) == (False, False)
     done.target.write_bytes(b"another's")
     assert ask(done) == (False, True), "a result that was deleted is forgotten"
+
+
+def test_files_that_changed_places_are_told_apart(tmp_path: Path) -> None:
+    """With one size and time, as of pictures that a program wrote in the same second."""
+    (tmp_path / "out").mkdir()
+    jobs = []
+    with Journal(tmp_path / "out") as journal:
+        for name in ("a.bmp", "b.bmp"):
+            job = Job(source=tmp_path / name, target=tmp_path / "out" / name, name=name)
+            job.source.write_bytes(name.encode())
+            os.utime(job.source, ns=(1, 1))
+            job.target.write_bytes(b"result")
+            journal.finish(job, SourceStamp.of(job.source), "f")
+            jobs.append(job)
+    first, second = jobs
+    first.source.rename(tmp_path / "c")
+    second.source.rename(first.source)
+    (tmp_path / "c").rename(second.source)
+    assert [ask(job) for job in jobs] == [(False, False)] * 2
+
+
+def test_the_same_picture_elsewhere_is_done(done: Job, tmp_path: Path) -> None:
+    (tmp_path / "moved").mkdir()
+    moved = replace(done, source=tmp_path / "moved/a.png")
+    done.source.rename(moved.source)
+    with Journal(done.target.parent) as journal:
+        assert journal.is_done(moved, "f")
+        assert journal.made_from(moved) == ""
+        assert journal.made_from(replace(moved, name="other settings")) == ""
+
+
+def test_the_result_of_another_picture_is_known(done: Job, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = replace(done, source=tmp_path / "other/a.png")
+    other.source.write_bytes(b"SOURCE")
+    with Journal(done.target.parent) as journal:
+        assert not journal.is_done(other, "f")
+        assert journal.made_from(other) == str(done.source.resolve())
+        assert journal.made_from(done) == ""
+    done.source.write_bytes(b"changed")
+    with Journal(done.target.parent) as journal:
+        assert journal.made_from(done) == "", "its own source, though changed"
+
+
+def test_a_folder_may_be_named_in_several_ways(
+    done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(SourceStamp, "of", pytest.fail)
+    for source in (Path("a.png"), tmp_path / "link/a.png", Path("out/../a.png")):
+        assert ask(replace(done, source=source)) == (True, False)
+
+
+def test_journals_of_older_versions_are_read(done: Job) -> None:
+    path = done.target.parent / JOURNAL_NAME
+    entry = json.loads(path.read_text().splitlines()[-1])
+    for name in ("inode", "ctime_ns", "path"):
+        del entry["source"][name]
+    path.write_text(json.dumps(entry) + "\n")
+    with Journal(done.target.parent) as journal:
+        assert journal.made_from(done) == ""
+        assert journal.is_done(done, "f")
 
 
 def test_vanished_source(done: Job) -> None:
