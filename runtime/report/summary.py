@@ -95,7 +95,7 @@ class Report:
         totals = self.totals
         ignored = {
             name: getattr(self.plan, name) if self.plan else 0
-            for name in ("hidden", "other", "links")
+            for name in ("hidden", "other", "links", "system")
         }
         return {
             "model": self.model,
