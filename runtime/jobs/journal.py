@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +27,9 @@ from runtime.jobs.stamp import SourceStamp, place_of
 
 if sys.platform != "win32":
     import fcntl
+
+POLL_S = 0.1
+"""How often a run that waits for another one looks whether that has ended."""
 
 JOURNAL_NAME = ".dggn-run.jsonl"
 _logger = logging.getLogger(__name__)
@@ -58,12 +61,21 @@ class Journal:
         folder: the output folder, which exists.
         read_only: answer questions only, without a lock; nothing is written, and the folder need
             not exist.
+        wait: waits so many seconds while another run holds the lock, and may raise to give up;
+            None not to wait.
 
     Raises:
         TargetError: the folder cannot be written, or another run is writing to it.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        read_only: bool = False,
+        wait: Callable[[float], None] | None = None,
+    ) -> None:
+        self._wait = wait
         self._folder = folder
         self._path = folder / JOURNAL_NAME
         self._guard = threading.Lock()
@@ -180,6 +192,9 @@ class Journal:
                 _lock(file)
             except BlockingIOError:
                 file.close()
+                if self._wait is not None:
+                    self._wait(POLL_S)
+                    continue
                 raise TargetError(
                     f"another dggn-run is writing to {self._folder}: wait until it ends, or "
                     "choose another OUTPUT"

@@ -40,6 +40,8 @@ class Plan:
     jobs: tuple[Job, ...]
     folder: Path
     """Where the results and the journal go."""
+    is_one_file: bool = False
+    """Whether INPUT is a picture; several commands may be writing into one folder then."""
     hidden: int = 0
     """How many hidden files and folders were ignored."""
     other: int = 0
@@ -108,7 +110,7 @@ def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str
     if target.is_dir() or (asked is None and not target.is_file() and not target.suffix):
         name = source.stem + suffix + target_suffix(source, settings)
         job = Job(source=source, target=target / name, name=source.name)
-        return Plan(jobs=(job,), folder=target)
+        return Plan(jobs=(job,), folder=target, is_one_file=True)
     if asked is None:
         # Hardly a folder that is to be made: `large.jp2` and `large.pgn` mean a picture.
         raise ConfigError(
@@ -126,7 +128,7 @@ def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str
             "write the name in full"
         )
     job = Job(source=source, target=target, name=source.name)
-    return Plan(jobs=(job,), folder=target.parent)
+    return Plan(jobs=(job,), folder=target.parent, is_one_file=True)
 
 
 def _writable_format(target: Path) -> OutputFormat | None:

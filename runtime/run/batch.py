@@ -23,7 +23,12 @@ from runtime.report.progress import Progress
 from runtime.report.summary import Report
 from runtime.run.memory import RESULT_SHARE, default_memory_bytes
 from runtime.run.pipeline import Pipeline, default_jobs
-from runtime.system.files import make_folder, remove_temporaries, remove_unfinished
+from runtime.system.files import (
+    make_folder,
+    name_problem,
+    remove_temporaries,
+    remove_unfinished,
+)
 from runtime.upscaler import Upscaler
 
 if TYPE_CHECKING:
@@ -78,6 +83,7 @@ class Batch:
         self._pipeline: Pipeline | None = None
         self._folders: frozenset[Path] = frozenset()
         self._cancelled = threading.Event()
+        self._has_waited = False
         self._page: HtmlReport | None = None
 
     def run(self) -> None:
@@ -95,10 +101,11 @@ class Batch:
             make_folder(plan.folder)
             if options.page:
                 self._page = HtmlReport(options.page)
-            with Journal(plan.folder) as journal:
+            with Journal(plan.folder, wait=self._wait if plan.is_one_file else None) as journal:
                 self._introduce(plan, upscaler)
                 todo = self._sort_out(plan, journal, fingerprint)
-                self._folders = frozenset(job.target.parent for job in plan.jobs)
+                folders = {job.target.parent for job in plan.jobs}
+                self._folders = frozenset(one for one in folders if not name_problem(one / "a"))
                 for folder in self._folders:
                     make_folder(folder)
                 remove_temporaries(self._folders)
@@ -140,6 +147,14 @@ class Batch:
         self._progress.stop()
         remove_unfinished()
         remove_temporaries(self._folders)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for another run into the same folder; said once."""
+        if not self._has_waited:
+            self._has_waited = True
+            self._progress.say("waiting for another dggn-run that is writing to the same folder")
+        if self._cancelled.wait(seconds):
+            raise Cancelled
 
     def _introduce(self, plan: Plan, upscaler: Upscaler) -> None:
         why = f"; {upscaler.why}" if upscaler.why else ""
@@ -259,7 +274,10 @@ def sort_out(
     ]
     sources = {place_of(job.source) for job in plan.jobs}
     for job in plan.jobs:
-        if overwrite:
+        if problem := name_problem(job.target):
+            message = f"{problem}: shorten the name, or choose another OUTPUT"
+            settled.append(FileResult(name=job.name, status="failed", message=message))
+        elif overwrite:
             todo.append(job)
         elif journal.is_foreign(job):
             settled.append(FileResult(name=job.name, status="skipped", message=FOREIGN))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from PIL import Image
 
 pytest.importorskip("onnxruntime")
 
-from tests.e2e.runtime.dggn_run import command, files, make, run, statuses
+from tests.e2e.runtime.dggn_run import command, files, make, run, start, statuses
 from tests.processes import posix_only, run_on_terminal
 from tests.processes import run as run_command
 
@@ -127,6 +128,41 @@ def test_a_name_that_passes_to_another_picture_of_the_folder(tmp_path: Path) -> 
     assert files(out) == {"a.png", "a.jpg.png"}
     with Image.open(out / "a.png") as image:
         assert image.size == (80, 96)
+
+
+@posix_only
+def test_single_files_into_one_folder_at_once(tmp_path: Path) -> None:
+    """As `xargs -P` does it: the later ones wait."""
+    out = tmp_path / "out"
+    sources = [make(tmp_path / f"{number}.png") for number in range(3)]
+    with contextlib.ExitStack() as stack:
+        running = [
+            stack.enter_context(start(source, target))
+            for source, target in zip(sources, (out, out / "1.png", out), strict=True)
+        ]
+        for process in running:
+            _, errors = process.communicate(timeout=300)
+            assert process.returncode == 0, errors
+    assert files(out) == {"0.png", "1.png", "2.png"}
+    again = json.loads(run(sources[2], out, "--json").stdout)
+    assert again["totals"]["up_to_date"] == 1
+
+
+@posix_only
+def test_names_too_long_for_the_disk_are_found_before_the_work(tmp_path: Path) -> None:
+    name = "a" * (os.pathconf(tmp_path, "PC_NAME_MAX") - 4)
+    make(tmp_path / "in" / f"{name}.png")
+    make(tmp_path / "in/b.png")
+    for options in (["--dry-run"], []):
+        arguments = (tmp_path / "in", tmp_path / "out", "--suffix", "_x4", "--json", *options)
+        result = run(*arguments)
+        assert result.returncode == 1
+        by_name = {file["name"]: file for file in json.loads(result.stdout)["files"]}
+        assert by_name[f"{name}.png"]["status"] == "failed"
+        assert "this disk holds" in by_name[f"{name}.png"]["message"]
+        assert by_name[f"{name}.png"]["seconds"] == 0
+        assert by_name["b.png"]["status"] == ("planned" if options else "done")
+    assert files(tmp_path / "out") == {"b_x4.png"}
 
 
 def test_one_picture_to_a_file_in_another_format(tmp_path: Path) -> None:

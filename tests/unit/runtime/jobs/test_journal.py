@@ -237,6 +237,25 @@ def test_two_runs_at_once(job: Job) -> None:
     assert ask(job) == (False, False), "free again"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
+def test_a_run_may_wait_for_another(job: Job) -> None:
+    first = Journal(job.target.parent)
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            first.finish(job, SourceStamp.of(job.source), "f")
+            first.close()
+
+    job.target.write_bytes(b"result")
+    with Journal(job.target.parent, wait=wait) as second:
+        assert second.is_done(job, "f"), "what the other run wrote is known"
+    assert len(waited) == 3
+    with Journal(job.target.parent), pytest.raises(KeyError):
+        Journal(job.target.parent, wait={}.__getitem__)
+
+
 def test_a_full_disk_is_a_target_error(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
