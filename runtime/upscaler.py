@@ -25,7 +25,7 @@ from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
 from runtime.model.info import DEFAULT_MODEL, Precision, file_sha256, model_path
 from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, check_tiling, default_tile_px
-from runtime.tiles.stitch import OnTile, submit_in_tiles
+from runtime.tiles.stitch import OnTile, Watched, submit_in_tiles
 from runtime.tiles.strips import strip_bytes, upscale_in_strips
 
 if TYPE_CHECKING:
@@ -144,8 +144,10 @@ class Upscaler:
     def upscale_picture(self, picture: Picture, *, on_tile: OnTile | None = None) -> Picture:
         """Upscale a decoded picture and wait for it; see :meth:`submit_picture`."""
         results: list[Picture] = []
-        self.submit_picture(picture, results.append, on_tile=on_tile)
+        watched = Watched(on_tile)
+        self.submit_picture(picture, results.append, on_tile=watched)
         self.finish()
+        watched.check()
         return results[0]
 
     def submit_picture(

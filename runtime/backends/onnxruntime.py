@@ -15,7 +15,7 @@ from runtime.model.foreign import foreign_facts
 from runtime.model.info import PREFIX, ModelInfo
 from runtime.model.tensors import TensorFormat, tensors_of
 from runtime.system.cores import usable_cores
-from runtime.system.package import require
+from runtime.system.package import load
 from runtime.tiles.backend import Deliver
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ class OrtBackend:
         where: Literal["auto", "cuda", "cpu"] = "auto",
         device: int = 0,
     ) -> None:
-        require("onnxruntime", extra="cpu")
-        import onnxruntime
-
+        onnxruntime = load("onnxruntime", extra="cpu")
         check_model_file(path)
         # Results go through exceptions; its own log would only repeat them on stderr.
         onnxruntime.set_default_logger_severity(4)

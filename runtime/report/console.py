@@ -17,8 +17,11 @@ def print_result(text: str) -> int:
     """Write to standard output.
 
     Returns:
-        The exit code where that is full; else 0.
+        The exit code where that is full or closed; else 0.
     """
+    if sys.stdout is None:
+        complain(TargetError("standard output is closed, and the report was to go there"))
+        return TargetError.exit_code
     try:
         typer.echo(text)
         sys.stdout.flush()

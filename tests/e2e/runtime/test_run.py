@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,27 @@ def test_a_name_that_passes_to_another_picture_of_the_folder(tmp_path: Path) -> 
     assert files(out) == {"a.png", "a.jpg.png"}
     with Image.open(out / "a.png") as image:
         assert image.size == (80, 96)
+
+
+@posix_only
+def test_a_closed_standard_output(tmp_path: Path) -> None:
+    source = make(tmp_path / "a.png")
+    words = shlex.join([*command(source, tmp_path / "out", "--json")])
+    result = run_command(["sh", "-c", f"{words} >&-"])
+    assert result.returncode == 3
+    assert "standard output is closed" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert files(tmp_path / "out") == {"a.png"}
+
+
+def test_a_dry_run_into_a_file_of_a_legacy_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "in/\u732b.png")
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    result = run(tmp_path / "in", tmp_path / "out", "--dry-run")
+    assert (result.returncode, result.stderr.count("Traceback")) == (0, 0)
+    assert "\\u732b.png: 24x20 -> 96x80" in result.stdout
 
 
 @posix_only

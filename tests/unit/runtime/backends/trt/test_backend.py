@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 from runtime.backends.trt.backend import EngineFile, TrtBackend
 from runtime.errors import BackendError, Cancelled, ImageError, ModelError, OutOfDeviceMemory
 from runtime.image.picture import Samples
+from runtime.tiles.stitch import OnTile, Watched, submit_in_tiles, upscale_in_tiles
 from tests.unit.runtime.backends.trt.fake_cuda import FakeDevice
 from tests.unit.runtime.backends.trt.fake_tensorrt import GPU, INFO, FakeTensorRT, nearest
 
@@ -56,6 +60,18 @@ class Bench:
         assert sorted(self.results) == list(range(len(tiles)))
         for number, tile in enumerate(tiles):
             np.testing.assert_array_equal(self.results[number], nearest(tile[None])[0])
+
+
+class Said(list[str]):
+    """Lines that were said; each also goes to a function."""
+
+    def __init__(self, to: Callable[[str], None]) -> None:
+        super().__init__()
+        self._to = to
+
+    def append(self, line: str) -> None:
+        super().append(line)
+        self._to(line)
 
 
 @pytest.fixture
@@ -361,6 +377,64 @@ def test_what_delivering_raises_ends_the_work(bench: Bench) -> None:
         backend.submit(tile(0), refuse)
         with pytest.raises(Cancelled):
             backend.finish()
+
+
+def test_threads_that_submit_while_memory_runs_out_lose_no_tile(bench: Bench) -> None:
+    bench.tensorrt.out_of_memory_at = {2, 3}
+    tiles = [tile(number) for number in range(50)]
+    others: list[threading.Thread] = []
+
+    def say(line: str) -> None:
+        """Called while the backend makes room: another tile comes in at this moment."""
+        number = len(tiles) - 1 - len(others)
+        others.append(threading.Thread(target=bench.submit, args=(backend, number, tiles[number])))
+        others[-1].start()
+        others[-1].join(0.1)
+
+    bench.said = Said(say)
+    with bench.open() as backend:
+        for number in range(48):
+            bench.submit(backend, number, tiles[number])
+        for thread in others:
+            thread.join()
+        backend.finish()
+    assert len(others) == 2
+    bench.check(tiles)
+
+
+def test_what_a_callback_raises_ends_its_picture_alone(bench: Bench) -> None:
+    """One of several pictures that share batches is given up by whoever watches it."""
+
+    class GivenUp(Exception):
+        pass
+
+    def give_up(share: float) -> None:
+        raise GivenUp
+
+    pictures = [tile(number, 40, 24) for number in range(3)]
+    done: dict[int, Samples] = {}
+    watched = Watched(give_up)
+    watchers: list[OnTile | None] = [None, watched, None]
+    with bench.open() as backend:
+        for number, picture in enumerate(pictures):
+            with contextlib.suppress(GivenUp):
+                submit_in_tiles(
+                    picture,
+                    backend,
+                    partial(done.__setitem__, number),
+                    tile_size=TILE_PX,
+                    overlap=4,
+                    on_tile=watchers[number],
+                )
+        backend.finish()
+        with pytest.raises(GivenUp):
+            watched.check()
+        with pytest.raises(GivenUp):
+            upscale_in_tiles(pictures[0], backend, tile_size=TILE_PX, overlap=4, on_tile=give_up)
+        again = upscale_in_tiles(pictures[0], backend, tile_size=TILE_PX, overlap=4)
+    for number in (0, 2):
+        np.testing.assert_array_equal(done[number], nearest(pictures[number][None])[0])
+    np.testing.assert_array_equal(again, done[0])
 
 
 def test_another_thread_may_submit(bench: Bench) -> None:
