@@ -134,7 +134,8 @@ class Stages:
         assert work.target_size_hw is not None
         self._progress.upscaling(work.job.name, work.source_size_hw, work.target_size_hw)
         began = time.monotonic()
-        picture, on_tile = work.picture, self._progress.upscaled
+        picture = work.picture
+        on_tile: OnTile = self._progress.upscaled
         if work.passes == 2:
             first, on_tile = shares(on_tile, self._upscaler.info.scale)
             picture = self._upscaler.upscale_picture(picture, on_tile=first)

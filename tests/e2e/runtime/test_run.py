@@ -176,8 +176,7 @@ def test_names_too_long_for_the_disk_are_found_before_the_work(tmp_path: Path) -
     make(tmp_path / "in" / f"{name}.png")
     make(tmp_path / "in/b.png")
     for options in (["--dry-run"], []):
-        arguments = (tmp_path / "in", tmp_path / "out", "--suffix", "_x4", "--json", *options)
-        result = run(*arguments)
+        result = run(tmp_path / "in", tmp_path / "out", "--suffix", "_x4", "--json", *options)
         assert result.returncode == 1
         by_name = {file["name"]: file for file in json.loads(result.stdout)["files"]}
         assert by_name[f"{name}.png"]["status"] == "failed"

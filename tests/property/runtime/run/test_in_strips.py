@@ -23,6 +23,7 @@ from runtime.image.strip_source import PictureReader, StripReader
 from runtime.image.strips import header_of, interleaved, regrouped, rows_of, stacked
 from runtime.image.transparency import fill_transparent, without_steps
 from runtime.run.in_strips import write_in_strips
+from runtime.run.second_pass import EnlargedReader
 from runtime.tiles.stitch import OnTile, upscale_in_tiles
 from runtime.tiles.strips import strip_bytes, upscale_in_strips
 from tests.property.runtime.tiles.test_plan import LocalMean
@@ -124,6 +125,18 @@ def test_tile_rows_give_the_whole_picture(picture: Picture, uniform: bool) -> No
     assert shares[-1] == 1
     largest = max(strip.nbytes for strip in strips)
     assert largest <= upscaler.strip_bytes(header_of(picture))
+
+
+@settings(max_examples=20)
+@given(picture=pictures(), uniform=st.booleans())
+def test_a_second_pass_in_strips_gives_what_a_whole_one_does(
+    picture: Picture, uniform: bool
+) -> None:
+    picture = replace(picture, alpha_hw=None)  # a whole pass hides transparent pixels anew
+    upscaler = Upscaler(uniform=uniform)
+    reader = EnlargedReader(upscaler, PictureReader(picture), SCALE)
+    found = together(upscaler.strips(reader))
+    assert_same(found, upscaler.whole(upscaler.whole(picture)))
 
 
 def test_a_strip_too_few_would_be_noticed() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from runtime.jobs.result import FileResult
 from runtime.report.lines import duration, planned_line, printable
-from runtime.report.progress import BarProgress, Pace, PlainProgress, QuietProgress, facts
+from runtime.report.pace import Pace, facts
+from runtime.report.progress import BarProgress, PlainProgress, QuietProgress
 
 DONE = FileResult(
     name="a.png",
