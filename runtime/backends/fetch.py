@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from runtime.errors import ConfigError, DownloadError, ModelError
 from runtime.model.files import HEAD_BYTES, MAX_MODEL_BYTES, other_kind
 from runtime.model.info import file_sha256
-from runtime.system.cache import FOLDER_VARIABLE, cache_folder
+from runtime.system.cache import FOLDER_VARIABLE, user_cache
 from runtime.system.files import NotReplaced, locked, replacing
 from runtime.system.package import installed_version
 
@@ -99,7 +99,7 @@ def _place(url: str) -> Path:
     name = unquote(PurePosixPath(urlsplit(url).path).name)
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", name.removesuffix(".onnx")).lstrip(".")[:80] or "model"
     mark = hashlib.sha256(url.encode()).hexdigest()[:12]
-    return cache_folder("models") / f"{stem}-{mark}.onnx"
+    return user_cache() / "models" / f"{stem}-{mark}.onnx"
 
 
 def _fetch(url: str, target: Path, wanted: str, bar: Bar) -> str:

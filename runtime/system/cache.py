@@ -1,4 +1,4 @@
-"""Where this user's commands keep what can be made or fetched again."""
+"""Where this user's commands keep what they would otherwise make again."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ FOLDER_VARIABLE = "DGGN_CACHE"
 """Names another folder for everything that this user's commands keep."""
 
 
-def cache_folder(kind: str) -> Path:
-    """A folder of this user's cache; it need not exist.
+def user_cache() -> Path:
+    """The folder of all that is kept; it need not exist.
 
-    `$DGGN_CACHE/KIND`; else as the system wants it: `%LOCALAPPDATA%` on Windows,
-    `$XDG_CACHE_HOME` or `~/.cache` elsewhere, and `dggn/KIND` in it.
-
-    Args:
-        kind: what is kept there: `engines` or `models`.
+    `$DGGN_CACHE`; else as the system wants it: `%LOCALAPPDATA%` on Windows, `$XDG_CACHE_HOME` or
+    `~/.cache` elsewhere, and `dggn` in it.
     """
     if named := os.environ.get(FOLDER_VARIABLE):
-        return Path(named) / kind
-    return _system_cache() / "dggn" / kind
+        return Path(named)
+    return _system_cache() / "dggn"
 
 
 def _system_cache() -> Path:

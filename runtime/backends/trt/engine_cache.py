@@ -12,12 +12,12 @@ from runtime.backends.gpu import Gpu
 from runtime.backends.trt.engine_facts import EngineOptions, EnginePrecision
 from runtime.backends.trt.engine_file import SUFFIX
 from runtime.model.info import SampleType
-from runtime.system import cache as system
+from runtime.system.cache import user_cache
 
 
 def cache_folder() -> Path:
-    """The folder of this user's engines; it need not exist."""
-    return system.cache_folder("engines")
+    """The folder of this user's engines, beside all else that is kept; it need not exist."""
+    return user_cache() / "engines"
 
 
 def engine_path(onnx_name: str, onnx_sha256: str, options: EngineOptions, gpu: Gpu | None) -> Path:
