@@ -69,7 +69,7 @@ class SourceStamp:
 
 def place_of(path: Path) -> str:
     """Where a file lies, the same however it is named; a link is a place of its own."""
-    return str(Path(_resolved(path.parent), path.name))
+    return str(Path(_resolved(path.parent.absolute()), path.name))
 
 
 @lru_cache(maxsize=256)
