@@ -111,7 +111,10 @@ def trt(
         ),
     ] = None,
     onnx: Annotated[
-        str, typer.Option(metavar="FILE", help="A shipped model's name or an ONNX file.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE|URL", help="A shipped model's name, an ONNX file or its https URL."
+        ),
     ] = DEFAULT_MODEL,
     io: Annotated[
         Literal["uint8", "float32"],
@@ -161,7 +164,7 @@ def trt(
         from runtime.backends.trt.request import EngineRequest
 
         request = EngineRequest(
-            onnx=model_file(onnx, chosen),
+            onnx=model_file(_local(onnx), chosen),
             precision=chosen,
             flavor=flavor,
             sample_type=io,
@@ -199,10 +202,20 @@ def _precision(
     return asked.pop() if asked else "fp16"
 
 
+def _local(model: str) -> str:
+    """A model's name or path; one with a URL is fetched."""
+    from runtime.backends.fetch import local_model
+    from runtime.report.console import progress_for_people
+
+    progress = progress_for_people(quiet=False)
+    return local_model(model, say=progress.say, bar=progress.fetching)
+
+
 @app.command()
 def inspect(
     file: Annotated[
-        str, typer.Argument(help="A shipped model's name, an exported model or an engine.")
+        str,
+        typer.Argument(help="A shipped model's name, an ONNX file or its https URL, or an engine."),
     ],
 ) -> None:
     """Describe a model or an engine."""
@@ -214,10 +227,10 @@ def inspect(
         if file.endswith(".engine"):
             facts = describe_engine(Path(file))
         else:
-            require("onnx", extra="export")
+            require("onnx", "onnxruntime", extra="export")
             from runtime.model.info import model_path
 
-            facts = describe(model_path(file))
+            facts = describe(model_path(_local(file)))
     width = max(map(len, facts))
     for label, fact in facts.items():
         typer.echo(f"{label:<{width}}  {fact}")

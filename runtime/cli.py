@@ -44,7 +44,12 @@ def run(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="A shipped model, or an ONNX file that enlarges RGB pictures.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE|URL",
+            help="A shipped model, an ONNX file that enlarges RGB pictures, or its https URL, "
+            "fetched once; #sha256=... after it insists on a content.",
+        ),
     ] = DEFAULT_MODEL,
     precision: Annotated[
         Literal["float32", "int8"] | None,
@@ -80,11 +85,32 @@ def run(
     suffix: Annotated[
         str, typer.Option(help="Put before the extension of every result, for example _x4.")
     ] = "",
-    scale: Annotated[int, typer.Option(min=2, max=4, help="2 and 3 reduce the x4 result.")] = 4,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="TIMES",
+            help="Size of results, for example 1.5 [default: the model's, mostly 4].",
+        ),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="Width of results; the height follows.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="Height of results; the width follows.")
+    ] = None,
     max_size: Annotated[
         int | None,
         typer.Option(min=1, metavar="PX", help="Reduce results whose longer side exceeds this."),
     ] = None,
+    megapixels: Annotated[
+        float | None, typer.Option(metavar="MP", help="Size of results in millions of pixels.")
+    ] = None,
+    second_pass: Annotated[
+        bool,
+        typer.Option(
+            "--second-pass", help="Enlarge twice where a result is larger than the model makes."
+        ),
+    ] = False,
     tile: Annotated[
         int | None,
         typer.Option(
@@ -132,8 +158,11 @@ def run(
 
     A second run resumes: results that are complete, and were made from the same picture by the
     same model and settings, are left alone. What it needs to know this is in the file
-    .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make is never replaced
-    without --overwrite; its picture is reported as skipped.
+    .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make, or made from another
+    picture, is never replaced without --overwrite; its picture is reported as skipped.
+
+    Of --scale, --width, --height, --max-size and --megapixels one may be given. What the model
+    makes is reduced to that size; what would be larger is refused without --second-pass.
 
     Exit codes: 0, every picture has its result; 1, some failed, or gave way to a file that this
     command did not make; 2, the command makes no sense as given; 3, this machine lacks something,
@@ -158,7 +187,11 @@ def run(
                 format=cast(FormatName, file_format),
                 quality=quality,
                 scale=scale,
+                width_px=width,
+                height_px=height,
                 max_size_px=max_size,
+                megapixels=megapixels,
+                second_pass=second_pass,
             ),
             model=model,
             request=BackendRequest(
@@ -183,7 +216,7 @@ def run(
     except DggnError as error:
         complain(error)
         raise typer.Exit(error.exit_code) from None
-    batch = Batch(options, progress_for_people(quiet=quiet, scale=scale))
+    batch = Batch(options, progress_for_people(quiet=quiet))
     code = 0
     try:
         if not run_interruptibly(batch.run, (batch.cancel, builder.cancel)):

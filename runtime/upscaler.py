@@ -13,6 +13,7 @@ from typing import Any, TypeVar, overload
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.backends.fetch import local_model
 from runtime.backends.request import BackendName, BackendRequest
 from runtime.backends.select import open_backend
 from runtime.backends.trt.request import BuildEngine
@@ -26,7 +27,7 @@ from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
 from runtime.model.info import DEFAULT_MODEL, Precision, file_sha256, model_path
 from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, check_tiling, default_tile_px
-from runtime.tiles.stitch import OnTile, part_of, submit_in_tiles
+from runtime.tiles.stitch import OnTile, Watched, part_of, submit_in_tiles
 from runtime.tiles.strips import strip_bytes, upscale_in_strips
 
 STRIP_BYTES = 256 << 20
@@ -48,7 +49,7 @@ class Upscaler:
         (80, 120, 3)
 
     Args:
-        model: name of a shipped model, or path of an ONNX file.
+        model: name of a shipped model, path of an ONNX file, or the https URL of one.
         tile_size: side of a tile in input pixels, overlap included; by default 256, or more if
             the overlap is large.
         overlap: context on each side of a tile, in input pixels; by default as much as the model
@@ -65,6 +66,7 @@ class Upscaler:
 
     Raises:
         ModelError: the model does not exist, or its file is damaged.
+        DownloadError: it cannot be fetched.
         ConfigError: the backend or precision is unknown, or the tile size or overlap does not
             suit the model.
         MissingDependency: no inference library is installed.
@@ -114,7 +116,7 @@ class Upscaler:
         return upscaler
 
     def _open(self, model: str | Path, request: BackendRequest, overlap: int | None) -> None:
-        path = model_path(str(model), request.precision)
+        path = model_path(local_model(str(model), say=request.say), request.precision)
         self._backend, self.why = open_backend(path, request)
         self.info = self._backend.info
         self.model_sha256 = file_sha256(path)
@@ -180,8 +182,10 @@ class Upscaler:
     def upscale_picture(self, picture: Picture, *, on_tile: OnTile | None = None) -> Picture:
         """Upscale a decoded picture and wait for it; see `submit_picture`."""
         results: list[Picture] = []
-        self.submit_picture(picture, results.append, on_tile=on_tile)
+        watched = Watched(on_tile)
+        self.submit_picture(picture, results.append, on_tile=watched)
         self.finish()
+        watched.check()
         return results[0]
 
     def submit_picture(

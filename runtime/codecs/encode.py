@@ -68,7 +68,7 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
             notes += page_notes
         # Into memory first: a failure of the encoder cannot be taken for one of the disk.
         buffer = io.BytesIO()
-        _save(prepared, form, settings, buffer)
+        notes += _save(prepared, form, settings, buffer)
     except ImageWriteError:
         raise
     except MemoryError as error:
@@ -191,21 +191,23 @@ def _without_profile(picture: Picture, name: str) -> tuple[Picture, str]:
 
 def _save(
     pages: list[Picture], form: OutputFormat, settings: OutputSettings, file: io.BytesIO
-) -> None:
+) -> list[str]:
+    """Write pages, and return notes on what the format could not keep."""
     first = pages[0]
     if form is TIFF:
         write_tiff(pages, file)
-        return
+        return []
     options = save_options(first, form, settings)
     if form is GIF or len(pages) > 1:
-        save_animation(pages, form.pillow_name, file, options)
-    elif form is PNG:
+        return save_animation(pages, form.pillow_name, file, options)
+    if form is PNG:
         write_png(first, [first], file, options)
     else:
         image = image_from_picture(first)
         # Some of Pillow's writers look here, too, for what they are not given.
         image.info.clear()
         image.save(file, form.pillow_name, **options)
+    return []
 
 
 def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings) -> SaveOptions:

@@ -27,6 +27,9 @@ _KEPT_TAGS = frozenset(
     }
 )
 
+_BLOCKS = (IFD.Exif, IFD.GPSInfo)
+"""Tags that lead to further tags."""
+
 BROKEN_NOTE = "the EXIF block is damaged and was left out"
 
 
@@ -62,7 +65,7 @@ def read_exif(image: Image.Image) -> tuple[bytes | None, list[str]]:
         kept = Image.Exif()
         kept.load(plain.tobytes())
         for tag in list(kept):
-            if tag not in _KEPT_TAGS:
+            if tag not in _KEPT_TAGS or (tag in _BLOCKS and not block.get_ifd(tag)):
                 del kept[tag]
         return (kept.tobytes() if kept else None), []
     except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block
@@ -102,7 +105,8 @@ def exif_for(
             )
             block[Base.ResolutionUnit] = 2
         notes = _describe(block, picture, is_tiff=is_tiff)
-        details = block.get_ifd(IFD.Exif)
+        # Asked for where there is none, Pillow writes an empty one.
+        details = block.get_ifd(IFD.Exif) if IFD.Exif in block else {}
         for tag, size_px in zip(
             (Base.ExifImageHeight, Base.ExifImageWidth), picture.size_hw, strict=True
         ):

@@ -17,8 +17,11 @@ def print_result(text: str) -> int:
     """Write to standard output.
 
     Returns:
-        The exit code where that is full; else 0.
+        The exit code where that is full or closed; else 0.
     """
+    if sys.stdout is None:
+        complain(TargetError("standard output is closed, and the report was to go there"))
+        return TargetError.exit_code
     try:
         typer.echo(text)
         sys.stdout.flush()
@@ -32,14 +35,14 @@ def print_result(text: str) -> int:
     return 0
 
 
-def progress_for_people(*, quiet: bool, scale: int) -> Progress:
+def progress_for_people(*, quiet: bool) -> Progress:
     """A bar on a terminal, lines elsewhere, or only errors."""
     # There is none where the caller closed it, and print(file=None) would go to the results.
     stream = sys.stderr or io.StringIO()
     if quiet:
         return QuietProgress(stream)
     if stream.isatty():
-        return BarProgress(stream, scale=scale)
+        return BarProgress(stream)
     return PlainProgress(stream)
 
 

@@ -171,6 +171,59 @@ def try_to_lock(file: IO[Any]) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which is made, and wait for it as long as others do.
+
+    On Windows, and on disks that know no locks, nothing is locked.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    with path.open("ab") as file:
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def name_problem(target: Path) -> str:
+    """Why a file cannot have this name here, told before it is made; empty where it can.
+
+    Args:
+        target: in a folder that need not exist yet.
+    """
+    folder = target.parent
+    while not os.path.isdir(folder) and folder != folder.parent:  # noqa: PTH112 - raises nothing
+        folder = folder.parent
+    longest = _limit(folder, "PC_NAME_MAX", 255)
+    for name in target.parts[len(folder.parts) :]:
+        if (length := _length(name)) > longest:
+            return f"the name {name[:40]}... has {length} bytes, and this disk holds {longest}"
+    longest = _limit(folder, "PC_PATH_MAX", 4096) - 1
+    # It is written under another name first, which may be longer.
+    paths = (target.absolute(), temporary_path(target.absolute()))
+    if (length := max(_length(str(path)) for path in paths)) > longest:
+        return f"the path of the result has {length} bytes, and this system takes {longest}"
+    return ""
+
+
+def _length(text: str) -> int:
+    """As the system counts: UTF-16 on Windows, else bytes."""
+    return (
+        len(text.encode("utf-16-le", "surrogatepass")) // 2
+        if os.name == "nt"
+        else len(os.fsencode(text))
+    )
+
+
+def _limit(folder: Path, name: str, usual: int) -> int:
+    try:
+        return os.pathconf(folder, name)
+    except (AttributeError, OSError, ValueError):  # Windows, or a disk that does not say
+        return usual
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, if they do not exist.
 

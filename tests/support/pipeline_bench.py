@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,11 @@ class NearestUpscaler:
             on_tile(1.0)
         on_done(replace(picture, rgb_hwc=picture.rgb_hwc.repeat(4, axis=0).repeat(4, axis=1)))
 
+    def upscale_picture(self, picture: Picture, *, on_tile: OnTile | None = None) -> Picture:
+        results: list[Picture] = []
+        self.submit_picture(picture, results.append, on_tile=on_tile)
+        return results[0]
+
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
         height = reader.header.size_hw[0]
         for top in range(0, height, 2):
@@ -83,14 +89,24 @@ class SilentProgress:
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.shares: list[float] = []
 
     def start(self, pictures: int) -> None: ...
     def say(self, line: str) -> None: ...
-    def upscaled(self, share: float) -> None: ...
+    def fetching(
+        self, name: str, total_bytes: int | None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        raise AssertionError("nothing is fetched")
+
     def finished(self, result: FileResult) -> None: ...
     def stop(self) -> None: ...
 
-    def upscaling(self, name: str, source_size_hw: tuple[int, int]) -> None:
+    def upscaled(self, share: float) -> None:
+        self.shares.append(share)
+
+    def upscaling(
+        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+    ) -> None:
         self.names.append(name)
 
 
@@ -113,10 +129,10 @@ class Bench:
             jobs.append(Job(source=self.folder / name, target=self.out / name, name=name))
         return jobs
 
-    def pipeline(self, **options: Any) -> Pipeline:
+    def pipeline(self, settings: OutputSettings = SETTINGS, **options: Any) -> Pipeline:
         return Pipeline(
             self.upscaler,
-            SETTINGS,
+            settings,
             journal=self.journal,
             fingerprint="f",
             progress=self.progress,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dggn.onnx_graph.source import INTEGER_PREFIXES, QDQ, SourceModel, read_onnx
 from runtime.errors import ModelError
+from runtime.model.tensors import OF_BYTES, PLAIN
 
 if TYPE_CHECKING:
     import onnx
@@ -24,6 +25,11 @@ def read_source(path: Path) -> SourceModel:
 
     with OrtBackend(path, threads=1, where="cpu") as backend:
         info = backend.info  # of another program's model it was found by trying it
+        if backend.tensors not in (PLAIN, OF_BYTES):
+            raise ModelError(
+                f"{path} takes {backend.tensors}, and engines are built of models that take "
+                "float32 NCHW in [0, 1]: export it again so, or run it with --backend cpu or cuda"
+            )
     source = SourceModel.of(path, read_onnx(path), info)
     kinds = {node.op_type for node in source.model.graph.node}
     integer = sorted(kind for kind in kinds if kind.startswith(INTEGER_PREFIXES))

@@ -121,13 +121,11 @@ class TrtBackend:
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
         """Super-resolve a tile, now or later; see :class:`runtime.tiles.backend.Backend`."""
         layout_of(self.info).check(tile_hwc)
-        number = next(self._numbers)
-        self._undelivered[number] = (tile_hwc, deliver)
-        self._work([number], finish=False)
+        self._work((tile_hwc, deliver))
 
     def finish(self) -> None:
         """Wait until all that was submitted is delivered."""
-        self._work([], finish=True)
+        self._work(None)
 
     def cancel(self) -> None:
         """Make every running and later call raise `Cancelled`, from any thread."""
@@ -147,14 +145,19 @@ class TrtBackend:
                 self._close()
             self._device.close()
 
-    def _work(self, numbers: Sequence[int], *, finish: bool) -> None:
-        """Feed tiles to the device; after a failure every later call fails alike."""
+    def _work(self, work: tuple[Samples, Deliver] | None) -> None:
+        """Feed a tile to the device, or finish; after a failure every later call fails alike."""
         with self._lock:
             if self._failure is not None:
                 raise self._failure
+            numbers = []
+            if work is not None:
+                # Not before: another thread that runs out of memory feeds all of them again.
+                numbers.append(next(self._numbers))
+                self._undelivered[numbers[0]] = work
             try:
                 with self._device.active():
-                    self._feed_all(numbers, finish=finish)
+                    self._feed_all(numbers, finish=work is None)
             except BaseException as error:
                 self._failure = error
                 raise

@@ -270,8 +270,25 @@ def test_a_foreign_onnx_file(tmp_path: Path) -> None:
     onnx.save(onnx.helper.make_model(graph), path)
     with pytest.raises(ModelError, match="holds no usable generator configuration"):
         load(str(path))
-    with pytest.raises(ModelError, match="was not written by dggn-export"):
+    with pytest.raises(ModelError, match="has 1 tensors"):
         describe(path)
+
+
+def test_what_another_program_wrote_is_described_as_it_is_run(tmp_path: Path) -> None:
+    floats, helper = onnx.TensorProto.FLOAT, onnx.helper
+    graph = helper.make_graph(
+        [helper.make_node("Resize", ["x", "", "sizes"], ["y"], mode="nearest")],
+        "foreign",
+        [helper.make_tensor_value_info("x", floats, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("y", floats, ["n", 3, "hh", "ww"])],
+        [helper.make_tensor("sizes", floats, [4], [1, 1, 2, 2])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "foreign.onnx")
+    facts = describe(tmp_path / "foreign.onnx")
+    assert facts["Preset"] == "custom, x2"
+    assert facts["Origin"] == "another program"
+    assert facts["Input"] == "x float[n, 3, h, w], RGB in [0, 1]"
 
 
 def test_sources_are_names_models_and_checkpoints(

@@ -68,4 +68,4 @@ def test_progress_suits_the_stream(
     monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None, quiet: bool, kind: type
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
-    assert type(progress_for_people(quiet=quiet, scale=4)) is kind
+    assert type(progress_for_people(quiet=quiet)) is kind

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -11,20 +10,13 @@ from runtime.run.memory import MemoryBudget, default_memory_bytes, total_memory_
 from tests.support.pipeline_bench import LIMIT_S
 
 
-@pytest.fixture
-def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(memory, "CONTAINER_LIMIT", tmp_path / "memory.max")
-    return tmp_path / "memory.max"
-
-
-def test_a_containers_limit_counts(container: Path) -> None:
+def test_a_containers_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "memory_limit", lambda: None)
     physical = total_memory_bytes()
-    container.write_text("max\n")
-    assert total_memory_bytes() == physical
-    container.write_text("1048576\n")
+    monkeypatch.setattr(memory, "memory_limit", lambda: 1 << 20)
     assert total_memory_bytes() == 1 << 20
     assert default_memory_bytes() == 1 << 18
-    container.write_text(f"{1 << 60}\n")
+    monkeypatch.setattr(memory, "memory_limit", lambda: 1 << 60)
     assert total_memory_bytes() == physical
 
 

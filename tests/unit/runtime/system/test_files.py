@@ -13,12 +13,14 @@ from runtime.errors import TargetError
 from runtime.system import files
 from runtime.system.files import (
     NotReplaced,
+    name_problem,
     remove_temporaries,
     remove_unfinished,
     replacing,
     temporary_path,
     write_whole,
 )
+from tests.support.processes import posix_only
 
 
 def test_the_folder_is_made_and_an_older_file_replaced(tmp_path: Path) -> None:
@@ -132,3 +134,18 @@ def test_what_this_process_writes_is_removed_when_it_must_end(tmp_path: Path) ->
 
     with pytest.raises(NotReplaced, match="No such file"):
         write()
+
+
+@posix_only
+def test_names_that_a_disk_does_not_hold_are_known_before(tmp_path: Path) -> None:
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX")
+    fits = tmp_path / "new" / ("a" * (longest - 4) + ".png")
+    assert name_problem(fits) == ""
+    fits.parent.mkdir()
+    fits.write_bytes(b"")
+    too_long = fits.with_name("a" * (longest - 3) + ".png")
+    assert f"has {longest + 1} bytes, and this disk holds {longest}" in name_problem(too_long)
+    with pytest.raises(OSError, match="too long"):
+        too_long.write_bytes(b"")
+    assert "has 300 bytes" in name_problem(tmp_path / ("猫" * 100) / "a.png")
+    assert "the path of the result has" in name_problem(Path(tmp_path, *["d" * 99] * 50, "a.png"))
