@@ -22,7 +22,7 @@ from runtime.image.picture import Picture, Samples
 from runtime.image.resize import enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
-from runtime.model.info import DEFAULT_MODEL, Precision, file_sha256, model_path
+from runtime.model.info import DEFAULT_MODEL, WantedPrecision, file_sha256, model_path
 from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, check_tiling, default_tile_px
 from runtime.tiles.stitch import OnTile, submit_in_tiles
 from runtime.tiles.strips import strip_bytes, upscale_in_strips
@@ -54,10 +54,13 @@ class Upscaler:
             256, or more where the overlap is large.
         overlap: LR pixels of context per side; by default what the model was measured to need.
         threads: of the CPU; by default every core this process may use.
-        precision: `int8` for the quicker version of a shipped model, where there is one;
-            `float32` also keeps TensorRT from computing partly in float16.
-        backend: `tensorrt`, `cuda` or `cpu`; by default the first of them that can be used.
+        precision: `int8` for that version of a shipped model, where there is one; `float32`
+            keeps TensorRT and OpenVINO from computing in less; `bfloat16` for OpenVINO. By
+            default the quickest that makes the model's pictures.
+        backend: `tensorrt`, `cuda`, `openvino`, or `onnxruntime` or `cpu`, which are ONNX Runtime
+            on the CPU; by default the first of them that can be used.
         devices: GPUs, as CUDA numbers them; by default the first, where there is any.
+        openvino_device: what OpenVINO computes on, as it calls it: for example `GPU`.
         build: builds TensorRT engines; by default, only those are used that
             `dggn-export trt` or `dggn-run` built.
         say: told what a person should know, a line each; by default the log is.
@@ -76,9 +79,10 @@ class Upscaler:
         tile_size: int | None = None,
         overlap: int | None = None,
         threads: int | None = None,
-        precision: Precision | None = None,
+        precision: WantedPrecision | None = None,
         backend: BackendName = "auto",
         devices: Sequence[int] | None = None,
+        openvino_device: str = "CPU",
         build: BuildEngine | None = None,
         say: Callable[[str], None] = _logger.info,
     ) -> None:
@@ -88,6 +92,7 @@ class Upscaler:
             precision=precision,
             tile_px=tile_size,
             devices=devices,
+            openvino_device=openvino_device,
             threads=threads,
             build=build,
             say=say,
@@ -109,6 +114,11 @@ class Upscaler:
         if self.info.precision != "float32":
             name += f" in {self.info.precision.upper()}"
         return f"{name}, {self._backend.description}"
+
+    @property
+    def precision(self) -> str:
+        """What most of the work on pictures of 8 bits is computed in: for example `bfloat16`."""
+        return self._backend.precision
 
     @property
     def on_gpu(self) -> bool:

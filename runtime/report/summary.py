@@ -76,6 +76,8 @@ class Report:
     settings: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
     runs_on: str = ""
+    precision: str = ""
+    """What most of the work on pictures of 8 bits was computed in."""
     error: str | None = None
     """What ended the run early."""
     estimate: Mapping[str, float] | None = None
@@ -98,6 +100,7 @@ class Report:
         return {
             "model": self.model,
             "runs_on": self.runs_on,
+            "precision": self.precision,
             "settings": dict(self.settings),
             "error": self.error,
             **({} if self.estimate is None else {"dry_run": True, "estimate": dict(self.estimate)}),

@@ -15,7 +15,7 @@ from runtime.errors import Cancelled, ConfigError
 from runtime.jobs.journal import Journal, settings_fingerprint
 from runtime.jobs.plan import Job, Plan, plan_jobs
 from runtime.jobs.result import FileResult
-from runtime.model.info import DEFAULT_MODEL, Precision
+from runtime.model.info import DEFAULT_MODEL, WantedPrecision
 from runtime.report.page import HtmlReport
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
@@ -38,10 +38,14 @@ class Options:
     target: Path
     settings: OutputSettings = field(default_factory=OutputSettings)
     model: str = DEFAULT_MODEL
-    precision: Precision | None = None
+    precision: WantedPrecision | None = None
     backend: BackendName = "auto"
     devices: tuple[int, ...] | None = None
     """GPUs; None for the first, where there is any."""
+    openvino_device: str = "CPU"
+    """What OpenVINO computes on, as it calls it."""
+    threads: int | None = None
+    """Of the CPU, for the network; None for all that this process may use."""
     build: BuildEngine | None = None
     """Builds TensorRT engines; None where none is to be built."""
     suffix: str = ""
@@ -179,9 +183,11 @@ def open_upscaler(options: Options, progress: Progress) -> Upscaler:
         options.model,
         tile_size=options.tile_size,
         overlap=options.overlap,
+        threads=options.threads,
         precision=options.precision,
         backend=options.backend,
         devices=options.devices,
+        openvino_device=options.openvino_device,
         build=options.build,
         say=progress.say,
     )
@@ -220,6 +226,7 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
     """
     target_size_hw((1, 1), options.settings, upscaler.info.scale)
     report.model, report.runs_on = options.model, upscaler.description
+    report.precision = upscaler.precision
     report.settings = {
         "tile_size": upscaler.tile_size,
         "overlap": upscaler.overlap,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -13,29 +12,12 @@ from runtime.backends.gpu import Gpu
 from runtime.backends.trt.engine_facts import EngineOptions, EnginePrecision
 from runtime.backends.trt.engine_file import SUFFIX
 from runtime.model.info import SampleType
-
-FOLDER_VARIABLE = "DGGN_CACHE"
-"""Names another folder for everything that this user's commands keep."""
+from runtime.system.cache import user_cache
 
 
 def cache_folder() -> Path:
-    """The folder of this user's engines; it need not exist.
-
-    `$DGGN_CACHE/engines`; else as the system wants it: `%LOCALAPPDATA%` on Windows,
-    `$XDG_CACHE_HOME` or `~/.cache` elsewhere, and `dggn/engines` in it.
-    """
-    if named := os.environ.get(FOLDER_VARIABLE):
-        return Path(named) / "engines"
-    return _system_cache() / "dggn" / "engines"
-
-
-def _system_cache() -> Path:
-    if os.name == "nt":
-        local = os.environ.get("LOCALAPPDATA", "")
-        return Path(local) if local else Path.home() / "AppData" / "Local"
-    xdg = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: relative paths are to be ignored.
-    return Path(xdg) if Path(xdg).is_absolute() else Path.home() / ".cache"
+    """The folder of this user's engines, beside all else that is kept; it need not exist."""
+    return user_cache() / "engines"
 
 
 def engine_path(onnx_name: str, onnx_sha256: str, options: EngineOptions, gpu: Gpu | None) -> Path:

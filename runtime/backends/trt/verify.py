@@ -120,7 +120,17 @@ def verify(engine: Backend, reference: Backend, tiles: Sequence[Samples]) -> Ver
 
 def failure(found: Verification, precision: EnginePrecision) -> str | None:
     """Why an engine of that precision does not pass, for people; None when it does."""
-    bounds = BOUNDS[precision]
+    return beyond(BOUNDS[precision], found, precision)
+
+
+def beyond(bounds: Bounds, found: Verification, precision: str) -> str | None:
+    """What does not hold the bounds, for people; None when all does.
+
+    Args:
+        bounds: to be held.
+        found: what :func:`verify` found.
+        precision: what is computed in, for people.
+    """
     if found.psnr_db < bounds.psnr_db:
         return (
             f"{found.psnr_db:.1f} dB against float32, and {precision} must reach "
