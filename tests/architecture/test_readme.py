@@ -41,6 +41,7 @@ def test_python_examples_run(code: str, tmp_path: Path) -> None:
         "README.md",
         "CONTRIBUTING.md",
         "docs/architecture.md",
+        "docs/openvino.md",
         "docs/tensorrt.md",
         "examples/README.md",
     ],

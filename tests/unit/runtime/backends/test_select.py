@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +68,8 @@ def test_openvino_is_recommended_where_it_can_be_had(
     monkeypatch.setattr(
         select, "find_spec", lambda name: find(name) if name != "openvino" else None
     )
-    monkeypatch.setattr(select.sys, "platform", place[0])
-    monkeypatch.setattr(select.platform, "machine", lambda: place[1])
+    monkeypatch.setattr(sys, "platform", place[0])
+    monkeypatch.setattr(platform, "machine", lambda: place[1])
     assert select._no_openvino(BackendWish(say=lambda line: None)) == reason
 
 

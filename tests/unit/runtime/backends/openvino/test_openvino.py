@@ -22,6 +22,7 @@ from runtime.backends.openvino import trust
 from runtime.backends.openvino.backend import OpenVinoBackend
 from runtime.backends.openvino.library import OpenVinoDevice, reason, require_device
 from runtime.backends.openvino.open import candidates, open_openvino
+from runtime.backends.trt.verify import Bounds
 from runtime.errors import BackendError, Cancelled, ConfigError, ImageError, ModelError
 from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo, WantedPrecision
@@ -60,7 +61,7 @@ def write_model(
         [onnx.helper.make_tensor_value_info("output", FLOATS, ["n", 3, "hh", "ww"])],
         [
             onnx.numpy_helper.from_array(kernel, "kernel"),
-            onnx.numpy_helper.from_array(np.float32([1, 1, 2, 2]), "scales"),
+            onnx.numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"),
         ],
     )
     opsets = [onnx.helper.make_opsetid("", 18)]
@@ -114,7 +115,8 @@ def opener() -> Opener:
 
 def noise(height: int, width: int, dtype: type = np.uint8) -> Samples:
     top = np.iinfo(dtype).max + 1
-    return np.random.default_rng(0).integers(0, top, (height, width, 3), dtype)
+    samples: Samples = np.random.default_rng(0).integers(0, top, (height, width, 3)).astype(dtype)
+    return samples
 
 
 def whole(backend: Any, picture: Samples) -> Samples:
@@ -305,7 +307,7 @@ class Stripes:
 def test_seams_count_unless_the_model_has_them(
     levels: int, others: int, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(trust.BOUNDS, "bfloat16", trust.Bounds(psnr_db=1, largest_difference=255))
+    monkeypatch.setitem(trust.BOUNDS, "bfloat16", Bounds(psnr_db=1, largest_difference=255))
     subject = trust.Subject(
         onnx_sha256="0" * 64,
         openvino="1",
