@@ -18,14 +18,14 @@ Computed: TypeAlias = Literal["float32", "bfloat16", "float16", "int8"]
 """What most of the work is computed in."""
 
 STREAMS = 1
-"""Tiles computed at the same time, each with its share of the threads; see
-docs/benchmarks for what others gave."""
+"""Tiles computed at the same time, each with its share of the threads. More take more memory;
+tests/benchmarks/openvino_cpu.py says what they would give."""
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16", "int8": "f32"}
 
 _SHAPES_REMEMBERED = "1000"
-"""Kernels that are kept for shapes seen before, some 100 for each. OpenVINO's own 5000 let memory
-grow by 2 MB with each new size of picture, up to 500 MB."""
+"""Kernels that are kept for shapes seen before. With OpenVINO's own 5000, memory grew with each new
+size of picture; see docs/openvino.md."""
 
 
 class OpenVinoModel:
