@@ -172,7 +172,8 @@ def test_nothing_is_reported_to_anybody(photos: Path, tmp_path: Path) -> None:
 
 
 def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> None:
-    result = run(photos, tmp_path / "out", first="import sys; sys.modules['onnxruntime'] = None; ")
+    bare = "import sys; sys.modules['onnxruntime'] = sys.modules['openvino'] = None"
+    result = run(photos, tmp_path / "out", first=bare)
     assert result.returncode == 3
     assert "pip install 'dggn[cpu]'" in result.stderr
     assert not (tmp_path / "out").exists()
