@@ -26,6 +26,17 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _list_devices(devices: str | None) -> str | None:
+    """Say what `--devices` may be, and end, where that is asked for."""
+    if devices != "list":
+        return devices
+    from runtime.backends.devices import seen
+
+    for line in seen():
+        typer.echo(line)
+    raise typer.Exit
+
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -52,21 +63,33 @@ def run(
         ),
     ] = DEFAULT_MODEL,
     precision: Annotated[
-        Literal["float32", "int8"] | None,
-        typer.Option(help="Of a shipped model; int8 is quicker on processors with VNNI."),
-    ] = None,
+        Literal["auto", "bfloat16", "float32", "int8"],
+        typer.Option(
+            help="To compute in. auto: the quickest that was found to make the model's pictures "
+            "here. int8 is another version of a shipped model."
+        ),
+    ] = "auto",
     backend: Annotated[
-        Literal["auto", "tensorrt", "cuda", "cpu"],
+        Literal["auto", "tensorrt", "cuda", "openvino", "onnxruntime", "cpu"],
         typer.Option(
             help="What computes. auto: TensorRT where it has an engine or can build one, else "
-            "ONNX Runtime on CUDA, else on the CPU."
+            "ONNX Runtime on CUDA, else OpenVINO on the CPU, else ONNX Runtime there. onnxruntime, "
+            "or cpu: ONNX Runtime on the CPU."
         ),
     ] = "auto",
     devices: Annotated[
         str | None,
         typer.Option(
-            metavar="N,...", help="Which GPUs, as CUDA counts them; the first by default."
+            metavar="N,...|NAME|list",
+            help="Which GPUs, as CUDA counts them; the first by default. With --backend openvino "
+            "CPU, GPU, GPU.1 or NPU. list: say what each backend sees.",
+            callback=_list_devices,
+            is_eager=True,
         ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of the processor, for the network; all by default."),
     ] = None,
     no_build: Annotated[
         bool, typer.Option("--no-build", help="Use TensorRT only where an engine is there.")
@@ -196,10 +219,12 @@ def run(
             model=model,
             request=BackendRequest(
                 name=backend,
-                precision=precision,
+                precision=None if precision == "auto" else precision,
                 tile_px=tile,
-                devices=None if devices is None else _devices(devices),
-                build=None if no_build or backend in ("cuda", "cpu") else builder,
+                devices=None if devices is None or backend == "openvino" else _devices(devices),
+                openvino_device=_openvino_device(devices) if backend == "openvino" else "CPU",
+                threads=threads,
+                build=builder if backend in ("auto", "tensorrt") and not no_build else None,
             ),
             suffix=suffix,
             overlap=overlap,
@@ -251,8 +276,29 @@ def _devices(text: str) -> tuple[int, ...]:
     if len(set(numbers)) < len(numbers) or not all(
         number.isascii() and number.isdigit() for number in numbers
     ):
-        raise ConfigError(f"--devices is {text!r}: expected different numbers, for example 0,1")
+        raise ConfigError(
+            f"--devices is {text!r}: expected different numbers, for example 0,1; "
+            "or, with --backend openvino, for example GPU"
+        )
     return tuple(map(int, numbers))
+
+
+def _openvino_device(text: str | None) -> str:
+    """OpenVINO's name of a device, from the command line.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    from runtime.errors import ConfigError
+
+    name = "CPU" if text is None else text.upper()
+    kind, _, number = name.partition(".")
+    if kind not in ("CPU", "GPU", "NPU") or not (name == kind or number.isdecimal()):
+        raise ConfigError(
+            f"--devices is {text!r}: OpenVINO has CPU, GPU, GPU.1 and NPU; "
+            "`dggn-run --devices list` says which of them are here"
+        )
+    return name
 
 
 def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:

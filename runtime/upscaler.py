@@ -25,7 +25,7 @@ from runtime.image.picture import Picture, Samples
 from runtime.image.resize import enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
-from runtime.model.info import DEFAULT_MODEL, Precision, file_sha256, model_path
+from runtime.model.info import DEFAULT_MODEL, WantedPrecision, file_sha256, model_path
 from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, check_tiling, default_tile_px
 from runtime.tiles.stitch import OnTile, Watched, part_of, submit_in_tiles
 from runtime.tiles.strips import strip_bytes, upscale_in_strips
@@ -55,11 +55,13 @@ class Upscaler:
         overlap: context on each side of a tile, in input pixels; by default as much as the model
             was measured to need.
         threads: CPU threads; by default, one for each core that this process may use.
-        precision: `int8` for the faster version of a shipped model, if there is one. `float32`
-            also keeps TensorRT from computing partly in float16.
-        backend: what computes, such as `tensorrt`, `cuda` or `cpu`; by default, the fastest that
-            works.
+        precision: `int8` for that version of a shipped model, if there is one; `float32` keeps
+            TensorRT and OpenVINO from computing in less; `bfloat16` is for OpenVINO. By default,
+            the fastest that makes the model's pictures.
+        backend: `tensorrt`, `cuda`, `openvino`, or `onnxruntime` or `cpu`, which are ONNX Runtime
+            on the CPU; by default, the first of these that works.
         devices: CUDA device indices; by default, the first GPU if there is one.
+        openvino_device: device for OpenVINO, by its own name for it: for example `GPU`.
         build: builds missing TensorRT engines; without it, only engines are used that
             `dggn-export trt` or `dggn-run` has built.
         say: receives one-line status messages; by default they are logged.
@@ -80,9 +82,10 @@ class Upscaler:
         tile_size: int | None = None,
         overlap: int | None = None,
         threads: int | None = None,
-        precision: Precision | None = None,
+        precision: WantedPrecision | None = None,
         backend: BackendName = "auto",
         devices: Sequence[int] | None = None,
+        openvino_device: str = "CPU",
         build: BuildEngine | None = None,
         say: Callable[[str], None] = _logger.info,
     ) -> None:
@@ -91,6 +94,7 @@ class Upscaler:
             precision=precision,
             tile_px=tile_size,
             devices=devices,
+            openvino_device=openvino_device,
             threads=threads,
             build=build,
             say=say,
@@ -136,6 +140,11 @@ class Upscaler:
         if self.info.precision != "float32":
             name += f" in {self.info.precision.upper()}"
         return f"{name}, {self._backend.description}"
+
+    @property
+    def precision(self) -> str:
+        """What most of the work on pictures of 8 bits is computed in: for example `bfloat16`."""
+        return self._backend.precision
 
     @property
     def on_gpu(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -94,6 +95,11 @@ class OrtBackend:
         return f"ONNX Runtime on the CPU, {self._threads} thread{plural}"
 
     @property
+    def precision(self) -> str:
+        """What it is computed in: as the model file has it."""
+        return self.info.precision
+
+    @property
     def uniform_tiles(self) -> bool:
         """On CUDA, where each new shape is tuned for."""
         return self._on_cuda
@@ -177,6 +183,15 @@ class OrtBackend:
             )
         result: NDArray[Any] = output
         return result
+
+
+def has_cuda() -> bool:
+    """Whether the installed ONNX Runtime, if there is one, was made for CUDA too."""
+    if find_spec("onnxruntime") is None:
+        return False
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def _providers(where: str, device: int) -> list[Any]:

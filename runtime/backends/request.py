@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from runtime.model.info import Precision
+from runtime.model.info import WantedPrecision
 from runtime.system.choices import check_choice
 
 if TYPE_CHECKING:
     from runtime.backends.trt.request import BuildEngine
 
-BackendName = Literal["auto", "tensorrt", "cuda", "cpu"]
+BackendName = Literal["auto", "tensorrt", "cuda", "openvino", "onnxruntime", "cpu"]
+"""`onnxruntime` is ONNX Runtime on the CPU, and `cpu` another name for it."""
 
 _logger = logging.getLogger(__name__)
 
@@ -27,16 +28,21 @@ class BackendRequest:
     """
 
     name: BackendName = "auto"
-    """`auto`: TensorRT, where an engine exists or can be built, else CUDA, else the CPU."""
+    """`auto`: TensorRT, where an engine exists or can be built, else CUDA, else the CPU, with
+    OpenVINO where that works and ONNX Runtime elsewhere."""
 
-    precision: Precision | None = None
-    """None leaves it to the backend: TensorRT computes float32 models mixed with float16."""
+    precision: WantedPrecision | None = None
+    """None leaves it to the backend: TensorRT computes float32 models mixed with float16, OpenVINO
+    in bfloat16, both where that makes the same pictures."""
 
     tile_px: int | None = None
     """Largest tile; None for one that suits the model."""
 
     devices: Sequence[int] | None = None
     """CUDA device indices, at least one; None for the first GPU, where there is any."""
+
+    openvino_device: str = "CPU"
+    """Device for OpenVINO, by its own name for it: for example `GPU`."""
 
     threads: int | None = None
     """CPU threads; None for every core this process may use."""
@@ -51,7 +57,7 @@ class BackendRequest:
         # Python's callers may have misspelt them.
         check_choice(self.name, BackendName, what="backend")
         if self.precision is not None:
-            check_choice(self.precision, Precision, what="precision")
+            check_choice(self.precision, WantedPrecision, what="precision")
 
     @property
     def gpus(self) -> Sequence[int]:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
+import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.onnxruntime import OrtBackend, has_cuda
 from runtime.backends.request import BackendRequest
 from runtime.backends.team import DeviceTeam
 from runtime.errors import BackendError, ConfigError, DggnError, MissingDependency
 from runtime.tiles.backend import Backend
+
+OPENVINO_WHEELS = {
+    ("linux", "x86_64"),
+    ("linux", "aarch64"),
+    ("darwin", "arm64"),
+    ("win32", "AMD64"),
+}
+"""Where the extra `cpu` brings OpenVINO along."""
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 """File that exists on Linux where the driver is loaded."""
@@ -31,10 +42,16 @@ def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
         BackendError: GPUs are chosen, and none can be used.
         DggnError: it cannot be opened; with `auto`, not even on the CPU.
     """
-    if request.name == "cpu":
+    if request.name in ("openvino", "onnxruntime", "cpu"):
         if request.devices is not None:
             raise ConfigError("--devices is for GPUs: leave it out, or choose another --backend")
-        return OrtBackend(onnx, threads=request.threads, where="cpu"), ""
+        if request.name == "openvino":
+            return _open_openvino(onnx, request), ""
+        return _on_processor(onnx, request), ""
+    if request.precision == "bfloat16":
+        if request.name != "auto" or request.devices is not None:
+            raise ConfigError("bfloat16 is for OpenVINO: leave --precision out, or --devices")
+        return _open_openvino(onnx, request), "it computes in bfloat16"
     if request.name == "cuda":
         return _open_cuda(onnx, request), ""
     if request.name == "tensorrt":
@@ -45,17 +62,74 @@ def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
             return _open_tensorrt(onnx, request), "it has an engine for this GPU"
         except DggnError as error:
             reason = f"TensorRT cannot be used: {error}"
-    device, *further = request.gpus
-    first = OrtBackend(onnx, threads=request.threads, device=device)
-    if first.uniform_tiles:  # on CUDA
-        return _team([first, *_on_cuda(onnx, further)], request), reason
+    if has_cuda():
+        device, *further = request.gpus
+        first = OrtBackend(onnx, threads=request.threads, device=device)
+        if first.uniform_tiles:  # on CUDA
+            return _team([first, *_on_cuda(onnx, further)], request), reason
+        first.cancel()
     if request.devices is not None:
         chosen = ",".join(map(str, request.devices))
         raise BackendError(
             f"--devices {chosen} asks for GPUs, but only the CPU can be used: {reason}. "
             "Leave --devices out to compute on the CPU"
         )
-    return first, reason
+    return _open_on_processor(onnx, request, reason)
+
+
+def _open_on_processor(onnx: Path, request: BackendRequest, reason: str) -> tuple[Backend, str]:
+    """OpenVINO, or else ONNX Runtime and why."""
+    problem = _no_openvino(request)
+    if not problem:
+        try:
+            return _open_openvino(onnx, request, int8=False), reason
+        except ConfigError:
+            raise
+        except DggnError as error:
+            problem = f"OpenVINO is not used: {error}"
+    return _on_processor(onnx, request), f"{reason}, and {problem}" if problem else reason
+
+
+def _no_openvino(request: BackendRequest) -> str:
+    """Why OpenVINO need not even be tried; empty where it may do."""
+    if request.precision == "int8":
+        return "INT8 models are quicker with ONNX Runtime than with OpenVINO"
+    if find_spec("openvino") is not None:
+        return ""
+    if (sys.platform, platform.machine()) in OPENVINO_WHEELS:
+        return "OpenVINO would be quicker: pip install 'dggn[cpu]'"
+    return "OpenVINO is not installed"
+
+
+def _open_openvino(onnx: Path, request: BackendRequest, *, int8: bool = True) -> Backend:
+    from runtime.backends.openvino.open import open_openvino
+
+    return open_openvino(
+        onnx,
+        device=request.openvino_device,
+        precision=request.precision,
+        int8=int8,
+        threads=request.threads,
+        say=request.say,
+        open_reference=lambda: OrtBackend(onnx, threads=request.threads, where="cpu"),
+    )
+
+
+def _on_processor(onnx: Path, request: BackendRequest) -> Backend:
+    """ONNX Runtime on the CPU.
+
+    Raises:
+        ConfigError: it computes in another precision than the one asked for.
+    """
+    if request.precision == "bfloat16":
+        raise ConfigError("ONNX Runtime computes no bfloat16 on processors: --backend openvino may")
+    backend = OrtBackend(onnx, threads=request.threads, where="cpu")
+    if request.precision == "float32" and backend.info.precision != "float32":
+        raise ConfigError(
+            f"{onnx} computes in {backend.info.precision.upper()}, and float32 is asked for: "
+            "leave one of them out"
+        )
+    return backend
 
 
 def _no_tensorrt() -> str:

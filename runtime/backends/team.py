@@ -65,6 +65,11 @@ class DeviceTeam:
         return " and ".join(member.description for member in self._members)
 
     @property
+    def precision(self) -> str:
+        """What the first of them computes in."""
+        return self._members[0].precision
+
+    @property
     def uniform_tiles(self) -> bool:
         """Whether tiles of one shape for all pictures are quicker than smaller ones."""
         return self._members[0].uniform_tiles

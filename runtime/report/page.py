@@ -134,7 +134,7 @@ def _facts(report: Report) -> dict[str, str]:
     totals = report.totals
     lines = [totals.summary] if totals.done else []
     if report.model:
-        lines.append(f"{report.model} · {report.runs_on}")
+        lines.append(f"{report.model} in {report.precision} · {report.runs_on}")
     if report.settings:
         lines.append(
             ", ".join(

@@ -78,6 +78,8 @@ class Report:
     """As it was asked for: a name, a path or a URL."""
     model_sha256: str = ""
     runs_on: str = ""
+    precision: str = ""
+    """What most of the work on pictures of 8 bits was computed in."""
     error: str | None = None
     """What ended the run early."""
     estimate: Mapping[str, float] | None = None
@@ -101,6 +103,7 @@ class Report:
             "model": self.model,
             "model_sha256": self.model_sha256,
             "runs_on": self.runs_on,
+            "precision": self.precision,
             "settings": dict(self.settings),
             "error": self.error,
             **({} if self.estimate is None else {"dry_run": True, "estimate": dict(self.estimate)}),

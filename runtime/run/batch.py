@@ -228,6 +228,7 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
         target_size_hw((1, 1), settings, upscaler.info.scale)
     report.model, report.runs_on = options.model, upscaler.description
     report.model_sha256 = upscaler.model_sha256
+    report.precision = upscaler.precision
     report.settings = {
         "tile_size": upscaler.tile_size,
         "overlap": upscaler.overlap,

@@ -14,6 +14,7 @@ HEAVY = (
     "torch",
     "onnx",
     "onnxruntime",
+    "openvino",
     "onnxscript",
     "safetensors",
     "tensorrt",

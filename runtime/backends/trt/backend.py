@@ -23,6 +23,8 @@ from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Deliver
 
+_NAMES = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
+
 DEFAULT_SLOTS = 3
 """Slots: one computes, one gives its results, one takes tiles."""
 
@@ -112,6 +114,11 @@ class TrtBackend:
         """Human-readable name of the library, precision and GPU."""
         precision = self._file.facts.precision.upper()
         return f"{self._library.name} in {precision} on {self._gpu.name}"
+
+    @property
+    def precision(self) -> str:
+        """What the engine computes in."""
+        return _NAMES[self._file.facts.precision]
 
     @property
     def largest_tile_px(self) -> int:

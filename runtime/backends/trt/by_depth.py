@@ -41,6 +41,11 @@ class BitDepthRouter:
         return self._of_bytes.description
 
     @property
+    def precision(self) -> str:
+        """What tiles of bytes are computed in."""
+        return self._of_bytes.precision
+
+    @property
     def largest_tile_px(self) -> int | None:
         """Largest tile; larger ones are cut once more."""
         return self._of_bytes.largest_tile_px

@@ -21,7 +21,7 @@ from runtime.backends.trt.library import Library, find_library
 from runtime.backends.trt.request import EngineRequest
 from runtime.backends.trt.verify import failure, verify_with
 from runtime.errors import BackendError, TargetError
-from runtime.model.info import ModelInfo, Precision, SampleType, for_tensorrt
+from runtime.model.info import ModelInfo, SampleType, WantedPrecision, for_tensorrt
 from runtime.tiles.backend import Backend
 from runtime.tiles.plan import default_tile_px
 
@@ -57,7 +57,7 @@ def open_tensorrt(onnx: Path, request: BackendRequest) -> Backend:
     return BitDepthRouter(open_all("uint8"), lambda: open_all("float32"))
 
 
-def _engine_precision(info: ModelInfo, wanted: Precision | None) -> EnginePrecision:
+def _engine_precision(info: ModelInfo, wanted: WantedPrecision | None) -> EnginePrecision:
     """The precision that engines of a model compute in."""
     if wanted is None:
         return "int8" if info.precision == "int8" else "fp16"

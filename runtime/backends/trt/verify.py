@@ -120,7 +120,17 @@ def verify(engine: Backend, reference: Backend, tiles: Sequence[Samples]) -> Ver
 
 def failure(found: Verification, precision: EnginePrecision) -> str | None:
     """Explain why an engine of that precision does not pass; None when it does."""
-    bounds = BOUNDS[precision]
+    return beyond(BOUNDS[precision], found, precision)
+
+
+def beyond(bounds: Bounds, found: Verification, precision: str) -> str | None:
+    """Explain which bound does not hold; None when all do.
+
+    Args:
+        bounds: the bounds.
+        found: result of `verify`.
+        precision: name of the precision, for the message.
+    """
     if found.psnr_db < bounds.psnr_db:
         return (
             f"{found.psnr_db:.1f} dB against float32, and {precision} must reach "

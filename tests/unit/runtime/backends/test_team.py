@@ -22,6 +22,7 @@ class Member:
 
     uniform_tiles = True
     largest_tile_px: int | None = None
+    precision = "float32"
     info: ModelInfo = NearestUpscaler.info
 
     def __init__(self, name: str, *, fails_at: int | None = None, batch: int = 3) -> None:

@@ -96,8 +96,14 @@ def test_versions_go_by_one_name(shipped: Path) -> None:
 def test_an_int8_version_also_goes_by_its_own_name(shipped: Path) -> None:
     for name in ("one-int8", "one-int8-tensorrt"):
         assert model_path(name) == model_path(name, "int8") == shipped / f"{name}.onnx"
-    with pytest.raises(ConfigError, match="one-int8 computes in INT8, and float32 is asked for"):
-        model_path("one-int8", "float32")
+    for other in ("float32", "bfloat16"):
+        with pytest.raises(ConfigError, match=f"one-int8 computes in INT8, and {other} is asked"):
+            model_path("one-int8", other)
+
+
+def test_ways_to_compute_are_no_other_files(shipped: Path) -> None:
+    for path in ("one", str(shipped / "one.onnx")):
+        assert model_path(path, "bfloat16") == model_path(path, "float32") == shipped / "one.onnx"
 
 
 def test_engines_are_built_from_what_tensorrt_takes(shipped: Path, tmp_path: Path) -> None:
@@ -112,7 +118,7 @@ def test_engines_are_built_from_what_tensorrt_takes(shipped: Path, tmp_path: Pat
 def test_what_is_not_there_is_refused(shipped: Path) -> None:
     with pytest.raises(ModelError, match="no INT8 version of two is shipped: .* dggn-calibrate"):
         model_path("two", "int8")
-    with pytest.raises(ConfigError, match="is a file, which has its own precision"):
+    with pytest.raises(ConfigError, match="INT8 can be chosen for shipped models only"):
         model_path(str(shipped / "one.onnx"), "int8")
 
 

@@ -51,6 +51,7 @@ class Running:
     description = "a test"
     uniform_tiles = False
     largest_tile_px: int | None = None
+    precision = "float32"
 
     def __init__(self, facts: EngineFacts, source: SourceModel, errors: dict[str, int]) -> None:
         self.info = facts.info
