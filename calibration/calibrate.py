@@ -5,87 +5,40 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calibration.fold import unfold_weights
-from calibration.freeze_excitation import freeze_excitation
-from calibration.ledger import Ledger
-from calibration.measure import as_file, mean_psnr_db
-from calibration.mix import Mixer
-from calibration.place import OPERATORS, Target, find_layers
-from calibration.products import products
-from calibration.ranges import Method, Ranges, observe
-from calibration.reach import reach_px
-from calibration.report import Findings, chart, markdown
-from calibration.search import Gates, Halos, OnProgress, search
-from calibration.source import SourceModel, read_model
-from calibration.tiles import Tile, manifest, sample_tiles
+from calibration.observe.ranges import Ranges, observe
+from calibration.options import CalibrationOptions
+from calibration.prepare.freeze_excitation import freeze_excitation
+from calibration.prepare.source import read_model
+from calibration.prepare.tiles import Tile, manifest, sample_tiles
+from calibration.report.markdown import Findings, chart, markdown
+from calibration.search.best_mix import Gates, Halos, search
+from calibration.search.layer_macs import layer_macs
+from calibration.search.ledger import Ledger
+from calibration.search.measure import as_file, mean_psnr_db
+from calibration.search.mix import Mixer
+from calibration.search.place import OPERATORS, find_layers
+from calibration.search.receptive_field import receptive_field_px
 from dggn.data.pairs import Pair, read_pairs
+from dggn.onnx_graph.half_weights import store_in_half
+from dggn.onnx_graph.source import SourceModel
 from runtime.errors import ConfigError, ModelError
 from runtime.model.info import PREFIX
 from runtime.system.files import write_whole
 from runtime.system.package import installed_version
+from runtime.system.terminal import OnProgress
 
 if TYPE_CHECKING:
     import onnx
 
 MAX_FROZEN_DROP_DB = 0.01
-"""Gates become constants where the mean PSNR on Y against HR drops by no more."""
-
-MAX_HALO_PX = 512
+"""Largest drop of the mean PSNR on Y at which excitation gates become constants."""
 
 HELD_OUT = 5
-"""Without a validation folder, every fifth picture is held out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CalibrationOptions:
-    """How a model is quantized.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    target: Target = "cpu"
-    """What will run it."""
-
-    method: Method = "percentile"
-    """How ranges are observed."""
-
-    max_drop_db: float = 0.1
-    """Mean PSNR on Y against HR may drop by so much."""
-
-    max_seam_levels: int = 1
-    """Tiled and whole output may differ by so many grey levels of 255."""
-
-    max_halo_px: int = 64
-    """Tiles may overlap by so many LR pixels at each side, for the seams' sake."""
-
-    tiles: int = 64
-    """Calibrated on."""
-
-    held_out_tiles: int = 12
-    """For the cost of each layer."""
-
-    tile_px: int = 48
-    """Side of a tile in LR pixels."""
-
-    keep_float: tuple[str, ...] = ()
-    """Layers whose names begin with one of these stay in float."""
-
-    def __post_init__(self) -> None:
-        if self.max_drop_db < 0:
-            raise ConfigError(f"max_drop_db is {self.max_drop_db:g}: it must not be negative")
-        if not 0 <= self.max_seam_levels <= 255:
-            raise ConfigError(f"max_seam_levels is {self.max_seam_levels}: expected 0 to 255")
-        if not 0 <= self.max_halo_px <= MAX_HALO_PX:
-            raise ConfigError(f"max_halo_px is {self.max_halo_px}: expected 0 to {MAX_HALO_PX}")
-        if min(self.tiles, self.held_out_tiles) < 1:
-            raise ConfigError("there must be at least one tile and one held-out tile")
-        if self.tile_px < 1:
-            raise ConfigError(f"tile_px is {self.tile_px}: it must be at least 1")
+"""Without a validation folder, every fifth picture is held out for the gates."""
 
 
 def calibrate(
@@ -107,9 +60,9 @@ def calibrate(
         model: an ONNX file written by dggn-export.
         images: folder of HR pictures to calibrate on.
         output: the file to write.
-        options: how.
+        options: the settings.
         validation: folder of HR pictures for the gates; by default every fifth of `images`.
-        on_progress: told how it goes.
+        on_progress: receives each step and its progress.
 
     Returns:
         What was found; `passes` tells whether the output was written.
@@ -129,7 +82,7 @@ def calibrate(
         raise ConfigError(
             f"the tile size is {options.tile_px}: this model needs a multiple of {multiple}"
         )
-    layers = find_layers(original.graph, options.target)
+    layers = find_layers(original.model, options.target)
     candidates = [each for each in layers if not each.name.startswith(options.keep_float)]
     if not candidates:
         raise ModelError(f"{model} has no convolution that could become INT8")
@@ -144,7 +97,7 @@ def calibrate(
         {
             "dggn": installed_version(),
             "model": original.sha256,
-            "graph": _hash(original.graph),
+            "graph": _hash(original.model),
             "target": options.target,
             "method": options.method,
             "tiles": used["sha256"],
@@ -180,11 +133,11 @@ def calibrate(
         outcome=search(
             mixer,
             candidates,
-            products(source.graph, candidates, source.info),
+            layer_macs(source.model, candidates, source.info),
             gates,
             Halos(
                 least_px=source.info.halo_px,
-                exact_px=reach_px(source, options.max_halo_px),
+                exact_px=receptive_field_px(source, options.max_halo_px),
             ),
             on_progress,
         ),
@@ -231,7 +184,7 @@ def _settle_excitation(
         psnr_db = []
         for number, source in enumerate((original, frozen)):
             on_progress("freezing squeeze-and-excitation", number / 2)
-            with as_file(source.graph) as path:
+            with as_file(source.model) as path:
                 psnr_db.append(mean_psnr_db(path, held_out))
         on_progress("freezing squeeze-and-excitation", 1.0)
         return psnr_db[0] - psnr_db[1]
@@ -249,7 +202,7 @@ def _ranges(
 ) -> Ranges:
     def measure() -> dict[str, tuple[float, float]]:
         return observe(
-            source.graph,
+            source.model,
             tiles,
             method=options.method,
             operators=OPERATORS[options.target],
@@ -266,12 +219,12 @@ def _finished(mixer: Mixer, findings: Findings) -> onnx.ModelProto:
 
     source, best = mixer.source, findings.outcome.best
     model = mixer.build(best.layers)
-    unfold_weights(model, source.halves)
+    store_in_half(model, source.halves)
     del model.graph.value_info[:]
     onnx.checker.check_model(model, full_check=True)
     properties = {
         entry.key: entry.value
-        for entry in source.graph.metadata_props
+        for entry in source.model.metadata_props
         if entry.key.startswith(PREFIX)
     }
     properties[f"{PREFIX}precision"] = "int8"

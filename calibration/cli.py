@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from runtime.errors import DggnError
 from runtime.model.info import DEFAULT_MODEL, INT8_SUFFIX
 from runtime.system.package import require, version_option
-
-if TYPE_CHECKING:
-    from calibration.search import OnProgress
+from runtime.system.terminal import errors_reported, show_steps
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 GATES_FAILED = 1
+RESUME = "interrupted; run the same command to resume"
 
 
 @app.command()
@@ -46,14 +41,14 @@ def calibrate(
         typer.Option("--output", "-o", help="The file [default: MODEL-int8.onnx]."),
     ] = None,
     target: Annotated[
-        Literal["cpu", "tensorrt"], typer.Option(help="What will run the INT8 model.")
+        Literal["cpu", "tensorrt"], typer.Option(help="Platform that will run the INT8 model.")
     ] = "cpu",
     method: Annotated[
         Literal["minmax", "percentile", "entropy"],
-        typer.Option(help="How the ranges of activations are found."),
+        typer.Option(help="Observer of activation ranges."),
     ] = "percentile",
     max_drop_db: Annotated[
-        float, typer.Option(min=0, help="PSNR on Y against HR may drop by so much.")
+        float, typer.Option(min=0, help="Maximum PSNR drop against HR (dB, Y channel).")
     ] = 0.1,
     max_seam: Annotated[
         int,
@@ -61,7 +56,7 @@ def calibrate(
             min=0,
             max=255,
             metavar="LEVELS",
-            help="Tiles and the whole picture may differ by so many grey levels; 255 for any.",
+            help="Maximum tiled/untiled difference, in 8-bit levels; 255 for any.",
         ),
     ] = 1,
     max_halo: Annotated[
@@ -70,37 +65,38 @@ def calibrate(
             min=0,
             max=512,
             metavar="PX",
-            help="Tiles may overlap by so many pixels, so that they agree; 0 for as many as the "
-            "model's do now.",
+            help="Largest overlap to try, in pixels; 0 for that of the float32 model.",
         ),
     ] = 64,
-    tiles: Annotated[int, typer.Option(min=1, help="How many tiles to calibrate on.")] = 64,
+    tiles: Annotated[int, typer.Option(min=1, help="Number of tiles to calibrate on.")] = 64,
     tile: Annotated[
-        int, typer.Option(min=1, metavar="PX", help="Their side, after the x4 reduction.")
+        int, typer.Option(min=1, metavar="PX", help="Side of a tile, after the x4 reduction.")
     ] = 48,
     keep_float: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Leave layers in float whose names begin so."),
+        typer.Option(
+            metavar="NAME", help="Keep layers in float whose names start with NAME; repeatable."
+        ),
     ] = None,
     version: Annotated[bool, version_option()] = False,
 ) -> None:
-    """Quantize a model to INT8 as far as its pictures stay as they are.
+    """Quantize a model to INT8, within bounds on fidelity and seams.
 
     The photographs are reduced four times, as in training; ranges are observed on tiles of the
     results. Layers return to float until neither the PSNR against the originals nor the seams
     between tiles are worse than allowed. Beside the output go a report (.md, .png), the list
-    of tiles (.tiles.json) and what was measured (.ledger.json): a stopped calibration goes on
-    from there with the same command.
+    of tiles (.tiles.json) and what was measured (.ledger.json): run the same command to resume a
+    stopped calibration.
 
     Exit codes: 0, written; 1, no INT8 model holds the gates, or a picture cannot be read; 2, the
     command makes no sense as given; 3, this machine lacks something; 130, interrupted.
     """
     # ONNX Runtime's quantizer logs advice that does not apply to these graphs.
     logging.basicConfig(level=logging.ERROR, format="dggn-calibrate: %(message)s")
-    try:
+    with errors_reported("dggn-calibrate", interrupted=RESUME):
         require("onnx", "onnxruntime", extra="calibrate")
-        from calibration.calibrate import CalibrationOptions
         from calibration.calibrate import calibrate as run
+        from calibration.options import CalibrationOptions
         from runtime.errors import ConfigError
         from runtime.model.info import model_path
 
@@ -118,16 +114,10 @@ def calibrate(
             tile_px=tile,
             keep_float=tuple(keep_float or ()),
         )
-        with _progress() as on_progress:
+        with show_steps() as on_progress:
             findings = run(
                 path, images, target_file, options, validation=validation, on_progress=on_progress
             )
-    except DggnError as error:
-        typer.echo(f"dggn-calibrate: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from here", err=True)
-        raise typer.Exit(130) from None
     report = target_file.with_suffix(".md")
     best = findings.outcome.best
     if not findings.passes:
@@ -143,36 +133,3 @@ def calibrate(
         f"largest seam {best.seam_levels:.2f} grey levels at an overlap of {best.halo_px} px; "
         f"see {report}"
     )
-
-
-@contextmanager
-def _progress() -> Iterator[OnProgress]:
-    """A bar on a terminal, a line for each step elsewhere."""
-    if not sys.stderr.isatty():
-        said: set[str] = set()
-
-        def say(what: str, share: float) -> None:
-            if what not in said:
-                said.add(what)
-                typer.echo(what, err=True)
-
-        yield say
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f}%"),
-        TimeElapsedColumn(),
-        console=Console(file=sys.stderr),
-    ) as bars:
-        tasks = {}
-
-        def show(what: str, share: float) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=1.0)
-            bars.update(tasks[what], completed=share)
-
-        yield show

@@ -1,8 +1,7 @@
 """DGGN: gradient-guided super-resolution, x4.
 
     >>> import dggn
-    >>> from PIL import Image
-    >>> large = dggn.upscale(Image.open("photo.jpg"))  # doctest: +SKIP
+    >>> large = dggn.upscale("photo.jpg")  # doctest: +SKIP
 
 `upscale` and `Upscaler` need an inference library (`pip install 'dggn[cpu]'`), `load` needs
 torch (`pip install 'dggn[train]'`). Nothing heavy is imported before it is used.
@@ -12,13 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dggn import errors
+
 if TYPE_CHECKING:
     from dggn.model.shipped import load
     from runtime.upscaler import Upscaler, upscale
 
     __version__: str
 
-__all__ = ["Upscaler", "__version__", "load", "upscale"]
+__all__ = ["Upscaler", "__version__", "errors", "load", "upscale"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""`dggn-export`: checkpoint to ONNX, and what is inside a model file."""
+"""`dggn-export`: checkpoints to ONNX, ONNX to TensorRT, and a look into both."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from runtime.errors import ConfigError, DggnError
+from runtime.errors import Cancelled, ConfigError
 from runtime.model.info import DEFAULT_MODEL
 from runtime.system.package import version_option
+from runtime.system.terminal import INTERRUPTED, errors_reported, show_progress
+
+NOTHING_WRITTEN = "interrupted; nothing was written"
 
 app = typer.Typer(
     add_completion=False,
@@ -63,7 +66,7 @@ def onnx(
     """Write an ONNX file, kept only when it computes what the torch module does."""
     from runtime.system.package import require
 
-    try:
+    with errors_reported("dggn-export", interrupted=NOTHING_WRITTEN):
         require("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", extra="export")
         from export.graph import default_halo_px
         from export.write import ExportOptions, read_generator, write_onnx
@@ -92,9 +95,6 @@ def onnx(
             origin=origin or described,
         )
         comparison = write_onnx(generator, target, options)
-    except DggnError as error:
-        typer.echo(f"dggn-export: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
     typer.echo(f"{target}: verified against torch, {comparison}")
 
 
@@ -111,7 +111,10 @@ def trt(
         ),
     ] = None,
     onnx: Annotated[
-        str, typer.Option(metavar="FILE", help="A shipped model's name or an ONNX file.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE|URL", help="A shipped model's name, an ONNX file or its https URL."
+        ),
     ] = DEFAULT_MODEL,
     io: Annotated[
         Literal["uint8", "float32"],
@@ -131,7 +134,7 @@ def trt(
             show_default=False,
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Most tiles at a time.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Largest batch of tiles.")] = 4,
     target: Annotated[
         str | None,
         typer.Option(
@@ -140,7 +143,7 @@ def trt(
             "also on a machine without a GPU [default: this machine's GPU].",
         ),
     ] = None,
-    device: Annotated[int, typer.Option(min=0, help="Which GPU, as CUDA counts them.")] = 0,
+    device: Annotated[int, typer.Option(min=0, help="CUDA device index.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The file, ending in .engine [default: the cache]."),
@@ -154,16 +157,14 @@ def trt(
     The engine is for this machine's GPU and lies in a per-user cache, where dggn-run finds it. A
     JSON file beside it says what it was made of.
     """
-    from runtime.errors import Cancelled
-
-    try:
+    with errors_reported("dggn-export"):
         chosen = _precision(precision, fp16=fp16, int8=int8)
-        from export.trt.command import Wish, fulfil
-        from export.trt.show import shown
-        from runtime.backends.trt.open import open_engine
+        from export.trt.builder.interrupt import leave
+        from export.trt.command import build_or_reuse, model_file
+        from runtime.backends.trt.request import EngineRequest
 
-        wish = Wish(
-            onnx=onnx,
+        request = EngineRequest(
+            onnx=model_file(_local(onnx), chosen),
             precision=chosen,
             flavor=flavor,
             sample_type=io,
@@ -174,22 +175,18 @@ def trt(
             output=output,
             force=force,
         )
-        with shown() as (say, on_progress):
-            outcome = fulfil(wish, say=say, on_progress=on_progress, open_engine=open_engine)
-    except DggnError as error:
-        typer.echo(f"dggn-export: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
-    except (Cancelled, KeyboardInterrupt):
-        typer.echo("interrupted; nothing was written", err=True)
-        from export.trt.interrupt import leave
-
-        leave(130)
-    word = "built with" if outcome.was_built else "up to date, built with"
-    facts = outcome.facts
+        try:
+            with show_progress(transient=True) as (say, on_progress):
+                built = build_or_reuse(request, say=say, on_progress=on_progress)
+        except (Cancelled, KeyboardInterrupt):
+            typer.echo(NOTHING_WRITTEN, err=True)
+            leave(INTERRUPTED)
+    word = "built with" if built.was_built else "up to date, built with"
+    facts = built.facts
     largest = facts.largest_activation
     values = "" if largest is None else f"; activations up to {largest:.4g} of float16's 65504"
     typer.echo(
-        f"{outcome.path}: {word} {outcome.library_name} for {', '.join(facts.options.targets)} in "
+        f"{built.path}: {word} {built.library_name} for {', '.join(facts.options.targets)} in "
         f"{facts.precision}, {facts.plan_bytes / 1e6:.1f} MB; {facts.status}{values}"
     )
 
@@ -205,28 +202,62 @@ def _precision(
     return asked.pop() if asked else "fp16"
 
 
+def _local(model: str) -> str:
+    """A model's name or path; one with a URL is fetched."""
+    from runtime.backends.fetch import local_model
+    from runtime.report.console import progress_for_people
+
+    progress = progress_for_people(quiet=False)
+    return local_model(model, say=progress.say, bar=progress.fetching)
+
+
 @app.command()
 def inspect(
     file: Annotated[
-        str, typer.Argument(help="A shipped model's name, an exported model or an engine.")
+        str,
+        typer.Argument(help="A shipped model's name, an ONNX file or its https URL, or an engine."),
     ],
 ) -> None:
-    """Print what a person wants to know of a model or an engine."""
+    """Describe a model or an engine."""
     from runtime.system.package import require
 
-    try:
+    with errors_reported("dggn-export"):
         from export.describe import describe, describe_engine
 
         if file.endswith(".engine"):
             facts = describe_engine(Path(file))
         else:
-            require("onnx", extra="export")
+            require("onnx", "onnxruntime", extra="export")
             from runtime.model.info import model_path
 
-            facts = describe(model_path(file))
-    except DggnError as error:
-        typer.echo(f"dggn-export: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+            facts = describe(model_path(_local(file)))
     width = max(map(len, facts))
     for label, fact in facts.items():
         typer.echo(f"{label:<{width}}  {fact}")
+
+
+@app.command()
+def traffic(
+    models: Annotated[
+        list[str], typer.Argument(help="Shipped models' names or float32 ONNX files.")
+    ],
+) -> None:
+    """Print what TensorRT engines of models move through a GPU's memory, as Markdown.
+
+    TensorRT-RTX builds for an RTX 4090, and no GPU is needed. Bytes are those of mixed precision,
+    for tiles of 256 px.
+    """
+    with errors_reported("dggn-export"):
+        from export.trt.passes.source import read_source
+        from export.trt.traffic.measure import measure_traffic
+        from export.trt.traffic.table import traffic_table
+        from runtime.backends.trt.library import find_library
+        from runtime.model.info import model_path
+        from runtime.system.package import require
+
+        library = find_library("tensorrt-rtx")
+        require("onnx", "onnxruntime", extra="rtx")
+        measured = {
+            name: measure_traffic(read_source(model_path(name)), library) for name in models
+        }
+    typer.echo(traffic_table(measured))

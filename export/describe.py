@@ -1,24 +1,31 @@
-"""What a person wants to know of an exported model or an engine."""
+"""Describes exported models and engines for `dggn-export inspect`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
 
+from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.trt.engine_file import read_facts
 from runtime.errors import ModelError
+from runtime.model.files import check_model_file
 from runtime.model.info import PREFIX, ModelInfo, file_sha256
+from runtime.model.tensors import tensors_of
 
 
 def describe(path: Path) -> dict[str, str]:
     """Facts about an ONNX file, label by label, in the order to show them.
 
+    One of another program is tried out, as `dggn-run` does.
+
     Raises:
-        ModelError: the file is damaged or was not written by dggn-export.
+        ModelError: the file is damaged or enlarges no pictures.
+        MissingDependency: onnxruntime is not installed.
     """
     import onnx
     from google.protobuf.message import DecodeError
 
+    check_model_file(path)
     try:
         model = onnx.load(path, load_external_data=False)
     except (OSError, DecodeError, ValueError) as error:
@@ -26,7 +33,13 @@ def describe(path: Path) -> dict[str, str]:
             f"{path} is not a readable ONNX file ({error}): expected an .onnx file or an .engine"
         ) from error
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    info = ModelInfo.from_metadata(properties, where=str(path))
+    if any(name.startswith(PREFIX) for name in properties):
+        info = ModelInfo.from_metadata(properties, where=str(path))
+        tensors = tensors_of(info)
+    else:
+        with OrtBackend(path, threads=1, where="cpu") as backend:
+            info, tensors = backend.info, backend.tensors
+    low, high = tensors.takes
     stored: Counter[str] = Counter()
     for tensor in model.graph.initializer:
         count = 1
@@ -38,7 +51,7 @@ def describe(path: Path) -> dict[str, str]:
         "File": f"{path} ({path.stat().st_size / 1e6:.2f} MB, SHA-256 {file_sha256(path)[:16]}...)",
         "Preset": f"{info.preset}, x{info.scale}",
         "Origin": info.origin,
-        "Input": f"{_shape(model.graph.input[0])}, RGB in {properties.get(PREFIX + 'range')}",
+        "Input": f"{_shape(model.graph.input[0])}, RGB in [{low:g}, {high:g}]",
         "Output": f"{_shape(model.graph.output[0])}",
         "Sizes": f"multiples of {info.size_multiple_px} px; tiles overlap by {info.halo_px} px",
         "Weights": ", ".join(f"{count:,} {kind}" for kind, count in stored.most_common()),

@@ -1,4 +1,4 @@
-"""An exported model is kept only when it does what the torch module does."""
+"""Compares an exported model with its torch module: it is kept only if they agree."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ COMMUNITY_TOLERANCE = 16
 """The same for networks of other architectures, which may be many times deeper."""
 
 LEAST_SIDE_PX = 8
-"""Of the pictures compared: other architectures pad by reflection and need some pixels."""
+"""Least side of the pictures compared: other architectures pad by reflection."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How far an exported model is from its torch module."""
+    """Difference between an exported model and its torch module."""
 
     largest: int
     """Largest difference, in grey levels."""

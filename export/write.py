@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,29 +9,30 @@ from typing import Literal
 from dggn.model.community import CommunityModel, read_module
 from dggn.model.generator import Generator
 from dggn.model.shipped import load
+from dggn.onnx_graph.half_weights import store_in_half
 from dggn.model.stored_weights import stored_names
 from export.graph import model_info, onnx_graph
-from export.half_weights import round_weights, store_weights_in_half
+from export.half_weights import round_weights
 from export.verify import Comparison, require_equal
-from runtime.errors import TargetError
 from runtime.model.info import SampleType, shipped_models
+from runtime.system.files import whole_file
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """How a model is written."""
+    """Settings of an export."""
 
     sample_type: SampleType
-    """Of input and output."""
+    """Element type of input and output."""
 
     weights: Literal["float32", "float16"]
-    """How weights are stored; the graph computes in float32 either way."""
+    """Storage type of weights; the graph computes in float32 either way."""
 
     halo_px: int
     """LR pixels of context with which tiles agree with whole pictures."""
 
     origin: str
-    """Where the weights come from, for people."""
+    """Origin of the weights, for `dggn-export inspect`."""
 
 
 def read_generator(source: str) -> Generator | CommunityModel:
@@ -57,7 +55,7 @@ def write_onnx(
     Args:
         generator: the network; its weights are rounded in place when stored as float16.
         target: the file; replaced when the new one is verified.
-        options: how it is written.
+        options: the settings.
 
     Returns:
         The comparison that the file passed.
@@ -81,23 +79,9 @@ def write_onnx(
     if options.weights == "float16":
         parameters = [name for name, _ in generator.named_parameters()]
         stored = stored_names(parameters, (one.name for one in model.graph.initializer))
-        store_weights_in_half(model, {part for parts in stored.values() for part in parts})
+        store_in_half(model, {part for parts in stored.values() for part in parts})
     onnx.checker.check_model(model, full_check=True)
-    partial = target.with_name(f".dggn-{os.getpid()}-{target.name}.partial")
-    with _target_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(model.SerializeToString())
-            comparison = require_equal(partial, generator)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
-    return comparison
-
-
-@contextmanager
-def _target_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise TargetError(f"{target} cannot be written: {error.strerror}") from error
+    with whole_file(target) as file:
+        file.write(model.SerializeToString())
+        file.flush()  # it is read by its name
+        return require_equal(Path(file.name), generator)

@@ -13,11 +13,10 @@ import typer
 
 from runtime.model.info import DEFAULT_MODEL
 from runtime.system.package import version_option
+from runtime.system.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
     from runtime.run.batch import Batch, Options
-
-INTERRUPTED = 130
 
 
 def _path(text: str) -> Path:
@@ -25,6 +24,17 @@ def _path(text: str) -> Path:
     if not text:
         raise typer.BadParameter("it is empty; the current folder is called .")
     return Path(text)
+
+
+def _list_devices(devices: str | None) -> str | None:
+    """Say what `--devices` may be, and end, where that is asked for."""
+    if devices != "list":
+        return devices
+    from runtime.backends.devices import seen
+
+    for line in seen():
+        typer.echo(line)
+    raise typer.Exit
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -45,24 +55,41 @@ def run(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="A shipped model, or an ONNX file that enlarges RGB pictures.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE|URL",
+            help="A shipped model, an ONNX file that enlarges RGB pictures, or its https URL, "
+            "fetched once; #sha256=... after it insists on a content.",
+        ),
     ] = DEFAULT_MODEL,
     precision: Annotated[
-        Literal["float32", "int8"] | None,
-        typer.Option(help="Of a shipped model; int8 is quicker on processors with VNNI."),
-    ] = None,
+        Literal["auto", "bfloat16", "float32", "int8"],
+        typer.Option(
+            help="To compute in. auto: the quickest that was found to make the model's pictures "
+            "here. int8 is another version of a shipped model."
+        ),
+    ] = "auto",
     backend: Annotated[
-        Literal["auto", "tensorrt", "cuda", "cpu"],
+        Literal["auto", "tensorrt", "cuda", "openvino", "onnxruntime", "cpu"],
         typer.Option(
             help="What computes. auto: TensorRT where it has an engine or can build one, else "
-            "ONNX Runtime on CUDA, else on the CPU."
+            "ONNX Runtime on CUDA, else OpenVINO on the CPU, else ONNX Runtime there. onnxruntime, "
+            "or cpu: ONNX Runtime on the CPU."
         ),
     ] = "auto",
     devices: Annotated[
         str | None,
         typer.Option(
-            metavar="N,...", help="Which GPUs, as CUDA counts them; the first by default."
+            metavar="N,...|NAME|list",
+            help="Which GPUs, as CUDA counts them; the first by default. With --backend openvino "
+            "CPU, GPU, GPU.1 or NPU. list: say what each backend sees.",
+            callback=_list_devices,
+            is_eager=True,
         ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of the processor, for the network; all by default."),
     ] = None,
     no_build: Annotated[
         bool, typer.Option("--no-build", help="Use TensorRT only where an engine is there.")
@@ -81,11 +108,32 @@ def run(
     suffix: Annotated[
         str, typer.Option(help="Put before the extension of every result, for example _x4.")
     ] = "",
-    scale: Annotated[int, typer.Option(min=2, max=4, help="2 and 3 reduce the x4 result.")] = 4,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="TIMES",
+            help="Size of results, for example 1.5 [default: the model's, mostly 4].",
+        ),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="Width of results; the height follows.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="Height of results; the width follows.")
+    ] = None,
     max_size: Annotated[
         int | None,
         typer.Option(min=1, metavar="PX", help="Reduce results whose longer side exceeds this."),
     ] = None,
+    megapixels: Annotated[
+        float | None, typer.Option(metavar="MP", help="Size of results in millions of pixels.")
+    ] = None,
+    second_pass: Annotated[
+        bool,
+        typer.Option(
+            "--second-pass", help="Enlarge twice where a result is larger than the model makes."
+        ),
+    ] = False,
     tile: Annotated[
         int | None,
         typer.Option(
@@ -133,8 +181,11 @@ def run(
 
     A second run resumes: results that are complete, and were made from the same picture by the
     same model and settings, are left alone. What it needs to know this is in the file
-    .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make is never replaced
-    without --overwrite; its picture is reported as skipped.
+    .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make, or made from another
+    picture, is never replaced without --overwrite; its picture is reported as skipped.
+
+    Of --scale, --width, --height, --max-size and --megapixels one may be given. What the model
+    makes is reduced to that size; what would be larger is refused without --second-pass.
 
     Exit codes: 0, every picture has its result; 1, some failed, or gave way to a file that this
     command did not make; 2, the command makes no sense as given; 3, this machine lacks something,
@@ -148,6 +199,7 @@ def run(
 
     builder = EngineBuilder(quiet=quiet)
     try:
+        from runtime.backends.request import BackendRequest
         from runtime.codecs.output import FormatName, OutputSettings
         from runtime.run.batch import Batch, Options
 
@@ -158,15 +210,23 @@ def run(
                 format=cast(FormatName, file_format),
                 quality=quality,
                 scale=scale,
+                width_px=width,
+                height_px=height,
                 max_size_px=max_size,
+                megapixels=megapixels,
+                second_pass=second_pass,
             ),
             model=model,
-            precision=precision,
-            backend=backend,
-            devices=None if devices is None else _devices(devices),
-            build=None if no_build or backend in ("cuda", "cpu") else builder,
+            request=BackendRequest(
+                name=backend,
+                precision=None if precision == "auto" else precision,
+                tile_px=tile,
+                devices=None if devices is None or backend == "openvino" else _devices(devices),
+                openvino_device=_openvino_device(devices) if backend == "openvino" else "CPU",
+                threads=threads,
+                build=builder if backend in ("auto", "tensorrt") and not no_build else None,
+            ),
             suffix=suffix,
-            tile_size=tile,
             overlap=overlap,
             jobs=jobs,
             memory_bytes=None if memory is None else int(memory * 1e9),
@@ -181,7 +241,7 @@ def run(
     except DggnError as error:
         complain(error)
         raise typer.Exit(error.exit_code) from None
-    batch = Batch(options, progress_for_people(quiet=quiet, scale=scale))
+    batch = Batch(options, progress_for_people(quiet=quiet))
     code = 0
     try:
         if not run_interruptibly(batch.run, (batch.cancel, builder.cancel)):
@@ -216,8 +276,29 @@ def _devices(text: str) -> tuple[int, ...]:
     if len(set(numbers)) < len(numbers) or not all(
         number.isascii() and number.isdigit() for number in numbers
     ):
-        raise ConfigError(f"--devices is {text!r}: expected different numbers, for example 0,1")
+        raise ConfigError(
+            f"--devices is {text!r}: expected different numbers, for example 0,1; "
+            "or, with --backend openvino, for example GPU"
+        )
     return tuple(map(int, numbers))
+
+
+def _openvino_device(text: str | None) -> str:
+    """OpenVINO's name of a device, from the command line.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    from runtime.errors import ConfigError
+
+    name = "CPU" if text is None else text.upper()
+    kind, _, number = name.partition(".")
+    if kind not in ("CPU", "GPU", "NPU") or not (name == kind or number.isdecimal()):
+        raise ConfigError(
+            f"--devices is {text!r}: OpenVINO has CPU, GPU, GPU.1 and NPU; "
+            "`dggn-run --devices list` says which of them are here"
+        )
+    return name
 
 
 def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
@@ -227,9 +308,10 @@ def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
         DggnError: nothing could be done.
     """
     from runtime.report.console import print_result
-    from runtime.report.lines import planned_line, printable
+    from runtime.report.lines import planned_line
     from runtime.report.progress import PlainProgress, QuietProgress
     from runtime.run.dry_run import dry_run, forecast
+    from runtime.system.terminal import printable
 
     progress = QuietProgress(sys.stderr) if quiet else PlainProgress(sys.stderr)
     result = dry_run(options, progress)

@@ -10,7 +10,8 @@
         ├── MissingDependency   a package is not installed; the message names the extra
         ├── BackendError        the inference library failed
         │   └── OutOfDeviceMemory   for want of memory on the device; smaller work may do
-        └── TargetError         the output folder cannot be written
+        ├── TargetError         the output folder cannot be written
+        └── DownloadError       a model cannot be fetched
 
     Cancelled                   someone asked to stop; not an error, but it ends the work
 
@@ -69,6 +70,10 @@ class OutOfDeviceMemory(BackendError):
 
 class TargetError(EnvironmentProblem):
     """The output folder cannot be written."""
+
+
+class DownloadError(EnvironmentProblem):
+    """A model cannot be fetched."""
 
 
 class Cancelled(Exception):

@@ -8,27 +8,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, overload
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.backends.select import BackendName, BackendWish, open_backend
+from runtime.backends.fetch import local_model
+from runtime.backends.request import BackendName, BackendRequest
+from runtime.backends.select import open_backend
+from runtime.backends.trt.request import BuildEngine
+from runtime.codecs.decode import decode
 from runtime.codecs.frames import all_of
 from runtime.codecs.pil import image_from_picture, picture_from_image
-from runtime.errors import ConfigError
+from runtime.image.arrays import array_like, picture_from_array
 from runtime.image.picture import Picture, Samples
 from runtime.image.resize import enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
-from runtime.model.info import DEFAULT_MODEL, Precision, file_sha256, model_path
+from runtime.model.info import DEFAULT_MODEL, WantedPrecision, file_sha256, model_path
 from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, check_tiling, default_tile_px
-from runtime.tiles.stitch import OnTile, submit_in_tiles
+from runtime.tiles.stitch import OnTile, Watched, part_of, submit_in_tiles
 from runtime.tiles.strips import strip_bytes, upscale_in_strips
-
-if TYPE_CHECKING:
-    from runtime.backends.trt.find_engine import BuildEngine
 
 STRIP_BYTES = 256 << 20
 """A strip of a result takes no more, if tiles of the default size or less can help it."""
@@ -39,9 +39,9 @@ AnyImage = TypeVar("AnyImage", Image.Image, NDArray[Any])
 
 
 class Upscaler:
-    """Upscales many pictures with one model, loaded once.
+    """Upscale many pictures with one model, loaded once.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import dggn
         >>> with dggn.Upscaler() as upscaler:
@@ -49,24 +49,30 @@ class Upscaler:
         (80, 120, 3)
 
     Args:
-        model: a shipped name or an ONNX file.
-        tile_size: LR pixels per side fed to the network at once, overlap included; by default
-            256, or more where the overlap is large.
-        overlap: LR pixels of context per side; by default what the model was measured to need.
-        threads: of the CPU; by default every core this process may use.
-        precision: `int8` for the quicker version of a shipped model, where there is one;
-            `float32` also keeps TensorRT from computing partly in float16.
-        backend: `tensorrt`, `cuda` or `cpu`; by default the first of them that can be used.
-        devices: GPUs, as CUDA numbers them; by default the first, where there is any.
-        build: builds TensorRT engines; by default, only those are used that
-            `dggn-export trt` or `dggn-run` built.
-        say: told what a person should know, a line each; by default the log is.
+        model: name of a shipped model, path of an ONNX file, or the https URL of one.
+        tile_size: side of a tile in input pixels, overlap included; by default 256, or more if
+            the overlap is large.
+        overlap: context on each side of a tile, in input pixels; by default as much as the model
+            was measured to need.
+        threads: CPU threads; by default, one for each core that this process may use.
+        precision: `int8` for that version of a shipped model, if there is one; `float32` keeps
+            TensorRT and OpenVINO from computing in less; `bfloat16` is for OpenVINO. By default,
+            the fastest that makes the model's pictures.
+        backend: `tensorrt`, `cuda`, `openvino`, or `onnxruntime` or `cpu`, which are ONNX Runtime
+            on the CPU; by default, the first of these that works.
+        devices: CUDA device indices; by default, the first GPU if there is one.
+        openvino_device: device for OpenVINO, by its own name for it: for example `GPU`.
+        build: builds missing TensorRT engines; without it, only engines are used that
+            `dggn-export trt` or `dggn-run` has built.
+        say: receives one-line status messages; by default they are logged.
 
     Raises:
-        ModelError: there is no such model, or the file is damaged.
-        ConfigError: the tile size or overlap does not suit the model.
+        ModelError: the model does not exist, or its file is damaged.
+        DownloadError: it cannot be fetched.
+        ConfigError: the backend or precision is unknown, or the tile size or overlap does not
+            suit the model.
         MissingDependency: no inference library is installed.
-        BackendError: the backend asked for cannot be used here.
+        BackendError: the requested backend does not work here.
     """
 
     def __init__(
@@ -76,74 +82,119 @@ class Upscaler:
         tile_size: int | None = None,
         overlap: int | None = None,
         threads: int | None = None,
-        precision: Precision | None = None,
+        precision: WantedPrecision | None = None,
         backend: BackendName = "auto",
         devices: Sequence[int] | None = None,
+        openvino_device: str = "CPU",
         build: BuildEngine | None = None,
         say: Callable[[str], None] = _logger.info,
     ) -> None:
-        path = model_path(str(model), precision)
-        wish = BackendWish(
+        request = BackendRequest(
             name=backend,
             precision=precision,
             tile_px=tile_size,
             devices=devices,
+            openvino_device=openvino_device,
             threads=threads,
             build=build,
             say=say,
         )
-        self._backend, self.why = open_backend(path, wish)
+        self._open(model, request, overlap)
+
+    @classmethod
+    def from_request(
+        cls, model: str | Path, request: BackendRequest, *, overlap: int | None = None
+    ) -> Upscaler:
+        """Open an upscaler for a command, which has put a request together.
+
+        Args:
+            model: a shipped name or an ONNX file.
+            request: what is to run it.
+            overlap: LR pixels of context per side; by default what the model was measured to need.
+
+        Raises:
+            DggnError: see the class.
+        """
+        upscaler = cls.__new__(cls)
+        upscaler._open(model, request, overlap)
+        return upscaler
+
+    def _open(self, model: str | Path, request: BackendRequest, overlap: int | None) -> None:
+        path = model_path(local_model(str(model), say=request.say), request.precision)
+        self._backend, self.why = open_backend(path, request)
         self.info = self._backend.info
         self.model_sha256 = file_sha256(path)
         self.overlap = self.info.halo_px if overlap is None else overlap
-        self.tile_size = default_tile_px(self.overlap) if tile_size is None else tile_size
-        self._may_shrink_tiles = tile_size is None
+        self._may_shrink_tiles = request.tile_px is None
+        self.tile_size = (
+            default_tile_px(self.overlap) if request.tile_px is None else request.tile_px
+        )
         check_tiling(
             tile_size=self.tile_size, overlap=self.overlap, multiple=self.info.size_multiple_px
         )
 
     @property
     def description(self) -> str:
-        """The model and what runs it where, for people."""
+        """A human-readable description of the model, backend and device."""
         name = f"{self.info.preset} x{self.info.scale}"
         if self.info.precision != "float32":
             name += f" in {self.info.precision.upper()}"
         return f"{name}, {self._backend.description}"
 
     @property
+    def precision(self) -> str:
+        """What most of the work on pictures of 8 bits is computed in: for example `bfloat16`."""
+        return self._backend.precision
+
+    @property
     def on_gpu(self) -> bool:
         """Whether the cores are free for other things."""
         return self._backend.uniform_tiles
 
-    def __call__(self, image: AnyImage) -> AnyImage:
+    @overload
+    def __call__(self, image: str | Path) -> Image.Image: ...
+
+    @overload
+    def __call__(self, image: AnyImage) -> AnyImage: ...
+
+    def __call__(
+        self, image: str | Path | Image.Image | NDArray[Any]
+    ) -> Image.Image | NDArray[Any]:
         """Upscale one image.
 
         Args:
-            image: a PIL image of any mode, or an array: (H, W), (H, W, 3) or (H, W, 4), uint8
-                or uint16, grey, RGB or RGBA over the type's full range.
+            image: a PIL image of any mode; an array of shape (H, W), (H, W, 3) or (H, W, 4),
+                uint8 or uint16, holding grey, RGB or RGBA over the type's full range; or the
+                path of a file, of which the first frame or page is read.
 
         Returns:
-            The same kind, `info.scale` times larger along each axis. PIL images keep their
-            ICC profile; palettes become RGB.
+            An array for an array, a PIL image otherwise, `info.scale` times larger along each
+            axis. PIL images keep their ICC profile, EXIF and resolution; palettes become RGB,
+            and 16-bit colours have 8 bits, since Pillow has no mode for them.
 
         Raises:
             ConfigError: the array has another shape or type.
-            ImageReadError: the PIL image cannot be loaded, or its samples have no meaning as a
-                picture.
+            ImageReadError: the file cannot be read, the PIL image cannot be loaded, or its
+                samples have no meaning as a picture.
             BackendError: the inference library failed.
             ImageError: the model takes 8-bit samples only, and these have 16.
-            Cancelled: :meth:`cancel` was called.
+            Cancelled: `cancel` was called.
         """
+        if isinstance(image, (str, Path)):
+            first = replace(decode(Path(image)), more=())
+            return image_from_picture(self.upscale_picture(first))
         if isinstance(image, Image.Image):
             return image_from_picture(self.upscale_picture(picture_from_image(image)))
-        picture = self.upscale_picture(_picture_from_array(image))
-        return _array_like(image, picture)
+        picture = self.upscale_picture(picture_from_array(image))
+        return array_like(image, picture)
 
     def upscale_picture(self, picture: Picture, *, on_tile: OnTile | None = None) -> Picture:
-        """Upscale a decoded picture and wait for it; see :meth:`submit_picture`."""
+        """Upscale a decoded picture and wait for it; see `submit_picture`."""
         results: list[Picture] = []
-        self.submit_picture(picture, results.append, on_tile=on_tile)
+        watched = Watched(on_tile)
+        self.submit_picture(picture, results.append, on_tile=watched)
         self.finish()
+        watched.check()
         return results[0]
 
     def submit_picture(
@@ -160,13 +211,13 @@ class Upscaler:
 
         Args:
             picture: the picture; not changed.
-            on_done: takes the result, from any thread, at the latest in :meth:`finish`.
+            on_done: takes the result, from any thread, at the latest in `finish`.
             on_tile: told the share of the picture that is done, in (0, 1], after each tile.
 
         Raises:
             BackendError: the inference library failed.
             ImageError: the model takes 8-bit samples only, and these have 16.
-            Cancelled: :meth:`cancel` was called.
+            Cancelled: `cancel` was called.
         """
         pictures = all_of(picture)
         results: list[Picture | None] = [None] * len(pictures)
@@ -194,7 +245,7 @@ class Upscaler:
                 partial(keep, number, alpha_hw),
                 tile_size=self._quick_tile_px,
                 overlap=self.overlap,
-                on_tile=_part_of(on_tile, number, len(pictures)),
+                on_tile=part_of(on_tile, number, len(pictures)),
             )
 
     @property
@@ -221,7 +272,7 @@ class Upscaler:
         )
 
     def strip_bytes(self, header: Picture) -> int:
-        """How much memory the largest of :meth:`strips` takes, of a source with this header."""
+        """How much memory the largest of `strips` takes, of a source with this header."""
         return self._strip_bytes(header, self._strip_tile_px(header))
 
     def _strip_tile_px(self, header: Picture) -> int:
@@ -241,12 +292,12 @@ class Upscaler:
 
         Raises:
             BackendError: the inference library failed.
-            Cancelled: :meth:`cancel` was called.
+            Cancelled: `cancel` was called.
         """
         self._backend.finish()
 
     def cancel(self) -> None:
-        """Make the running and every later call raise `Cancelled`, from any thread."""
+        """Make the running call and all later ones raise `Cancelled`; callable from any thread."""
         self._backend.cancel()
 
     def __enter__(self) -> Upscaler:
@@ -256,50 +307,35 @@ class Upscaler:
         self._backend.__exit__(*exception)
 
 
-def upscale(image: AnyImage, *, model: str | Path = DEFAULT_MODEL) -> AnyImage:
-    """Upscale one image; for many, :class:`Upscaler` loads the model only once.
+@overload
+def upscale(image: str | Path, *, model: str | Path = ...) -> Image.Image: ...
 
-    Example:
+
+@overload
+def upscale(image: AnyImage, *, model: str | Path = ...) -> AnyImage: ...
+
+
+def upscale(
+    image: str | Path | Image.Image | NDArray[Any], *, model: str | Path = DEFAULT_MODEL
+) -> Image.Image | NDArray[Any]:
+    """Upscale one image; for many, `Upscaler` loads the model only once.
+
+    Examples:
         >>> from PIL import Image
         >>> import dggn
         >>> dggn.upscale(Image.new("L", (30, 20))).size
         (120, 80)
 
     Args:
-        image: see :meth:`Upscaler.__call__`.
-        model: a shipped name or an ONNX file.
+        image: a file, a PIL image or an array; see `Upscaler.__call__`.
+        model: name of a shipped model, or path of an ONNX file.
 
     Returns:
-        The same kind of image, larger.
+        An array for an array, a PIL image otherwise, larger.
 
     Raises:
-        DggnError: see :class:`Upscaler`.
+        DggnError: see `Upscaler` and `Upscaler.__call__`.
     """
     with Upscaler(model) as upscaler:
-        return upscaler(image)
-
-
-def _part_of(on_tile: OnTile | None, number: int, count: int) -> OnTile | None:
-    if on_tile is None or count == 1:
-        return on_tile
-    return lambda share: on_tile((number + share) / count)
-
-
-def _picture_from_array(image: NDArray[Any]) -> Picture:
-    if image.dtype not in (np.uint8, np.uint16):
-        raise ConfigError(f"the array's type is {image.dtype}: expected uint8 or uint16")
-    if image.ndim == 2 and image.size:
-        return Picture(rgb_hwc=np.repeat(image[..., None], 3, axis=2), is_grey=True)
-    if image.ndim != 3 or image.shape[2] not in (3, 4) or not image.size:
-        raise ConfigError(
-            f"the array's shape is {image.shape}: expected (H, W), (H, W, 3) or (H, W, 4)"
-        )
-    return Picture(rgb_hwc=image[..., :3], alpha_hw=image[..., 3] if image.shape[2] == 4 else None)
-
-
-def _array_like(image: NDArray[Any], picture: Picture) -> NDArray[Any]:
-    if image.ndim == 2:
-        return picture.grey_hw()
-    if picture.alpha_hw is None:
-        return picture.rgb_hwc
-    return np.dstack((picture.rgb_hwc, picture.alpha_hw))
+        result: Image.Image | NDArray[Any] = upscaler(image)
+        return result

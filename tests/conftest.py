@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +32,14 @@ for number, usual in (
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 SHARED_DATA = Path(os.environ.get("DGGN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests compile is not kept among what the user's commands keep."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DGGN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@
     SET/prepared.jsonl      the options, a line for each source picture, and an end mark
 
 PPM is raw pixels behind a header of 15 bytes: every viewer opens it, and a crop is read without
-decoding the rest. (PNG is decoded as a whole: tests/benchmarks/loader.md has both.)
+decoding the rest. (PNG is decoded as a whole: docs/benchmarks has both.)
 """
 
 from __future__ import annotations

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.errors import ConfigError, DggnError
+from runtime.errors import ConfigError
 from runtime.system.package import version_option
+from runtime.system.terminal import errors_reported
 
 if TYPE_CHECKING:
     from dggn.metrics.evaluate import Metric, PictureScores
@@ -70,7 +70,7 @@ def images(
     as_markdown: Markdown = False,
 ) -> None:
     """Measure pictures that any program made."""
-    with _explained():
+    with errors_reported("dggn-eval"):
         from dggn.metrics.evaluate import evaluate_images
         from dggn.metrics.report import BenchmarkResult
 
@@ -104,7 +104,7 @@ def model(
     as_markdown: Markdown = False,
 ) -> None:
     """Measure a model on benchmarks."""
-    with _explained():
+    with errors_reported("dggn-eval"):
         from dggn.metrics.evaluate import evaluate, find_benchmark
         from dggn.metrics.report import BenchmarkResult
         from dggn.metrics.systems import opened, system_name
@@ -138,7 +138,7 @@ def complexity(
     as_markdown: Markdown = False,
 ) -> None:
     """Count parameters, GFLOPs and receptive field, beside the paper's Table 4."""
-    with _explained():
+    with errors_reported("dggn-eval"):
         from dggn.metrics.costs import costs_of, costs_report, parse_size
 
         size_hw = parse_size(size)
@@ -166,7 +166,7 @@ def compare(
     ),
 ) -> None:
     """Draw crops of several models' results side by side, with names and scores (Figure 4)."""
-    with _explained():
+    with errors_reported("dggn-eval"):
         from dggn.metrics.compare import comparison_rows, draw_comparison, save_png
 
         rows = comparison_rows(models, pictures, crops or [])
@@ -199,7 +199,7 @@ def realistic(
 
     Prints a Markdown table, bicubic interpolation first and the originals last.
     """
-    with _explained():
+    with errors_reported("dggn-eval"):
         from dggn.metrics.realistic import RealisticSet, measure_realistic
         from dggn.metrics.report import markdown_header, markdown_line
 
@@ -225,26 +225,13 @@ def page(
     ),
 ) -> None:
     """Write a page with two models' results of every picture, and a slider between them."""
-    with _explained():
+    with errors_reported("dggn-eval"):
         from dggn.metrics.page import write_page
 
         if len(models) != 2:
             raise ConfigError(f"--model is given {len(models)} times: a page shows two models")
         count = write_page(output, folder, (models[0], models[1]))
         typer.echo(f"wrote {output} with {count} pictures")
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn errors into one line and an exit code."""
-    try:
-        yield
-    except DggnError as error:
-        typer.echo(f"dggn-eval: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
-        raise typer.Exit(130) from None
 
 
 def _form(as_json: bool, as_csv: bool, as_markdown: bool) -> str:

@@ -17,9 +17,9 @@ from dggn.metrics.systems import opened, system_name
 from dggn.model.config import SCALE
 from runtime.errors import ConfigError, ModelError, TargetError
 from runtime.report.detail import Detail
-from runtime.report.lines import printable
 from runtime.report.page import SUFFIXES, page_parts, slider
 from runtime.system.files import NotReplaced, replacing
+from runtime.system.terminal import printable
 
 PART_LR_PX = (256, 192)
 """Longer and shorter side of what is shown at most: enlarged, it fits on a screen at 100 %."""

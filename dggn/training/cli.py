@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.errors import ConfigError, DggnError
+from dggn.training.campaign.command import campaign
+from runtime.errors import Cancelled, ConfigError
 from runtime.system.package import require, version_option
+from runtime.system.terminal import errors_reported
 
 if TYPE_CHECKING:
     from dggn.training.config import TrainConfig
@@ -52,18 +54,14 @@ def prepare(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from dggn.data.prepared import PrepareOptions
-    from dggn.training.counting import show_count
     from dggn.training.prepare import prepare as prepare_folder
+    from dggn.training.prepare import show_sources
 
-    try:
+    resume = f"stopped; go on with the same command ({target})"
+    with errors_reported("dggn-train", interrupted=resume):
         options = PrepareOptions(size_px=size, step_px=step, scales=tuple(scales or [1.0]))
-        with show_count(sys.stderr, "preparing", "pictures") as on_source:
+        with show_sources(sys.stderr) as on_source:
             manifest = prepare_folder(source, target, options, on_source=on_source)
-    except DggnError as error:
-        raise _failed(error) from error
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; go on with the same command ({target})", err=True)
-        raise typer.Exit(130) from None
     bad = [one for one in manifest.sources if one.problem]
     for one in bad:
         typer.echo(f"skipped {one.name}: {one.problem}", err=True)
@@ -103,19 +101,17 @@ def teach(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from dggn.data.taught import TeachOptions
-    from dggn.training.counting import show_count
     from dggn.training.teach import read_sources
     from dggn.training.teach import teach as teach_pairs
     from dggn.training.teacher import open_teacher
     from runtime.model.info import file_sha256
+    from runtime.system.terminal import show_progress
 
-    try:
+    resume = f"stopped; run the same command to resume ({target})"
+    with errors_reported("dggn-train", interrupted=resume):
         options = TeachOptions(size_px=size, seed=seed, unreduced=unreduced, graphics=graphics)
         sources = read_sources(source)
-        with (
-            open_teacher(teacher, backend) as enlarge,
-            show_count(sys.stderr, "teaching", "pairs") as on_pair,
-        ):
+        with open_teacher(teacher, backend) as enlarge, show_progress() as (_, on_progress):
             taught = teach_pairs(
                 sources,
                 target,
@@ -123,13 +119,8 @@ def teach(
                 count,
                 teacher=enlarge,
                 teacher_sha256=file_sha256(teacher),
-                on_pair=on_pair,
+                on_progress=on_progress,
             )
-    except DggnError as error:
-        raise _failed(error) from error
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; go on with the same command ({target})", err=True)
-        raise typer.Exit(130) from None
     typer.echo(f"{len(taught.pairs)} pairs in {target}")
 
 
@@ -138,7 +129,7 @@ def run(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="A shipped recipe (psnr, gan, lite, photo, ablation-psnr, ablation-gan) or a "
+            help="A shipped recipe (psnr, gan, lite, lite-photo, photo, ablation-psnr, ablation-gan) or a "
             "TOML file."
         ),
     ],
@@ -196,7 +187,8 @@ def run(
     # A polite kill is an interruption too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
-    try:
+    resume = f"stopped; go on with the same command ({folder})"
+    with errors_reported("dggn-train", interrupted=resume):
         config = _config(recipe, train_folders or [], validation_folders or [])
         config = replace(
             config,
@@ -210,13 +202,8 @@ def run(
             perceptual = replace(config.perceptual, weights=str(perceptual_weights))
             config = replace(config, perceptual=perceptual)
         complete = _train(config, folder, device, workers)
-    except DggnError as error:
-        raise _failed(error) from error
-    except KeyboardInterrupt:
-        complete = False
-    if not complete:
-        typer.echo(f"stopped; go on with the same command ({folder})", err=True)
-        raise typer.Exit(130)
+        if not complete:
+            raise Cancelled
 
 
 @app.command()
@@ -228,22 +215,17 @@ def plot(
     ] = None,
 ) -> None:
     """Draw the curves of a run: loss terms, critics, learning rate, PSNR and SSIM."""
-    try:
+    with errors_reported("dggn-train"):
         require("matplotlib", extra="train")
         from dggn.training.log import read_log
         from dggn.training.plot import CURVES_NAME, draw_curves
 
         target = output or folder / CURVES_NAME
         draw_curves(read_log(folder), target, title=folder.name)
-    except DggnError as error:
-        raise _failed(error) from error
     typer.echo(target)
 
 
-def _failed(error: DggnError) -> typer.Exit:
-    """Say what went wrong; the result ends the command with the error's exit code."""
-    typer.echo(f"dggn-train: {error}", err=True)
-    return typer.Exit(error.exit_code)
+app.command()(campaign)
 
 
 def _config(recipe: str, train_folders: list[Path], validation_folders: list[Path]) -> TrainConfig:
@@ -265,7 +247,7 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
     from dggn.training.allocator import keep_freed_memory
     from dggn.training.batches import open_batches
     from dggn.training.parallel import open_place
-    from dggn.training.progress import show_progress
+    from dggn.training.progress import show_training
     from dggn.training.state import WEIGHTS_NAME, TrainingState
     from dggn.training.trainer import Trainer
 
@@ -296,7 +278,7 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
 
             signal.signal(signal.SIGINT, stop)
             signal.signal(signal.SIGTERM, stop)
-            with show_progress(sys.stderr) as progress:
+            with show_training(sys.stderr) as progress:
                 complete = trainer.run(progress=progress, should_stop=lambda: interrupted)
             if complete and place.is_first:
                 typer.echo(folder / WEIGHTS_NAME)

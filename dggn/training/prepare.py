@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +29,31 @@ from dggn.data.prepared import (
     write_ppm,
 )
 from dggn.model.config import SCALE
-from dggn.training.counting import Counted, OnCount
 from runtime.errors import ConfigError, ImageReadError, TargetError
 from runtime.model.info import file_sha256
 from runtime.system.cores import usable_cores
+from runtime.system.files import remove_temporaries
+from runtime.system.terminal import show_progress
 
 MOST_THREADS = 8
 """That cut pictures: each needs some hundred megabytes for a large one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """How far a preparation is."""
+
+    done: int
+    """Source pictures dealt with."""
+
+    total: int
+    """All of them."""
+
+    source: Source
+    """The newest."""
+
+
+OnSource = Callable[[Prepared], None]
 
 
 def window_starts(length_px: int, options: PrepareOptions) -> list[int]:
@@ -52,7 +72,9 @@ def window_starts(length_px: int, options: PrepareOptions) -> list[int]:
     return starts if starts[-1] == last else [*starts, last]
 
 
-def prepare(source: Path, target: Path, options: PrepareOptions, *, on_source: OnCount) -> Manifest:
+def prepare(
+    source: Path, target: Path, options: PrepareOptions, *, on_source: OnSource
+) -> Manifest:
     """Cut every picture below `source` into sub-images, or go on with what was begun.
 
     Pictures are cropped at the right and bottom to a multiple of the scale and reduced as a
@@ -96,7 +118,7 @@ def prepare(source: Path, target: Path, options: PrepareOptions, *, on_source: O
             done[one.name] = one
             if one != known.get(one.name):
                 append_source(target, one)
-            on_source(Counted(done=len(done), total=len(current), name=one.name))
+            on_source(Prepared(done=len(done), total=len(current), source=one))
     finally:
         pool.shutdown(cancel_futures=True)
     finished = Manifest(options=options, sources=tuple(done.values()), complete=True)
@@ -106,8 +128,7 @@ def prepare(source: Path, target: Path, options: PrepareOptions, *, on_source: O
 
 def _begin(target: Path, options: PrepareOptions) -> Manifest:
     try:
-        for partial in target.rglob(".dggn-*.partial"):
-            partial.unlink()  # what a kill left
+        remove_temporaries([target, *(path for path in target.rglob("*") if path.is_dir())])
         manifest = read_manifest(target)
         if manifest is None and target.exists() and any(target.iterdir()):
             raise ConfigError(f"{target} holds other things: choose a new or empty folder")
@@ -193,3 +214,15 @@ def _remove(target: Path, source: Source) -> None:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise TargetError(f"{path} cannot be removed: {error.strerror}") from error
+
+
+@contextmanager
+def show_sources(stream: TextIO) -> Iterator[OnSource]:
+    """Show the sources that :func:`prepare` has dealt with."""
+    with show_progress(stream) as (_, on_progress):
+
+        def advance(prepared: Prepared) -> None:
+            text = f"{prepared.done} of {prepared.total} pictures  {prepared.source.name}"
+            on_progress(text, prepared.done / prepared.total)
+
+        yield advance

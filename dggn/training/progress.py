@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from dggn.training.trainer import Progress as TrainingProgress
 from dggn.training.trainer import StepReport
-
-SECONDS_BETWEEN_LINES = 30.0
+from runtime.system.terminal import show_progress
 
 
 def _numbers(report: StepReport) -> str:
@@ -27,28 +22,7 @@ def _numbers(report: StepReport) -> str:
 
 
 @contextmanager
-def show_progress(stream: TextIO) -> Iterator[TrainingProgress]:
-    """A display for :class:`Trainer` on `stream`, for as long as the context lasts."""
-    if not stream.isatty():
-        last = -SECONDS_BETWEEN_LINES
-
-        def line(report: StepReport) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if now - last >= SECONDS_BETWEEN_LINES or report.progress >= 1:
-                last = now
-                stream.write(f"{100 * report.progress:5.1f}%  {_numbers(report)}\n")
-                stream.flush()
-
-        yield line
-        return
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=Console(file=stream),
-    ) as bars:
-        bar = bars.add_task("starting", total=1.0)
-        yield lambda report: bars.update(
-            bar, completed=report.progress, description=_numbers(report)
-        )
+def show_training(stream: TextIO) -> Iterator[TrainingProgress]:
+    """Show a :class:`Trainer`'s steps on `stream`, for as long as the context lasts."""
+    with show_progress(stream) as (_, on_progress):
+        yield lambda report: on_progress(_numbers(report), report.progress)

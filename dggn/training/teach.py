@@ -30,9 +30,9 @@ from dggn.data.taught import (
     read_taught,
 )
 from dggn.model.config import SCALE
-from dggn.training.counting import Counted, OnCount
 from runtime.errors import ConfigError, ModelError, TargetError
 from runtime.model.info import file_sha256
+from runtime.system.terminal import OnProgress
 
 BYTES_PER_LR_PIXEL = 3 * (1 + 2 * SCALE**2)
 """Of a pair on disk: the LR picture, the teacher's result and the original."""
@@ -90,7 +90,7 @@ def teach(
     *,
     teacher: Teacher,
     teacher_sha256: str,
-    on_pair: OnCount,
+    on_progress: OnProgress,
 ) -> TaughtSet:
     """Make the first `count` pairs of a set, or go on with what was begun.
 
@@ -101,7 +101,7 @@ def teach(
         count: pairs that the set shall have; a set can be made larger later.
         teacher: what enlarges them.
         teacher_sha256: of its file.
-        on_pair: told of the progress.
+        on_progress: told after every pair.
 
     Raises:
         ConfigError: the folder holds another set, or a source is too small.
@@ -119,7 +119,7 @@ def teach(
         if name not in done:
             done[name] = _make(name, number, sources, target, options, teacher)
             append_pair(target, done[name])
-        on_pair(Counted(done=number + 1, total=count, name=done[name].source))
+        on_progress(f"{number + 1} of {count} pairs", (number + 1) / count)
     pairs = tuple(done[name] for name in sorted(done))
     finished = TaughtSet(lesson=lesson, pairs=pairs, complete=True)
     begin_manifest(target, finished)

@@ -11,7 +11,7 @@ import numpy as np
 
 from dggn.model.config import SCALE
 from dggn.training.teach import Image8, Teacher
-from runtime.backends.select import BackendName
+from runtime.backends.request import BackendName
 from runtime.errors import ConfigError, ModelError
 from runtime.upscaler import Upscaler
 

@@ -1,4 +1,4 @@
-"""What `dggn-export trt` does, apart from its options."""
+"""Answers a request for an engine: with a current one, or by building it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.trt.build import OpenEngine, Workshop, build_engine
-from export.trt.progress import OnProgress
-from export.trt.source import read_source
+from export.trt.builder.verified import BuildContext, build_engine
+from export.trt.passes.source import read_source
 from runtime.backends.gpu import Gpu, probe, require_gpu
 from runtime.backends.trt.engine_cache import engine_path
 from runtime.backends.trt.engine_facts import (
-    DEFAULT_BATCH,
     Circumstances,
     EngineFacts,
     EngineOptions,
@@ -22,88 +20,47 @@ from runtime.backends.trt.engine_facts import (
 )
 from runtime.backends.trt.engine_file import SUFFIX, read_facts
 from runtime.backends.trt.library import FlavorChoice, Library, find_library
+from runtime.backends.trt.open import open_engine
+from runtime.backends.trt.request import EngineRequest
 from runtime.errors import BackendError, ConfigError, MissingDependency, ModelError
-from runtime.model.info import (
-    DEFAULT_MODEL,
-    ModelInfo,
-    SampleType,
-    for_tensorrt,
-    model_path,
-    shipped_models,
-)
+from runtime.model.info import ModelInfo, for_tensorrt, model_path, shipped_models
 from runtime.system.package import require
+from runtime.system.terminal import OnProgress
 from runtime.tiles.plan import default_tile_px
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What somebody asked `dggn-export trt` for."""
-
-    onnx: str = DEFAULT_MODEL
-    """A file, or a shipped model's name."""
-
-    precision: EnginePrecision = "fp16"
-    """To compute in."""
-
-    flavor: FlavorChoice = "auto"
-    """Which TensorRT."""
-
-    sample_type: SampleType = "uint8"
-    """Of input and output."""
-
-    tile_px: int | None = None
-    """Largest tile; None for one that suits the model."""
-
-    batch: int = DEFAULT_BATCH
-    """Most tiles at a time."""
-
-    targets: tuple[str, ...] = ()
-    """Compute capabilities; none for this machine's GPU."""
-
-    device: int = 0
-    """This machine's GPU, where there are several."""
-
-    output: Path | None = None
-    """The engine's file; None for the cache."""
-
-    force: bool = False
-    """Build even if there is a current engine."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of a wish."""
+class BuildResult:
+    """The engine that answers a request."""
 
     path: Path
-    """The engine."""
+    """Its file."""
 
     facts: EngineFacts
-    """What its sidecar says."""
+    """Content of its sidecar."""
 
     library_name: str
-    """For people."""
+    """Name and version of its TensorRT, for messages."""
 
     was_built: bool
     """False where there was a current one."""
 
 
-def fulfil(
-    wish: Wish,
+def build_or_reuse(
+    request: EngineRequest,
     *,
     say: Callable[[str], None],
     on_progress: OnProgress,
-    open_engine: OpenEngine | None,
     cancelled: threading.Event | None = None,
-) -> Outcome:
+) -> BuildResult:
     """Find a current engine, or build one.
 
     A GPU is looked for before TensorRT is touched: without one, some versions end the process.
 
     Args:
-        wish: what is asked for.
-        say: told what people should know: a line each.
-        on_progress: told how a build goes.
-        open_engine: loads an engine to verify it; None where nothing can run it.
+        request: the engine that is needed.
+        say: receives one-line status messages.
+        on_progress: receives the build's progress.
         cancelled: ends the work once it is set, where Ctrl-C comes to another thread.
 
     Raises:
@@ -111,26 +68,25 @@ def fulfil(
         Cancelled: it was cancelled.
         KeyboardInterrupt: the same, where the library cannot be cancelled.
     """
-    if wish.output is not None and wish.output.suffix != SUFFIX:
-        raise ConfigError(f"{wish.output} does not end in {SUFFIX}: name a file that does")
-    gpu, flavor = _place(wish)
+    if request.output is not None and request.output.suffix != SUFFIX:
+        raise ConfigError(f"{request.output} does not end in {SUFFIX}: name a file that does")
+    gpu, flavor = _choose_gpu(request)
     library = find_library(flavor)
     require("onnx", "onnxruntime", extra="trt" if library.flavor == "tensorrt" else "rtx")
-    is_shipped_int8 = wish.precision == "int8" and wish.onnx in shipped_models()
-    source = read_source(for_tensorrt(model_path(wish.onnx, "int8" if is_shipped_int8 else None)))
-    options = _options(wish, source.info, library, gpu)
-    path = wish.output or engine_path(source.path.stem, source.sha256, options, gpu)
-    if path.exists() and not wish.force:
-        facts, reason = _current(path, source.sha256, options, library, gpu)
+    source = read_source(request.onnx)
+    options = _decide(request, source.info, library, gpu)
+    path = request.output or engine_path(source.path.stem, source.sha256, options, gpu)
+    if path.exists() and not request.force:
+        facts, reason = _reusable(path, source.sha256, options, library, gpu)
         if facts is not None:
-            return Outcome(path=path, facts=facts, library_name=library.name, was_built=False)
+            return BuildResult(path=path, facts=facts, library_name=library.name, was_built=False)
         say(f"{path} is built again: {reason}")
     if options.precision == "int8" and library.flavor == "tensorrt-rtx":
         say(
             "TensorRT-RTX does not fuse INT8 convolutions with what follows them: expect --fp16 "
             "to be quicker, and measure both"
         )
-    shop = Workshop(
+    context = BuildContext(
         library=library,
         gpu=gpu,
         open_engine=open_engine,
@@ -138,21 +94,31 @@ def fulfil(
         on_progress=on_progress,
         cancelled=cancelled or threading.Event(),
     )
-    facts = build_engine(source, options, path, shop)
-    return Outcome(path=path, facts=facts, library_name=library.name, was_built=True)
+    facts = build_engine(source, options, path, context)
+    return BuildResult(path=path, facts=facts, library_name=library.name, was_built=True)
 
 
-def _place(wish: Wish) -> tuple[Gpu | None, FlavorChoice]:
+def model_file(name: str, precision: EnginePrecision) -> Path:
+    """The file to build an engine from, of a shipped model's name or an ONNX file.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    is_shipped_int8 = precision == "int8" and name in shipped_models()
+    return for_tensorrt(model_path(name, "int8" if is_shipped_int8 else None))
+
+
+def _choose_gpu(request: EngineRequest) -> tuple[Gpu | None, FlavorChoice]:
     """The GPU to build on and for, if any, and which TensorRT."""
-    if not wish.targets:
+    if not request.targets:
         try:
-            return require_gpu(wish.device), wish.flavor
+            return require_gpu(request.device), request.flavor
         except BackendError as error:
             raise BackendError(
                 f"{error}. Without a GPU, TensorRT-RTX can build for another machine's: name it "
                 "with --target, for example --target sm86,sm89,sm120"
             ) from error
-    if wish.flavor == "tensorrt":
+    if request.flavor == "tensorrt":
         raise ConfigError(
             "--target is for TensorRT-RTX: classic TensorRT builds for this machine's GPU alone. "
             "Leave --target out, or use --flavor tensorrt-rtx"
@@ -161,26 +127,29 @@ def _place(wish: Wish) -> tuple[Gpu | None, FlavorChoice]:
         here = probe().gpus
     except MissingDependency:
         here = ()  # it would only verify what is built, and the result says that it is not
-    matching = [gpu for gpu in here if gpu.sm in wish.targets]
+    matching = [gpu for gpu in here if gpu.sm in request.targets]
     return (matching[0] if matching else None), "tensorrt-rtx"
 
 
-def _options(wish: Wish, info: ModelInfo, library: Library, gpu: Gpu | None) -> EngineOptions:
-    targets = wish.targets or ((gpu.sm,) if gpu else ())
+def _decide(
+    request: EngineRequest, info: ModelInfo, library: Library, gpu: Gpu | None
+) -> EngineOptions:
+    """Decide what the request leaves open."""
+    targets = request.targets or ((gpu.sm,) if gpu else ())
     try:
         return EngineOptions(
             flavor=library.flavor,
-            precision=wish.precision,
-            sample_type=wish.sample_type,
-            tile_px=default_tile_px(info.halo_px) if wish.tile_px is None else wish.tile_px,
-            batch=wish.batch,
+            precision=request.precision,
+            sample_type=request.sample_type,
+            tile_px=default_tile_px(info.halo_px) if request.tile_px is None else request.tile_px,
+            batch=request.batch,
             targets=tuple(sorted(dict.fromkeys(targets), key=lambda name: (len(name), name))),
         )
     except ModelError as error:
         raise ConfigError(str(error)) from error
 
 
-def _current(
+def _reusable(
     path: Path, sha256: str, options: EngineOptions, library: Library, gpu: Gpu | None
 ) -> tuple[EngineFacts | None, str]:
     """The facts of an engine that may stay, or why it may not."""

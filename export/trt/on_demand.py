@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runtime.backends.trt.find_engine import EngineRequest
+    from runtime.backends.trt.request import EngineRequest
 
 
 class EngineBuilder:
@@ -30,31 +30,20 @@ class EngineBuilder:
             DggnError: it cannot be built.
             Cancelled: :meth:`cancel` was called.
         """
-        from export.trt.command import Wish, fulfil
-        from export.trt.show import shown
-        from runtime.backends.trt.open import open_engine
+        from export.trt.command import build_or_reuse
+        from runtime.system.terminal import show_progress
 
-        wish = Wish(
-            onnx=str(request.onnx),
-            precision=request.precision,
-            flavor=request.flavor,
-            sample_type=request.sample_type,
-            tile_px=request.tile_px,
-            batch=request.batch,
-            device=request.device,
-        )
         self._idle.clear()
         try:
-            with shown(quiet=self._quiet) as (say, on_progress):
+            with show_progress(quiet=self._quiet, transient=True) as (say, on_progress):
                 say(
                     f"building a TensorRT engine of {request.onnx.stem} for this GPU: this takes "
                     "minutes and is done once; --no-build does without"
                 )
-                return fulfil(
-                    wish,
+                return build_or_reuse(
+                    request,
                     say=say,
                     on_progress=on_progress,
-                    open_engine=open_engine,
                     cancelled=self._cancelled,
                 ).path
         finally:

@@ -1,4 +1,4 @@
-"""What super-resolves tiles: ONNX Runtime, TensorRT, several devices, and the choice among them.
+"""Backends that super-resolve tiles: ONNX Runtime, TensorRT, several devices, and the choice.
 
 May import `codecs`, `tiles` and what is below them; not `jobs`.
 """

@@ -1,4 +1,4 @@
-"""Which NVIDIA GPUs there are, asked of the driver alone.
+"""Finds NVIDIA GPUs by asking the driver alone.
 
 TensorRT must not be touched on a machine without a GPU: some versions end the process there.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.backends.cuda.bindings_device import load_cuda_bindings
 from runtime.backends.cuda.open import cuda_package
 from runtime.errors import BackendError, MissingDependency
 
@@ -19,16 +20,16 @@ class Gpu:
     """One NVIDIA GPU."""
 
     index: int
-    """As CUDA numbers them; `CUDA_VISIBLE_DEVICES` has been applied."""
+    """CUDA device index; `CUDA_VISIBLE_DEVICES` has been applied."""
 
     name: str
-    """For people, and to tell models apart: for example `NVIDIA GeForce RTX 3090`."""
+    """Model name, for example `NVIDIA GeForce RTX 3090`."""
 
     compute_capability: tuple[int, int]
     """Major and minor, for example (8, 6)."""
 
     memory_bytes: int
-    """All of it, free or not."""
+    """Total memory, free or not."""
 
     cuda_version: str
     """The newest CUDA that the driver supports, for example `13.0`."""
@@ -41,13 +42,13 @@ class Gpu:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What looking for GPUs found."""
+    """Result of looking for GPUs."""
 
     gpus: tuple[Gpu, ...]
     """In CUDA's order."""
 
     problem: str = ""
-    """Why there is none, for people; empty where there is one."""
+    """Human-readable reason why there is none; empty where there is one."""
 
 
 def gpus() -> tuple[Gpu, ...]:
@@ -67,7 +68,7 @@ def probe() -> Probe:
     """
     if _stands_on_pycuda():
         return _probe_with_pycuda()
-    driver = _driver()
+    driver = load_cuda_bindings()
     try:
         status = driver.cuInit(0)[0]
     except RuntimeError:  # cuda-bindings' way to say that libcuda is not there
@@ -109,10 +110,10 @@ def _stands_on_pycuda() -> bool:
 
 
 def _probe_with_pycuda() -> Probe:
-    from runtime.backends.cuda.pycuda_device import load_driver
+    from runtime.backends.cuda.pycuda_device import load_pycuda
 
     try:
-        driver = load_driver()
+        driver = load_pycuda()
     except BackendError:
         return Probe(gpus=(), problem="the NVIDIA driver is not installed")
     try:
@@ -132,17 +133,6 @@ def _probe_with_pycuda() -> Probe:
     except driver.Error as error:
         return Probe(gpus=(), problem=f"the NVIDIA driver does not start ({error})")
     return Probe(gpus=tuple(found), problem="" if found else "the NVIDIA driver sees no GPU")
-
-
-def _driver() -> Any:
-    try:
-        from cuda.bindings import driver
-    except ImportError as error:
-        raise MissingDependency(
-            "this needs cuda-bindings, which is not installed: pip install 'dggn[trt]' or "
-            f"'dggn[rtx]' ({error})"
-        ) from error
-    return driver
 
 
 def _gpu(driver: Any, index: int, cuda_version: str) -> Gpu:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from runtime.errors import BackendError, Cancelled, ImageError, ModelError
 from runtime.image.picture import Samples
 from runtime.model.files import check_model_file
-from runtime.model.foreign import foreign_info
+from runtime.model.foreign import foreign_facts
 from runtime.model.info import PREFIX, ModelInfo
+from runtime.model.tensors import TensorFormat, tensors_of
 from runtime.system.cores import usable_cores
-from runtime.system.package import require
+from runtime.system.package import load
 from runtime.tiles.backend import Deliver
 
 if TYPE_CHECKING:
@@ -46,9 +48,7 @@ class OrtBackend:
         where: Literal["auto", "cuda", "cpu"] = "auto",
         device: int = 0,
     ) -> None:
-        require("onnxruntime", extra="cpu")
-        import onnxruntime
-
+        onnxruntime = load("onnxruntime", extra="cpu")
         check_model_file(path)
         # Results go through exceptions; its own log would only repeat them on stderr.
         onnxruntime.set_default_logger_severity(4)
@@ -69,17 +69,22 @@ class OrtBackend:
         self._device = device
         self._run_options = onnxruntime.RunOptions()
         self._cancelled = False
-        self.info = self._facts(path)
+        self._is_foreign = False
+        self.info, self.tensors, self._least_px = self._facts(path)
 
-    def _facts(self, path: Path) -> ModelInfo:
+    def _facts(self, path: Path) -> tuple[ModelInfo, TensorFormat, int]:
+        """What the runtime must know, how tensors hold pictures, and the least size."""
         properties = self._session.get_modelmeta().custom_metadata_map
         if any(name.startswith(PREFIX) for name in properties):
-            return ModelInfo.from_metadata(properties, where=str(path))
+            info = ModelInfo.from_metadata(properties, where=str(path))
+            return info, tensors_of(info), 1
+        self._is_foreign = True
         inputs, outputs = (
             [(value.type, value.shape) for value in values]
             for values in (self._session.get_inputs(), self._session.get_outputs())
         )
-        return foreign_info(inputs, outputs, self._infer, where=str(path))
+        found = foreign_facts(inputs, outputs, self._infer, where=str(path))
+        return found.info, found.tensors, found.least_px
 
     @property
     def description(self) -> str:
@@ -88,6 +93,11 @@ class OrtBackend:
             return "ONNX Runtime on CUDA" + (f", GPU {self._device}" if self._device else "")
         plural = "" if self._threads == 1 else "s"
         return f"ONNX Runtime on the CPU, {self._threads} thread{plural}"
+
+    @property
+    def precision(self) -> str:
+        """What it is computed in: as the model file has it."""
+        return self.info.precision
 
     @property
     def uniform_tiles(self) -> bool:
@@ -118,26 +128,25 @@ class OrtBackend:
 
         Raises:
             BackendError: ONNX Runtime failed.
-            ImageError: the model takes 8-bit samples only, and these have 16.
+            ImageError: the model takes 8-bit samples only, and these have 16; or another program's
+                model fails on this picture.
             Cancelled: :meth:`cancel` was called.
         """
         if self._cancelled:
             raise Cancelled("the backend was cancelled or closed: make a new one")
-        if self.info.sample_type == "uint8":
-            if tiles_nhwc.dtype != np.uint8:
-                raise ImageError(
-                    "this model takes 8-bit samples and the picture has 16: convert it to 8 bits, "
-                    "or use a model exported without `--io uint8`"
-                )
-            return self._infer(tiles_nhwc)
-        peak = float(np.iinfo(tiles_nhwc.dtype).max)
-        batch = np.ascontiguousarray(tiles_nhwc.transpose(0, 3, 1, 2), dtype=np.float32)
-        batch *= np.float32(1 / peak)
-        output = self._infer(batch)
-        output *= np.float32(peak)
-        np.rint(output, out=output)
-        np.clip(output, 0, peak, out=output)
-        return output.transpose(0, 2, 3, 1).astype(tiles_nhwc.dtype)
+        if self.info.sample_type == "uint8" and tiles_nhwc.dtype != np.uint8:
+            raise ImageError(
+                "this model takes 8-bit samples and the picture has 16: convert it to 8 bits, "
+                "or use a model exported without `--io uint8`"
+            )
+        height, width = tiles_nhwc.shape[1:3]
+        missing = [max(0, self._least_px - size) for size in (height, width)]
+        if any(missing):
+            padding = ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0))
+            tiles_nhwc = np.pad(tiles_nhwc, padding, mode="edge")
+        result = self.tensors.read(self._infer(self.tensors.fed(tiles_nhwc)), tiles_nhwc)
+        scale = self.info.scale
+        return result[:, : scale * height, : scale * width]
 
     def cancel(self) -> None:
         """Make every running and later call raise `Cancelled`, from any thread."""
@@ -158,6 +167,12 @@ class OrtBackend:
             if self._cancelled:
                 raise Cancelled from None
             height, width = batch.shape[1:3] if batch.shape[-1] == 3 else batch.shape[2:]
+            if self._is_foreign and not self._on_cuda and "alloc" not in str(error).lower():
+                # Who knows what it asks of pictures; the next one may suit it.
+                raise ImageError(
+                    f"the model fails on a tile of {height}x{width} px ({error}): choose another "
+                    "--tile, or another model"
+                ) from error
             raise BackendError(
                 f"ONNX Runtime failed on a tile of {height}x{width} px ({error}): "
                 "if memory ran out, lower --tile"
@@ -168,6 +183,15 @@ class OrtBackend:
             )
         result: NDArray[Any] = output
         return result
+
+
+def has_cuda() -> bool:
+    """Whether the installed ONNX Runtime, if there is one, was made for CUDA too."""
+    if find_spec("onnxruntime") is None:
+        return False
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def _providers(where: str, device: int) -> list[Any]:

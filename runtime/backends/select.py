@@ -1,99 +1,139 @@
-"""Which backend runs a model on this machine, and why."""
+"""Chooses the backend that runs a model on this machine, and says why."""
 
 from __future__ import annotations
 
+import platform
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
-from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.onnxruntime import OrtBackend, has_cuda
+from runtime.backends.request import BackendRequest
 from runtime.backends.team import DeviceTeam
 from runtime.errors import BackendError, ConfigError, DggnError, MissingDependency
-from runtime.model.info import ModelInfo, Precision, for_tensorrt
 from runtime.tiles.backend import Backend
-from runtime.tiles.plan import default_tile_px
 
-if TYPE_CHECKING:
-    from runtime.backends.trt.engine_facts import EnginePrecision
-    from runtime.backends.trt.find_engine import BuildEngine
-
-BackendName = Literal["auto", "tensorrt", "cuda", "cpu"]
+OPENVINO_WHEELS = {
+    ("linux", "x86_64"),
+    ("linux", "aarch64"),
+    ("darwin", "arm64"),
+    ("win32", "AMD64"),
+}
+"""Where the extra `cpu` brings OpenVINO along."""
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-"""Where Linux shows that the driver is loaded."""
+"""File that exists on Linux where the driver is loaded."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BackendWish:
-    """What somebody wants."""
-
-    name: BackendName = "auto"
-    """`auto`: TensorRT, where an engine exists or can be built, else CUDA, else the CPU."""
-
-    precision: Precision | None = None
-    """None leaves it to the backend: TensorRT computes float32 models mixed with float16."""
-
-    tile_px: int | None = None
-    """Largest tile; None for one that suits the model."""
-
-    devices: Sequence[int] | None = None
-    """GPUs, as CUDA numbers them; at least one. None for the first, where there is any."""
-
-    threads: int | None = None
-    """Of the CPU; by default every core this process may use."""
-
-    build: BuildEngine | None = None
-    """Builds TensorRT engines; None where none is to be built."""
-
-    say: Callable[[str], None]
-    """Told what people should know: a line each."""
-
-
-def open_backend(onnx: Path, wish: BackendWish) -> tuple[Backend, str]:
+def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
     """Open a model.
 
     Args:
         onnx: its file.
-        wish: where it is to run.
+        request: where and how it is to run.
 
     Returns:
-        The backend; and why it is this one, for people: empty where they chose it.
+        The backend, and the reason for it in words: empty where the request names it.
 
     Raises:
         ConfigError: GPUs are chosen for the CPU.
         BackendError: GPUs are chosen, and none can be used.
         DggnError: it cannot be opened; with `auto`, not even on the CPU.
     """
-    if wish.name == "cpu":
-        if wish.devices is not None:
+    if request.name in ("openvino", "onnxruntime", "cpu"):
+        if request.devices is not None:
             raise ConfigError("--devices is for GPUs: leave it out, or choose another --backend")
-        return OrtBackend(onnx, threads=wish.threads, where="cpu"), ""
-    if wish.name == "cuda":
-        return _open_cuda(onnx, wish), ""
-    if wish.name == "tensorrt":
-        return _open_tensorrt(onnx, wish), ""
+        if request.name == "openvino":
+            return _open_openvino(onnx, request), ""
+        return _on_processor(onnx, request), ""
+    if request.precision == "bfloat16":
+        if request.name != "auto" or request.devices is not None:
+            raise ConfigError("bfloat16 is for OpenVINO: leave --precision out, or --devices")
+        return _open_openvino(onnx, request), "it computes in bfloat16"
+    if request.name == "cuda":
+        return _open_cuda(onnx, request), ""
+    if request.name == "tensorrt":
+        return _open_tensorrt(onnx, request), ""
     reason = _no_tensorrt()
     if not reason:
         try:
-            return _open_tensorrt(onnx, wish), "it has an engine for this GPU"
+            return _open_tensorrt(onnx, request), "it has an engine for this GPU"
         except DggnError as error:
             reason = f"TensorRT cannot be used: {error}"
-    device, *further = _gpus(wish)
-    first = OrtBackend(onnx, threads=wish.threads, device=device)
-    if first.uniform_tiles:  # on CUDA
-        return _team([first, *_on_cuda(onnx, further)], wish), reason
-    if wish.devices is not None:
+    if has_cuda():
+        device, *further = request.gpus
+        first = OrtBackend(onnx, threads=request.threads, device=device)
+        if first.uniform_tiles:  # on CUDA
+            return _team([first, *_on_cuda(onnx, further)], request), reason
+        first.cancel()
+    if request.devices is not None:
+        chosen = ",".join(map(str, request.devices))
         raise BackendError(
-            f"--devices {','.join(map(str, wish.devices))} asks for GPUs, but only the CPU can be "
-            f"used: {reason}. Leave --devices out to compute on the CPU"
+            f"--devices {chosen} asks for GPUs, but only the CPU can be used: {reason}. "
+            "Leave --devices out to compute on the CPU"
         )
-    return first, reason
+    return _open_on_processor(onnx, request, reason)
+
+
+def _open_on_processor(onnx: Path, request: BackendRequest, reason: str) -> tuple[Backend, str]:
+    """OpenVINO, or else ONNX Runtime and why."""
+    problem = _no_openvino(request)
+    if not problem:
+        try:
+            return _open_openvino(onnx, request, int8=False), reason
+        except ConfigError:
+            raise
+        except DggnError as error:
+            problem = f"OpenVINO is not used: {error}"
+    return _on_processor(onnx, request), f"{reason}, and {problem}" if problem else reason
+
+
+def _no_openvino(request: BackendRequest) -> str:
+    """Why OpenVINO need not even be tried; empty where it may do."""
+    if request.precision == "int8":
+        return "INT8 models are quicker with ONNX Runtime than with OpenVINO"
+    if find_spec("openvino") is not None:
+        return ""
+    if (sys.platform, platform.machine()) in OPENVINO_WHEELS:
+        return "OpenVINO would be quicker: pip install 'dggn[cpu]'"
+    return "OpenVINO is not installed"
+
+
+def _open_openvino(onnx: Path, request: BackendRequest, *, int8: bool = True) -> Backend:
+    from runtime.backends.openvino.open import open_openvino
+
+    return open_openvino(
+        onnx,
+        device=request.openvino_device,
+        precision=request.precision,
+        int8=int8,
+        threads=request.threads,
+        say=request.say,
+        open_reference=lambda: OrtBackend(onnx, threads=request.threads, where="cpu"),
+    )
+
+
+def _on_processor(onnx: Path, request: BackendRequest) -> Backend:
+    """ONNX Runtime on the CPU.
+
+    Raises:
+        ConfigError: it computes in another precision than the one asked for.
+    """
+    if request.precision == "bfloat16":
+        raise ConfigError("ONNX Runtime computes no bfloat16 on processors: --backend openvino may")
+    backend = OrtBackend(onnx, threads=request.threads, where="cpu")
+    if request.precision == "float32" and backend.info.precision != "float32":
+        raise ConfigError(
+            f"{onnx} computes in {backend.info.precision.upper()}, and float32 is asked for: "
+            "leave one of them out"
+        )
+    return backend
 
 
 def _no_tensorrt() -> str:
-    """Why TensorRT need not even be tried; empty where it may do."""
+    """Return the reason not to try TensorRT; empty where it may work."""
     try:
         from runtime.backends.gpu import probe
 
@@ -117,44 +157,19 @@ def _has_driver() -> bool:
     return shutil.which("nvidia-smi") is not None or NVIDIA_DRIVER.exists()
 
 
-def _open_cuda(onnx: Path, wish: BackendWish) -> Backend:
-    return _team(_on_cuda(onnx, _gpus(wish)), wish)
-
-
-def _gpus(wish: BackendWish) -> Sequence[int]:
-    return (0,) if wish.devices is None else wish.devices
+def _open_cuda(onnx: Path, request: BackendRequest) -> Backend:
+    return _team(_on_cuda(onnx, request.gpus), request)
 
 
 def _on_cuda(onnx: Path, devices: Sequence[int]) -> list[OrtBackend]:
     return [OrtBackend(onnx, where="cuda", device=device) for device in devices]
 
 
-def _team(members: Sequence[Backend], wish: BackendWish) -> Backend:
-    return members[0] if len(members) == 1 else DeviceTeam(members, say=wish.say)
+def _team(members: Sequence[Backend], request: BackendRequest) -> Backend:
+    return members[0] if len(members) == 1 else DeviceTeam(members, say=request.say)
 
 
-def _open_tensorrt(onnx: Path, wish: BackendWish) -> Backend:
-    from runtime.backends.trt.open import TrtWish, open_tensorrt
+def _open_tensorrt(onnx: Path, request: BackendRequest) -> Backend:
+    from runtime.backends.trt.open import open_tensorrt
 
-    onnx = for_tensorrt(onnx)
-    with OrtBackend(onnx, threads=1, where="cpu") as model:
-        info = model.info
-    tile_px = default_tile_px(info.halo_px) if wish.tile_px is None else wish.tile_px
-    return open_tensorrt(
-        TrtWish(
-            onnx=onnx,
-            precision=_engine_precision(info, wish.precision),
-            tile_px=tile_px,
-            devices=_gpus(wish),
-            build=wish.build,
-            say=wish.say,
-            open_reference=lambda: OrtBackend(onnx, threads=wish.threads, where="cpu"),
-        )
-    )
-
-
-def _engine_precision(info: ModelInfo, wanted: Precision | None) -> EnginePrecision:
-    """What engines of a model compute in."""
-    if wanted is None:
-        return "int8" if info.precision == "int8" else "fp16"
-    return "fp32" if wanted == "float32" else "int8"
+    return open_tensorrt(onnx, request)

@@ -16,7 +16,7 @@ from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Backend, Deliver
 
 WAITING_TILES = 32
-"""For each device, in the queue: enough that none waits for the host."""
+"""Queue length per device: enough that none waits for the host."""
 
 
 @dataclass(eq=False)
@@ -35,7 +35,7 @@ class DeviceTeam:
 
     Args:
         members: at least one, of the same model; the team closes them.
-        say: told when a device is lost.
+        say: receives a message when a device is lost.
     """
 
     def __init__(self, members: Sequence[Backend], *, say: Callable[[str], None]) -> None:
@@ -61,8 +61,13 @@ class DeviceTeam:
 
     @property
     def description(self) -> str:
-        """What runs where, for people."""
+        """Human-readable names of the backends and their devices."""
         return " and ".join(member.description for member in self._members)
+
+    @property
+    def precision(self) -> str:
+        """What the first of them computes in."""
+        return self._members[0].precision
 
     @property
     def uniform_tiles(self) -> bool:
@@ -132,7 +137,7 @@ class DeviceTeam:
             member.cancel()
 
     def _work(self, member: Backend) -> None:
-        """A member's thread."""
+        """Run a member in its thread."""
         mine: dict[_Work, None] = {}  # in the order in which they were taken
         try:
             while not self._ended:

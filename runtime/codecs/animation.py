@@ -12,13 +12,16 @@ from PIL import Image
 from runtime.codecs.pil import image_from_picture
 from runtime.image.picture import Picture
 
+LONGEST_MS = {"GIF": 655_350, "PNG": 65_535, "WEBP": 2**24 - 1}
+"""How long one frame can be shown: 16 bits of hundredths, 16 of milliseconds, or 24 of them."""
+
 _CLEAR = 255
 """The entry of a GIF's palette that stands for transparent."""
 
 
 def save_animation(
     frames: Sequence[Picture], format_name: str, file: IO[bytes], options: dict[str, Any]
-) -> None:
+) -> list[str]:
     """Write frames with their times.
 
     Args:
@@ -26,17 +29,32 @@ def save_animation(
         format_name: GIF, PNG, WEBP or AVIF.
         file: binary.
         options: Pillow's, without those of animations.
+
+    Returns:
+        Notes on what the format could not keep.
     """
     # Some with alpha and some without would each be encoded as another kind.
     has_alpha = any(frame.alpha_hw is not None for frame in frames)
     # A list: some of Pillow's writers go through it twice.
-    first, *others = (_image(frame, format_name, has_alpha=has_alpha) for frame in frames)
+    images = [_image(frame, format_name, has_alpha=has_alpha) for frame in frames]
+    notes = []
     if len(frames) > 1:
-        durations = [frame.duration_ms or 0.0 for frame in frames]
+        durations = _rounded(
+            [frame.duration_ms or 0.0 for frame in frames], 10 if format_name == "GIF" else 1
+        )
+        longest = LONGEST_MS.get(format_name, sum(durations))
+        if sum(durations) > longest:
+            images, durations = _merged(images, durations)
+            if max(durations) > longest:
+                durations = [min(duration, longest) for duration in durations]
+                notes.append(
+                    f"frames are shown for {longest / 1000:g} s at most: "
+                    f"{format_name} holds no more"
+                )
         options = options | {
             "save_all": True,
-            "append_images": others,
-            "duration": _rounded(durations, 10 if format_name == "GIF" else 1),
+            "append_images": images[1:],
+            "duration": durations,
         }
         options |= _loop(frames[0].plays or 0, format_name)
         if format_name == "PNG":
@@ -44,7 +62,27 @@ def save_animation(
             options |= {"disposal": 0, "blend": 0}
         elif format_name == "GIF" and has_alpha:
             options["disposal"] = 2
-    first.save(file, format_name, **options)
+    images[0].save(file, format_name, **options)
+    return notes
+
+
+def _merged(images: list[Image.Image], durations: list[int]) -> tuple[list[Image.Image], list[int]]:
+    """Frames that look alike as one, shown for as long as all of them.
+
+    Pillow does so while it writes, and does not look whether the format can hold the sum.
+    """
+    kept: list[Image.Image] = []
+    times: list[int] = []
+    last = b""
+    for image, duration in zip(images, durations, strict=True):
+        content = image.convert("RGBA").tobytes()
+        if kept and content == last:
+            times[-1] += duration
+            continue
+        kept.append(image)
+        times.append(duration)
+        last = content
+    return kept, times
 
 
 def _rounded(durations_ms: Sequence[float], unit_ms: int) -> list[int]:

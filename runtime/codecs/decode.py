@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
+from runtime.codecs.apng import STILL_NOTE, apng_pictures
+from runtime.codecs.bmp import ALPHA_NOTE, bmp_image, is_bmp, read_bmp
+from runtime.codecs.colour_marks import BOXED, colours_of_boxes
 from runtime.codecs.formats import FORMATS, load_formats
-from runtime.codecs.frames import Frames, duration_ms, frames_of
+from runtime.codecs.frames import Frames, duration_ms, frames_of, plays_of
+from runtime.codecs.gif import gif_pictures, read_gif
+from runtime.codecs.kinds import refuse_foreign
 from runtime.codecs.limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -20,12 +25,18 @@ from runtime.codecs.limits import (
     refuse_too_large,
     say_what_heif_needs,
     too_many_frames,
+    too_many_pixels,
     translated,
 )
 from runtime.codecs.pil import loaded_picture
 from runtime.codecs.png import has_all_samples
+from runtime.codecs.png_chunks import SIGNATURE, sound
+from runtime.codecs.png_header import header_of_chunks
+from runtime.codecs.tiff_source import tiff_pictures
+from runtime.codecs.tiff_tags import is_tiff
 from runtime.errors import ImageReadError
 from runtime.image.picture import Picture
+from runtime.image.stated_colours import StatedColours
 
 
 def decode(path: Path, *, max_pixels: int | None = None) -> Picture:
@@ -58,28 +69,95 @@ def _read(path: Path) -> bytes:
 
 def _decode(data: bytes, max_pixels: int) -> Picture:
     with translated():
+        refuse_foreign(data)
         say_what_heif_needs(data)
+        if is_bmp(data):
+            return _bmp(data, max_pixels)
+        if is_tiff(data):
+            return _joined(*tiff_pictures(data, max_pixels))
+        if data.startswith(SIGNATURE):
+            return _png(data, max_pixels)
         with quiet_pillow():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         refuse_too_large(image, max_pixels)
+        if image.format == "GIF":
+            return _gif(data, image, max_pixels)
         with image:
             with quiet_pillow():
                 frames = frames_of(image)
-                if image.format == "PNG":
-                    # Loading would not look at checksums, nor notice damage that still inflates.
-                    Image.open(io.BytesIO(data), formats=("PNG",)).verify()
-                    if not has_all_samples(data):
-                        raise ImageReadError("is damaged (its samples end early): export it again")
-            picture, *more = _frames(image, data, frames, max_pixels)
-    return replace(
-        picture,
-        more=tuple(more),
-        plays=frames.plays,
-        notes=[*picture.notes, *frames.notes, *_notes_of_pages(more)],
-    )
+            # A profile counts more, for decoders and browsers alike.
+            with_boxes = image.format in BOXED and not image.info.get("icc_profile")
+            colours = colours_of_boxes(io.BytesIO(data)) if with_boxes else None
+            pictures = list(_frames(image, frames, max_pixels, colours))
+    return _joined(pictures, frames.notes, frames.plays)
 
 
-def _frames(image: Image.Image, data: bytes, frames: Frames, max_pixels: int) -> Iterator[Picture]:
+def _png(data: bytes, max_pixels: int) -> Picture:
+    data, chunks = sound(data)
+    header = header_of_chunks(chunks)
+    pixels = header.size_hw[0] * header.size_hw[1]
+    if pixels > max_pixels:
+        raise too_many_pixels(header.size_hw, max_pixels)
+    if header.controls:
+        if len(header.controls) * pixels > max_pixels:
+            raise too_many_frames(len(header.controls), max_pixels)
+        still_note = [STILL_NOTE] if header.has_still else []
+        pictures = list(apng_pictures(data, chunks, header))
+        return _joined(pictures, [*header.notes, *still_note], header.plays)
+    # Pillow would fill up with black and say nothing.
+    if not has_all_samples(data):
+        raise ImageReadError("is damaged (its samples end early): export it again")
+    with quiet_pillow():
+        image = Image.open(io.BytesIO(data), formats=("PNG",))
+    with image:
+        return _joined([loaded_picture(image, data, colours=header.colours)], header.notes)
+
+
+def _gif(data: bytes, image: Image.Image, max_pixels: int) -> Picture:
+    gif = read_gif(io.BytesIO(data))
+    largest = max((frame.size_hw for frame in gif.frames), key=lambda hw: hw[0] * hw[1])
+    for size_hw in (gif.size_hw, largest):
+        if size_hw[0] * size_hw[1] > max_pixels:
+            raise too_many_pixels(size_hw, max_pixels)
+    if len(gif.frames) * gif.size_hw[0] * gif.size_hw[1] > max_pixels:
+        raise too_many_frames(len(gif.frames), max_pixels)
+    plays = plays_of(image) if len(gif.frames) > 1 else None
+    with image:
+        return _joined(list(gif_pictures(data, gif, image)), (), plays)
+
+
+def _bmp(data: bytes, max_pixels: int) -> Picture:
+    bmp = read_bmp(data)
+    ours = bmp is not None and bmp.is_ours
+    if bmp and bmp.size_hw[0] * bmp.size_hw[1] > max_pixels:
+        raise too_many_pixels(bmp.size_hw, max_pixels)
+    with quiet_pillow():
+        image = (
+            bmp_image(data, bmp) if bmp and ours else Image.open(io.BytesIO(data), formats=("BMP",))
+        )
+    refuse_too_large(image, max_pixels)
+    image.format = "BMP"
+    if bmp:
+        place, length = bmp.profile_at
+        image.info |= {"dpi": bmp.dpi, "icc_profile": data[place : place + length]}
+    with image:
+        picture = loaded_picture(image, colours=bmp.colours if bmp else None)
+    notes = [*picture.notes, *(bmp.notes if bmp and ours else [])]
+    if picture.alpha_hw is not None and not picture.alpha_hw.any():
+        picture, notes = replace(picture, alpha_hw=None), [*notes, ALPHA_NOTE]
+    return replace(picture, notes=notes)
+
+
+def _joined(pictures: list[Picture], notes: Sequence[str], plays: int | None = None) -> Picture:
+    """One picture with the others as its further frames or pages."""
+    first, *more = pictures
+    of_pages = dict.fromkeys(note for page in pictures for note in page.notes)
+    return replace(first, more=tuple(more), plays=plays, notes=[*of_pages, *notes])
+
+
+def _frames(
+    image: Image.Image, frames: Frames, max_pixels: int, colours: StatedColours | None
+) -> Iterator[Picture]:
     pixels = 0
     for number in frames.numbers:
         if len(frames.numbers) > 1 or number:
@@ -88,9 +166,5 @@ def _frames(image: Image.Image, data: bytes, frames: Frames, max_pixels: int) ->
         pixels += image.width * image.height
         if pixels > max_pixels:
             raise too_many_frames(len(frames.numbers), max_pixels)
-        picture = loaded_picture(image, data, number if frames.plays is None else None)
+        picture = loaded_picture(image, colours=colours)
         yield replace(picture, duration_ms=None if frames.plays is None else duration_ms(image))
-
-
-def _notes_of_pages(pages: list[Picture]) -> list[str]:
-    return list(dict.fromkeys(note for page in pages for note in page.notes))

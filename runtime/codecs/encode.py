@@ -26,6 +26,7 @@ from runtime.codecs.formats import (
     load_formats,
     output_format,
 )
+from runtime.codecs.iptc import jpeg_segment
 from runtime.codecs.output import OutputSettings
 from runtime.codecs.pil import image_from_picture
 from runtime.codecs.png import write_png
@@ -67,7 +68,7 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
             notes += page_notes
         # Into memory first: a failure of the encoder cannot be taken for one of the disk.
         buffer = io.BytesIO()
-        _save(prepared, form, settings, buffer)
+        notes += _save(prepared, form, settings, buffer)
     except ImageWriteError:
         raise
     except MemoryError as error:
@@ -132,14 +133,37 @@ def samples_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str
 def metadata_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
     """The picture with such metadata as the format holds, stating its size, and notes."""
     name = form.pillow_name
-    exif, exif_notes = exif_for(picture, with_dpi=not form.has_dpi and form.max_exif_bytes is None)
+    exif, exif_notes = exif_for(
+        picture,
+        with_dpi=not form.has_dpi and form.max_exif_bytes is None,
+        is_tiff=form is TIFF,
+    )
     exif, left_out = _if_short(exif, form.max_exif_bytes, f"the EXIF block was left out: {name}")
     xmp, xmp_left_out = _if_short(
         xmp_for(picture), form.max_xmp_bytes, f"the XMP block was left out: {name}"
     )
     text, text_notes = text_for(picture, form)
+    picture, other_notes = _with_places_and_iptc(picture, form)
     picture = replace(picture, exif=exif, xmp=xmp, text=text)
-    return picture, exif_notes + left_out + xmp_left_out + text_notes
+    return picture, exif_notes + left_out + xmp_left_out + text_notes + other_notes
+
+
+def _with_places_and_iptc(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
+    name, notes = form.pillow_name, []
+    places, iptc = picture.places, picture.iptc
+    if places and form.has_places:
+        places = places.scaled(picture.factor_xy)
+    elif places:
+        what = "the georeferencing" if places.geo else "the measured size of pixels"
+        notes.append(f"{what} was left out: {name} holds none, TIFF does")
+        places = None
+    if iptc and not form.has_iptc:
+        notes.append(f"the IPTC block was left out: {name} holds none, JPEG and TIFF do")
+        iptc = None
+    elif iptc and form is JPEG and jpeg_segment(iptc) is None:
+        notes.append("the IPTC block was left out: JPEG holds 64 KiB of it")
+        iptc = None
+    return replace(picture, places=places, iptc=iptc), notes
 
 
 def _if_short(
@@ -167,21 +191,23 @@ def _without_profile(picture: Picture, name: str) -> tuple[Picture, str]:
 
 def _save(
     pages: list[Picture], form: OutputFormat, settings: OutputSettings, file: io.BytesIO
-) -> None:
+) -> list[str]:
+    """Write pages, and return notes on what the format could not keep."""
     first = pages[0]
     if form is TIFF:
         write_tiff(pages, file)
-        return
+        return []
     options = save_options(first, form, settings)
     if form is GIF or len(pages) > 1:
-        save_animation(pages, form.pillow_name, file, options)
-    elif form is PNG:
+        return save_animation(pages, form.pillow_name, file, options)
+    if form is PNG:
         write_png(first, [first], file, options)
     else:
         image = image_from_picture(first)
         # Some of Pillow's writers look here, too, for what they are not given.
         image.info.clear()
         image.save(file, form.pillow_name, **options)
+    return []
 
 
 def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings) -> SaveOptions:
@@ -199,6 +225,7 @@ def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings)
     if form is JPEG:
         # 4:4:4: halving the colours' resolution would undo a part of what was just computed.
         options |= {"quality": settings.quality, "subsampling": 0}
+        options["extra"] = jpeg_segment(picture.iptc) if picture.iptc else None
     elif form is WEBP and settings.quality == 100:
         # Here Pillow's quality is effort: more of it takes four times as long for 1 %.
         options |= {"lossless": True, "quality": 20, "method": 1}

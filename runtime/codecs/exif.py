@@ -14,6 +14,7 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.TiffImagePlugin import IFDRational
 
+from runtime.codecs.descriptions import description_for
 from runtime.image.picture import Picture
 
 _KEPT_TAGS = frozenset(
@@ -25,6 +26,9 @@ _KEPT_TAGS = frozenset(
         *(IFD.Exif, IFD.GPSInfo),
     }
 )
+
+_BLOCKS = (IFD.Exif, IFD.GPSInfo)
+"""Tags that lead to further tags."""
 
 BROKEN_NOTE = "the EXIF block is damaged and was left out"
 
@@ -61,7 +65,7 @@ def read_exif(image: Image.Image) -> tuple[bytes | None, list[str]]:
         kept = Image.Exif()
         kept.load(plain.tobytes())
         for tag in list(kept):
-            if tag not in _KEPT_TAGS:
+            if tag not in _KEPT_TAGS or (tag in _BLOCKS and not block.get_ifd(tag)):
                 del kept[tag]
         return (kept.tobytes() if kept else None), []
     except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block
@@ -78,12 +82,15 @@ def read_exif_dpi(image: Image.Image) -> tuple[float, float] | None:
         return None
 
 
-def exif_for(picture: Picture, *, with_dpi: bool = False) -> tuple[bytes | None, list[str]]:
+def exif_for(
+    picture: Picture, *, with_dpi: bool = False, is_tiff: bool = False
+) -> tuple[bytes | None, list[str]]:
     """The picture's EXIF with the pixel dimensions of its samples, and notes.
 
     Args:
         picture: the picture.
         with_dpi: state the resolution here, for the format has no other place for it.
+        is_tiff: the result holds all pages, of which descriptions may tell.
     """
     dpi = picture.dpi if with_dpi else None
     if picture.exif is None and dpi is None:
@@ -97,12 +104,32 @@ def exif_for(picture: Picture, *, with_dpi: bool = False) -> tuple[bytes | None,
                 IFDRational(round(value * 1000), 1000) for value in dpi
             )
             block[Base.ResolutionUnit] = 2
-        details = block.get_ifd(IFD.Exif)
+        notes = _describe(block, picture, is_tiff=is_tiff)
+        # Asked for where there is none, Pillow writes an empty one.
+        details = block.get_ifd(IFD.Exif) if IFD.Exif in block else {}
         for tag, size_px in zip(
             (Base.ExifImageHeight, Base.ExifImageWidth), picture.size_hw, strict=True
         ):
             if tag in details:
                 details[tag] = size_px
-        return block.tobytes(), []
+        return block.tobytes(), notes
     except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block
         return None, [BROKEN_NOTE]
+
+
+def _describe(block: Image.Exif, picture: Picture, *, is_tiff: bool) -> list[str]:
+    """Have the description hold for the picture, and say what of it is left out."""
+    text = block.get(Base.ImageDescription)
+    if not isinstance(text, str):
+        return []
+    described, notes = description_for(
+        text,
+        picture.factor_xy,
+        bits=8 * picture.rgb_hwc.itemsize,
+        is_complete=is_tiff,
+    )
+    if described is None:
+        del block[Base.ImageDescription]
+    else:
+        block[Base.ImageDescription] = described
+    return notes

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from PIL import Image, features
+from PIL import Image, PngImagePlugin, features
 
+from runtime.codecs.png_chunks import MAX_TEXT_BYTES
 from runtime.errors import ConfigError, ImageWriteError
 
 # A Pillow too old to know of AVIF warns if it is asked about it.
@@ -53,6 +54,9 @@ class OutputFormat:
     """Pictures of different sizes and kinds."""
     has_text: bool = False
     has_comment: bool = False
+    has_iptc: bool = False
+    has_places: bool = False
+    """Of pixels: georeferences and measures."""
 
 
 PNG = OutputFormat(
@@ -65,12 +69,19 @@ JPEG = OutputFormat(
     max_exif_bytes=65_533,
     max_xmp_bytes=65_504,
     has_comment=True,
+    has_iptc=True,
 )
 """The format could hold 65,535 pixels a side; libjpeg writes 65,500."""
 
 WEBP = OutputFormat(pillow_name="WEBP", max_side_px=16_383, has_dpi=False, has_frames=True)
 TIFF = OutputFormat(
-    pillow_name="TIFF", max_side_px=2**31 - 1, has_16_bits=True, has_frames=True, has_pages=True
+    pillow_name="TIFF",
+    max_side_px=2**31 - 1,
+    has_16_bits=True,
+    has_frames=True,
+    has_pages=True,
+    has_iptc=True,
+    has_places=True,
 )
 GIF = OutputFormat(
     pillow_name="GIF",
@@ -122,6 +133,9 @@ def load_formats() -> None:
     """
     with _loading:
         Image.init()
+        # Workflows and profiles of printers have more than Pillow's 1 MiB. Longer ones do not come
+        # so far (`png_chunks`).
+        PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, MAX_TEXT_BYTES)
         if HAS_HEIF and "HEIF" not in Image.OPEN:
             import pillow_heif
 

@@ -9,8 +9,7 @@ from PIL import Image
 
 from runtime.image.picture import Picture, is_deep, with_8_bits
 
-_SUBFILE, _REDUCED = 254, 1
-ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
+ANIMATED = ("WEBP", "AVIF")
 """Pillow's names of the formats whose frames follow each other in time."""
 
 
@@ -26,23 +25,13 @@ class Frames:
 
 
 def frames_of(image: Image.Image) -> Frames:
-    """What to take of an opened file; it is left at any of its frames."""
+    """What to take of an opened WebP, AVIF, JPEG, BMP or HEIC; it is left at any of its frames."""
     count: int = getattr(image, "n_frames", 1)
     numbers = tuple(range(count))
     if count == 1:
         return Frames(numbers=numbers)
     if image.format in ANIMATED:
-        if getattr(image, "default_image", False):
-            # An APNG may begin with a picture for programs that know no animation.
-            note = "the still picture for programs that show no animation was left out"
-            return Frames(numbers=numbers[1:], notes=(note,), plays=_plays(image))
-        return Frames(numbers=numbers, plays=_plays(image))
-    if image.format == "TIFF":
-        pages = tuple(number for number in numbers if not _is_reduced(image, number))
-        if pages and len(pages) < count:
-            note = f"{count - len(pages)} reduced copies of pages were left out"
-            return Frames(numbers=pages, notes=(note,))
-        return Frames(numbers=numbers)
+        return Frames(numbers=numbers, plays=plays_of(image))
     # The further pictures in a JPEG are previews, depth maps and the like.
     return Frames(numbers=(0,), notes=(f"only the first of {count} frames or pages was taken",))
 
@@ -67,7 +56,8 @@ def all_with_8_bits(picture: Picture) -> tuple[Picture, list[str]]:
     return replace(with_8_bits(picture), more=more), ["reduced to 8 bits: the model takes no more"]
 
 
-def _plays(image: Image.Image) -> int:
+def plays_of(image: Image.Image) -> int:
+    """How often an animation is played; 0 for ever."""
     loop = image.info.get("loop")
     if image.format == "GIF":
         # GIF counts repetitions, and without a count plays once.
@@ -75,9 +65,3 @@ def _plays(image: Image.Image) -> int:
             return 1
         return loop + 1 if loop else 0
     return loop if isinstance(loop, int) and loop >= 0 else 0
-
-
-def _is_reduced(image: Image.Image, number: int) -> bool:
-    image.seek(number)
-    kind = getattr(image, "tag_v2", {}).get(_SUBFILE, 0)
-    return isinstance(kind, int) and bool(kind & _REDUCED)

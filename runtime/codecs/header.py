@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from PIL import Image
 
+from runtime.codecs.bmp import HEADER_BYTES, Bmp, is_bmp, read_bmp
+from runtime.codecs.colour_marks import BOXED, colours_of_boxes
 from runtime.codecs.exif import read_orientation
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import frames_of
+from runtime.codecs.gif import is_gif, read_gif
+from runtime.codecs.kinds import refuse_foreign
 from runtime.codecs.limits import (
-    HEIF_BRAND_BYTES,
     MAX_FILE_BYTES,
     MAX_PIXELS,
     check_file,
@@ -20,8 +24,14 @@ from runtime.codecs.limits import (
     refuse_too_large,
     say_what_heif_needs,
     too_many_frames,
+    too_many_pixels,
     translated,
 )
+from runtime.codecs.png_chunks import SIGNATURE
+from runtime.codecs.png_header import read_png_header
+from runtime.codecs.tiff_pages import pages_of
+from runtime.codecs.tiff_source import check_pixels
+from runtime.codecs.tiff_tags import is_tiff
 from runtime.image.colour import check_kind, raw_mode
 
 
@@ -53,15 +63,26 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
     with naming(path):
         check_file(path, MAX_FILE_BYTES)
         with translated(), quiet_pillow(), path.open("rb") as file:
-            say_what_heif_needs(file.read(HEIF_BRAND_BYTES))
+            begin = file.read(HEADER_BYTES)
+            refuse_foreign(begin)
+            say_what_heif_needs(begin)
+            limit = MAX_PIXELS if max_pixels is None else max_pixels
+            if is_tiff(begin):
+                return _of_pages(file, limit)
+            if is_bmp(begin) and (bmp := read_bmp(begin)) and bmp.is_ours:
+                return _of_bmp(bmp, limit)
+            if begin.startswith(SIGNATURE):
+                return _of_png(file, limit)
             file.seek(0)
             image = Image.open(file, formats=FORMATS)
-            limit = MAX_PIXELS if max_pixels is None else max_pixels
             refuse_too_large(image, limit)
+            if is_gif(begin):
+                return _of_gif(file, limit)
+            if image.format in BOXED and not image.info.get("icc_profile"):
+                colours_of_boxes(file)
             raw = raw_mode(image)
             check_kind(image, raw)
-            # Pillow turns TIFF upright itself, and says so in its size.
-            sideways = image.format != "TIFF" and read_orientation(image) >= 5
+            sideways = read_orientation(image) >= 5
             frames = frames_of(image)
             count = len(frames.numbers)
             # Pages may be smaller than the first; frames of an animation are all alike.
@@ -73,3 +94,46 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
                 has_alpha=image.has_transparency_data,
                 is_deep=";16" in raw or image.mode.startswith("I"),
             )
+
+
+def _of_pages(file: IO[bytes], max_pixels: int) -> Outline:
+    pages, _ = pages_of(file)
+    check_pixels(pages, max_pixels)
+    return Outline(
+        size_hw=pages[0].layout.upright_hw,
+        frames=len(pages),
+        has_alpha=pages[0].has_alpha,
+        is_deep=pages[0].layout.is_deep,
+    )
+
+
+def _of_png(file: IO[bytes], max_pixels: int) -> Outline:
+    header = read_png_header(file)
+    height, width = header.size_hw
+    if height * width > max_pixels:
+        raise too_many_pixels(header.size_hw, max_pixels)
+    frames = len(header.controls) or 1
+    if frames * height * width > max_pixels:
+        raise too_many_frames(frames, max_pixels)
+    sideways = read_orientation(header.image()) >= 5
+    return Outline(
+        size_hw=(width, height) if sideways else (height, width),
+        frames=frames,
+        has_alpha=header.has_alpha,
+        is_deep=header.is_deep,
+    )
+
+
+def _of_gif(file: IO[bytes], max_pixels: int) -> Outline:
+    gif = read_gif(file)
+    if len(gif.frames) * gif.size_hw[0] * gif.size_hw[1] > max_pixels:
+        raise too_many_frames(len(gif.frames), max_pixels)
+    return Outline(
+        size_hw=gif.size_hw, frames=len(gif.frames), has_alpha=gif.has_alpha, is_deep=False
+    )
+
+
+def _of_bmp(bmp: Bmp, max_pixels: int) -> Outline:
+    if bmp.size_hw[0] * bmp.size_hw[1] > max_pixels:
+        raise too_many_pixels(bmp.size_hw, max_pixels)
+    return Outline(size_hw=bmp.size_hw, frames=1, has_alpha=bmp.has_alpha, is_deep=False)

@@ -5,36 +5,36 @@ Pillow reads the metadata, as for smaller pictures; here it is only kept from th
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from PIL import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from runtime.codecs.exif import read_orientation
 from runtime.codecs.frames import frames_of
+from runtime.codecs.kinds import BEGIN_BYTES, refuse_foreign
 from runtime.codecs.limits import quiet_pillow, translated
 from runtime.codecs.pil import with_metadata
-from runtime.codecs.png import SIGNATURE
+from runtime.codecs.png_chunks import SIGNATURE
+from runtime.codecs.png_header import read_png_header
+from runtime.codecs.tiff_layout import ASSOCIATED
+from runtime.codecs.tiff_pages import pages_of
+from runtime.codecs.tiff_places import with_places
+from runtime.codecs.tiff_tags import is_tiff
 from runtime.errors import ImageReadError
-from runtime.image.colour import checked_profile
 from runtime.image.picture import Picture
+from runtime.image.profile import checked_profile
+from runtime.image.stated_colours import StatedColours
 
 STRIPPED = ("PNG", "JPEG", "TIFF")
 """Pillow's names of the formats that are read in strips."""
 
-MAX_CHUNK_BYTES = 1 << 26
-"""Of a PNG's metadata."""
-
-_ASSOCIATED_ALPHA = 1
-_TIFF_EXTRA_SAMPLES = 338
+GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "LA", "La")
+"""Pillow's modes of grey pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,8 @@ class LargeHeader:
     """EXIF's, 1 (upright) to 8."""
     is_progressive: bool
     """Its samples are spread over the file, so that all must be held until the last is read."""
+    page: int = 0
+    """Where it is in a TIFF file of several."""
     metadata: Picture
     """A black pixel with all that goes beside the samples."""
 
@@ -60,103 +62,97 @@ def read_large_header(path: Path) -> LargeHeader:
         ImageReadError: it is damaged, or of a kind that cannot be read in strips.
     """
     with translated(), quiet_pillow(), path.open("rb") as file:
-        start = file.read(8)
+        start = file.read(BEGIN_BYTES)
+        refuse_foreign(start)
         file.seek(0)
-        if start == SIGNATURE:
+        if start.startswith(SIGNATURE):
             return _png(file)
         if start.startswith(b"\xff\xd8\xff"):
-            return _header(JpegImageFile(file), "JPEG")
-        if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            return _header(_tiff(file), "TIFF")
+            return _jpeg(file)
+        if is_tiff(start):
+            return _tiff(file)
         raise ImageReadError(
             f"is too large to be read whole, and not one of {', '.join(STRIPPED)}, which are read "
             "in strips: convert it to PNG or TIFF"
         )
 
 
-def _header(image: ImageFile.ImageFile, name: str) -> LargeHeader:
-    pages = frames_of(image)
-    if len(pages.numbers) > 1 or pages.numbers[0]:
+def _jpeg(file: IO[bytes]) -> LargeHeader:
+    image = JpegImageFile(file)
+    return _header(image, "JPEG", frames_of(image).notes)
+
+
+def _tiff(file: IO[bytes]) -> LargeHeader:
+    pages, notes = pages_of(file)
+    if len(pages) > 1:
         raise ImageReadError(
-            f"has {len(pages.numbers)} frames or pages, which are too large to be read whole: "
+            f"has {len(pages)} pages, which are too large to be read whole: "
             "save each as a file of its own"
         )
-    extra = getattr(image, "tag_v2", {}).get(_TIFF_EXTRA_SAMPLES, ())
-    if _ASSOCIATED_ALPHA in (extra if isinstance(extra, tuple) else (extra,)):
+    (page,) = pages
+    layout = page.layout
+    if layout.alpha is not None and layout.extra[layout.alpha - layout.colours] == ASSOCIATED:
         raise ImageReadError(
             "its colours are multiplied with its alpha, which cannot be undone in strips: "
             "save it with unassociated alpha"
         )
+    if page.mask or layout.further:
+        raise ImageReadError(
+            "is too large to be read whole, and a page with a mask or further bands is not read "
+            "in strips: save its colours alone, or allow more with --memory"
+        )
+    try:
+        file.seek(0)
+        image = TiffImageFile(file)
+        image.seek(page.number)
+    except (SyntaxError, KeyError) as error:  # Pillow's words for kinds that it does not know
+        raise ImageReadError(
+            f"is of a kind that cannot be read ({error}): convert it to grey or RGB of 8 or 16 bits"
+        ) from error
+    header = _header(image, "TIFF", tuple(notes))
+    metadata = with_places(header.metadata, page.table, layout.orientation)
+    return replace(header, page=page.number, metadata=metadata)
+
+
+def _header(image: ImageFile.ImageFile, name: str, notes: tuple[str, ...]) -> LargeHeader:
     orientation = read_orientation(image)
     return LargeHeader(
         format_name=name,
         size_hw=(image.height, image.width),
         orientation=orientation,
         is_progressive=bool(image.info.get("progressive")),
-        metadata=_metadata(image, name, orientation, pages.notes),
+        metadata=_metadata(image, name, orientation, notes),
     )
-
-
-def _tiff(file: IO[bytes]) -> TiffImageFile:
-    try:
-        return TiffImageFile(file)
-    except SyntaxError as error:  # Pillow's word for kinds that it does not know
-        raise ImageReadError(
-            f"is of a kind that cannot be read ({error}): convert it to grey or RGB of 8 or 16 bits"
-        ) from error
 
 
 def _png(file: IO[bytes]) -> LargeHeader:
-    """Everything but the samples, which may have metadata behind them, as a file of one pixel."""
-    chunks = [SIGNATURE]
-    interlaced, size_hw, name = False, (0, 0), b""
-    file.seek(len(SIGNATURE))
-    while name != b"IEND":
-        length, name = struct.unpack(">I4s", file.read(8))
-        if name == b"acTL":
-            raise ImageReadError("is an animation too large to be read whole: reduce it")
-        if name == b"IDAT":
-            file.seek(length + 4, io.SEEK_CUR)
-            continue
-        if length > MAX_CHUNK_BYTES:
-            raise ImageReadError("is damaged (a block is too long): export it again")
-        content = file.read(length)
-        check = file.read(4)
-        if check != struct.pack(">I", zlib.crc32(content, zlib.crc32(name))):
-            raise ImageReadError("is damaged (a checksum is wrong): export it again")
-        if name == b"IHDR":
-            width, height = struct.unpack_from(">II", content)
-            size_hw, interlaced = (height, width), bool(content[12])
-            content = struct.pack(">II", 1, 1) + content[8:12] + b"\0"
-            samples = zlib.compress(bytes(1 + 8))
-        elif name == b"IEND":
-            chunks.append(_chunk(b"IDAT", samples))
-        chunks.append(_chunk(name, content))
-    image = PngImageFile(io.BytesIO(b"".join(chunks)))
-    image.load()
+    header = read_png_header(file)
+    if header.controls:
+        raise ImageReadError("is an animation too large to be read whole: reduce it")
+    image = header.image()
     orientation = read_orientation(image)
     return LargeHeader(
         format_name="PNG",
-        size_hw=size_hw,
+        size_hw=header.size_hw,
         orientation=orientation,
-        is_progressive=interlaced,
-        metadata=_metadata(image, "PNG", orientation, ()),
+        is_progressive=header.is_interlaced,
+        metadata=_metadata(image, "PNG", orientation, header.notes, header.colours),
     )
 
 
-def _chunk(name: bytes, content: bytes) -> bytes:
-    check = struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
-    return struct.pack(">I", len(content)) + name + content + check
-
-
 def _metadata(
-    image: ImageFile.ImageFile, name: str, orientation: int, notes: tuple[str, ...]
+    image: ImageFile.ImageFile,
+    name: str,
+    orientation: int,
+    notes: tuple[str, ...],
+    colours: StatedColours | None = None,
 ) -> Picture:
-    profile, profile_notes = checked_profile(image)
+    profile, profile_notes = checked_profile(image, is_grey=image.mode in GREY_MODES)
     pixel = Picture(
         rgb_hwc=np.zeros((1, 1, 3), np.uint8),
+        is_grey=image.mode in GREY_MODES,
         icc_profile=profile,
         source_format=name,
         notes=[*notes, *profile_notes],
     )
-    return with_metadata(pixel, image, orientation)
+    return with_metadata(pixel, image, orientation, colours=colours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ HEIF_BRAND_BYTES = 12
 """At the beginning of a file: they tell HEIC from other formats."""
 
 _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1")
+
+_NOT_READ = re.compile("(?i)unsupported|not( yet)? supported|unknown pixel mode")
+"""Pillow's words for what is no damage."""
 
 _warnings_lock = threading.RLock()
 
@@ -83,7 +87,12 @@ def refuse_too_large(image: Image.Image, max_pixels: int) -> None:
         TooManyPixels: it has more.
     """
     if image.width * image.height > max_pixels:
-        raise TooManyPixels(_too_large(f"{image.width} x {image.height} pixels", max_pixels))
+        raise too_many_pixels((image.height, image.width), max_pixels)
+
+
+def too_many_pixels(size_hw: tuple[int, int], max_pixels: int) -> TooManyPixels:
+    """The error for a picture with more pixels than that."""
+    return TooManyPixels(_too_large(f"{size_hw[1]} x {size_hw[0]} pixels", max_pixels))
 
 
 def too_many_frames(count: int, max_pixels: int) -> TooManyPixels:
@@ -112,6 +121,10 @@ def translated() -> Iterator[None]:
     except MemoryError as error:
         raise ImageReadError("needs more memory than there is: cut it into parts") from error
     except Exception as error:
+        if _NOT_READ.search(str(error)):
+            raise ImageReadError(
+                f"is of a kind that is not read ({error}): save it as PNG or TIFF"
+            ) from error
         raise ImageReadError(
             f"is damaged ({error or type(error).__name__}): copy or export it again"
         ) from error

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from runtime.codecs.formats import HAS_AVIF, WRITABLE_SUFFIXES
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, DggnError, ImageWriteError
 from runtime.image.picture import Picture
 from runtime.image.resize import fit_part
 
 FormatName = Literal["same", "png", "jpg", "webp", "tiff", "gif", "avif"]
+
+SIZE_OPTIONS = {
+    "scale": "--scale",
+    "width_px": "--width",
+    "height_px": "--height",
+    "max_size_px": "--max-size",
+    "megapixels": "--megapixels",
+}
+"""Fields of `OutputSettings` that say how large results are, one at most, and their options."""
+
+MOST = 1e9
+"""Beyond any size; infinity and NaN are not below it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +42,23 @@ class OutputSettings:
     quality: int = 95
     """Of JPEG, WebP and AVIF, 1 to 100; a WebP of quality 100 is lossless."""
 
-    scale: int = 4
-    """Result pixels per source pixel, along each axis: 2, 3 or 4."""
+    scale: float | None = None
+    """Result pixels per source pixel, along each axis; None for the model's own."""
+
+    width_px: int | None = None
+    """The result's width; its height follows."""
+
+    height_px: int | None = None
+    """The result's height; its width follows."""
 
     max_size_px: int | None = None
-    """The result's longest side at most; None for no limit."""
+    """The result's longest side at most; what the model makes smaller is left as it is."""
+
+    megapixels: float | None = None
+    """The result's size in millions of pixels, as nearly as whole rows and columns allow."""
+
+    second_pass: bool = False
+    """Whether the model may enlarge its own result where one pass is not enough."""
 
     def __post_init__(self) -> None:
         if self.format not in get_args(FormatName):
@@ -44,16 +70,30 @@ class OutputSettings:
             )
         if not _is_integer(self.quality) or not 1 <= self.quality <= 100:
             raise ConfigError(f"quality is {self.quality!r}: expected 1 to 100")
-        if not _is_integer(self.scale) or self.scale not in (2, 3, 4):
-            raise ConfigError(f"scale is {self.scale!r}: expected 2, 3 or 4")
-        if self.max_size_px is not None and (
-            not _is_integer(self.max_size_px) or self.max_size_px < 1
-        ):
-            raise ConfigError(f"max_size_px is {self.max_size_px!r}: expected at least 1, or None")
+        for name in ("width_px", "height_px", "max_size_px"):
+            value = getattr(self, name)
+            if value is not None and (not _is_integer(value) or value < 1):
+                raise ConfigError(f"{name} is {value!r}: expected a whole number from 1 on")
+        for name in ("scale", "megapixels"):
+            value = getattr(self, name)
+            if value is not None and not (_is_number(value) and 0 < value < MOST):
+                raise ConfigError(f"{name} is {value!r}: expected a number above 0")
+        asked = [option for name, option in SIZE_OPTIONS.items() if getattr(self, name) is not None]
+        if len(asked) > 1:
+            raise ConfigError(f"{' and '.join(asked)} exclude each other: choose one of them")
+        if self.second_pass and (not asked or self.max_size_px is not None):
+            raise ConfigError(
+                "--second-pass is for results larger than the model makes: "
+                "say how large with --scale, --width, --height or --megapixels"
+            )
 
 
 def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def target_suffix(source: Path, settings: OutputSettings) -> str:
@@ -74,23 +114,33 @@ def target_size_hw(
     """The size of a result, known before the picture is upscaled.
 
     Raises:
-        ConfigError: the model enlarges less than the settings ask for.
+        ConfigError: the scale asked for is larger than the model reaches.
+        ImageWriteError: this picture would have to be enlarged more than the model does.
     """
-    if settings.scale > model_scale:
-        raise ConfigError(
-            f"scale is {settings.scale}, but the model enlarges {model_scale} times: "
-            f"expected at most {model_scale}"
-        )
-    height, width = (size * settings.scale for size in source_size_hw)
-    longest = max(height, width)
-    if settings.max_size_px is None or longest <= settings.max_size_px:
-        return height, width
-    # In integers, so that the longest side comes out exactly; halves round up.
-    height, width = (
-        max(1, (2 * size * settings.max_size_px + longest) // (2 * longest))
-        for size in (height, width)
+    size_hw = _wanted_size_hw(source_size_hw, settings, model_scale)
+    passes = _passes(source_size_hw, size_hw, model_scale)
+    if passes > (2 if settings.second_pass else 1):
+        raise _too_large(source_size_hw, size_hw, settings, model_scale)
+    return size_hw
+
+
+def passes_for(
+    sizes_hw: Iterable[tuple[int, int]], settings: OutputSettings, model_scale: int
+) -> int:
+    """How often the model must enlarge a picture: 1 or 2.
+
+    Args:
+        sizes_hw: of its frames or pages.
+        settings: with the size asked for.
+        model_scale: how often the model enlarges.
+
+    Raises:
+        DggnError: see `target_size_hw`.
+    """
+    return max(
+        _passes(size_hw, target_size_hw(size_hw, settings, model_scale), model_scale)
+        for size_hw in sizes_hw
     )
-    return height, width
 
 
 def fit(
@@ -102,20 +152,21 @@ def fit(
     does not bleed into what is seen.
 
     Args:
-        picture: what the model made; not changed.
+        picture: what the model made, in one pass or two; not changed.
         source_size_hw: of the picture that the model was given.
-        settings: with the scale and the longest side allowed.
+        settings: with the size asked for.
         model_scale: how often the model enlarges.
 
     Returns:
         The same object where its size is right already and it is a single picture.
 
     Raises:
-        ConfigError: the model enlarges less than the settings ask for.
+        DggnError: see `target_size_hw`.
     """
     if picture.more:
+        enlarged = picture.size_hw[0] // source_size_hw[0]
         more = (
-            fit(page, _source_size_hw(page, model_scale), settings, model_scale)
+            fit(page, _divided(page.size_hw, enlarged), settings, model_scale)
             for page in picture.more
         )
         first = fit(replace(picture, more=()), source_size_hw, settings, model_scale)
@@ -126,6 +177,62 @@ def fit(
     return fit_part(picture, size_hw)
 
 
-def _source_size_hw(enlarged: Picture, model_scale: int) -> tuple[int, int]:
-    height, width = enlarged.size_hw
-    return height // model_scale, width // model_scale
+def _wanted_size_hw(
+    source_size_hw: tuple[int, int], settings: OutputSettings, model_scale: int
+) -> tuple[int, int]:
+    height, width = source_size_hw
+    if settings.width_px is not None:
+        return _proportional(height, settings.width_px, width), settings.width_px
+    if settings.height_px is not None:
+        return settings.height_px, _proportional(width, settings.height_px, height)
+    if settings.megapixels is not None:
+        return _scaled(source_size_hw, math.sqrt(settings.megapixels * 1e6 / (height * width)))
+    if settings.max_size_px is not None:
+        longest = max(height, width)
+        # Not above what the model makes.
+        side = min(settings.max_size_px, longest * model_scale)
+        return _proportional(height, side, longest), _proportional(width, side, longest)
+    return _scaled(source_size_hw, model_scale if settings.scale is None else settings.scale)
+
+
+def _proportional(length: int, new: int, old: int) -> int:
+    """A length where another one of `old` pixels becomes `new`; halves round up, exactly."""
+    return max(1, (2 * length * new + old) // (2 * old))
+
+
+def _scaled(size_hw: tuple[int, int], factor: float) -> tuple[int, int]:
+    height, width = (max(1, math.floor(size * factor + 0.5)) for size in size_hw)
+    return height, width
+
+
+def _divided(size_hw: tuple[int, int], divisor: int) -> tuple[int, int]:
+    return size_hw[0] // divisor, size_hw[1] // divisor
+
+
+def _passes(source_hw: tuple[int, int], target_hw: tuple[int, int], model_scale: int) -> int:
+    """How often the model must enlarge for a size; 3 where twice is not enough."""
+    for passes in (1, 2):
+        enlarged = model_scale**passes
+        if all(new <= old * enlarged for new, old in zip(target_hw, source_hw, strict=True)):
+            return passes
+    return 3
+
+
+def _too_large(
+    source_hw: tuple[int, int],
+    target_hw: tuple[int, int],
+    settings: OutputSettings,
+    model_scale: int,
+) -> DggnError:
+    option = next(SIZE_OPTIONS[name] for name in SIZE_OPTIONS if getattr(settings, name))
+    most = f"the model enlarges {model_scale} times"
+    most += f", and {model_scale**2} times in two passes" if settings.second_pass else ""
+    remedy = f"choose a smaller {option}"
+    if not settings.second_pass and _passes(source_hw, target_hw, model_scale) == 2:
+        remedy += ", or have it enlarge its own result with --second-pass"
+    if settings.scale is not None:
+        return ConfigError(f"--scale is {settings.scale:g}, but {most}: {remedy}")
+    (height, width), (new_height, new_width) = source_hw, target_hw
+    return ImageWriteError(
+        f"{width}x{height} px are to become {new_width}x{new_height}, but {most}: {remedy}"
+    )

@@ -8,14 +8,17 @@ from typing import cast
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import X_RESOLUTION, TiffImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
+from runtime.codecs.colour_marks import colours_of_exif, with_profile_of
 from runtime.codecs.exif import read_exif, read_exif_dpi, read_orientation
+from runtime.codecs.iptc import read_iptc
 from runtime.codecs.limits import quiet_pillow, translated
 from runtime.codecs.sixteen_bit import deep_samples
 from runtime.codecs.xmp_text import read_text, read_xmp
-from runtime.image.colour import channels_of, raw_mode
+from runtime.image.colour import Channels, channels_of, raw_mode
 from runtime.image.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
+from runtime.image.stated_colours import SRGB, StatedColours
 
 
 def picture_from_image(image: Image.Image) -> Picture:
@@ -58,16 +61,17 @@ def _image_of(picture: Picture) -> Image.Image:
     return image
 
 
-def loaded_picture(image: Image.Image, data: bytes = b"", page: int | None = None) -> Picture:
+def loaded_picture(
+    image: Image.Image, png: bytes = b"", *, colours: StatedColours | None = None
+) -> Picture:
     """The picture in an image, or in the frame that it stands at.
 
     Args:
         image: any mode; it is loaded.
-        data: the file that it comes from.
-        page: its number there, to read all 16 bits of its colours; None for 8.
+        png: the file of a single picture that it comes from, to read all 16 bits of its colours.
+        colours: that its file states beside a profile.
     """
     raw = raw_mode(image)
-    format_name = image.format or "PNG"
     with quiet_pillow():
         # Loading a TIFF reads its tags, and complains of damaged ones only the first time. It
         # also turns it upright, but not its resolution.
@@ -75,43 +79,81 @@ def loaded_picture(image: Image.Image, data: bytes = b"", page: int | None = Non
     image.load()
     with quiet_pillow():
         orientation = read_orientation(image)
-        deep = None if page is None else deep_samples(data, format_name, page, raw)
+        deep = deep_samples(png, raw) if png else None
     channels = channels_of(image, raw, deep)
-    colour, alpha = _upright(channels.colour, orientation), channels.alpha_hw
+    return channels_picture(
+        channels, image, orientation, max(orientation, stored_orientation), colours=colours
+    )
+
+
+def channels_picture(
+    channels: Channels,
+    image: Image.Image,
+    orientation: int,
+    undone: int | None = None,
+    *,
+    colours: StatedColours | None = None,
+) -> Picture:
+    """The upright picture of an image's colours and metadata.
+
+    Args:
+        channels: as stored.
+        image: where metadata comes from.
+        orientation: of `channels`.
+        undone: the orientation that was stored; `orientation` where None.
+        colours: that its file states beside a profile.
+    """
+    colour, alpha = upright(channels.colour, orientation), channels.alpha_hw
     is_grey = colour.ndim == 2
     picture = Picture(
         rgb_hwc=repeat_grey(colour) if is_grey else colour,
-        alpha_hw=None if alpha is None else _upright(alpha, orientation),
+        alpha_hw=None if alpha is None else upright(alpha, orientation),
         is_grey=is_grey,
         icc_profile=channels.icc_profile,
-        source_format=format_name,
+        source_format=image.format or "PNG",
         notes=channels.notes,
     )
-    return with_metadata(picture, image, max(orientation, stored_orientation))
+    return with_metadata(
+        picture,
+        image,
+        orientation if undone is None else undone,
+        colours=SRGB if channels.is_converted else colours,
+    )
 
 
-def with_metadata(picture: Picture, image: Image.Image, orientation: int) -> Picture:
-    """A picture with all that an image has beside its samples, but the profile.
+def with_metadata(
+    picture: Picture,
+    image: Image.Image,
+    orientation: int,
+    *,
+    colours: StatedColours | None = None,
+) -> Picture:
+    """A picture with all that an image has beside its samples and its profile.
 
     Args:
         picture: its notes are kept.
         image: where metadata comes from; it need not be loaded, where that tells no more.
         orientation: that has been undone.
+        colours: that its file states beside a profile and EXIF.
     """
     with quiet_pillow():
+        picture = with_profile_of(picture, colours or colours_of_exif(image))
         exif, notes = read_exif(image)
         xmp, xmp_notes = read_xmp(image)
+        iptc, iptc_notes = read_iptc(image)
     return replace(
         picture,
         exif=exif,
         dpi=_dpi(image, sideways=orientation >= 5),
         xmp=xmp,
+        iptc=iptc,
+        source_size_hw=picture.size_hw,
         text=read_text(image),
-        notes=picture.notes + notes + xmp_notes,
+        notes=picture.notes + notes + xmp_notes + iptc_notes,
     )
 
 
-def _upright(samples: Samples, orientation: int) -> Samples:
+def upright(samples: Samples, orientation: int) -> Samples:
     """Undo an EXIF orientation.
 
     Args:
@@ -131,9 +173,9 @@ def _upright(samples: Samples, orientation: int) -> Samples:
 
 
 def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:
-    stated = image.info.get("dpi") or read_exif_dpi(image)
-    if isinstance(image, TiffImageFile) and X_RESOLUTION not in image.tag_v2:
-        return None  # not stated, for which Pillow says 1
+    # Pillow says 1 where a TIFF states none, and what another page of the file states.
+    is_tiff = isinstance(image, TiffImageFile)
+    stated = read_exif_dpi(image) if is_tiff else image.info.get("dpi") or read_exif_dpi(image)
     try:
         horizontal, vertical = (float(value) for value in stated or ())
     except (TypeError, ValueError, ArithmeticError):

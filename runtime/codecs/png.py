@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.codecs.png_chunks import SIGNATURE, chunk_bytes, chunks_of, walk_chunks
 from runtime.image.picture import Picture
 from runtime.image.strips import interleaved
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20
 _PAINT = {1: ("L", 0), 2: ("LA", 4), 3: ("RGB", 2), 4: ("RGBA", 6)}
 """By number of channels: Pillow's mode and PNG's colour type."""
@@ -57,14 +57,15 @@ def write_png(
     pixel = io.BytesIO()
     Image.new(mode, (1, 1)).save(pixel, "PNG", **options)
     file.write(SIGNATURE)
-    for name, content in _chunks(pixel.getvalue()):
-        if name == b"IHDR":
+    for chunk in chunks_of(pixel).kept:
+        if chunk.name == b"IHDR":
             height, width = header.size_hw
-            _write_chunk(file, name, struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))
-        elif name == b"IDAT":
+            content = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+            file.write(chunk_bytes(chunk.name, content))
+        elif chunk.name == b"IDAT":
             _write_samples(file, strips)
         else:
-            _write_chunk(file, name, content)
+            file.write(chunk_bytes(chunk.name, chunk.content))
 
 
 def _write_samples(file: IO[bytes], strips: Iterable[Picture]) -> None:
@@ -80,8 +81,8 @@ def _write_samples(file: IO[bytes], strips: Iterable[Picture]) -> None:
         above = block[-1:].copy()
         content = compressor.compress(filtered.data)
         if content:
-            _write_chunk(file, b"IDAT", content)
-    _write_chunk(file, b"IDAT", compressor.flush())
+            file.write(chunk_bytes(b"IDAT", content))
+    file.write(chunk_bytes(b"IDAT", compressor.flush()))
 
 
 def _compressor() -> Any:
@@ -106,24 +107,11 @@ def _blocks(strips: Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
             yield block.view(np.uint8).reshape(-1, row_bytes)
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    position = len(SIGNATURE)
-    while position < len(data):
-        length, name = struct.unpack_from(">I4s", data, position)
-        yield name, data[position + 8 : position + 8 + length]
-        position += 12 + length
-
-
-def _write_chunk(file: IO[bytes], name: bytes, content: bytes) -> None:
-    file.write(struct.pack(">I", len(content)) + name + content)
-    file.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(name))))
-
-
 def has_all_samples(data: bytes) -> bool:
     """Whether a PNG file holds as many samples as its header says.
 
     Args:
-        data: the file, whose chunks are sound (`PIL.Image.Image.verify`).
+        data: the file, whose chunks are sound (`png_chunks.sound`).
     """
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
     bits = depth * _CHANNELS[colour]
@@ -132,15 +120,14 @@ def has_all_samples(data: bytes) -> bool:
         _bytes(-(-(width - x) // dx), -(-(height - y) // dy), bits) for x, y, dx, dy in passes
     )
     inflater = zlib.decompressobj()
-    position = 8
-    while position < len(data) and missing > 0:
-        length, name = struct.unpack_from(">I4s", data, position)
-        if name == b"IDAT":
-            pending = data[position + 8 : position + 8 + length]
+    for chunk, _ in walk_chunks(io.BytesIO(data)):
+        if missing <= 0:
+            break
+        if chunk.name == b"IDAT":
+            pending = data[chunk.start + 8 : chunk.stop - 4]
             while pending and missing > 0 and not inflater.eof:
                 missing -= len(inflater.decompress(pending, _STEP_BYTES))
                 pending = inflater.unconsumed_tail
-        position += 12 + length
     while missing > 0 and not inflater.eof:
         more = inflater.decompress(b"", _STEP_BYTES)
         if not more:

@@ -17,6 +17,8 @@ from PIL import Image
 from PIL.ExifTags import IFD
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
+from runtime.codecs.iptc import IPTC_TAG
+from runtime.codecs.tiff_places import add_places
 from runtime.image.picture import Picture, Samples
 from runtime.image.strips import interleaved, regrouped
 
@@ -130,6 +132,11 @@ def _add_metadata(table: ImageFileDirectory_v2, page: Picture) -> None:
     if page.xmp:
         table.tagtype[700] = _BYTE
         table[700] = page.xmp
+    if page.iptc:
+        table.tagtype[IPTC_TAG] = _UNDEFINED
+        table[IPTC_TAG] = page.iptc
+    if page.places:
+        add_places(table, page.places)
     if page.icc_profile:
         table.tagtype[34675] = _UNDEFINED
         table[34675] = page.icc_profile

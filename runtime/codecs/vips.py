@@ -135,10 +135,11 @@ def _open(path: Path, facts: LargeHeader) -> Any:
     try:
         load = getattr(pyvips.Image, _LOADERS[facts.format_name])
         source = pyvips.Source.new_from_file(str(path))
+        options = {"page": facts.page} if facts.page else {}
         if facts.orientation == 1:
-            return load(source, access="sequential", fail_on="error")
+            return load(source, access="sequential", fail_on="error", **options)
         # To be turned, it must be read from any place: libvips keeps it in a file meanwhile.
-        image = load(source, access="random", fail_on="error").copy()
+        image = load(source, access="random", fail_on="error", **options).copy()
         image.set_type(pyvips.GValue.gint_type, "orientation", facts.orientation)
         return image.autorot()
     except pyvips.Error as error:
@@ -168,6 +169,7 @@ def _header(image: Any, facts: LargeHeader) -> Picture:
     pixel = facts.metadata
     pixel.rgb_hwc = np.zeros((1, 1, 3), _TYPES[image.format])
     pixel.is_grey = image.bands == 1
+    pixel.source_size_hw = (image.height, image.width)
     return header_of(pixel, (image.height, image.width))
 
 

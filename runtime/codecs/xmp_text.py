@@ -8,6 +8,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from runtime.codecs.formats import OutputFormat
+from runtime.codecs.xmp_stale import with_panorama, without_stale
 from runtime.image.picture import Picture
 
 _XMP_TAG = 700
@@ -32,7 +33,7 @@ def read_xmp(image: Image.Image) -> tuple[bytes | None, list[str]]:
         return None, []
     if b":RDF" not in packet:
         return None, [XMP_BROKEN_NOTE]
-    return packet.rstrip(b"\0"), []
+    return without_stale(packet.rstrip(b"\0"))
 
 
 def xmp_for(picture: Picture) -> bytes | None:
@@ -46,7 +47,7 @@ def xmp_for(picture: Picture) -> bytes | None:
         packet = _with_value(packet, name, width)
     for name in _HEIGHTS:
         packet = _with_value(packet, name, height)
-    return packet
+    return with_panorama(packet, picture.factor_xy)
 
 
 def read_text(image: Image.Image) -> dict[str, str]:

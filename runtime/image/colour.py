@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from runtime.errors import ImageReadError
-from runtime.image.picture import Samples
+from runtime.image.picture import Samples, reduce_to_8_bits
+from runtime.image.profile import checked_profile, profile_of, what_is_wrong
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANAR, _TIFF_SAMPLE_FORMAT = 258, 262, 284, 339
-_KEPT_PROFILES = (b"RGB ", b"GRAY")
 
 
 @dataclass(kw_only=True)
@@ -32,6 +32,9 @@ class Channels:
 
     notes: list[str] = field(default_factory=list)
     """What a person should know."""
+
+    is_converted: bool = False
+    """To sRGB, whatever the file says of its colours."""
 
 
 def raw_mode(image: Image.Image) -> str:
@@ -59,7 +62,8 @@ def channels_of(
     Args:
         image: loaded; not changed.
         raw: what :func:`raw_mode` said before it was loaded.
-        deep: its samples with 16 bits, where it has so many; see `deep.deep_samples`.
+        deep: its samples with 16 bits, where it has so many; see
+            `sixteen_bit.deep_samples`.
 
     Raises:
         ImageReadError: the samples have no meaning as a picture, or Pillow misreads them.
@@ -68,10 +72,34 @@ def channels_of(
     if image.mode.startswith("I"):
         return _from_deep_grey(image, raw)
     if image.mode in ("CMYK", "LAB"):
-        return _from_print(image)
+        return _from_print(image, profile_of(image))
     if deep is not None:
-        return _from_16_bits(image, deep)
+        return _from_samples(image, deep)
     return _from_8_bits(image, raw)
+
+
+def channels_of_samples(image: Image.Image, samples: Samples, *, is_cmyk: bool) -> Channels:
+    """The colours of samples that Pillow did not read.
+
+    Args:
+        image: has their profile.
+        samples: (H, W, C), uint8 or uint16, C being 1 for grey, 3 for RGB or 4 for CMYK, and one
+            more for alpha.
+        is_cmyk: their colours are CMYK.
+    """
+    if not is_cmyk:
+        return _from_samples(image, samples)
+    inks = Image.frombytes(
+        "CMYK",
+        (samples.shape[1], samples.shape[0]),
+        np.ascontiguousarray(reduce_to_8_bits(samples[..., :4])).tobytes(),
+    )
+    channels = _from_print(inks, profile_of(image))
+    if samples.dtype == np.uint16:
+        channels.notes.append("CMYK of 16 bits was reduced to 8 bits")
+    if samples.shape[2] > 4:
+        channels.alpha_hw = reduce_to_8_bits(samples[..., 4])
+    return channels
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
@@ -162,34 +190,43 @@ def _from_deep_grey(image: Image.Image, raw: str) -> Channels:
     tags = getattr(image, "tag_v2", {})
     if tags.get(_TIFF_PHOTOMETRIC) == 0:  # white is zero, which Pillow heeds in 8 bits only
         grey = np.invert(grey)
-    profile, notes = checked_profile(image)
+    profile, notes = checked_profile(image, is_grey=True)
     return Channels(colour=grey, alpha_hw=alpha, icc_profile=profile, notes=notes)
 
 
-def _from_print(image: Image.Image) -> Channels:
+def _from_print(image: Image.Image, profile: bytes) -> Channels:
     """CMYK and Lab, which only print shops and a few editors can use, become sRGB."""
     if image.mode == "LAB":
-        rgb, note = to_srgb(image, b""), "Lab colours were converted to sRGB"
-    else:
-        profile = image.info.get("icc_profile")
-        rgb, note = None, "CMYK colours were converted to sRGB through the embedded profile"
-        if profile:
-            try:
-                rgb = to_srgb(image, profile)
-            except ImageCms.PyCMSError:
-                note = "the ICC profile is damaged: CMYK was converted to RGB without it"
-        else:
-            note = "CMYK without a profile was converted to RGB: colours are approximate"
-        if rgb is None:
-            rgb = image.convert("RGB")
-    return Channels(colour=np.asarray(rgb), alpha_hw=None, icc_profile=None, notes=[note])
+        note = "Lab colours were converted to sRGB"
+        colour = np.asarray(to_srgb(image, b""))
+        return _converted(colour, note)
+    rgb: Image.Image | None = None
+    note = "CMYK without a profile was converted to RGB: colours are approximate"
+    wrong = what_is_wrong(profile, b"CMYK") if profile else ""
+    if profile and not wrong:
+        try:
+            rgb = to_srgb(image, profile)
+            note = "CMYK colours were converted to sRGB through the embedded profile"
+        except ImageCms.PyCMSError:
+            wrong = "is damaged"
+    if wrong:
+        note = f"the ICC profile {wrong}: CMYK was converted to RGB without it"
+    if rgb is None:
+        rgb = image.convert("RGB")
+    return _converted(np.asarray(rgb), note)
 
 
-def _from_16_bits(image: Image.Image, deep: NDArray[np.uint16]) -> Channels:
-    profile, notes = checked_profile(image)
+def _converted(rgb_hwc: Samples, note: str) -> Channels:
+    return Channels(
+        colour=rgb_hwc, alpha_hw=None, icc_profile=None, notes=[note], is_converted=True
+    )
+
+
+def _from_samples(image: Image.Image, deep: Samples) -> Channels:
     channels = deep.shape[2]
+    profile, notes = checked_profile(image, is_grey=channels < 3)
     colour = deep[..., 0] if channels < 3 else deep[..., :3]
-    alpha: NDArray[np.uint16] | None = deep[..., -1] if channels % 2 == 0 else None
+    alpha: Samples | None = deep[..., -1] if channels % 2 == 0 else None
     key = image.info.get("transparency")
     if alpha is None and isinstance(key, tuple) and len(key) == 3:
         matches = (colour == np.array(key)).all(axis=2)
@@ -198,11 +235,11 @@ def _from_16_bits(image: Image.Image, deep: NDArray[np.uint16]) -> Channels:
 
 
 def _from_8_bits(image: Image.Image, raw: str) -> Channels:
-    profile, notes = checked_profile(image)
+    notes = []
     if ";16" in raw or image.info.get("bit_depth", 8) > 8:  # the latter from HEIC
         notes.append("16-bit colours were reduced to 8 bits" if raw else "reduced to 8 bits")
     key = image.info.get("transparency")
-    mode = image.mode
+    mode, original = image.mode, image
     if mode in ("P", "PA"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
         key = None
@@ -223,6 +260,8 @@ def _from_8_bits(image: Image.Image, raw: str) -> Channels:
         colour = samples
         if key is not None:
             alpha = _keyed_alpha(colour, key, raw)
+    profile, profile_notes = checked_profile(original, is_grey=colour.ndim == 2)
+    notes += profile_notes
     return Channels(colour=colour, alpha_hw=alpha, icc_profile=profile, notes=notes)
 
 
@@ -242,13 +281,3 @@ def _keyed_alpha(colour: NDArray[np.uint8], key: object, raw: str) -> NDArray[np
         wanted = np.where(wanted, 255, 0)  # some versions of Pillow have stretched it, too
     matches = (colour.reshape(*colour.shape[:2], channels) == wanted).all(axis=2)
     return np.where(matches, 0, 255).astype(np.uint8)
-
-
-def checked_profile(image: Image.Image) -> tuple[bytes | None, list[str]]:
-    """The ICC profile, unless it cannot be this picture's."""
-    profile = image.info.get("icc_profile")
-    if not isinstance(profile, bytes) or not profile:
-        return None, []
-    if profile[36:40] == b"acsp" and profile[16:20] in _KEPT_PROFILES:
-        return profile, []
-    return None, ["the ICC profile is damaged or for other colours, and was left out"]

@@ -9,6 +9,8 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.image.places import Places
+
 Samples: TypeAlias = NDArray[np.uint8 | np.uint16]
 
 
@@ -100,6 +102,15 @@ class Picture:
     xmp: bytes | None = None
     """The XMP packet, as it was in the source."""
 
+    iptc: bytes | None = None
+    """IPTC-IIM records: captions and keywords of press photographs."""
+
+    places: Places | None = None
+    """Where its pixels lie, as a TIFF states it."""
+
+    source_size_hw: tuple[int, int] | None = None
+    """Of the picture that XMP, EXIF and `places` speak of; None where they speak of this one."""
+
     text: Mapping[str, str] = field(default_factory=dict)
     """Words beside the pixels, by key: PNG's text, or a JPEG's or GIF's comment."""
 
@@ -122,6 +133,12 @@ class Picture:
     def size_hw(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.rgb_hwc.shape[0], self.rgb_hwc.shape[1]
+
+    @property
+    def factor_xy(self) -> tuple[float, float]:
+        """How many times as many pixels it has as what its metadata speak of."""
+        source_hw = self.source_size_hw or self.size_hw
+        return self.size_hw[1] / source_hw[1], self.size_hw[0] / source_hw[0]
 
     @property
     def nbytes(self) -> int:

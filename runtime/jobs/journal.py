@@ -9,59 +9,27 @@ may have been made from an earlier source.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import logging
 import os
-import stat
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from runtime.errors import TargetError
 from runtime.jobs.plan import Job
-from runtime.model.info import file_sha256
+from runtime.jobs.stamp import SourceStamp, place_of
+from runtime.system.files import NotReplaced, replacing, try_to_lock
 
-if sys.platform != "win32":
-    import fcntl
+POLL_S = 0.1
+"""How often a run that waits for another one looks whether that has ended."""
 
 JOURNAL_NAME = ".dggn-run.jsonl"
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceStamp:
-    """What tells one version of a source file from another."""
-
-    size_bytes: int
-    mtime_ns: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path) -> SourceStamp:
-        """Read the stamp of a file.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            # Reading from a pipe or device could take for ever.
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return cls(size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, sha256=file_sha256(path))
-
-    def still_of(self, path: Path) -> bool:
-        """Whether the file was left alone since, judged by size and time.
-
-        Raises:
-            OSError: it is gone.
-        """
-        status = path.stat()
-        return (self.size_bytes, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,12 +58,21 @@ class Journal:
         folder: the output folder, which exists.
         read_only: answer questions only, without a lock; nothing is written, and the folder need
             not exist.
+        wait: waits so many seconds while another run holds the lock, and may raise to give up;
+            None not to wait.
 
     Raises:
         TargetError: the folder cannot be written, or another run is writing to it.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        read_only: bool = False,
+        wait: Callable[[float], None] | None = None,
+    ) -> None:
+        self._wait = wait
         self._folder = folder
         self._path = folder / JOURNAL_NAME
         self._guard = threading.Lock()
@@ -112,7 +89,7 @@ class Journal:
             except BaseException:
                 self._file.close()
                 raise
-        except OSError as error:
+        except (OSError, NotReplaced) as error:
             raise self._unwritable(error) from error
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
@@ -129,7 +106,7 @@ class Journal:
                 return False
             if entry.source.still_of(job.source):
                 return True
-            # Copied or checked out again: a new time, but perhaps the same picture.
+            # Copied, moved or checked out again: another file, but perhaps the same picture.
             if job.source.stat().st_size != entry.source.size_bytes:
                 return False
             stamp = SourceStamp.of(job.source)
@@ -143,6 +120,21 @@ class Journal:
     def is_foreign(self, job: Job) -> bool:
         """Whether the target exists, but was not written by a run with this journal."""
         return self._key(job) not in self._entries and os.path.lexists(job.target)
+
+    def made_from(self, job: Job) -> str:
+        """Where the source of the result lay that is in a job's place.
+
+        Returns:
+            Its path; empty where it is the job's own source, holds the same picture, or is unknown.
+        """
+        entry = self._entries.get(self._key(job))
+        if entry is None or entry.source.path in ("", place_of(job.source)):
+            return ""
+        try:
+            is_same = SourceStamp.of(job.source).sha256 == entry.source.sha256
+        except OSError:
+            is_same = False
+        return "" if is_same else entry.source.path
 
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
         """Say that the target is about to be written.
@@ -193,14 +185,15 @@ class Journal:
     def _open(self) -> IO[str]:
         while True:
             file = self._path.open("a", encoding="utf-8")
-            try:
-                _lock(file)
-            except BlockingIOError:
+            if not try_to_lock(file):
                 file.close()
+                if self._wait is not None:
+                    self._wait(POLL_S)
+                    continue
                 raise TargetError(
                     f"another dggn-run is writing to {self._folder}: wait until it ends, or "
                     "choose another OUTPUT"
-                ) from None
+                )
             # The other run may have replaced the file between opening and locking.
             try:
                 if os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
@@ -232,24 +225,18 @@ class Journal:
             for key, entry in self._entries.items()
             if os.path.lexists(self._folder / key)
         }
-        temporary = self._path.with_name(f".dggn-{os.getpid()}.journal.partial")
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.writelines(_line(key, entry) for key, entry in self._entries.items())
+        with replacing(self._path) as file:
+            file.writelines(_line(key, entry).encode() for key, entry in self._entries.items())
             if sys.platform == "win32":
                 self._file.close()  # Windows replaces no open file, and there is no lock to keep.
-            os.replace(temporary, self._path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
         old = self._file
         self._file = self._open()
         old.close()
 
-    def _unwritable(self, error: OSError) -> TargetError:
+    def _unwritable(self, error: OSError | NotReplaced) -> TargetError:
+        reason = error.strerror if isinstance(error, OSError) else None
         return TargetError(
-            f"cannot write {self._path}: {error.strerror or error}. "
-            "Make room, or choose another OUTPUT"
+            f"cannot write {self._path}: {reason or error}. Make room, or choose another OUTPUT"
         )
 
 
@@ -266,25 +253,10 @@ def _parse(line: str) -> tuple[str, Entry]:
             size_bytes=int(source["size_bytes"]),
             mtime_ns=int(source["mtime_ns"]),
             sha256=str(source["sha256"]),
+            inode=int(source.get("inode", 0)),
+            ctime_ns=int(source.get("ctime_ns", 0)),
+            path=str(source.get("path", "")),
         ),
         settings=str(fields["settings"]),
         output_bytes=None if size is None else int(size),
     )
-
-
-def _lock(file: IO[str]) -> None:
-    """Lock the journal for as long as it is open; on Windows, nothing is locked.
-
-    Raises:
-        BlockingIOError: another process holds the lock.
-    """
-    if sys.platform == "win32":
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        # Some network disks know no locks; two runs at once are then up to the user.
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
-            raise

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from runtime.codecs.formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES, OutputFormat, output_format
 from runtime.codecs.output import OutputSettings, target_suffix
 from runtime.errors import ConfigError
 from runtime.jobs.names import unique_targets
+from runtime.jobs.walk import walk
 
 PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga"}
 """Who names the OUTPUT for a folder like this mistakes it for one picture."""
@@ -39,12 +40,16 @@ class Plan:
     jobs: tuple[Job, ...]
     folder: Path
     """Where the results and the journal go."""
+    is_one_file: bool = False
+    """Whether INPUT is a picture; several commands may be writing into one folder then."""
     hidden: int = 0
     """How many hidden files and folders were ignored."""
     other: int = 0
     """How many files were ignored because their suffix is not a picture's."""
     links: int = 0
     """How many linked folders were not followed: they may lead round in a circle."""
+    system: int = 0
+    """How many folders of storage devices and systems were left out (`walk.SYSTEM_FOLDERS`)."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """Folders that could not be listed, and why."""
 
@@ -55,6 +60,7 @@ class Plan:
             (self.hidden, "hidden"),
             (self.other, "not a picture"),
             (self.links, "linked folder" if self.links == 1 else "linked folders"),
+            (self.system, "of a storage device or the system"),
         )
         return ", ".join(f"{count} {what}" for count, what in counts if count)
 
@@ -104,7 +110,7 @@ def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str
     if target.is_dir() or (asked is None and not target.is_file() and not target.suffix):
         name = source.stem + suffix + target_suffix(source, settings)
         job = Job(source=source, target=target / name, name=source.name)
-        return Plan(jobs=(job,), folder=target)
+        return Plan(jobs=(job,), folder=target, is_one_file=True)
     if asked is None:
         # Hardly a folder that is to be made: `large.jp2` and `large.pgn` mean a picture.
         raise ConfigError(
@@ -122,7 +128,7 @@ def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str
             "write the name in full"
         )
     job = Job(source=source, target=target, name=source.name)
-    return Plan(jobs=(job,), folder=target.parent)
+    return Plan(jobs=(job,), folder=target.parent, is_one_file=True)
 
 
 def _writable_format(target: Path) -> OutputFormat | None:
@@ -133,33 +139,8 @@ def _writable_format(target: Path) -> OutputFormat | None:
 
 
 def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
-    found: list[PurePosixPath] = []
-    unreadable: list[tuple[str, str]] = []
-    hidden = other = links = 0
-
-    def failed(error: OSError) -> None:
-        folder = Path(error.filename)
-        if folder == source:
-            raise error
-        unreadable.append(
-            (folder.relative_to(source).as_posix(), f"cannot list the folder: {error.strerror}")
-        )
-
-    for folder, folders, files in os.walk(source, onerror=failed):
-        here = Path(folder)
-        visible = [name for name in folders if not name.startswith(".")]
-        hidden += len(folders) - len(visible)
-        linked = {name for name in visible if (here / name).is_symlink()}
-        links += len(linked)
-        folders[:] = [name for name in visible if name not in linked]
-        for file in files:
-            if file.startswith("."):
-                hidden += 1
-            elif Path(file).suffix.lower() not in READABLE_SUFFIXES:
-                other += 1
-            else:
-                found.append(PurePosixPath((here / file).relative_to(source).as_posix()))
-    names = sorted(found, key=lambda name: name.parts)
+    found = walk(source)
+    names = sorted(found.pictures, key=lambda name: name.parts)
     targets = unique_targets(
         (name, name.with_name(name.stem + suffix + target_suffix(source / name, settings)))
         for name in names
@@ -179,10 +160,11 @@ def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: s
     return Plan(
         jobs=tuple(jobs),
         folder=target,
-        hidden=hidden,
-        other=other,
-        links=links,
-        unreadable=tuple(sorted(unreadable)),
+        hidden=found.hidden,
+        other=found.other,
+        links=found.links,
+        system=found.system,
+        unreadable=tuple(sorted(found.unreadable)),
     )
 
 

@@ -10,12 +10,57 @@ from runtime.errors import ModelError
 MAX_MODEL_BYTES = 2**31 - 1
 """No ONNX file is larger: its format cannot be."""
 
+HEAD_BYTES = 512
+"""From the beginning of a file, enough to tell what it is."""
+
+_TO_ONNX = (
+    "turn it into ONNX with `dggn-export onnx FILE` (extra community for other architectures), "
+    "and run that"
+)
+
+_KINDS = (
+    (
+        b"version https://git-lfs",
+        "a Git LFS pointer, not the model: fetch that with `git lfs pull`",
+    ),
+    (b"PK\x03\x04", f"a ZIP file, as PyTorch checkpoints are: {_TO_ONNX}"),
+    (b"\x80\x02", f"a PyTorch checkpoint: {_TO_ONNX}"),
+    (b"\x80\x04", f"a Python pickle, which is never opened: {_TO_ONNX}"),
+    (b"7767517", "an ncnn model, which is not run: take its ONNX file or its checkpoint"),
+    (b"ftrt", "a TensorRT engine: give the ONNX file that it was built from"),
+    (b"ptrt", "a TensorRT engine: give the ONNX file that it was built from"),
+    (b"<?xml", "an XML file, perhaps of OpenVINO: take the model's ONNX file"),
+)
+"""How files that are often taken for ONNX begin, and what to say of them."""
+
 # How ONNX names the file that holds a weight: a protobuf string under the key `location`.
 _EXTERNAL_KEY = b"\x0a\x08location\x12"
 
 
+def other_kind(head: bytes) -> str:
+    """What a file is that is often taken for an ONNX file, and what to do.
+
+    Args:
+        head: its first `HEAD_BYTES`.
+
+    Returns:
+        A sentence's end, for example `a Git LFS pointer, ...`; empty where nothing tells.
+    """
+    for beginning, kind in _KINDS:
+        if head.startswith(beginning):
+            return kind
+    if head.lstrip()[:5].lower() in (b"<html", b"<!doc"):
+        return "a web page: take the link that downloads the file itself"
+    # safetensors: the length of the header, in eight bytes, then JSON.
+    if head[8:9] == b"{" and head[4:8] == bytes(4):
+        return f"a checkpoint in safetensors: {_TO_ONNX}"
+    if head[4:8] == b"TFL3":
+        return "a TensorFlow Lite model, which is not run: take its ONNX file"
+    return ""
+
+
 def check_model_file(path: Path) -> None:
-    """Refuse an ONNX file that is too large, or that would make a library read other files.
+    """Refuse what is no ONNX file, is too large, or would make a library read other files.
 
     Inference libraries differ in which files they let a model read: some follow links and `..`
     out of its folder.
@@ -33,6 +78,8 @@ def check_model_file(path: Path) -> None:
             path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
+            if kind := other_kind(content[:HEAD_BYTES]):
+                raise ModelError(f"{path} is {kind}")
             if content.find(_EXTERNAL_KEY) >= 0:
                 raise ModelError(
                     f"{path} keeps weights in other files, which are not read: "

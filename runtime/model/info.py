@@ -29,6 +29,8 @@ TENSORRT_SUFFIX = "-tensorrt"
 
 SampleType = Literal["float32", "uint8"]
 Precision = Literal["float32", "int8"]
+WantedPrecision = Literal["float32", "bfloat16", "int8"]
+"""What somebody wants to be computed in; a model file is of float32 or int8."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,16 +135,18 @@ def _shipped_int8_versions() -> set[str]:
     return {path.stem for path in MODELS_FOLDER.glob(f"*{INT8_SUFFIX}*.onnx")}
 
 
-def model_path(name_or_file: str, precision: Precision | None = None) -> Path:
+def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> Path:
     """The ONNX file that a shipped name or a path means.
 
     Args:
         name_or_file: a shipped name, of an INT8 version (`dggn-lite-int8`) too, or a path.
-        precision: of a shipped model, float32 by default; a file has the one that it has.
+        precision: int8 for that version of a shipped model; the others are ways to compute
+            the float32 one. A file has the precision that it has.
 
     Raises:
         ModelError: there is neither such a name nor such a file, or no such version of it.
-        ConfigError: a precision is asked for where the model is a file, or has another one.
+        ConfigError: INT8 is asked for where the model is a file, or another precision where it
+            is in INT8.
     """
     shipped = shipped_models()
     if name_or_file in shipped:
@@ -156,9 +160,10 @@ def model_path(name_or_file: str, precision: Precision | None = None) -> Path:
                 )
         return path
     if name_or_file in _shipped_int8_versions():
-        if precision == "float32":
+        if precision not in (None, "int8"):
             raise ConfigError(
-                f"{name_or_file} computes in INT8, and float32 is asked for: leave one of them out"
+                f"{name_or_file} computes in INT8, and {precision} is asked for: leave one of them "
+                "out"
             )
         return MODELS_FOLDER / f"{name_or_file}.onnx"
     path = Path(name_or_file)
@@ -166,10 +171,10 @@ def model_path(name_or_file: str, precision: Precision | None = None) -> Path:
         raise ModelError(
             f"{name_or_file} is neither a file nor a shipped model ({', '.join(shipped)})"
         )
-    if precision is not None:
+    if precision == "int8":
         raise ConfigError(
-            f"{name_or_file} is a file, which has its own precision: a precision can be chosen "
-            f"for shipped models only ({', '.join(shipped)})"
+            f"{name_or_file} is a file, which is in INT8 or is not: INT8 can be chosen for shipped "
+            f"models only ({', '.join(shipped)}); dggn-calibrate makes it of others"
         )
     return path
 

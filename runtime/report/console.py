@@ -9,16 +9,19 @@ import sys
 import typer
 
 from runtime.errors import TargetError
-from runtime.report.lines import printable
 from runtime.report.progress import BarProgress, PlainProgress, Progress, QuietProgress
+from runtime.system import terminal
 
 
 def print_result(text: str) -> int:
     """Write to standard output.
 
     Returns:
-        The exit code where that is full; else 0.
+        The exit code where that is full or closed; else 0.
     """
+    if sys.stdout is None:
+        complain(TargetError("standard output is closed, and the report was to go there"))
+        return TargetError.exit_code
     try:
         typer.echo(text)
         sys.stdout.flush()
@@ -32,17 +35,17 @@ def print_result(text: str) -> int:
     return 0
 
 
-def progress_for_people(*, quiet: bool, scale: int) -> Progress:
+def progress_for_people(*, quiet: bool) -> Progress:
     """A bar on a terminal, lines elsewhere, or only errors."""
     # There is none where the caller closed it, and print(file=None) would go to the results.
     stream = sys.stderr or io.StringIO()
     if quiet:
         return QuietProgress(stream)
     if stream.isatty():
-        return BarProgress(stream, scale=scale)
+        return BarProgress(stream)
     return PlainProgress(stream)
 
 
 def complain(error: Exception) -> None:
-    """Say on standard error what went wrong."""
-    typer.echo(f"dggn-run: {printable(str(error))}", err=True)
+    """Print an error of `dggn-run` as one line on standard error."""
+    terminal.complain("dggn-run", error)

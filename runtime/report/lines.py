@@ -5,11 +5,6 @@ from __future__ import annotations
 from runtime.jobs.result import FileResult
 
 
-def printable(text: str) -> str:
-    """The text with every character that could upset a terminal written out."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
 def duration(seconds: float) -> str:
     """Seconds for people: `0:07`, `12:30`, `3:00:15`."""
     minutes, rest = divmod(round(seconds), 60)

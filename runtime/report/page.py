@@ -18,9 +18,10 @@ from pathlib import Path
 
 from runtime.errors import ConfigError, TargetError
 from runtime.jobs.result import FileResult, Preview
-from runtime.report.lines import duration, needs_attention, printable
+from runtime.report.lines import duration, needs_attention
 from runtime.report.summary import Report
 from runtime.system.files import NotReplaced, replacing
+from runtime.system.terminal import printable
 
 SUFFIXES = (".html", ".htm")
 
@@ -133,7 +134,7 @@ def _facts(report: Report) -> dict[str, str]:
     totals = report.totals
     lines = [totals.summary] if totals.done else []
     if report.model:
-        lines.append(f"{report.model} · {report.runs_on}")
+        lines.append(f"{report.model} in {report.precision} · {report.runs_on}")
     if report.settings:
         lines.append(
             ", ".join(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Protocol
 
 from runtime.jobs.result import FileResult
-from runtime.report.lines import done_line, duration, needs_attention, printable, problem_line
+from runtime.report.lines import done_line, needs_attention, problem_line
+from runtime.report.pace import Pace, facts
+from runtime.system.terminal import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
-
-Clock = Callable[[], float]
 
 
 class Progress(Protocol):
@@ -25,7 +25,14 @@ class Progress(Protocol):
     def say(self, line: str) -> None:
         """Show a line that is no error."""
 
-    def upscaling(self, name: str, source_size_hw: tuple[int, int]) -> None:
+    def fetching(
+        self, name: str, total_bytes: int | None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """A model is downloaded during the block; what it gives is told the bytes so far."""
+
+    def upscaling(
+        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+    ) -> None:
         """The inference begins with a picture."""
 
     def upscaled(self, share: float) -> None:
@@ -36,76 +43,6 @@ class Progress(Protocol):
 
     def stop(self) -> None:
         """The run ends, whatever the reason."""
-
-
-class Pace:
-    """Estimates the time left, by megapixels where they are known.
-
-    A picture's size is known once it is decoded; for the others, the mean is taken.
-
-    Args:
-        pictures: how many there are to upscale.
-        scale: of the results, to count output megapixels.
-        clock: seconds, monotonic.
-    """
-
-    def __init__(self, pictures: int, *, scale: int, clock: Clock = time.monotonic) -> None:
-        self._pictures = pictures
-        self._scale = scale
-        self._clock = clock
-        self._began_s = clock()
-        self._known = 0
-        self._known_mp = 0.0
-        self._current_mp = 0.0
-        self._share = 1.0
-        self.ended = 0
-
-    def begin(self, source_size_hw: tuple[int, int]) -> None:
-        """Inference goes on to a picture of this size."""
-        height, width = source_size_hw
-        self._current_mp = height * width * self._scale**2 / 1e6
-        self._known += 1
-        self._known_mp += self._current_mp
-        self._share = 0.0
-
-    def advance(self, share: float) -> None:
-        """So much of the picture has been inferred."""
-        self._share = share
-
-    def end(self, *, inferred: bool) -> None:
-        """A picture has its result; it may have failed before inference."""
-        self.ended += 1
-        if not inferred:
-            self._pictures -= 1
-
-    @property
-    def done_mp(self) -> float:
-        """Output megapixels inferred so far."""
-        return self._known_mp - (1 - self._share) * self._current_mp
-
-    @property
-    def mp_per_s(self) -> float:
-        """Output megapixels per second since the start."""
-        return self.done_mp / max(self._clock() - self._began_s, 1e-6)
-
-    @property
-    def share(self) -> float:
-        """How much of all the work is done, in [0, 1]."""
-        total = self._known_mp + self._unknown_mp
-        return self.done_mp / total if total else 0.0
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds left; None while nothing is known."""
-        if not self.done_mp:
-            return None
-        return (self._known_mp + self._unknown_mp - self.done_mp) / self.mp_per_s
-
-    @property
-    def _unknown_mp(self) -> float:
-        if not self._known:
-            return 0.0
-        return max(0, self._pictures - self._known) * self._known_mp / self._known
 
 
 class QuietProgress:
@@ -124,7 +61,15 @@ class QuietProgress:
     def say(self, line: str) -> None:
         """Nothing."""
 
-    def upscaling(self, name: str, source_size_hw: tuple[int, int]) -> None:
+    def fetching(
+        self, name: str, total_bytes: int | None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """Nothing."""
+        return nullcontext(lambda received: None)
+
+    def upscaling(
+        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+    ) -> None:
         """Nothing."""
 
     def upscaled(self, share: float) -> None:
@@ -162,6 +107,14 @@ class PlainProgress(QuietProgress):
         """Print it."""
         self._print(line)
 
+    def fetching(
+        self, name: str, total_bytes: int | None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """Print a line."""
+        size = "" if total_bytes is None else f" ({total_bytes / 1e6:.1f} MB)"
+        self._print(f"fetching {name}{size}")
+        return nullcontext(lambda received: None)
+
     def finished(self, result: FileResult) -> None:
         """Print a line, unless it was up to date."""
         if result.status == "skipped" or not self._pictures:
@@ -177,12 +130,10 @@ class BarProgress(QuietProgress):
 
     Args:
         stream: a terminal.
-        scale: of the results, to count output megapixels.
     """
 
-    def __init__(self, stream: IO[str], *, scale: int) -> None:
+    def __init__(self, stream: IO[str]) -> None:
         super().__init__(stream)
-        self._scale = scale
         self._stopping = threading.Lock()
         self._bar: RichProgress | None = None
 
@@ -194,7 +145,7 @@ class BarProgress(QuietProgress):
 
         self._pictures = pictures
         self._inferring: set[str] = set()
-        self._pace = Pace(pictures, scale=self._scale)
+        self._pace = Pace(pictures)
         name_column = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         self._bar = Progress(
             BarColumn(bar_width=20),
@@ -213,10 +164,42 @@ class BarProgress(QuietProgress):
         """Print it above the bar."""
         self._print(line)
 
-    def upscaling(self, name: str, source_size_hw: tuple[int, int]) -> None:
+    @contextmanager
+    def fetching(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
+        """Draw a bar of its own."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self._bar = bar = Progress(
+            TextColumn("fetching {task.description}", markup=False),
+            BarColumn(bar_width=20),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=self._stream),
+            transient=True,
+            redirect_stdout=False,
+        )
+        task = bar.add_task(printable(name), total=total_bytes)
+        bar.start()
+        try:
+            yield lambda received: bar.update(task, completed=received)
+        finally:
+            self.stop()
+
+    def upscaling(
+        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+    ) -> None:
         """Name it beside the bar."""
         self._inferring.add(name)
-        self._pace.begin(source_size_hw)
+        self._pace.begin(source_size_hw, target_size_hw)
         self._update(description=printable(name))
 
     def upscaled(self, share: float) -> None:
@@ -259,9 +242,3 @@ class BarProgress(QuietProgress):
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             super()._print(line)
-
-
-def facts(pace: Pace, pictures: int) -> str:
-    """The numbers beside the bar."""
-    left = "" if pace.left_s is None else f"  {duration(pace.left_s)} left"
-    return f"{pace.ended}/{pictures} images  {pace.mp_per_s:.1f} MP/s{left}"

@@ -73,9 +73,13 @@ class Report:
     files: list[FileResult] = field(default_factory=list)
     totals: Totals = field(default_factory=Totals)
     plan: Plan | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     model: str = ""
+    """As it was asked for: a name, a path or a URL."""
+    model_sha256: str = ""
     runs_on: str = ""
+    precision: str = ""
+    """What most of the work on pictures of 8 bits was computed in."""
     error: str | None = None
     """What ended the run early."""
     estimate: Mapping[str, float] | None = None
@@ -93,11 +97,13 @@ class Report:
         totals = self.totals
         ignored = {
             name: getattr(self.plan, name) if self.plan else 0
-            for name in ("hidden", "other", "links")
+            for name in ("hidden", "other", "links", "system")
         }
         return {
             "model": self.model,
+            "model_sha256": self.model_sha256,
             "runs_on": self.runs_on,
+            "precision": self.precision,
             "settings": dict(self.settings),
             "error": self.error,
             **({} if self.estimate is None else {"dry_run": True, "estimate": dict(self.estimate)}),

@@ -6,28 +6,35 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from runtime.backends.select import BackendName
+from runtime.backends.fetch import local_model
+from runtime.backends.request import BackendRequest
 from runtime.codecs.formats import READABLE_SUFFIXES
-from runtime.codecs.output import OutputSettings, target_size_hw
+from runtime.codecs.output import SIZE_OPTIONS, OutputSettings, target_size_hw
 from runtime.errors import Cancelled, ConfigError
 from runtime.jobs.journal import Journal, settings_fingerprint
 from runtime.jobs.plan import Job, Plan, plan_jobs
 from runtime.jobs.result import FileResult
-from runtime.model.info import DEFAULT_MODEL, Precision
+from runtime.jobs.stamp import place_of
+from runtime.model.info import DEFAULT_MODEL
 from runtime.report.page import HtmlReport
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
 from runtime.run.memory import RESULT_SHARE, default_memory_bytes
 from runtime.run.pipeline import Pipeline, default_jobs
-from runtime.system.files import make_folder, remove_temporaries, remove_unfinished
+from runtime.system.files import (
+    make_folder,
+    name_problem,
+    remove_temporaries,
+    remove_unfinished,
+)
 from runtime.upscaler import Upscaler
 
-if TYPE_CHECKING:
-    from runtime.backends.trt.find_engine import BuildEngine
-
 FOREIGN = "the output exists, but was not made by dggn-run; use --overwrite to replace it"
+OF_ANOTHER = (
+    "the output exists, and is the result of another picture, {}; choose another OUTPUT or a "
+    "--suffix, or use --overwrite to replace it"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +45,9 @@ class Options:
     target: Path
     settings: OutputSettings = field(default_factory=OutputSettings)
     model: str = DEFAULT_MODEL
-    precision: Precision | None = None
-    backend: BackendName = "auto"
-    devices: tuple[int, ...] | None = None
-    """GPUs; None for the first, where there is any."""
-    build: BuildEngine | None = None
-    """Builds TensorRT engines; None where none is to be built."""
+    request: BackendRequest = field(default_factory=BackendRequest)
+    """What is to run the model; its messages go to the progress."""
     suffix: str = ""
-    tile_size: int | None = None
     overlap: int | None = None
     jobs: int | None = None
     memory_bytes: int | None = None
@@ -72,6 +74,7 @@ class Batch:
         self._pipeline: Pipeline | None = None
         self._folders: frozenset[Path] = frozenset()
         self._cancelled = threading.Event()
+        self._has_waited = False
         self._page: HtmlReport | None = None
 
     def run(self) -> None:
@@ -89,10 +92,11 @@ class Batch:
             make_folder(plan.folder)
             if options.page:
                 self._page = HtmlReport(options.page)
-            with Journal(plan.folder) as journal:
+            with Journal(plan.folder, wait=self._wait if plan.is_one_file else None) as journal:
                 self._introduce(plan, upscaler)
                 todo = self._sort_out(plan, journal, fingerprint)
-                self._folders = frozenset(job.target.parent for job in plan.jobs)
+                folders = {job.target.parent for job in plan.jobs}
+                self._folders = frozenset(one for one in folders if not name_problem(one / "a"))
                 for folder in self._folders:
                     make_folder(folder)
                 remove_temporaries(self._folders)
@@ -135,6 +139,14 @@ class Batch:
         remove_unfinished()
         remove_temporaries(self._folders)
 
+    def _wait(self, seconds: float) -> None:
+        """Wait for another run into the same folder; said once."""
+        if not self._has_waited:
+            self._has_waited = True
+            self._progress.say("waiting for another dggn-run that is writing to the same folder")
+        if self._cancelled.wait(seconds):
+            raise Cancelled
+
     def _introduce(self, plan: Plan, upscaler: Upscaler) -> None:
         why = f"; {upscaler.why}" if upscaler.why else ""
         self._progress.say(upscaler.description + why)
@@ -175,16 +187,9 @@ def open_upscaler(options: Options, progress: Progress) -> Upscaler:
     Raises:
         DggnError: see `Upscaler`.
     """
-    return Upscaler(
-        options.model,
-        tile_size=options.tile_size,
-        overlap=options.overlap,
-        precision=options.precision,
-        backend=options.backend,
-        devices=options.devices,
-        build=options.build,
-        say=progress.say,
-    )
+    model = local_model(options.model, say=progress.say, bar=progress.fetching)
+    request = replace(options.request, say=progress.say)
+    return Upscaler.from_request(model, request, overlap=options.overlap)
 
 
 def result_bytes(options: Options) -> int:
@@ -216,16 +221,24 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
         The fingerprint of model and settings.
 
     Raises:
-        ConfigError: the scale asked for is larger than the model's.
+        ConfigError: the scale asked for is larger than the model reaches.
     """
-    target_size_hw((1, 1), options.settings, upscaler.info.scale)
+    settings = options.settings
+    if settings.scale is not None:  # other sizes depend on the picture
+        target_size_hw((1, 1), settings, upscaler.info.scale)
     report.model, report.runs_on = options.model, upscaler.description
+    report.model_sha256 = upscaler.model_sha256
+    report.precision = upscaler.precision
     report.settings = {
         "tile_size": upscaler.tile_size,
         "overlap": upscaler.overlap,
-        **asdict(options.settings),
+        **asdict(settings),
     }
-    return settings_fingerprint({"model": upscaler.model_sha256, **report.settings})
+    if not any(getattr(settings, name) is not None for name in SIZE_OPTIONS):
+        report.settings["scale"] = float(upscaler.info.scale)
+    # Allowing a second pass changes no result of one.
+    decisive = {name: value for name, value in report.settings.items() if name != "second_pass"}
+    return settings_fingerprint({"model": upscaler.model_sha256, **decisive})
 
 
 def sort_out(
@@ -243,13 +256,20 @@ def sort_out(
     settled = [
         FileResult(name=name, status="failed", message=message) for name, message in plan.unreadable
     ]
+    sources = {place_of(job.source) for job in plan.jobs}
     for job in plan.jobs:
-        if overwrite:
+        if problem := name_problem(job.target):
+            message = f"{problem}: shorten the name, or choose another OUTPUT"
+            settled.append(FileResult(name=job.name, status="failed", message=message))
+        elif overwrite:
             todo.append(job)
         elif journal.is_foreign(job):
             settled.append(FileResult(name=job.name, status="skipped", message=FOREIGN))
         elif journal.is_done(job, fingerprint):
             settled.append(FileResult(name=job.name, status="skipped", target=str(job.target)))
+        elif (other := journal.made_from(job)) and other not in sources:
+            message = OF_ANOTHER.format(other)
+            settled.append(FileResult(name=job.name, status="skipped", message=message))
         else:
             todo.append(job)
     return todo, settled

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from runtime.codecs.formats import check_size
-from runtime.codecs.output import target_size_hw
+from runtime.codecs.output import passes_for, target_size_hw
 from runtime.codecs.png import write_png
 from runtime.errors import ImageError
 from runtime.image.picture import Picture
@@ -23,6 +23,8 @@ from runtime.run.batch import Options, describe, open_upscaler, plan_for, result
 from runtime.run.in_strips import NOTE, check_strips
 from runtime.run.pipeline import default_jobs
 from runtime.run.route import Route
+from runtime.run.second_pass import SECOND_PASS_NOTE
+from runtime.run.stages import fed_headers
 from runtime.tiles.plan import TilePlan
 from runtime.upscaler import Upscaler
 
@@ -59,7 +61,8 @@ def dry_run(options: Options, progress: Progress) -> Report:
     """
     report = Report()
     plan = report.plan = plan_for(options)
-    with open_upscaler(replace(options, build=None), progress) as upscaler:
+    without_build = replace(options, request=replace(options.request, build=None))
+    with open_upscaler(without_build, progress) as upscaler:
         fingerprint = describe(report, options, upscaler)
         with Journal(plan.folder, read_only=True) as journal:
             todo, settled = sort_out(plan, journal, fingerprint, overwrite=options.overwrite)
@@ -74,12 +77,18 @@ def dry_run(options: Options, progress: Progress) -> Report:
             if result.status == "planned" and result.source_size_hw
             for _ in range(result.frames)
         ]
+        scale = upscaler.info.scale
+        fed = sizes + [
+            (scale * size_hw[0], scale * size_hw[1])
+            for size_hw in sizes
+            if passes_for([size_hw], options.settings, scale) == 2
+        ]
         target_px = 1e6 * sum(result.target_mp for result in results)
         seconds = 0.0
         if sizes:
             progress.say(f"{upscaler.description}: measuring its speed")
             seconds = expected_s(
-                sizes,
+                fed,
                 target_px,
                 measure(upscaler),
                 upscaler,
@@ -136,15 +145,23 @@ def measure(upscaler: Upscaler, *, clock: Callable[[], float] = time.perf_counte
 
 
 def expected_s(
-    sizes_hw: Iterable[tuple[int, int]],
+    fed_hw: Iterable[tuple[int, int]],
     target_px: float,
     speed: Speed,
     upscaler: Upscaler,
     *,
     jobs: int,
 ) -> float:
-    """How long a run takes: its inference, or its encoding where that is slower."""
-    fed_px = sum(_fed_px(size_hw, upscaler) for size_hw in sizes_hw)
+    """How long a run takes: its inference, or its encoding where that is slower.
+
+    Args:
+        fed_hw: sizes of all that goes through the network.
+        target_px: pixels of all results.
+        speed: of this machine.
+        upscaler: cuts the tiles.
+        jobs: threads that encode.
+    """
+    fed_px = sum(_fed_px(size_hw, upscaler) for size_hw in fed_hw)
     return PIPELINE_OVERHEAD * max(fed_px * speed.infer_s, target_px * speed.encode_s / jobs)
 
 
@@ -162,14 +179,17 @@ def _fed_px(size_hw: tuple[int, int], upscaler: Upscaler) -> int:
 
 def _planned(jobs: Iterable[Job], options: Options, upscaler: Upscaler) -> Iterable[FileResult]:
     scale = upscaler.info.scale
-    route = Route(upscaler.info, whole_bytes=result_bytes(options))
+    settings = options.settings
+    route = Route(upscaler.info, settings, whole_bytes=result_bytes(options))
     for job in jobs:
         try:
             header, frames, in_strips = route.foresee(job.source)
-            target_hw = target_size_hw(header.size_hw, options.settings, scale)
+            target_hw = target_size_hw(header.size_hw, settings, scale)
+            passes = passes_for([header.size_hw], settings, scale)
             check_size(target_hw, job.target)
             if in_strips:
-                check_strips(upscaler, header, job.target, memory_bytes=route.memory_bytes)
+                headers = fed_headers(header, scale, passes)
+                check_strips(upscaler, headers, job.target, memory_bytes=route.memory_bytes)
         except ImageError as error:
             message = str(error).removeprefix(f"{job.source.name}: ")
             yield FileResult(name=job.name, status="failed", message=message)
@@ -181,5 +201,9 @@ def _planned(jobs: Iterable[Job], options: Options, upscaler: Upscaler) -> Itera
                 target_size_hw=target_hw,
                 target=str(job.target),
                 frames=frames,
-                notes=(*job.notes, *([NOTE] if in_strips else [])),
+                notes=(
+                    *job.notes,
+                    *([SECOND_PASS_NOTE] if passes == 2 else []),
+                    *([NOTE] if in_strips else []),
+                ),
             )

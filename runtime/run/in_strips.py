@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
 from runtime.codecs.encode import metadata_for, putting, samples_for, save_options
 from runtime.codecs.formats import JPEG, PNG, TIFF, OutputFormat, output_format
 from runtime.codecs.jpeg import write_jpeg
-from runtime.codecs.output import OutputSettings, target_size_hw
+from runtime.codecs.output import OutputSettings
 from runtime.codecs.png import write_png
 from runtime.codecs.tiff import write_tiff_strips
 from runtime.errors import Cancelled, DggnError, ImageWriteError
@@ -46,13 +46,13 @@ class StripUpscaler(Protocol):
 
 
 def check_strips(
-    upscaler: StripUpscaler, header: Picture, target: Path, *, memory_bytes: int
+    upscaler: StripUpscaler, headers: Sequence[Picture], target: Path, *, memory_bytes: int
 ) -> int:
     """Refuse what cannot be made in strips; to be asked before anything is computed.
 
     Args:
         upscaler: what enlarges it.
-        header: of the source.
+        headers: of what each pass is given; the first is the source's.
         target: names the format.
         memory_bytes: that may be used for it.
 
@@ -66,9 +66,9 @@ def check_strips(
         raise ImageWriteError(
             f"{target.name}: the result is too large for memory as a whole, and "
             f"{output_format(target).pillow_name} is not written in strips: choose png, tiff or "
-            "jpg (--format), allow more with --memory, or choose a smaller --scale"
+            "jpg (--format), allow more with --memory, or choose a smaller size"
         )
-    needed = STRIPS_AT_ONCE * upscaler.strip_bytes(header)
+    needed = STRIPS_AT_ONCE * sum(upscaler.strip_bytes(header) for header in headers)
     if needed > memory_bytes:
         raise ImageWriteError(
             f"{target.name}: even one row of tiles takes {needed / 1e9:.2f} GB, and "
@@ -85,6 +85,7 @@ def write_in_strips(
     settings: OutputSettings,
     *,
     scale: int,
+    target_hw: tuple[int, int],
     stop: threading.Event,
     on_tile: OnTile | None = None,
     on_strip: Callable[[Picture], None] = lambda strip: None,
@@ -93,10 +94,11 @@ def write_in_strips(
 
     Args:
         upscaler: what enlarges it.
-        reader: the source, read once.
+        reader: what the last pass is given, read once.
         target: named like PNG, TIFF or JPEG.
         settings: how it is written.
         scale: the model's.
+        target_hw: the size of the result, at most `scale` times the reader's.
         stop: set to give up.
         on_tile: told the share of the picture that is done.
         on_strip: shown the rows of the result, reduced or not, from top to bottom.
@@ -112,7 +114,6 @@ def write_in_strips(
     """
     form = output_format(target)
     height, width = reader.header.size_hw
-    target_hw = target_size_hw((height, width), settings, scale)
     header, notes = _target_header(reader.header, target_hw, form)
     enlarged = upscaler.strips(reader, on_tile=on_tile)
     fitted = fit_strips(enlarged, (scale * height, scale * width), target_hw)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 
 from runtime.errors import Cancelled
+from runtime.system.cgroup import memory_limit
 
 POLL_S = 0.05
 """How soon a waiting thread notices that it is to stop."""
-
-
-CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""Where Linux tells a container its memory (cgroup v2): bytes, or "max"."""
 
 RESULT_SHARE = 4
 """A result is the array, Pillow's copy of it, the encoded file, and what decoding took."""
@@ -30,10 +26,8 @@ def total_memory_bytes() -> int:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # not on this system
         physical = 4 << 30
-    try:
-        return min(physical, int(CONTAINER_LIMIT.read_text(encoding="ascii")))
-    except (OSError, ValueError):  # no Linux, no container, or no limit
-        return physical
+    limit = memory_limit()
+    return physical if limit is None else min(physical, limit)
 
 
 class MemoryBudget:

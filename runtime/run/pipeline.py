@@ -82,7 +82,7 @@ class Pipeline:
         self._stages = Stages(
             upscaler,
             settings,
-            route=Route(upscaler.info, whole_bytes=whole_bytes or default_memory_bytes()),
+            route=Route(upscaler.info, settings, whole_bytes=whole_bytes or default_memory_bytes()),
             journal=journal,
             fingerprint=fingerprint,
             progress=progress,

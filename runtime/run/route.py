@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from runtime.codecs.decode import decode
-from runtime.codecs.frames import all_with_8_bits
+from runtime.codecs.frames import all_of, all_with_8_bits
 from runtime.codecs.header import read_outline
 from runtime.codecs.limits import MAX_PIXELS, TooManyPixels
+from runtime.codecs.output import OutputSettings, passes_for
 from runtime.codecs.vips import VipsReader
 from runtime.errors import ImageReadError
 from runtime.image.picture import Picture
@@ -27,11 +29,13 @@ class Route:
 
     Args:
         info: of the model.
+        settings: with the size of results.
         whole_bytes: results that take more are made in strips; a quarter of what may be used.
     """
 
-    def __init__(self, info: ModelInfo, *, whole_bytes: int) -> None:
+    def __init__(self, info: ModelInfo, settings: OutputSettings, *, whole_bytes: int) -> None:
         self._info = info
+        self._settings = settings
         self._whole_bytes = whole_bytes
         self.memory_bytes = RESULT_SHARE * whole_bytes
         self.max_pixels = min(MAX_PIXELS, self.memory_bytes // 2 // SOURCE_BYTES_PER_PX)
@@ -49,7 +53,7 @@ class Route:
             will be made in strips.
 
         Raises:
-            ImageReadError: as `open`, as far as the header tells.
+            ImageError: as `open`, as far as the header tells.
         """
         try:
             outline = read_outline(source, max_pixels=self.max_pixels)
@@ -61,7 +65,7 @@ class Route:
             Picture(rgb_hwc=pixel, alpha_hw=pixel[..., 0] if outline.has_alpha else None),
             outline.size_hw,
         )
-        result_bytes = outline.frames * header.nbytes * self._info.scale**2
+        result_bytes = outline.frames * header.nbytes * self._growth([outline.size_hw])
         in_strips = not self.is_whole(result_bytes)
         if in_strips and outline.frames > 1:
             raise _too_many_pages(source, outline.frames, result_bytes)
@@ -72,6 +76,7 @@ class Route:
 
         Raises:
             ImageReadError: it cannot be read, or is too large for any way.
+            ImageWriteError: the model does not enlarge as much as is asked for.
         """
         reduce = self._info.sample_type == "uint8"
         try:
@@ -82,12 +87,18 @@ class Route:
         if reduce:
             picture, notes = all_with_8_bits(picture)
             picture.notes += notes
-        result_bytes = picture.nbytes * self._info.scale**2
+        result_bytes = picture.nbytes * self._growth(page.size_hw for page in all_of(picture))
         if self.is_whole(result_bytes):
             return picture
         if picture.more:
             raise _too_many_pages(source, 1 + len(picture.more), result_bytes)
         return PictureReader(picture)
+
+    def _growth(self, sizes_hw: Iterable[tuple[int, int]]) -> int:
+        """How often the samples of a picture's frames or pages are multiplied."""
+        scale = self._info.scale
+        growth: int = scale ** (2 * passes_for(sizes_hw, self._settings, scale))
+        return growth
 
 
 def _too_many_pages(source: Path, pages: int, result_bytes: int) -> ImageReadError:

@@ -10,16 +10,18 @@ from typing import Protocol
 from runtime.codecs.encode import encode
 from runtime.codecs.formats import check_size
 from runtime.codecs.frames import all_of
-from runtime.codecs.output import OutputSettings, fit, target_size_hw
+from runtime.codecs.output import OutputSettings, fit, passes_for, target_size_hw
 from runtime.errors import Cancelled, ImageReadError
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader, strips_of
-from runtime.jobs.journal import Journal, SourceStamp
+from runtime.jobs.journal import Journal
+from runtime.jobs.stamp import SourceStamp
 from runtime.model.info import ModelInfo
 from runtime.report.preview import BLOCK_PX, After, Before
 from runtime.report.progress import Progress
 from runtime.run.in_strips import check_strips, write_in_strips
 from runtime.run.route import Route
+from runtime.run.second_pass import SECOND_PASS_NOTE, EnlargedReader, enlarged_header, shares
 from runtime.run.work import Work
 from runtime.tiles.stitch import OnTile
 
@@ -37,6 +39,9 @@ class PictureUpscaler(Protocol):
         on_tile: OnTile | None = None,
     ) -> None:
         """Upscale a picture now or later; see `Upscaler.submit_picture`."""
+
+    def upscale_picture(self, picture: Picture, *, on_tile: OnTile | None = None) -> Picture:
+        """Upscale a picture and wait for it; see `Upscaler.upscale_picture`."""
 
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
         """The rows of a result that is too large for memory; see `Upscaler.strips`."""
@@ -95,7 +100,7 @@ class Stages:
             work.stamp = SourceStamp.of(source)
             with work.timed():
                 opened = self._route.open(source)
-            unchanged = work.stamp.still_of(source)
+            unchanged = work.stamp.seems_unchanged(source)
         except OSError as error:
             raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
         if not unchanged:
@@ -108,16 +113,17 @@ class Stages:
         for page in all_of(seen):
             check_size(target_size_hw(page.size_hw, self._settings, scale), work.job.target)
         work.frames = 1 + len(seen.more)
-        work.notes += seen.notes
+        work.passes = passes_for([page.size_hw for page in all_of(seen)], self._settings, scale)
+        work.notes += [*seen.notes, *([SECOND_PASS_NOTE] if work.passes == 2 else [])]
         if work.reader:
             work.large_bytes = check_strips(
                 self._upscaler,
-                seen,
+                fed_headers(seen, scale, work.passes),
                 work.job.target,
                 memory_bytes=self._route.memory_bytes,
             )
             return
-        work.large_bytes = seen.nbytes * scale**2
+        work.large_bytes = seen.nbytes * scale ** (2 * work.passes)
         if self._previews:
             work.before = Before.of(seen, work.target_size_hw)
 
@@ -125,8 +131,14 @@ class Stages:
         """Upscale what was decoded, now or later; then pass it on, from any thread."""
         assert work.picture is not None
         assert work.source_size_hw is not None
-        self._progress.upscaling(work.job.name, work.source_size_hw)
+        assert work.target_size_hw is not None
+        self._progress.upscaling(work.job.name, work.source_size_hw, work.target_size_hw)
         began = time.monotonic()
+        picture = work.picture
+        on_tile: OnTile = self._progress.upscaled
+        if work.passes == 2:
+            first, on_tile = shares(on_tile, self._upscaler.info.scale)
+            picture = self._upscaler.upscale_picture(picture, on_tile=first)
 
         def done(picture: Picture) -> None:
             work.picture = picture
@@ -134,7 +146,7 @@ class Stages:
             pass_on(work)
 
         # From here on the work belongs to whoever completes it.
-        self._upscaler.submit_picture(work.picture, done, on_tile=self._progress.upscaled)
+        self._upscaler.submit_picture(picture, done, on_tile=on_tile)
 
     def make_in_strips(self, work: Work) -> None:
         """All that is left to do for a picture whose result is too large for memory."""
@@ -142,16 +154,22 @@ class Stages:
         assert work.source_size_hw is not None
         assert work.stamp is not None
         self._upscaler.finish()  # what still waits for a full batch would wait for long
-        self._progress.upscaling(work.job.name, work.source_size_hw)
+        assert work.target_size_hw is not None
+        self._progress.upscaling(work.job.name, work.source_size_hw, work.target_size_hw)
         self._journal.begin(work.job, work.stamp, self._fingerprint)
         after = self._before_in_strips(work) if self._previews else None
+        scale = self._upscaler.info.scale
         with work.timed():
+            reader = work.reader
+            if work.passes == 2:
+                reader = EnlargedReader(self._upscaler, reader, scale)
             work.notes += write_in_strips(
                 self._upscaler,
-                work.reader,
+                reader,
                 work.job.target,
                 self._settings,
-                scale=self._upscaler.info.scale,
+                scale=scale,
+                target_hw=work.target_size_hw,
                 stop=self._stop,
                 on_tile=self._progress.upscaled,
                 on_strip=after.add if after else lambda strip: None,
@@ -192,3 +210,8 @@ class Stages:
         with work.timed():
             work.notes += encode(picture, work.job.target, self._settings)
         self._journal.finish(work.job, work.stamp, self._fingerprint)
+
+
+def fed_headers(header: Picture, scale: int, passes: int) -> list[Picture]:
+    """The headers of what each pass is given."""
+    return [header, *([enlarged_header(header, scale)] if passes == 2 else [])]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader
-from runtime.jobs.journal import SourceStamp
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult, Preview, Status
+from runtime.jobs.stamp import SourceStamp
 from runtime.report.preview import Before
 
 
@@ -26,6 +26,8 @@ class Work:
     """Instead of the picture, where the result is too large for memory."""
     source_size_hw: tuple[int, int] | None = None
     target_size_hw: tuple[int, int] | None = None
+    passes: int = 1
+    """Through the model."""
     large_bytes: int = 0
     frames: int = 1
     before: Before | None = None

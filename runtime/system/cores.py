@@ -1,13 +1,11 @@
-"""How many processor cores this process may use."""
+"""Counts the processor cores that this process may use."""
 
 from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Where Linux tells a container its share (cgroup v2): "microseconds period" or "max period"."""
+from runtime.system.cgroup import cpu_limit
 
 
 def usable_cores() -> int:
@@ -20,8 +18,5 @@ def usable_cores() -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    try:
-        quota, period = CPU_QUOTA.read_text(encoding="ascii").split()
-        return max(1, min(cores, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError, ZeroDivisionError):  # no Linux, no container, or no limit
-        return cores
+    limit = cpu_limit()
+    return cores if limit is None else max(1, min(cores, math.ceil(limit)))

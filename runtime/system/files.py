@@ -9,7 +9,7 @@ import secrets
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from runtime.errors import TargetError
 
@@ -18,14 +18,17 @@ if sys.platform != "win32":
 
 TEMPORARY_PREFIX = ".dggn-"
 TEMPORARY_SUFFIX = ".partial"
-"""What unfinished files are called, so that a later run can remove them."""
+"""Names of unfinished files, by which a later run can remove them."""
+
+ATTEMPTS = 10
+"""To create an unfinished file that no other run takes away."""
 
 _being_written: set[Path] = set()
 _logger = logging.getLogger(__name__)
 
 
 def temporary_path(target: Path) -> Path:
-    """Where a target is written until it is complete; another name each time."""
+    """Name under which a target is written until it is complete; another one each time."""
     # Without the target's name, which may be as long as names can be already.
     name = f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     return target.with_name(name)
@@ -44,24 +47,82 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
         NotReplaced: the file is complete, but the target's name cannot be taken.
         OSError: it cannot be written.
     """
-    temporary = temporary_path(target)
-    _being_written.add(temporary)
+    temporary, file = _create_locked(target)
     try:
-        with temporary.open("xb") as file:
-            _try_to_lock(file)
-            yield file
-        try:
-            os.replace(temporary, target)
-        except OSError as error:
-            raise NotReplaced(error.strerror or str(error)) from error
+        # The lock outlasts the file, which is closed first: network disks tell of errors then.
+        with _lock_held(file):
+            with file:
+                yield file
+            try:
+                os.replace(temporary, target)
+            except OSError as error:
+                raise NotReplaced(error.strerror or str(error)) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        _forget(temporary)
+
+
+def _create_locked(target: Path) -> tuple[Path, IO[bytes]]:
+    """Create a temporary file and lock it.
+
+    Between the two, another run may take it for a leftover: then the next name is tried. That is
+    not repeated for ever, because a disk may show a file late, or not under its name.
+    """
+    for attempt in range(ATTEMPTS):
+        temporary = temporary_path(target)
+        _being_written.add(temporary)
+        try:
+            file = temporary.open("xb")
+        except BaseException:
+            _forget(temporary)
+            raise
+        if (try_to_lock(file) and temporary.exists()) or attempt == ATTEMPTS - 1:
+            break
+        file.close()
         _being_written.discard(temporary)
+    return temporary, file
+
+
+def _forget(temporary: Path) -> None:
+    """Remove an unfinished file, if it is there."""
+    with contextlib.suppress(OSError):
+        temporary.unlink(missing_ok=True)
+    _being_written.discard(temporary)
+
+
+@contextlib.contextmanager
+def _lock_held(file: IO[bytes]) -> Iterator[None]:
+    """Keep a file's lock even when the file is closed."""
+    if sys.platform == "win32":
+        yield  # where nothing is locked
+        return
+    duplicate = os.dup(file.fileno())
+    try:
+        yield
+    finally:
+        os.close(duplicate)
 
 
 class NotReplaced(Exception):
     """A file was written, but cannot be put in its place; says why."""
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """As :func:`replacing`, for commands: the folder is made if missing, and errors are ours.
+
+    Args:
+        path: what was there before stays until the block has ended well.
+
+    Raises:
+        TargetError: it cannot be written; nothing of it is left.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            yield file
+    except (OSError, NotReplaced) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise TargetError(f"{path} cannot be written: {reason or error}") from error
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -72,13 +133,8 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         TargetError: it cannot be written; nothing of it is left.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            file.write(content)
-    except (OSError, NotReplaced) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise TargetError(f"{path} cannot be written: {reason or error}") from error
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def is_leftover(temporary: Path) -> bool:
@@ -88,7 +144,7 @@ def is_leftover(temporary: Path) -> bool:
         OSError: it cannot be opened.
     """
     with temporary.open("rb") as file:
-        return _try_to_lock(file)
+        return try_to_lock(file)
 
 
 def remove_unfinished() -> None:
@@ -98,8 +154,13 @@ def remove_unfinished() -> None:
             path.unlink(missing_ok=True)
 
 
-def _try_to_lock(file: IO[bytes]) -> bool:
-    """Lock a file for as long as it is open; False where another has locked it."""
+def try_to_lock(file: IO[Any]) -> bool:
+    """Lock a file for as long as it is open.
+
+    Returns:
+        False where another has locked it; true where nothing can be locked: on Windows, and on
+        network disks without locks.
+    """
     if sys.platform != "win32":
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,6 +169,59 @@ def _try_to_lock(file: IO[bytes]) -> bool:
         except OSError:
             pass  # some network disks know no locks
     return True
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which is made, and wait for it as long as others do.
+
+    On Windows, and on disks that know no locks, nothing is locked.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    with path.open("ab") as file:
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def name_problem(target: Path) -> str:
+    """Why a file cannot have this name here, told before it is made; empty where it can.
+
+    Args:
+        target: in a folder that need not exist yet.
+    """
+    folder = target.parent
+    while not os.path.isdir(folder) and folder != folder.parent:  # noqa: PTH112 - raises nothing
+        folder = folder.parent
+    longest = _limit(folder, "PC_NAME_MAX", 255)
+    for name in target.parts[len(folder.parts) :]:
+        if (length := _length(name)) > longest:
+            return f"the name {name[:40]}... has {length} bytes, and this disk holds {longest}"
+    longest = _limit(folder, "PC_PATH_MAX", 4096) - 1
+    # It is written under another name first, which may be longer.
+    paths = (target.absolute(), temporary_path(target.absolute()))
+    if (length := max(_length(str(path)) for path in paths)) > longest:
+        return f"the path of the result has {length} bytes, and this system takes {longest}"
+    return ""
+
+
+def _length(text: str) -> int:
+    """As the system counts: UTF-16 on Windows, else bytes."""
+    return (
+        len(text.encode("utf-16-le", "surrogatepass")) // 2
+        if os.name == "nt"
+        else len(os.fsencode(text))
+    )
+
+
+def _limit(folder: Path, name: str, usual: int) -> int:
+    try:
+        return os.pathconf(folder, name)
+    except (AttributeError, OSError, ValueError):  # Windows, or a disk that does not say
+        return usual
 
 
 def make_folder(folder: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -26,6 +29,44 @@ def require(*packages: str, extra: str) -> None:
         )
 
 
+def load(package: str, *, extra: str) -> Any:
+    """Import a package that may be missing or broken.
+
+    Args:
+        package: its import name.
+        extra: the extra of the distribution that installs it.
+
+    Returns:
+        The module.
+
+    Raises:
+        MissingDependency: it is not installed, or only in part, or cannot be loaded.
+    """
+    require(package, extra=extra)
+    try:
+        module = import_module(package)
+    except Exception as error:  # libraries raise anything when a part of them is missing
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise MissingDependency(
+            f"{package} is installed, but cannot be loaded ({reason}): {_again(package)}"
+        ) from error
+    if getattr(module, "__file__", None) is None:
+        # Only folders are left: Python takes them for a package without any content.
+        raise MissingDependency(f"only a part of {package} is installed: {_again(package)}")
+    return module
+
+
+def _again(package: str) -> str:
+    """How to install a package again."""
+    if package == "onnxruntime":
+        # Both lie in one folder, and whichever is removed takes the other's files along.
+        return (
+            "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'dggn[cpu]' or "
+            "'dggn[gpu]', not both"
+        )
+    return f"pip install --force-reinstall {package}"
+
+
 def installed_version() -> str:
     """The version of the installed distribution."""
     # Here, because every `--help` would pay for it: it brings the email parser along.
@@ -34,8 +75,13 @@ def installed_version() -> str:
     return version("dggn")
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _at_start(version: bool) -> None:
+    """What every command does first."""
+    for stream in (sys.stdout, sys.stderr):
+        # File names may hold what a legacy encoding does not.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+    if version:
         import typer
 
         typer.echo(f"dggn {installed_version()}")
@@ -46,6 +92,4 @@ def version_option() -> Any:
     """A typer option that prints the version and ends the command."""
     import typer
 
-    return typer.Option(
-        "--version", help="Print the version.", callback=_print_version, is_eager=True
-    )
+    return typer.Option("--version", help="Print the version.", callback=_at_start, is_eager=True)

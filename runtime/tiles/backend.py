@@ -53,6 +53,10 @@ class Backend(TileTaker, Protocol):
         """What runs where, for people: for example `ONNX Runtime on the CPU, 2 threads`."""
 
     @property
+    def precision(self) -> str:
+        """What most of the work on pictures of 8 bits is computed in: for example `float32`."""
+
+    @property
     def largest_tile_px(self) -> int | None:
         """Height and width of the largest tile that is quick; None where any size is alike.
 

@@ -16,6 +16,39 @@ OnTile = Callable[[float], None]
 """Told the share of a picture that is done, in (0, 1]."""
 
 
+class Watched:
+    """Tells an `on_tile` how far a picture is; what that raises is this picture's affair.
+
+    Results come from a backend that other pictures share: an error there would end their work too.
+
+    Args:
+        on_tile: called until it raises.
+    """
+
+    def __init__(self, on_tile: OnTile | None) -> None:
+        self._on_tile = on_tile
+        self._error: BaseException | None = None
+
+    @classmethod
+    def of(cls, on_tile: OnTile | None) -> Watched:
+        """The same object, if it is one already."""
+        return on_tile if isinstance(on_tile, Watched) else cls(on_tile)
+
+    def __call__(self, share: float) -> None:
+        """Tell it, and keep what it raises."""
+        if self._on_tile is None or self._error is not None:
+            return
+        try:
+            self._on_tile(share)
+        except BaseException as error:  # noqa: BLE001 - raised by `check`
+            self._error = error
+
+    def check(self) -> None:
+        """Raise what `on_tile` raised, if anything."""
+        if self._error is not None:
+            raise self._error
+
+
 def submit_in_tiles(
     rgb_hwc: Samples,
     backend: TileTaker,
@@ -36,7 +69,8 @@ def submit_in_tiles(
         on_done: takes the result, (scale * H, scale * W, 3), the same type, from any thread.
         tile_size: longest side of a tile in LR pixels, overlap included.
         overlap: LR pixels of context at each inner side.
-        on_tile: told how far it is, after each tile, from any thread.
+        on_tile: told how far it is, after each tile, from any thread. What it raises ends this
+            picture, and is raised here, if it is not yet too late for that: then `Watched` tells.
 
     Raises:
         ConfigError: the tile size or overlap does not suit the model.
@@ -56,6 +90,7 @@ def submit_in_tiles(
     padding = ((0, plan.padded_hw[0] - height), (0, plan.padded_hw[1] - width), (0, 0))
     padded = np.pad(rgb_hwc, padding, mode="edge")
     output = np.empty((height * scale, width * scale, 3), rgb_hwc.dtype)
+    watched = Watched.of(on_tile)
     lock, done = threading.Lock(), 0
 
     def keep(tile: Tile, result: Samples) -> None:
@@ -64,13 +99,13 @@ def submit_in_tiles(
         with lock:
             done += 1
             number = done
-        if on_tile:
-            on_tile(number / len(plan))
+        watched(number / len(plan))
         if number == len(plan):
             on_done(output)
 
     for tile in plan:
         backend.submit(padded[tile.fed], partial(keep, tile))
+        watched.check()
 
 
 def upscale_in_tiles(
@@ -87,13 +122,28 @@ def upscale_in_tiles(
         (scale * H, scale * W, 3), the same type.
     """
     results: list[Samples] = []
+    watched = Watched.of(on_tile)
     submit_in_tiles(
         rgb_hwc,
         backend,
         results.append,
         tile_size=tile_size,
         overlap=overlap,
-        on_tile=on_tile,
+        on_tile=watched,
     )
     backend.finish()
+    watched.check()
     return results[0]
+
+
+def part_of(on_tile: OnTile | None, number: int, count: int) -> OnTile | None:
+    """Report the progress of one of several pictures as a share of all.
+
+    Args:
+        on_tile: receives the share of all pictures that is done.
+        number: of the picture, from 0.
+        count: of all pictures.
+    """
+    if on_tile is None or count == 1:
+        return on_tile
+    return lambda share: on_tile((number + share) / count)

@@ -14,7 +14,7 @@ from runtime.image.resize import ALPHA_CONTEXT_PX, enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.tiles.backend import Backend
 from runtime.tiles.plan import Span, Tile, TilePlan
-from runtime.tiles.stitch import OnTile
+from runtime.tiles.stitch import OnTile, Watched
 
 
 def upscale_in_strips(
@@ -54,7 +54,8 @@ def upscale_in_strips(
         multiple=backend.info.size_multiple_px,
         uniform=backend.uniform_tiles,
     )
-    count = _Count(len(plan), on_tile)
+    watched = Watched.of(on_tile)
+    count = _Count(len(plan), watched)
     begun: deque[_Strip] = deque()
     for rows in plan.rows:
         first = max(0, min(rows.start, rows.keep_start - ALPHA_CONTEXT_PX))
@@ -69,11 +70,13 @@ def upscale_in_strips(
             backend.submit(
                 padded[:, columns.fed], partial(strip.keep, Tile(rows, columns), count.one_more)
             )
+            watched.check()
         # One strip may wait while the backend fills a batch with tiles of the next.
         while begun and (begun[0].is_complete or len(begun) > 1):
             yield _completed(begun.popleft(), backend)
     while begun:
         yield _completed(begun.popleft(), backend)
+    watched.check()
 
 
 def strip_bytes(header: Picture, backend: Backend, *, tile_size: int, overlap: int) -> int:
@@ -138,7 +141,7 @@ def _completed(strip: _Strip, backend: Backend) -> Picture:
 class _Count:
     """Counts tiles, from any thread."""
 
-    def __init__(self, of: int, on_tile: OnTile | None) -> None:
+    def __init__(self, of: int, on_tile: OnTile) -> None:
         self._of = of
         self._on_tile = on_tile
         self._done = 0
@@ -148,5 +151,4 @@ class _Count:
         with self._guard:
             self._done += 1
             share = self._done / self._of
-        if self._on_tile:
-            self._on_tile(share)
+        self._on_tile(share)

@@ -8,12 +8,13 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from tests.processes import run
+from tests.support.processes import run
 
 HEAVY = (
     "torch",
     "onnx",
     "onnxruntime",
+    "openvino",
     "onnxscript",
     "safetensors",
     "tensorrt",

@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.processes import run
+from tests.support.processes import run
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("dggn", "export", "runtime", "calibration")
@@ -45,6 +45,7 @@ def test_every_module_is_inside(names: set[str]) -> None:
 def test_data_is_inside(names: set[str]) -> None:
     assert "runtime/models/dggn-lite.onnx" in names
     assert "dggn/training/recipes/lite.toml" in names
+    assert "dggn/training/recipes/campaign/lite.toml" in names
     assert "runtime/report/page.html" in names
     assert "runtime/backends/trt/photograph.png" in names
     assert {f"{room}/py.typed" for room in ROOMS} <= names

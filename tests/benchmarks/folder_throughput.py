@@ -1,4 +1,4 @@
-"""The whole `dggn-run` command against bare inference of the same tiles.
+"""The whole `dggn-run` command against bare inference of the same tiles, with ONNX Runtime.
 
     python tests/benchmarks/folder_throughput.py PHOTOGRAPHS [--runs 5]
 
@@ -83,7 +83,8 @@ def command_s(folder: Path, output: Path) -> float:
     """Seconds of the whole command, PNG written."""
     command = [sys.executable, "-c", "from runtime.cli import app; app()"]
     start = time.perf_counter()
-    subprocess.run([*command, folder, output, "--format", "png", "--quiet"], check=True)
+    options = ["--backend", "onnxruntime", "--format", "png", "--quiet"]
+    subprocess.run([*command, folder, output, *options], check=True)
     return time.perf_counter() - start
 
 

@@ -6,7 +6,7 @@ Prepares FOLDER (by default a few synthetic 2040x1356 pictures) in a temporary f
 48/192 crops with all eight flips and turns in batches of 16; at least 2,000 pairs a second are
 expected of two cores. Beside that, what the same crops cost as training takes them, cut outside
 and on the device (`resident`; here the CPU is the device), what they would cost from PNG files, and
-what the `photo` degradation costs. Results: loader.md.
+what the `photo` degradation costs. Results: docs/benchmarks.
 """
 
 from __future__ import annotations

@@ -39,15 +39,15 @@ def encode(*arguments):
 stages.encode = encode
 """
 BACKEND_RAISES = """
-import random, runtime.backends.onnxruntime as ort
+import random, runtime.upscaler as upscaler
 from runtime.errors import BackendError
-left, real = [random.Random({seed}).randrange(1, {pictures})], ort.OrtBackend.run
-def run(self, tiles):
+left, real = [random.Random({seed}).randrange(1, {pictures})], upscaler.submit_in_tiles
+def submit_in_tiles(*arguments, **options):
     left[0] -= 1
     if not left[0]:
         raise BackendError('the tile broke')
-    return real(self, tiles)
-ort.OrtBackend.run = run
+    return real(*arguments, **options)
+upscaler.submit_in_tiles = submit_in_tiles
 """
 DISK_FULL = """
 import random, resource

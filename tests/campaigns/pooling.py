@@ -46,6 +46,7 @@ class TorchBackend:
     info: ModelInfo
     uniform_tiles: bool = False
     largest_tile_px: int | None = None
+    precision = "float32"
     description: str = "torch"
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:

@@ -14,7 +14,7 @@ pytest.importorskip("onnxscript", reason="needs the export extra")
 pytest.importorskip("onnxruntime", reason="needs the export extra")
 
 from runtime.model.info import DEFAULT_MODEL, for_tensorrt, model_path
-from tests.processes import run as run_command
+from tests.support.processes import run as run_command
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the export extra")
 from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
 from export.write import ExportOptions, write_onnx
-from tests.processes import run
+from tests.support.processes import run
 
 
 @pytest.fixture(scope="module")

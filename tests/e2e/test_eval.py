@@ -20,7 +20,7 @@ from dggn.data.bicubic import bicubic_resize
 from dggn.model.checkpoint import save_generator
 from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
-from tests.processes import run
+from tests.support.processes import run
 
 
 @pytest.fixture

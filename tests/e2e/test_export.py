@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the export extra")
 pytest.importorskip("onnxscript", reason="needs the export extra")
 
-from tests.processes import run as run_command
+from tests.support.processes import run as run_command
 
 
 def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:

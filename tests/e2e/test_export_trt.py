@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import posix_only
-from tests.processes import run as run_command
+from tests.support.processes import posix_only
+from tests.support.processes import run as run_command
 
 COMMAND = [
     sys.executable,
@@ -100,7 +100,7 @@ def test_an_engine_for_other_machines(tmp_path: Path) -> None:
 
 CTRL_C_IN_THE_BUILD = """
 import os, signal
-from export.trt import interrupt
+from export.trt.builder import interrupt
 real = interrupt.build_plan
 def build_plan(library, order, *, on_progress, cancelled):
     def pressed(what, share):

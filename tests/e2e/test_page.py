@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from dggn.metrics.page import write_page
-from tests.browser import END, LEFT, Browser, headless, needs_browser
-from tests.processes import wait_until
+from tests.support.browser import END, LEFT, Browser, headless, needs_browser
+from tests.support.processes import wait_until
 
 pytestmark = needs_browser
 

@@ -16,7 +16,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tests.processes import HANGS_S, posix_only, run, started
+from tests.support.processes import HANGS_S, posix_only, run, started
 
 STEPS = 8
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime.backends.trt.find_engine import EngineRequest
+from runtime.backends.trt.request import EngineRequest
 from runtime.image.picture import Samples
 from runtime.upscaler import Upscaler
 
@@ -29,20 +29,9 @@ def photograph(*, deep: bool = False) -> Samples:
 
 
 def build(request: EngineRequest) -> Path:
-    from export.trt.command import Wish, fulfil
-    from runtime.backends.trt.open import open_engine
+    from export.trt.command import build_or_reuse
 
-    wish = Wish(
-        onnx=str(request.onnx),
-        precision=request.precision,
-        sample_type=request.sample_type,
-        tile_px=request.tile_px,
-        batch=request.batch,
-        device=request.device,
-    )
-    return fulfil(
-        wish, say=print, on_progress=lambda what, share: None, open_engine=open_engine
-    ).path
+    return build_or_reuse(request, say=print, on_progress=lambda what, share: None).path
 
 
 @pytest.fixture(scope="module")

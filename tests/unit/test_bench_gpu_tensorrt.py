@@ -21,25 +21,25 @@ from tests.benchmarks.gpu.trt_engine import TrtEngine, _Lane
 def test_engine_is_built_run_and_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: dict[str, Any]
 ) -> None:
-    fakes = import_module("tests.unit.runtime.backends.trt.fake_tensorrt")
-    new_device = import_module("tests.unit.runtime.backends.trt.fake_cuda").FakeDevice
+    fakes = import_module("tests.support.fake_tensorrt")
+    new_device = import_module("tests.support.fake_cuda").FakeDevice
     plan = Plan(work=tmp_path, tile_px=16, batch=4, seconds=0.01)
     tiles = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
     np.save(tmp_path / "tiles.npy", tiles)
     tensorrt = fakes.FakeTensorRT(**library)
     file = tensorrt.engine_file(tmp_path, tile_px=16, batch=4)
-    wishes: list[Any] = []
+    requests: list[Any] = []
     devices: list[Any] = []
 
-    def fulfil(wish: Any, **_: Any) -> Any:
-        wishes.append(wish)
+    def build_or_reuse(request: Any, **_: Any) -> Any:
+        requests.append(request)
         return SimpleNamespace(facts=file.facts, path=file.path)
 
     def open_device(index: int) -> Any:
         devices.append(new_device(index))
         return devices[-1]
 
-    monkeypatch.setattr(import_module("export.trt.command"), "fulfil", fulfil)
+    monkeypatch.setattr(import_module("export.trt.command"), "build_or_reuse", build_or_reuse)
     monkeypatch.setattr(
         import_module("runtime.backends.gpu"), "require_gpu", lambda index: fakes.GPU
     )
@@ -56,7 +56,7 @@ def test_engine_is_built_run_and_given_back(
     TrtEngine("dggn", plan, "int8").close()
     devices.clear()
     engine = TrtEngine("dggn", plan)
-    asked = [(Path(wish.onnx).name, wish.precision) for wish in wishes]
+    asked = [(request.onnx.name, request.precision) for request in requests]
     assert asked == [(INT8_NAME, "int8"), ("dggn-bytes.onnx", "fp16")]
     assert "FP16 on Fake GPU" in engine.description
     np.testing.assert_array_equal(engine.infer(tiles), fakes.nearest(tiles))

@@ -17,7 +17,7 @@ from runtime.backends.cuda.device import CaptureRefused, Event, Graph, Memory, P
 from runtime.errors import BackendError, MissingDependency, OutOfDeviceMemory
 
 
-def load_driver() -> Any:
+def load_cuda_bindings() -> Any:
     """The module of the driver's functions, untyped.
 
     Raises:
@@ -46,7 +46,7 @@ class BindingsDevice:
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self._cuda = _Cuda(load_driver())
+        self._cuda = _Cuda(load_cuda_bindings())
         self._cuda.call("cuInit", 0)
         self._device = self._cuda.call("cuDeviceGet", index)
         self._context = self._cuda.call("cuDevicePrimaryCtxRetain", self._device)
@@ -123,7 +123,7 @@ class _Cuda:
         self._raw(name, *arguments)
 
     def text(self, name: str, status: Any) -> str:
-        """What a status means, in CUDA's own words."""
+        """Describe a status in CUDA's own words."""
         code, text = (
             value.decode() if value else "unknown"
             for _, value in (
@@ -166,7 +166,7 @@ class BindingsStream:
 
     @property
     def handle(self) -> int:
-        """For libraries that queue work of their own."""
+        """Raw handle, for libraries that queue work of their own."""
         return int(self._stream)
 
     def copy_in(self, target: Memory, source: Pinned, size_bytes: int) -> None:

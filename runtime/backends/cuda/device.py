@@ -1,4 +1,4 @@
-"""What the runtime needs of CUDA, as one small protocol.
+"""The small part of CUDA that the runtime needs, as a protocol.
 
 `bindings_device` and `pycuda_device` beside it implement it; tests have a device that exists in
 memory only. All of it happens in the device's primary context, which PyTorch, CuPy and PyCUDA in
@@ -40,7 +40,7 @@ class Memory(Protocol):
 
     @property
     def address(self) -> int:
-        """Where it lies there."""
+        """Its address on the device."""
 
     def free(self) -> None:
         """Give it back."""
@@ -79,7 +79,7 @@ class Stream(Protocol):
 
     @property
     def handle(self) -> int:
-        """For libraries that queue work of their own."""
+        """Raw handle, for libraries that queue work of their own."""
 
     def copy_in(self, target: Memory, source: Pinned, size_bytes: int) -> None:
         """Copy the first bytes to the device."""
@@ -116,7 +116,7 @@ class Device(Protocol):
 
     @property
     def index(self) -> int:
-        """As CUDA numbers them."""
+        """CUDA device index."""
 
     def active(self) -> AbstractContextManager[None]:
         """Use the device in the calling thread; what the thread used before comes back after."""

@@ -1,4 +1,4 @@
-"""Which Python package speaks with CUDA."""
+"""Opens GPUs through the Python package for CUDA that is installed."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING, for which PyCUDA has no name."""
 
 
-def load_driver() -> Any:
+def load_pycuda() -> Any:
     """PyCUDA's module of the driver's functions, untyped.
 
     Raises:
@@ -57,7 +57,7 @@ class PycudaDevice:
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self._driver = load_driver()
+        self._driver = load_pycuda()
         with _translated(self._driver):
             self._driver.init()
             self._context = self._driver.Device(index).retain_primary_context()

@@ -23,8 +23,10 @@ from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Deliver
 
+_NAMES = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
+
 DEFAULT_SLOTS = 3
-"""One computes, one gives its results, one takes tiles."""
+"""Slots: one computes, one gives its results, one takes tiles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class EngineFile:
     """The plan."""
 
     facts: EngineFacts
-    """What its sidecar says."""
+    """Content of its sidecar."""
 
 
 Smaller = Callable[[EngineFile], EngineFile | None]
@@ -43,7 +45,7 @@ Smaller = Callable[[EngineFile], EngineFile | None]
 
 
 def nothing_smaller(engine: EngineFile) -> None:
-    """For where no engine can be built."""
+    """Make no smaller engine: for where none can be built."""
 
 
 class TrtBackend:
@@ -54,11 +56,11 @@ class TrtBackend:
     engines; nothing is lost.
 
     Args:
-        engine: what to run; it has been found to belong to this machine and model.
+        engine: an engine that has been found to belong to this machine and model.
         library: the TensorRT that built it.
-        device: where; closed by the backend, also if this fails.
-        gpu: the same, for people.
-        say: told when less memory is used than wanted, and why.
+        device: the GPU; closed by the backend, also if this fails.
+        gpu: description of the same.
+        say: receives a message when less memory is used than wanted.
         smaller: builds smaller engines.
         slots: batches at once.
 
@@ -109,25 +111,28 @@ class TrtBackend:
 
     @property
     def description(self) -> str:
-        """What runs where, for people."""
+        """Human-readable name of the library, precision and GPU."""
         precision = self._file.facts.precision.upper()
         return f"{self._library.name} in {precision} on {self._gpu.name}"
 
     @property
+    def precision(self) -> str:
+        """What the engine computes in."""
+        return _NAMES[self._file.facts.precision]
+
+    @property
     def largest_tile_px(self) -> int:
-        """Larger tiles are cut once more."""
+        """Largest tile; larger ones are cut once more."""
         return self._file.facts.tile_px
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
         """Super-resolve a tile, now or later; see :class:`runtime.tiles.backend.Backend`."""
         layout_of(self.info).check(tile_hwc)
-        number = next(self._numbers)
-        self._undelivered[number] = (tile_hwc, deliver)
-        self._work([number], finish=False)
+        self._work((tile_hwc, deliver))
 
     def finish(self) -> None:
         """Wait until all that was submitted is delivered."""
-        self._work([], finish=True)
+        self._work(None)
 
     def cancel(self) -> None:
         """Make every running and later call raise `Cancelled`, from any thread."""
@@ -147,14 +152,19 @@ class TrtBackend:
                 self._close()
             self._device.close()
 
-    def _work(self, numbers: Sequence[int], *, finish: bool) -> None:
-        """Feed tiles to the device; after a failure every later call fails alike."""
+    def _work(self, work: tuple[Samples, Deliver] | None) -> None:
+        """Feed a tile to the device, or finish; after a failure every later call fails alike."""
         with self._lock:
             if self._failure is not None:
                 raise self._failure
+            numbers = []
+            if work is not None:
+                # Not before: another thread that runs out of memory feeds all of them again.
+                numbers.append(next(self._numbers))
+                self._undelivered[numbers[0]] = work
             try:
                 with self._device.active():
-                    self._feed_all(numbers, finish=finish)
+                    self._feed_all(numbers, finish=work is None)
             except BaseException as error:
                 self._failure = error
                 raise
@@ -255,6 +265,6 @@ class TrtBackend:
 
 
 def _slots_of(engine: EngineFile, wanted: int) -> int:
-    """As many as wanted, where every one needs a profile of its own not more than there are."""
+    """Limit the slots to the profiles, where each slot needs one of its own."""
     profiles = engine.facts.profiles
     return wanted if profiles == 1 else min(wanted, profiles)

@@ -1,4 +1,4 @@
-"""One backend over two engines: bytes for pictures of 8 bits, floats for those of 16."""
+"""Routes tiles by bit depth: 8-bit ones to an engine of bytes, 16-bit ones to one of floats."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Backend, Deliver
 
 
-class ByDepth:
-    """Gives every tile to the engine of its depth; most runs never need the second.
+class BitDepthRouter:
+    """Gives every tile to the engine of its bit depth; most runs never need the second.
 
     Args:
-        of_bytes: takes tiles of 8 bits; closed with this.
-        open_floats: opens, when the first tile of 16 bits comes, what takes those.
+        of_bytes: backend for 8-bit tiles; closed with this.
+        open_floats: opens the backend for 16-bit tiles, when the first one comes.
     """
 
     uniform_tiles = True
@@ -37,12 +37,17 @@ class ByDepth:
 
     @property
     def description(self) -> str:
-        """What runs where, for people."""
+        """Human-readable name of the library, precision and GPU."""
         return self._of_bytes.description
 
     @property
+    def precision(self) -> str:
+        """What tiles of bytes are computed in."""
+        return self._of_bytes.precision
+
+    @property
     def largest_tile_px(self) -> int | None:
-        """Larger tiles are cut once more."""
+        """Largest tile; larger ones are cut once more."""
         return self._of_bytes.largest_tile_px
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
@@ -63,7 +68,7 @@ class ByDepth:
         if self._of_floats is not None:
             self._of_floats.cancel()
 
-    def __enter__(self) -> ByDepth:
+    def __enter__(self) -> BitDepthRouter:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -73,7 +78,7 @@ class ByDepth:
         self._of_bytes.__exit__(*exception)
 
     def _floats(self) -> Backend:
-        """What takes tiles of 16 bits.
+        """Return the backend for 16-bit tiles, which is opened for the first of them.
 
         Raises:
             ImageError: there is no such engine; pictures of 8 bits can go on.

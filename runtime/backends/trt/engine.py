@@ -17,9 +17,6 @@ from runtime.backends.trt.library import Library
 from runtime.backends.trt.slots import BatchShape
 from runtime.errors import BackendError, ModelError, OutOfDeviceMemory
 
-_MEMORY_WORDS = ("out of memory", "outofmemory", "bad_alloc", "cudaerrormemoryallocation")
-"""How TensorRT's log says that memory ran out, in small letters."""
-
 
 class Engine:
     """A deserialized engine. Its device must be active in every call.
@@ -103,7 +100,7 @@ class Engine:
         self._config = config
 
     def _names(self) -> tuple[str, str]:
-        """Of input and output."""
+        """Names of input and output."""
         trt, engine = self.library.module, self._engine
         uint8 = self.facts.info.sample_type == "uint8"
         kind = trt.DataType.UINT8 if uint8 else trt.DataType.FLOAT
@@ -122,12 +119,10 @@ class Engine:
         return inputs[0], output
 
     def failed(self, what: str, mark: int) -> BackendError:
-        """The exception for a call that did not work; `mark` is from before it."""
+        """Make the exception for a call that failed; `mark` is from before it."""
         messages = self.library.messages
         message = f"{self.library.name} {what}: {messages.reason(mark)}"
-        # Where memory ran out is said first, and what failed for want of it after that.
-        said = " ".join(messages.since(mark) or messages.since(mark, "warning")).lower()
-        if any(words in said for words in _MEMORY_WORDS):
+        if messages.ran_out_of_memory(mark):
             return OutOfDeviceMemory(
                 f"{message}. Close other programs that use the GPU, or lower --tile"
             )

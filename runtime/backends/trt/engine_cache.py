@@ -1,10 +1,9 @@
-"""Where engines live that nobody named a place for."""
+"""The per-user cache of engines."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -13,33 +12,16 @@ from runtime.backends.gpu import Gpu
 from runtime.backends.trt.engine_facts import EngineOptions, EnginePrecision
 from runtime.backends.trt.engine_file import SUFFIX
 from runtime.model.info import SampleType
-
-FOLDER_VARIABLE = "DGGN_CACHE"
-"""Names another folder for everything that this user's commands keep."""
+from runtime.system.cache import user_cache
 
 
 def cache_folder() -> Path:
-    """The folder of this user's engines; it need not exist.
-
-    `$DGGN_CACHE/engines`; else as the system wants it: `%LOCALAPPDATA%` on Windows,
-    `$XDG_CACHE_HOME` or `~/.cache` elsewhere, and `dggn/engines` in it.
-    """
-    if named := os.environ.get(FOLDER_VARIABLE):
-        return Path(named) / "engines"
-    return _system_cache() / "dggn" / "engines"
-
-
-def _system_cache() -> Path:
-    if os.name == "nt":
-        local = os.environ.get("LOCALAPPDATA", "")
-        return Path(local) if local else Path.home() / "AppData" / "Local"
-    xdg = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: relative paths are to be ignored.
-    return Path(xdg) if Path(xdg).is_absolute() else Path.home() / ".cache"
+    """The folder of this user's engines, beside all else that is kept; it need not exist."""
+    return user_cache() / "engines"
 
 
 def engine_path(onnx_name: str, onnx_sha256: str, options: EngineOptions, gpu: Gpu | None) -> Path:
-    """Where the engine of a model, options and GPU is kept.
+    """Path of the engine of a model, options and GPU in the cache.
 
     What would make the engine stale without making it another one (the library's version, the
     driver) is not part of the name: the new engine takes the old one's place.
@@ -58,7 +40,7 @@ def engine_path(onnx_name: str, onnx_sha256: str, options: EngineOptions, gpu: G
 
 
 def name_begins(onnx_name: str, precision: EnginePrecision, sample_type: SampleType) -> str:
-    """What the names of a model's engines begin with, whatever their tiles, batches and GPUs."""
+    """Prefix of the names of a model's engines, whatever their tiles, batches and GPUs."""
     kind = "uint8" if sample_type == "uint8" else "float"
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", onnx_name)[:40]
     return f"{stem}-{precision}-{kind}-"

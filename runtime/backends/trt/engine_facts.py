@@ -1,4 +1,4 @@
-"""What is known of an engine, and what keeps it from being loaded here."""
+"""Facts about an engine, and whether they allow to load it here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_PLAN_BYTES = 2**32
 """Far above any engine: the flagship's weights take 60 MB."""
 
 DEFAULT_BATCH = 4
-"""Most tiles at a time when nobody says how many."""
+"""Largest batch by default."""
 
 _MAX_SIDE_PX = 8192
 _MAX_BATCH = 256
@@ -27,7 +27,7 @@ _HEX_DIGITS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """What somebody asked for. Engines of different options are different files.
+    """Settings of an engine. Engines of different options are different files.
 
     Raises:
         ModelError: a value is out of range.
@@ -37,10 +37,10 @@ class EngineOptions:
     """The library that builds and runs it."""
 
     precision: EnginePrecision
-    """That was asked for; what verification left of it is `EngineFacts.precision`."""
+    """Requested precision; `EngineFacts.precision` is what verification left of it."""
 
     sample_type: SampleType
-    """Of input and output: `uint8`, NHWC; or `float32`, NCHW in [0, 1], for 16-bit pictures."""
+    """Input and output: `uint8`, NHWC; or `float32`, NCHW in [0, 1], for 16-bit pictures."""
 
     tile_px: int
     """Largest height and width of a tile, in LR pixels."""
@@ -67,16 +67,16 @@ class EngineOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What comparing an engine with the float32 model gave."""
+    """Result of comparing an engine with the float32 model."""
 
     psnr_db: float
-    """Of all tiles together; see `runtime.backends.trt.verify`."""
+    """PSNR of all tiles together; see `runtime.backends.trt.verify`."""
 
     within_one_level: float
     """Share of samples that differ by at most one grey level of 255."""
 
     largest_difference: float
-    """In grey levels of 255."""
+    """Largest difference of a sample, in grey levels of 255."""
 
     samples: int
     """Samples compared."""
@@ -90,35 +90,35 @@ class Verification:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineFacts:
-    """Everything a sidecar says.
+    """Content of a sidecar.
 
     Raises:
         ModelError: a value is out of range.
     """
 
     onnx_sha256: str
-    """Of the model file that it was built from."""
+    """Hash of the model file that it was built from."""
 
     onnx_name: str
-    """That file's name, for people."""
+    """Name of that file, for messages."""
 
     plan_sha256: str
-    """Of the plan beside the sidecar."""
+    """Hash of the plan beside the sidecar."""
 
     plan_bytes: int
-    """Its size."""
+    """Size of the plan."""
 
     options: EngineOptions
-    """What was asked for."""
+    """Requested settings."""
 
     precision: EnginePrecision
-    """What it computes in: less than asked for where verification failed."""
+    """Precision it computes in: safer than requested where verification failed."""
 
     tile_px: int
-    """Largest height and width of a tile: less than asked for where memory ran out."""
+    """Largest height and width of a tile: less than requested where memory ran out."""
 
     batch: int
-    """Most tiles at a time: less than asked for where memory ran out."""
+    """Largest batch: less than requested where memory ran out."""
 
     library_version: str
     """TensorRT's, which alone can load it."""
@@ -140,7 +140,7 @@ class EngineFacts:
     """The model's facts; its sample type is the engine's."""
 
     largest_activation: float | None
-    """In the float32 model, on the verification picture; None where it was not measured."""
+    """Largest value in the float32 model, on the verification picture; None if not measured."""
 
     verification: Verification | None
     """None: unverified, because there was no GPU."""
@@ -162,7 +162,7 @@ class EngineFacts:
 
     @property
     def status(self) -> str:
-        """Verified or not, in one line for people."""
+        """Human-readable state of verification, in one line."""
         if self.verification is None:
             return "unverified: there was no GPU to run it on; its first use will verify it"
         found = self.verification
@@ -174,10 +174,10 @@ class EngineFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
-    """Where an engine is to run, and what it must have been made of."""
+    """The model, library and GPU that an engine must suit."""
 
     onnx_sha256: str
-    """Of the model."""
+    """Hash of the model."""
 
     library_version: str
     """TensorRT's."""
@@ -187,11 +187,11 @@ class Circumstances:
 
 
 def why_not(facts: EngineFacts, options: EngineOptions, here: Circumstances) -> str | None:
-    """Why an engine must not be loaded here, for people; None when it may be.
+    """Explain why an engine must not be loaded here; None when it may be.
 
     Args:
-        facts: what its sidecar says.
-        options: what is asked for.
+        facts: content of its sidecar.
+        options: requested settings.
         here: where it is to run.
     """
     if facts.onnx_sha256 != here.onnx_sha256:
@@ -217,7 +217,7 @@ def why_not(facts: EngineFacts, options: EngineOptions, here: Circumstances) -> 
 
 
 def verified(facts: EngineFacts, verification: Verification) -> EngineFacts:
-    """The same facts, verified."""
+    """Add a verification to facts."""
     return replace(facts, verification=verification)
 
 

@@ -1,4 +1,4 @@
-"""What is known of an engine: a JSON sidecar beside it, because a plan has no room for it.
+"""Reads and writes engines with their JSON sidecars, because a plan has no room for facts.
 
 `x.engine` is TensorRT's plan, `x.engine.json` says what it was made of, for what, and whether it
 was verified. The plan is written first: a plan without a sidecar is no engine. A sidecar names its
@@ -22,7 +22,7 @@ from runtime.model.info import ModelInfo, file_sha256
 from runtime.system.files import write_whole
 
 FORMAT = 1
-"""Of sidecars and of the graphs that engines are built from; another one's engine is stale."""
+"""Version of sidecars and of the graphs that engines are built from; others are stale."""
 
 SUFFIX = ".engine"
 MAX_SIDECAR_BYTES = 64 * 1024

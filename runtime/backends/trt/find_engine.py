@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 
 from runtime.backends.gpu import Gpu
 from runtime.backends.trt.backend import EngineFile
@@ -13,13 +12,13 @@ from runtime.backends.trt.engine_facts import (
     DEFAULT_BATCH,
     Circumstances,
     EngineFacts,
-    EnginePrecision,
     why_not,
 )
 from runtime.backends.trt.engine_file import SUFFIX, read_facts
-from runtime.backends.trt.library import Flavor, Library
+from runtime.backends.trt.library import Library
+from runtime.backends.trt.request import BuildEngine, EngineRequest
 from runtime.errors import BackendError, ModelError
-from runtime.model.info import SampleType
+from runtime.model.info import file_sha256
 from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX
 
 LEAST_TILE_PX = 64
@@ -29,41 +28,8 @@ TILE_BYTES = 512 << 20
 """Roughly what a tile of `LEAST_DEFAULT_TILE_PX` takes in a slot: our largest network's share."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EngineRequest:
-    """An engine that is needed."""
-
-    onnx: Path
-    """The model."""
-
-    onnx_sha256: str
-    """Of that file."""
-
-    flavor: Flavor
-    """The library that is to run it."""
-
-    precision: EnginePrecision
-    """To compute in."""
-
-    sample_type: SampleType
-    """Of its input and output."""
-
-    tile_px: int
-    """Largest tile."""
-
-    batch: int = DEFAULT_BATCH
-    """Most tiles at a time."""
-
-    device: int = 0
-    """The GPU, as CUDA numbers them."""
-
-
-BuildEngine = Callable[[EngineRequest], Path]
-"""Builds an engine with its sidecar, or finds a current one."""
-
-
 def batch_for(free_bytes: int, tile_px: int, slots: int) -> int:
-    """Tiles at a time that memory is likely to suffice for: a power of two, at most the default."""
+    """Choose a batch that fits memory: a power of two, at most the default."""
     room = free_bytes * LEAST_DEFAULT_TILE_PX**2 / (TILE_BYTES * slots * tile_px**2)
     batch = DEFAULT_BATCH
     while batch > max(room, 1):
@@ -129,7 +95,7 @@ def get_engine(
 
 
 def smaller_request(request: EngineRequest, facts: EngineFacts) -> EngineRequest | None:
-    """What to ask for instead of an engine that needs too much memory; None at the end."""
+    """Ask for less than an engine that needs too much memory; None where there is nothing less."""
     if facts.batch > 1:
         return replace(request, tile_px=facts.tile_px, batch=facts.batch // 2)
     multiple = facts.info.size_multiple_px
@@ -143,7 +109,8 @@ def _engines(
     request: EngineRequest, library: Library, gpu: Gpu
 ) -> Iterator[tuple[EngineFile | None, str]]:
     """The cache's engines of a model, precision and sample type, or why each cannot be loaded."""
-    here = Circumstances(onnx_sha256=request.onnx_sha256, library_version=library.version, gpu=gpu)
+    sha256 = file_sha256(request.onnx)
+    here = Circumstances(onnx_sha256=sha256, library_version=library.version, gpu=gpu)
     beginning = name_begins(request.onnx.stem, request.precision, request.sample_type)
     for path in sorted(cache_folder().glob(f"{beginning}*{SUFFIX}")):
         try:
@@ -155,7 +122,7 @@ def _engines(
             facts,
             replace(
                 facts.options,
-                flavor=request.flavor,
+                flavor=library.flavor,
                 precision=request.precision,
                 sample_type=request.sample_type,
             ),

@@ -1,4 +1,4 @@
-"""How tiles lie in an engine's buffers, by the type of its samples."""
+"""Layout of tiles in an engine's buffers, by the type of its samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Layout(Protocol):
     """Writes tiles to an engine's input and reads its results; both tightly packed."""
 
     sample_bytes: int
-    """Of one sample."""
+    """Bytes of one sample."""
 
     def check(self, tile_hwc: Samples) -> None:
         """Refuse what the engine cannot take.
@@ -50,7 +50,7 @@ class Layout(Protocol):
         """
 
     def shape(self, batch: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """Of a tensor of so many pictures."""
+        """Shape of a tensor of `batch` pictures."""
 
 
 def layout_of(info: ModelInfo) -> Layout:

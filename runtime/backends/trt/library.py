@@ -31,7 +31,7 @@ FLAVORS: dict[Flavor, tuple[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What one TensorRT module can do."""
+    """Capabilities of one TensorRT module."""
 
     strong_types: bool
     """Networks can be strongly typed (10.x) or always are: the ONNX file decides the precision."""
@@ -69,31 +69,31 @@ class Library:
     """One TensorRT library, imported."""
 
     flavor: Flavor
-    """Which of the two."""
+    """Classic TensorRT or TensorRT-RTX."""
 
     version: str
-    """As it says itself, for example `10.14.1.48`."""
+    """Version, for example `10.14.1.48`."""
 
     module: Any
     """The imported package, untyped."""
 
     capabilities: Capabilities
-    """What it can do."""
+    """Capabilities, found by its attributes."""
 
     messages: Messages
-    """What it said, for error messages."""
+    """Its log, for error messages."""
 
     logger: Any
-    """For `Builder`, `OnnxParser` and `Runtime`: the first logger wins, so there is only this."""
+    """Logger of `Builder`, `OnnxParser` and `Runtime`: the first wins, so there is one."""
 
     @property
     def name(self) -> str:
-        """For people: for example `TensorRT 8.5.3.1`."""
+        """Human-readable name, for example `TensorRT 8.5.3.1`."""
         return f"{'TensorRT' if self.flavor == 'tensorrt' else 'TensorRT-RTX'} {self.version}"
 
 
 def installed_flavors() -> tuple[Flavor, ...]:
-    """Which flavors are installed, preferred one first; imports nothing."""
+    """List the installed flavors, preferred one first; imports nothing."""
     return tuple(flavor for flavor, (name, _) in FLAVORS.items() if find_spec(name) is not None)
 
 

@@ -1,4 +1,4 @@
-"""What TensorRT said: its logger is one for the whole process, and the only source of reasons."""
+"""TensorRT's log: one logger for the whole process, and the only source of reasons."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ from typing import Any, Literal
 Severity = Literal["internal error", "error", "warning", "info", "verbose"]
 
 SEVERITIES: tuple[Severity, ...] = ("internal error", "error", "warning", "info", "verbose")
-"""As TensorRT numbers them, worst first."""
+"""In TensorRT's numbering, worst first."""
 
 REMEMBERED: tuple[Severity, ...] = ("internal error", "error", "warning")
 """The others come by the thousand in a build, and would push these out."""
+
+MEMORY_PHRASES = (
+    "out of memory",
+    "out_of_memory",
+    "outofmemory",
+    "insufficient memory",
+    "bad_alloc",
+    "cudaerrormemoryallocation",
+)
+"""Phrases of the log, in lower case, when memory runs out: of 8.5 to 11, RTX and CUDA."""
 
 KEPT = 400
 """Messages that are remembered; a failed build says a few dozen."""
@@ -59,6 +69,15 @@ class Messages:
         """Errors after a mark as one line, for an error message; warnings where there are none."""
         said = self.since(mark) or self.since(mark, "warning")
         return "; ".join(said[-3:]) or "TensorRT gave no reason"
+
+    def ran_out_of_memory(self, mark: int) -> bool:
+        """Whether any message after a mark says so.
+
+        It is often a warning, or the first of several errors: the last one then says what failed
+        for want of memory.
+        """
+        said = " ".join(self.since(mark, *REMEMBERED)).lower()
+        return any(phrase in said for phrase in MEMORY_PHRASES)
 
 
 def make_logger(module: Any, messages: Messages) -> Any:

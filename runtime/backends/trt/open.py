@@ -2,87 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from runtime.backends.cuda.open import open_device
 from runtime.backends.gpu import Gpu, require_gpu
+from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.request import BackendRequest
 from runtime.backends.team import DeviceTeam
 from runtime.backends.trt.backend import DEFAULT_SLOTS, EngineFile, TrtBackend, nothing_smaller
-from runtime.backends.trt.by_depth import ByDepth
+from runtime.backends.trt.by_depth import BitDepthRouter
 from runtime.backends.trt.engine_facts import EnginePrecision, verified
 from runtime.backends.trt.engine_file import read_facts, write_facts
-from runtime.backends.trt.find_engine import (
-    BuildEngine,
-    EngineRequest,
-    batch_for,
-    get_engine,
-    smaller_request,
-)
+from runtime.backends.trt.find_engine import batch_for, get_engine, smaller_request
 from runtime.backends.trt.library import Library, find_library
-from runtime.backends.trt.slots import Say
+from runtime.backends.trt.request import EngineRequest
 from runtime.backends.trt.verify import failure, verify_with
 from runtime.errors import BackendError, TargetError
-from runtime.model.info import SampleType, file_sha256
+from runtime.model.info import ModelInfo, SampleType, WantedPrecision, for_tensorrt
 from runtime.tiles.backend import Backend
+from runtime.tiles.plan import default_tile_px
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrtWish:
-    """What somebody wants of TensorRT."""
+def open_tensorrt(onnx: Path, request: BackendRequest) -> Backend:
+    """Open a backend for 8-bit pictures, which opens one for 16-bit pictures when needed.
 
-    onnx: Path
-    """The model."""
-
-    precision: EnginePrecision
-    """To compute in."""
-
-    tile_px: int
-    """Largest tile."""
-
-    devices: Sequence[int]
-    """GPUs, as CUDA numbers them; at least one."""
-
-    build: BuildEngine | None
-    """Builds engines; None where none is to be built."""
-
-    say: Say
-    """Told what people should know: a line each."""
-
-    open_reference: Callable[[], Backend]
-    """Opens the float32 model on the CPU, for verification."""
-
-
-def open_tensorrt(wish: TrtWish) -> Backend:
-    """A backend for pictures of 8 bits, and, from the first one on, of 16.
+    Args:
+        onnx: the model's file.
+        request: how it is to run.
 
     Raises:
         MissingDependency: TensorRT or a package for CUDA is not installed.
         BackendError: there is no GPU, or no engine that can be used on it.
         DggnError: building an engine failed.
     """
+    onnx = for_tensorrt(onnx)
+    with OrtBackend(onnx, threads=1, where="cpu") as model:
+        info = model.info
     # Before TensorRT is touched: without a GPU, some versions end the process.
-    gpus = [require_gpu(index) for index in wish.devices]
+    gpus = [require_gpu(index) for index in request.gpus]
     library = find_library()
-    request = EngineRequest(
-        onnx=wish.onnx,
-        onnx_sha256=file_sha256(wish.onnx),
+    wanted = EngineRequest(
+        onnx=onnx,
         flavor=library.flavor,
-        precision=wish.precision,
-        sample_type="uint8",
-        tile_px=wish.tile_px,
+        precision=_engine_precision(info, request.precision),
+        tile_px=default_tile_px(info.halo_px) if request.tile_px is None else request.tile_px,
     )
 
     def open_all(sample_type: SampleType) -> Backend:
-        return _open_all(wish, replace(request, sample_type=sample_type), library, gpus)
+        return _open_all(request, replace(wanted, sample_type=sample_type), library, gpus)
 
-    return ByDepth(open_all("uint8"), lambda: open_all("float32"))
+    return BitDepthRouter(open_all("uint8"), lambda: open_all("float32"))
+
+
+def _engine_precision(info: ModelInfo, wanted: WantedPrecision | None) -> EnginePrecision:
+    """The precision that engines of a model compute in."""
+    if wanted is None:
+        return "int8" if info.precision == "int8" else "fp16"
+    return "fp32" if wanted == "float32" else "int8"
 
 
 def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
-    """A backend of an engine that was just built, to verify it.
+    """Open a backend of an engine that was just built, to verify it.
 
     Raises:
         ModelError: it is not what its sidecar says.
@@ -95,42 +78,45 @@ def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
 
 
 def _open_all(
-    wish: TrtWish, request: EngineRequest, library: Library, gpus: Sequence[Gpu]
+    request: BackendRequest, wanted: EngineRequest, library: Library, gpus: Sequence[Gpu]
 ) -> Backend:
-    """One backend for all GPUs; one that cannot be used is left out, if there are others."""
+    """Open one backend over all GPUs; those that cannot be used are left out, if any can."""
     errors: list[BackendError] = []
     with ExitStack() as opened:
         members: list[Backend] = []
         for gpu in gpus:
             try:
-                member = _open_one(wish, replace(request, device=gpu.index), library, gpu)
+                member = _open_one(request, replace(wanted, device=gpu.index), library, gpu)
             except BackendError as error:
                 errors.append(error)
                 if len(gpus) > 1:
-                    wish.say(f"GPU {gpu.index}, {gpu.name}, is left out: {error}")
+                    request.say(f"GPU {gpu.index}, {gpu.name}, is left out: {error}")
             else:
                 members.append(opened.enter_context(member))
         if not members:
             raise errors[0]
         opened.pop_all()
-    return members[0] if len(members) == 1 else DeviceTeam(members, say=wish.say)
+    return members[0] if len(members) == 1 else DeviceTeam(members, say=request.say)
 
 
-def _open_one(wish: TrtWish, request: EngineRequest, library: Library, gpu: Gpu) -> TrtBackend:
+def _open_one(
+    request: BackendRequest, wanted: EngineRequest, library: Library, gpu: Gpu
+) -> TrtBackend:
+    assert wanted.tile_px is not None  # open_tensorrt has chosen it
     device = open_device(gpu.index)
     with ExitStack() as on_failure:
         on_failure.callback(device.close)
         with device.active():
-            batch = batch_for(device.free_bytes(), request.tile_px, DEFAULT_SLOTS)
-        request = replace(request, batch=batch)
-        file = get_engine(request, library, gpu, wish.build)
+            batch = batch_for(device.free_bytes(), wanted.tile_px, DEFAULT_SLOTS)
+        wanted = replace(wanted, batch=batch)
+        file = get_engine(wanted, library, gpu, request.build)
         on_failure.pop_all()  # from here on the backend closes it
 
     def smaller(file: EngineFile) -> EngineFile | None:
-        less = smaller_request(request, file.facts)
-        if less is None or wish.build is None:
+        less = smaller_request(wanted, file.facts)
+        if less is None or request.build is None:
             return None
-        path = wish.build(less)
+        path = request.build(less)
         return EngineFile(path=path, facts=read_facts(path))
 
     backend = TrtBackend(
@@ -138,26 +124,30 @@ def _open_one(wish: TrtWish, request: EngineRequest, library: Library, gpu: Gpu)
         library,
         device,
         gpu,
-        say=wish.say,
-        smaller=nothing_smaller if wish.build is None else smaller,
+        say=request.say,
+        smaller=nothing_smaller if request.build is None else smaller,
     )
     with ExitStack() as on_failure:
         on_failure.enter_context(backend)
         if file.facts.verification is None:
-            _verify(wish, file, backend)
+            _verify(request, wanted.onnx, file, backend)
         on_failure.pop_all()
     return backend
 
 
-def _verify(wish: TrtWish, file: EngineFile, backend: TrtBackend) -> None:
+def _verify(request: BackendRequest, onnx: Path, file: EngineFile, backend: TrtBackend) -> None:
     """Compare an engine from a machine without a GPU with the model it was built from.
 
     Raises:
         BackendError: it does not compute what the model does.
         MissingDependency: ONNX Runtime, which is to compare with, is not installed.
     """
-    wish.say(f"{file.path.name} is used for the first time: verifying it")
-    found = verify_with(backend, wish.open_reference, file.facts.tile_px)
+    request.say(f"{file.path.name} is used for the first time: verifying it")
+    found = verify_with(
+        backend,
+        lambda: OrtBackend(onnx, threads=request.threads, where="cpu"),
+        file.facts.tile_px,
+    )
     problem = failure(found, file.facts.precision)
     if problem:
         raise BackendError(
@@ -167,4 +157,4 @@ def _verify(wish: TrtWish, file: EngineFile, backend: TrtBackend) -> None:
     try:
         write_facts(file.path, verified(file.facts, found))
     except TargetError as error:
-        wish.say(f"the next run will verify it again: {error}")
+        request.say(f"the next run will verify it again: {error}")

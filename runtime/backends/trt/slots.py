@@ -25,7 +25,7 @@ from runtime.image.picture import Samples
 from runtime.tiles.backend import Deliver
 
 Say = Callable[[str], None]
-"""Takes a line for people."""
+"""Receives one-line status messages."""
 
 BatchShape = tuple[int, int, int]
 """Tiles, and their height and width."""
@@ -63,7 +63,7 @@ class Slots:
         count: how many slots.
         batch: most tiles in one.
         tile_px: most height and width of a tile.
-        say: told, once, if there are no graphs.
+        say: receives one message if there are no graphs.
 
     Raises:
         OutOfDeviceMemory: there is no room; nothing is kept.
@@ -187,7 +187,7 @@ class Slots:
 
 
 class Slot:
-    """What one batch needs; see :class:`Slots`.
+    """Resources of one batch; see :class:`Slots`.
 
     Args:
         device: where.
@@ -222,7 +222,7 @@ class Slot:
         self.graph: Graph | None = None
         self.shape: BatchShape | None = None
         self.has_run = False
-        """With this shape."""
+        """Whether it has run with this shape."""
         self.tiles: list[tuple[Samples, Deliver]] = []
         self.execution.bind(self.stream, self.memory_in.address, self.memory_out.address)
 

@@ -33,13 +33,13 @@ IDENTICAL_DB = 200.0
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """What an engine must hold against the float32 model."""
+    """Bounds on an engine's difference from the float32 model."""
 
     psnr_db: float
-    """At least this."""
+    """Least PSNR."""
 
     largest_difference: float
-    """At most this, in grey levels of 255."""
+    """Largest difference of a sample, in grey levels of 255."""
 
 
 BOUNDS: dict[EnginePrecision, Bounds] = {
@@ -47,8 +47,8 @@ BOUNDS: dict[EnginePrecision, Bounds] = {
     "fp16": Bounds(psnr_db=50.0, largest_difference=16.0),
     "int8": Bounds(psnr_db=40.0, largest_difference=48.0),
 }
-"""For each precision. An INT8 engine is held against the quantized model, not the float32 one: what
-quantizing costs was for calibration to judge, and only rounding is left to differ."""
+"""Bounds of each precision. An INT8 engine is held against the quantized model, not the float32
+one: what quantizing costs was for calibration to judge, and only rounding is left to differ."""
 
 
 def verification_tiles(info: ModelInfo, tile_px: int) -> list[Samples]:
@@ -119,8 +119,18 @@ def verify(engine: Backend, reference: Backend, tiles: Sequence[Samples]) -> Ver
 
 
 def failure(found: Verification, precision: EnginePrecision) -> str | None:
-    """Why an engine of that precision does not pass, for people; None when it does."""
-    bounds = BOUNDS[precision]
+    """Explain why an engine of that precision does not pass; None when it does."""
+    return beyond(BOUNDS[precision], found, precision)
+
+
+def beyond(bounds: Bounds, found: Verification, precision: str) -> str | None:
+    """Explain which bound does not hold; None when all do.
+
+    Args:
+        bounds: the bounds.
+        found: result of `verify`.
+        precision: name of the precision, for the message.
+    """
     if found.psnr_db < bounds.psnr_db:
         return (
             f"{found.psnr_db:.1f} dB against float32, and {precision} must reach "
@@ -151,7 +161,7 @@ def verify_with(
 
 
 def run_all(backend: Backend, tiles: Sequence[Samples]) -> list[Samples]:
-    """The results of all tiles, in their order, however the backend orders its work.
+    """Return the results of all tiles, in their order, however the backend orders its work.
 
     Raises:
         BackendError: the backend fails, or forgets a tile.
@@ -175,6 +185,6 @@ def run_all(backend: Backend, tiles: Sequence[Samples]) -> list[Samples]:
 
 
 def _levels(samples: Samples) -> NDArray[np.float64]:
-    """As grey levels of 255, in float64."""
+    """Convert samples to grey levels of 255, in float64."""
     peak = float(np.iinfo(samples.dtype).max)
     return samples.astype(np.float64) * (255 / peak)

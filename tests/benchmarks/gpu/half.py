@@ -22,8 +22,8 @@ def byte_graph(plan: Plan, model: str) -> Path:
         raise NotMeasured("onnx is not installed, with which the graph is converted to float16")
     import onnx
 
-    trt = [import_module(f"export.trt.{name}") for name in ("half", "islands", "fold")]
-    half, islands, fold = trt
+    half, islands = (import_module(f"export.trt.passes.{name}") for name in ("half", "islands"))
+    fold = import_module("dggn.onnx_graph.fold")
     graph = onnx.load(source)
     half.to_half(graph, islands.float32_nodes(graph))
     fold.drop_unread(graph)

@@ -92,23 +92,18 @@ class _Installed:
     def __init__(self, source: Path, plan: Plan, precision: str) -> None:
         self._plan = plan
         command = import_module("export.trt.command")
-        wish = command.Wish(
-            onnx=str(source),
+        request = import_module("runtime.backends.trt.request").EngineRequest(
+            onnx=source,
             precision=precision,
             tile_px=plan.tile_px,
             batch=plan.batch,
             output=source.with_suffix(".engine"),
         )
-        show = import_module("export.trt.show")
-        with show.shown() as (say, on_progress):
-            outcome = command.fulfil(
-                wish,
-                say=say,
-                on_progress=on_progress,
-                open_engine=import_module("runtime.backends.trt.open").open_engine,
-            )
-        self._facts = outcome.facts
-        self._path = outcome.path
+        terminal = import_module("runtime.system.terminal")
+        with terminal.show_progress(transient=True) as (say, on_progress):
+            built = command.build_or_reuse(request, say=say, on_progress=on_progress)
+        self._facts = built.facts
+        self._path = built.path
         self._gpu = import_module("runtime.backends.gpu").require_gpu(0)
         library = import_module("runtime.backends.trt.library")
         self._library = library.find_library(self._facts.options.flavor)

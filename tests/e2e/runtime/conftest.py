@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runtime.dggn_run import make
+from tests.support.dggn_run import make
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from PIL import Image
 
 pytest.importorskip("onnxruntime")
 
-from tests.e2e.runtime import dggn_run
+from tests.support import dggn_run
 
 pytestmark = pytest.mark.skipif(
     shutil.which("nvidia-smi") is not None, reason="there is a GPU, or at least its driver"
@@ -32,8 +32,12 @@ def test_what_is_used_and_why_is_one_line(tmp_path: Path) -> None:
     result = run(tmp_path)
     assert result.returncode == 0, result.stderr
     line = first_line(result.stderr)
-    assert line.startswith("dggn-lite x4, ONNX Runtime on the CPU, ")
-    assert line.endswith("; no NVIDIA GPU was found")
+    if find_spec("openvino") is None:
+        assert line.startswith("dggn-lite x4, ONNX Runtime on the CPU, ")
+        assert "; no NVIDIA GPU was found, and OpenVINO " in line
+    else:
+        assert line.startswith("dggn-lite x4, OpenVINO on the CPU in ")
+        assert line.endswith("; no NVIDIA GPU was found")
     assert len(result.stderr.splitlines()) == 3, "no noise for those without a GPU"
 
 
@@ -41,6 +45,26 @@ def test_what_was_asked_for_needs_no_reason(tmp_path: Path) -> None:
     result = run(tmp_path, "--backend", "cpu")
     assert result.returncode == 0, result.stderr
     assert ";" not in first_line(result.stderr)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "cpu"])
+def test_onnx_runtime_on_the_processor_can_be_asked_for(tmp_path: Path, name: str) -> None:
+    result = run(tmp_path, "--backend", name, "--threads", "1")
+    assert result.returncode == 0, result.stderr
+    assert first_line(result.stderr) == "dggn-lite x4, ONNX Runtime on the CPU, 1 thread"
+
+
+def test_what_each_backend_sees_is_listed() -> None:
+    result = dggn_run.run("--devices", "list")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "tensorrt",
+        "cuda",
+        "openvino",
+        "onnxruntime",
+    ]
+    assert "not installed" in lines[2] or "openvino: CPU, " in lines[2]
 
 
 @pytest.mark.parametrize("device", ["0", "3", "0,1"])

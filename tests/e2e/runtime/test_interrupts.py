@@ -15,8 +15,8 @@ from PIL import Image
 
 pytest.importorskip("onnxruntime")
 
-from tests.e2e.runtime.dggn_run import files, make, run, start
-from tests.processes import BLOCKS_S, SOON_S, posix_only, wait_until
+from tests.support.dggn_run import files, make, run, start
+from tests.support.processes import BLOCKS_S, SOON_S, posix_only, wait_until
 
 pytestmark = posix_only
 
@@ -61,18 +61,35 @@ def test_stopped_in_the_middle_and_resumed(tmp_path: Path, name: str) -> None:
     assert json.loads(again.stdout)["totals"]["up_to_date"] >= len(finished) - 2
 
 
-def test_a_second_ctrl_c_changes_nothing(tmp_path: Path) -> None:
-    make(tmp_path / "large.png", (2400, 2400))
-    out, begun = tmp_path / "out", tmp_path / "begun"
-    tell = f"""
+INSIDE_ONNX_RUNTIME = """
 import pathlib, runtime.backends.onnxruntime as ort
 real = ort.OrtBackend.run
 def run(self, tiles):
-    pathlib.Path({str(begun)!r}).touch()
+    pathlib.Path({begun!r}).touch()
     return real(self, tiles)
 ort.OrtBackend.run = run
 """
-    with start(tmp_path / "large.png", out, first=tell) as process:
+
+INSIDE_OPENVINO = """
+import pathlib, runtime.backends.openvino.backend as ov
+real = ov._Lane.submit
+def submit(self, tile, deliver):
+    if len(tile) > 200:  # smaller ones are of the verification
+        pathlib.Path({begun!r}).touch()
+    return real(self, tile, deliver)
+ov._Lane.submit = submit
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "inside"), [("onnxruntime", INSIDE_ONNX_RUNTIME), ("openvino", INSIDE_OPENVINO)]
+)
+def test_a_second_ctrl_c_changes_nothing(tmp_path: Path, backend: str, inside: str) -> None:
+    pytest.importorskip(backend)
+    make(tmp_path / "large.png", (2400, 2400))
+    out, begun = tmp_path / "out", tmp_path / "begun"
+    tell = inside.format(begun=str(begun))
+    with start(tmp_path / "large.png", out, "--backend", backend, first=tell) as process:
         wait_until(begun.exists, process)
         for _ in range(3):
             process.send_signal(signal.SIGINT)

@@ -14,8 +14,8 @@ from PIL import Image
 
 pytest.importorskip("onnxruntime")
 
-from tests.e2e.runtime.dggn_run import files, make, run, start
-from tests.processes import BLOCKS_S, SOON_S, posix_only, wait_until
+from tests.support.dggn_run import files, make, run, start
+from tests.support.processes import BLOCKS_S, SOON_S, posix_only, wait_until
 
 NOTE = "made in strips"
 LITTLE = ("--memory", "0.01")

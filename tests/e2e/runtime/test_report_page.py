@@ -16,8 +16,8 @@ from runtime.jobs.result import FileResult
 from runtime.report.page import HtmlReport
 from runtime.report.preview import Before
 from runtime.report.summary import Report
-from tests.browser import END, LEFT, Browser, headless, needs_browser
-from tests.processes import wait_until
+from tests.support.browser import END, LEFT, Browser, headless, needs_browser
+from tests.support.processes import wait_until
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

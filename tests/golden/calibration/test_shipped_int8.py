@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
-from calibration.measure import half_black_half_noise, mean_psnr_db
+from calibration.search.measure import half_black_half_noise, mean_psnr_db
 from dggn.data.pairs import read_pairs
 from runtime.model.info import DEFAULT_MODEL, model_path
 from runtime.upscaler import Upscaler

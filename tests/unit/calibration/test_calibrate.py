@@ -16,10 +16,11 @@ pytest.importorskip("onnxruntime", reason="needs the calibrate extra")
 
 import onnx
 
-from calibration.calibrate import CalibrationOptions, calibrate
-from calibration.measure import largest_seam, mean_psnr_db
-from calibration.mix import Mixer
-from calibration.report import Findings
+from calibration.calibrate import calibrate
+from calibration.options import CalibrationOptions
+from calibration.report.markdown import Findings
+from calibration.search.measure import largest_seam, mean_psnr_db
+from calibration.search.mix import Mixer
 from dggn.data.pairs import read_pairs
 from runtime.errors import ConfigError, DggnError, ImageReadError, ModelError, TargetError
 from runtime.model.info import PREFIX
@@ -85,8 +86,8 @@ def test_the_file_holds_what_the_report_says(
 
     with monkeypatch.context() as patched:
         # The second time all is known.
-        patched.setattr("calibration.mix._outputs", never)
-        patched.setattr("calibration.mix.mean_psnr_db", never)
+        patched.setattr("calibration.search.mix._outputs", never)
+        patched.setattr("calibration.search.mix.mean_psnr_db", never)
         patched.setattr("calibration.calibrate.mean_psnr_db", never)
         patched.setattr("calibration.calibrate.observe", never)
         before = (folder / "int8.onnx").read_bytes()
@@ -132,8 +133,8 @@ def test_what_cannot_hold_the_gates_is_not_written(
     def seam(path: Path, pairs: object, halo_px: int) -> float:
         return 2.0 if b"image_trunk.0.enter.weight_quantized" in path.read_bytes() else 0.0
 
-    monkeypatch.setattr("calibration.mix.mean_psnr_db", psnr_db)
-    monkeypatch.setattr("calibration.mix.largest_seam", seam)
+    monkeypatch.setattr("calibration.search.mix.mean_psnr_db", psnr_db)
+    monkeypatch.setattr("calibration.search.mix.largest_seam", seam)
     options = replace(OPTIONS, max_drop_db=0.5, keep_float=("gradient",))
     found = quantized(models["half"], photographs, tmp_path / "x.onnx", options)
     assert not found.passes

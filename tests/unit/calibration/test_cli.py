@@ -33,7 +33,7 @@ def test_an_interruption(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("calibration.calibrate.calibrate", interrupted)
     done = CliRunner().invoke(app, ["photos", "--model", model])
     assert done.exit_code == 130
-    assert "the same command goes on from here" in done.output
+    assert "run the same command to resume" in done.output
 
 
 def test_options_reach_the_calibration(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_options_reach_the_calibration(model: str, monkeypatch: pytest.MonkeyPat
     arguments = ["photos", "--model", model, "--target", "tensorrt", "--method", "entropy"]
     arguments += ["--max-drop-db", "0.2", "--max-seam", "3", "--keep-float", "image_trunk"]
     CliRunner().invoke(app, [*arguments, "--validation", "val"])
-    from calibration.calibrate import CalibrationOptions
+    from calibration.options import CalibrationOptions
 
     assert seen == [
         Path(model),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from export.verify import compare
 from export.write import ExportOptions, read_generator, write_onnx
 from runtime.errors import ModelError, TargetError
 from runtime.model.info import DEFAULT_MODEL, model_path
+from runtime.system.files import remove_temporaries
 
 OPTIONS = ExportOptions(sample_type="float32", weights="float32", halo_px=16, origin="a test")
 
@@ -201,6 +203,25 @@ def test_a_wrong_graph_is_refused_and_not_kept(
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_another_run_that_tidies_up_leaves_the_file_being_verified(
+    small: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dggn-run` removes what killed runs left in its output folder."""
+    seen: list[Path] = []
+
+    def tidy_first(path: Path, generator: Generator) -> verify.Comparison:
+        seen.append(path)
+        remove_temporaries([tmp_path])
+        return verify.require_equal(path, generator)
+
+    monkeypatch.setattr(write, "require_equal", tidy_first)
+    assert write_onnx(copy.deepcopy(small), tmp_path / "model.onnx", OPTIONS).passes
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    (path,) = seen
+    assert path.name.startswith(".dggn-") and path.suffix == ".partial", "a kill's can be removed"
+
+
 def test_weights_too_large_for_float16(small: Generator, tmp_path: Path) -> None:
     generator = copy.deepcopy(small)
     with torch.no_grad():
@@ -278,8 +299,25 @@ def test_a_foreign_onnx_file(tmp_path: Path) -> None:
     onnx.save(onnx.helper.make_model(graph), path)
     with pytest.raises(ModelError, match="holds no usable generator configuration"):
         load(str(path))
-    with pytest.raises(ModelError, match="was not written by dggn-export"):
+    with pytest.raises(ModelError, match="has 1 tensors"):
         describe(path)
+
+
+def test_what_another_program_wrote_is_described_as_it_is_run(tmp_path: Path) -> None:
+    floats, helper = onnx.TensorProto.FLOAT, onnx.helper
+    graph = helper.make_graph(
+        [helper.make_node("Resize", ["x", "", "sizes"], ["y"], mode="nearest")],
+        "foreign",
+        [helper.make_tensor_value_info("x", floats, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("y", floats, ["n", 3, "hh", "ww"])],
+        [helper.make_tensor("sizes", floats, [4], [1, 1, 2, 2])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "foreign.onnx")
+    facts = describe(tmp_path / "foreign.onnx")
+    assert facts["Preset"] == "custom, x2"
+    assert facts["Origin"] == "another program"
+    assert facts["Input"] == "x float[n, 3, h, w], RGB in [0, 1]"
 
 
 def test_sources_are_names_models_and_checkpoints(

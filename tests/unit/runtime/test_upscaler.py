@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ExifTags import Base
 
 pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
 import dggn
 import runtime.upscaler
 from runtime.backends.onnxruntime import OrtBackend
-from runtime.errors import Cancelled, ConfigError, ImageError, ModelError
+from runtime.errors import Cancelled, ConfigError, ImageError, ImageReadError, ModelError
 from runtime.image.picture import Picture
 from runtime.image.strips import header_of
 from runtime.model.info import model_path
@@ -43,11 +44,43 @@ def test_the_documented_examples_run() -> None:
     results = doctest.testmod(runtime.upscaler, raise_on_error=False)
     assert results.attempted >= 5
     assert results.failed == 0
+    results = doctest.testmod(dggn.errors, raise_on_error=False)
+    assert results.attempted >= 2
+    assert results.failed == 0
 
 
 def test_public_names_are_the_runtimes() -> None:
     assert dggn.Upscaler is Upscaler
     assert dggn.upscale is runtime.upscaler.upscale
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_file_is_read_like_dggn_run_reads_it(
+    upscaler: Upscaler, tmp_path: Path, kind: type[str] | type[Path]
+) -> None:
+    image = Image.fromarray(photograph(24)[:16])
+    exif = Image.Exif()
+    exif[Base.Orientation] = 6
+    frames = [image.rotate(180)]
+    image.save(tmp_path / "a.png", exif=exif.tobytes(), save_all=True, append_images=frames)
+    result = upscaler(kind(tmp_path / "a.png"))
+    assert isinstance(result, Image.Image)
+    upright = image.transpose(Image.Transpose.ROTATE_270)
+    np.testing.assert_array_equal(np.asarray(result), np.asarray(upscaler(upright)))
+
+
+def test_a_file_that_cannot_be_read(upscaler: Upscaler, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        with pytest.raises(ImageReadError, match=r"^a\.png: "):
+            upscaler(path)
+
+
+@pytest.mark.parametrize("setting", ["backend", "precision"])
+def test_unknown_names_are_refused(setting: Any) -> None:
+    options: dict[str, Any] = {setting: "fastest"}
+    with pytest.raises(ConfigError, match=f"^{setting} is 'fastest': expected one of .*, "):
+        Upscaler(**options)
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 30), (7, 9), (8, 8), (23, 41)])
@@ -81,10 +114,11 @@ def test_the_result_is_sharper_than_bicubic(upscaler: Upscaler) -> None:
     assert error(result) < 0.9 * error(bicubic)
 
 
-def test_sixteen_bits_are_not_eight_bits_scaled(upscaler: Upscaler) -> None:
+def test_sixteen_bits_are_not_eight_bits_scaled() -> None:
     image = photograph(24)
-    eight = upscaler(image)
-    sixteen = upscaler(image.astype(np.uint16) * 257)
+    with Upscaler(precision="float32") as upscaler:
+        eight = upscaler(image)
+        sixteen = upscaler(image.astype(np.uint16) * 257)
     assert sixteen.dtype == np.uint16
     assert np.abs(sixteen / 257 - eight).max() <= 0.51
     assert (sixteen % 257).any()
@@ -213,5 +247,5 @@ def test_sixteen_bits_are_refused_by_an_8_bit_model(
 
 
 def test_the_description_says_what_runs_where() -> None:
-    with Upscaler(threads=2) as upscaler:
+    with Upscaler(threads=2, backend="onnxruntime") as upscaler:
         assert upscaler.description == "dggn-lite x4, ONNX Runtime on the CPU, 2 threads"

@@ -124,12 +124,11 @@ def test_damaged_file_is_refused_or_read(
 
 @given(
     st.tuples(st.integers(1, 100_000), st.integers(1, 100_000)),
-    st.sampled_from([2, 3, 4]),
     st.integers(1, 500_000),
 )
-def test_largest_size_is_met_exactly(source: tuple[int, int], scale: int, limit: int) -> None:
-    wanted = (source[0] * scale, source[1] * scale)
-    size = target_size_hw(source, OutputSettings(scale=scale, max_size_px=limit), 4)
+def test_largest_size_is_met_exactly(source: tuple[int, int], limit: int) -> None:
+    wanted = (source[0] * 4, source[1] * 4)
+    size = target_size_hw(source, OutputSettings(max_size_px=limit), 4)
     assert max(size) == min(limit, max(wanted))
     assert min(size) >= 1
     ratio = max(size) / max(wanted)
@@ -137,9 +136,17 @@ def test_largest_size_is_met_exactly(source: tuple[int, int], scale: int, limit:
         assert abs(found - max(1, original * ratio)) <= 0.5 + 1e-6
 
 
-@given(pictures(), st.sampled_from([2, 3, 4]), st.integers(1, 60))
-def test_any_result_fits(picture: Picture, scale: int, limit: int) -> None:
-    settings_ = OutputSettings(scale=scale, max_size_px=limit)
+@given(
+    pictures(),
+    st.one_of(
+        st.fixed_dictionaries({"scale": st.floats(0.01, 4)}),
+        st.fixed_dictionaries({"max_size_px": st.integers(1, 60)}),
+        st.fixed_dictionaries({"width_px": st.integers(1, 4)}),
+        st.fixed_dictionaries({"height_px": st.integers(1, 4)}),
+    ),
+)
+def test_any_result_fits(picture: Picture, size: dict[str, Any]) -> None:
+    settings_ = OutputSettings(**size)
     rgb: NDArray[Any] = picture.rgb_hwc.repeat(4, axis=0).repeat(4, axis=1)
     alpha = picture.alpha_hw
     large = Picture(

@@ -23,6 +23,7 @@ from runtime.image.strip_source import PictureReader, StripReader
 from runtime.image.strips import header_of, interleaved, regrouped, rows_of, stacked
 from runtime.image.transparency import fill_transparent, without_steps
 from runtime.run.in_strips import write_in_strips
+from runtime.run.second_pass import EnlargedReader
 from runtime.tiles.stitch import OnTile, upscale_in_tiles
 from runtime.tiles.strips import strip_bytes, upscale_in_strips
 from tests.property.runtime.tiles.test_plan import LocalMean
@@ -126,6 +127,18 @@ def test_tile_rows_give_the_whole_picture(picture: Picture, uniform: bool) -> No
     assert largest <= upscaler.strip_bytes(header_of(picture))
 
 
+@settings(max_examples=20)
+@given(picture=pictures(), uniform=st.booleans())
+def test_a_second_pass_in_strips_gives_what_a_whole_one_does(
+    picture: Picture, uniform: bool
+) -> None:
+    picture = replace(picture, alpha_hw=None)  # a whole pass hides transparent pixels anew
+    upscaler = Upscaler(uniform=uniform)
+    reader = EnlargedReader(upscaler, PictureReader(picture), SCALE)
+    found = together(upscaler.strips(reader))
+    assert_same(found, upscaler.whole(upscaler.whole(picture)))
+
+
 def test_a_strip_too_few_would_be_noticed() -> None:
     picture = Picture(rgb_hwc=np.random.default_rng(0).integers(0, 256, (60, 9, 3), np.uint8))
     upscaler = Upscaler()
@@ -138,12 +151,13 @@ def test_a_strip_too_few_would_be_noticed() -> None:
 @given(
     picture=pictures(),
     heights=st.lists(heights_of_strips),
-    target=st.sampled_from([(2, None), (3, None), (4, 50), (4, 7), (3, 1)]),
+    target=st.sampled_from(
+        [{"scale": 2}, {"scale": 3.7}, {"scale": 1.5}, {"max_size_px": 50}, {"max_size_px": 1}]
+    ),
 )
 def test_reduced_strips_are_the_reduced_picture(
-    picture: Picture, heights: list[int], target: tuple[int, int | None]
+    picture: Picture, heights: list[int], target: dict[str, Any]
 ) -> None:
-    scale, max_size = target
     height, width = (-(-side // 4) for side in picture.size_hw)
     size_hw = (4 * height, 4 * width)
     padding = ((0, size_hw[0] - picture.size_hw[0]), (0, size_hw[1] - picture.size_hw[1]))
@@ -153,7 +167,7 @@ def test_reduced_strips_are_the_reduced_picture(
         rgb_hwc=np.pad(picture.rgb_hwc, (*padding, (0, 0)), mode="edge"),
         alpha_hw=None if alpha is None else np.pad(alpha, padding, mode="edge"),
     )
-    settings = OutputSettings(scale=scale, max_size_px=max_size)
+    settings = OutputSettings(**target)
     expected = fit(picture, (height, width), settings, 4)
     found = together(fit_strips(cut(picture, heights), size_hw, expected.size_hw))
     assert_close(found, expected, 1)
@@ -178,7 +192,7 @@ def test_a_file_made_in_strips_holds_what_one_made_whole_does(
     picture: Picture, form: FormatName, small: bool
 ) -> None:
     picture = replace(picture, dpi=(300.0, 150.0), text={"Comment": "kept"}, source_format="PNG")
-    chosen = OutputSettings(format=form, scale=2, max_size_px=60 if small else None)
+    chosen = OutputSettings(format=form, max_size_px=60 if small else None)
     upscaler = Upscaler()
     with tempfile.TemporaryDirectory() as folder:
         whole, strips = Path(folder, f"whole.{form}"), Path(folder, f"strips.{form}")
@@ -190,6 +204,7 @@ def test_a_file_made_in_strips_holds_what_one_made_whole_does(
             strips,
             chosen,
             scale=SCALE,
+            target_hw=result.size_hw,
             stop=threading.Event(),
         )
         assert found_notes[1:] == notes

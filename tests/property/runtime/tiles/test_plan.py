@@ -35,6 +35,7 @@ class LocalMean:
     radius: int
     uniform_tiles: bool = False
     largest_tile_px: int | None = None
+    precision = "float32"
     info: ModelInfo = INFO
     description: str = "a local mean"
     shapes: set[tuple[int, ...]] = field(default_factory=set)

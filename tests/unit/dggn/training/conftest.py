@@ -18,6 +18,8 @@ from dggn.training.config import DataConfig, OptimizerConfig, TrainConfig
 from dggn.training.loss_config import CriticConfig, LossConfig, PerceptualConfig
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from dggn.training.trainer import StepReport
 
 
@@ -102,3 +104,31 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[bool, list[Ste
         return complete, reports
 
     return run
+
+
+@pytest.fixture
+def sequence() -> nn.Sequential:
+    """VGG19's `features`, laid out as torchvision does, with few channels."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    channels = 3
+    for block, count in enumerate((2, 2, 4, 4, 4), start=2):
+        for _ in range(count):
+            layers += [nn.Conv2d(channels, block, 3, padding=1), nn.ReLU()]
+            channels = block
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)
+
+
+@pytest.fixture
+def vgg19_file(tmp_path: Path, sequence: nn.Sequential) -> Path:
+    """Its weights as a file of torchvision's kind."""
+    import torch
+
+    path = tmp_path / "vgg19.pth"
+    weights = {f"features.{name}": tensor for name, tensor in sequence.state_dict().items()}
+    torch.save({**weights, "classifier.0.weight": torch.zeros(1)}, path)
+    return path

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dggn.training.cli import app
-from tests.processes import run
+from tests.support.processes import run
 
 HEAVY = ("torch", "safetensors", "onnx", "matplotlib", "tensorboard")
 

@@ -31,7 +31,7 @@ from dggn.training.config import TrainConfig
 from dggn.training.parallel import Place
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
 from dggn.training.trainer import Trainer
-from tests.processes import HANGS_S, wait_until
+from tests.support.processes import HANGS_S, wait_until
 
 # Given: TINY, CONFIG (mappings), PICTURE (npz of one pair), FOLDER, STEPS (file to write to),
 # MOST_STEPS, WAITS.

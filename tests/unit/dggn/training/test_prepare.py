@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,9 +17,10 @@ from dggn.data.crops import CropSampler
 from dggn.data.folder import read_rgb
 from dggn.data.pairs import Pair, read_pairs
 from dggn.data.prepared import MANIFEST_NAME, Manifest, PrepareOptions
-from dggn.training import prepare as prepare_module
 from dggn.training.prepare import Prepared, prepare, show_sources, window_starts
 from runtime.errors import ConfigError, ImageReadError
+from runtime.system import terminal
+from runtime.system.files import whole_file
 
 SMALL = PrepareOptions(size_px=48, step_px=24)
 
@@ -164,6 +166,16 @@ def test_what_a_kill_left_is_swept_up(photo_folder: Path, tmp_path: Path) -> Non
     assert content(target) == content(tmp_path / "fresh")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_what_another_run_writes_there_is_not(photo_folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    run(photo_folder, target)
+    with whole_file(target / "HR" / "other.ppm") as file:
+        file.write(b"P6")
+        run(photo_folder, target)
+    assert (target / "HR" / "other.ppm").read_bytes() == b"P6"
+
+
 def test_changed_sources_are_cut_again(
     photo_folder: Path, photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
@@ -223,8 +235,10 @@ def test_plain_lines_without_a_terminal(
     photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # On a machine that is busy enough, there would be one on the way.
-    monkeypatch.setattr(prepare_module, "SECONDS_BETWEEN_LINES", 1e9)
+    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", 1e9)
     stream = io.StringIO()
     with show_sources(stream) as on_source:
         prepare(photo_folder, tmp_path / "set", SMALL, on_source=on_source)
-    assert stream.getvalue() == "2 of 2 pictures  two.png\n"
+    assert stream.getvalue() == (
+        " 50.0%  1 of 2 pictures  one.png\n100.0%  2 of 2 pictures  two.png\n"
+    )

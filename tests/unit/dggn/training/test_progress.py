@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
 
-from dggn.training.progress import show_progress
+from dggn.training.progress import show_training
 from dggn.training.trainer import StepReport
 
 
@@ -29,7 +29,7 @@ def _report(step: int) -> StepReport:
 
 def test_without_a_terminal_the_first_and_the_last_line_are_plain() -> None:
     stream = io.StringIO()
-    with show_progress(stream) as progress:
+    with show_training(stream) as progress:
         for step in (1, 2, 3):
             progress(_report(step))
     assert stream.getvalue() == (
@@ -40,13 +40,13 @@ def test_without_a_terminal_the_first_and_the_last_line_are_plain() -> None:
 
 def test_on_a_terminal_there_is_a_bar() -> None:
     stream = _Terminal()
-    with show_progress(stream) as progress:
+    with show_training(stream) as progress:
         progress(_report(3))
     assert "step 3" in stream.getvalue()
 
 
 def test_slow_steps_still_have_a_rate() -> None:
     stream = io.StringIO()
-    with show_progress(stream) as progress:
+    with show_training(stream) as progress:
         progress(replace(_report(1), images_per_s=0.02461))
     assert "  0.025 img/s  " in stream.getvalue()

@@ -17,7 +17,7 @@ from runtime.model.info import for_tensorrt, model_path
 if TYPE_CHECKING:
     import onnx
 
-    from export.trt.source import SourceModel
+    from dggn.onnx_graph.source import SourceModel
 
 Run = Callable[["onnx.ModelProto | Path", NDArray[Any]], NDArray[Any]]
 
@@ -52,9 +52,30 @@ def lite() -> SourceModel:
     """The shipped model, as a deployment machine reads it."""
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    from export.trt.source import read_source
+    from export.trt.passes.source import read_source
 
     return read_source(model_path("dggn-lite"))
+
+
+@pytest.fixture(scope="session")
+def flagship(tmp_path_factory: pytest.TempPathFactory) -> SourceModel:
+    """The preset `dggn`, untrained: TensorRT asks for the structure only."""
+    pytest.importorskip("onnxruntime")
+    torch = pytest.importorskip("torch", reason="needs the export extra")
+    pytest.importorskip("onnxscript", reason="needs the export extra")
+    import onnx
+
+    from dggn.model.config import preset
+    from dggn.model.generator import Generator
+    from export.graph import model_info, onnx_graph
+    from export.trt.passes.source import read_source
+
+    torch.manual_seed(0)
+    generator = Generator(preset("dggn")).eval()
+    info = model_info(generator, sample_type="float32", halo_px=16, origin="a test")
+    path = tmp_path_factory.mktemp("flagship") / "dggn.onnx"
+    onnx.save(onnx_graph(generator, info), path)
+    return read_source(path)
 
 
 @pytest.fixture(scope="session")

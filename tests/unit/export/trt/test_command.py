@@ -13,19 +13,27 @@ pytest.importorskip("onnxruntime", reason="needs the trt or rtx extra")
 
 from export.describe import describe_engine
 from export.trt import command
-from export.trt.command import Outcome, Wish, fulfil
+from export.trt.command import BuildResult, build_or_reuse, model_file
 from runtime.backends.gpu import Gpu, Probe
 from runtime.backends.trt.engine_file import sidecar_path
 from runtime.backends.trt.library import Flavor, Library, library_of
-from runtime.errors import BackendError, ConfigError, MissingDependency, ModelError
+from runtime.backends.trt.request import EngineRequest
+from runtime.errors import (
+    BackendError,
+    ConfigError,
+    MissingDependency,
+    ModelError,
+    OutOfDeviceMemory,
+)
 from runtime.model.info import model_path
+from runtime.tiles.backend import Backend
 
 MakeTensorRt = Callable[[str], Any]
 
 GPU = Gpu(
     index=0, name="Card", compute_capability=(8, 6), memory_bytes=1 << 30, cuda_version="12.8"
 )
-SMALL = Wish(tile_px=64, batch=1)
+SMALL = EngineRequest(onnx=model_path("dggn-lite"), tile_px=64, batch=1)
 
 
 class Machine:
@@ -40,6 +48,7 @@ class Machine:
             "tensorrt-rtx": library_of(make_tensorrt("rtx-1.7"), "tensorrt-rtx"),
         }
         monkeypatch.setattr(command, "find_library", self.find_library)
+        monkeypatch.setattr(command, "open_engine", None)  # nothing here can run it
         for module in ("export.trt.command", "runtime.backends.gpu"):
             monkeypatch.setattr(f"{module}.probe", self.probe)
 
@@ -50,10 +59,8 @@ class Machine:
         self.asked.append(choice)
         return self.libraries["tensorrt-rtx" if choice == "tensorrt-rtx" else "tensorrt"]
 
-    def fulfil(self, wish: Wish) -> Outcome:
-        return fulfil(
-            wish, say=self.said.append, on_progress=lambda what, share: None, open_engine=None
-        )
+    def ask(self, request: EngineRequest) -> BuildResult:
+        return build_or_reuse(request, say=self.said.append, on_progress=lambda what, share: None)
 
 
 @pytest.fixture
@@ -65,15 +72,15 @@ def machine(
 
 
 def test_an_engine_is_built_once(machine: Machine, tmp_path: Path) -> None:
-    first = machine.fulfil(SMALL)
+    first = machine.ask(SMALL)
     assert first.was_built
     assert first.path.parent == tmp_path / "cache" / "engines"
     assert first.path.name.startswith("dggn-lite-fp16-uint8-sm86-")
     assert first.facts.options.targets == ("sm86",)
-    second = machine.fulfil(SMALL)
+    second = machine.ask(SMALL)
     assert (second.was_built, second.facts) == (False, first.facts)
-    assert machine.fulfil(dataclasses.replace(SMALL, force=True)).was_built
-    float_ = machine.fulfil(dataclasses.replace(SMALL, sample_type="float32"))
+    assert machine.ask(dataclasses.replace(SMALL, force=True)).was_built
+    float_ = machine.ask(dataclasses.replace(SMALL, sample_type="float32"))
     assert float_.path != first.path
 
 
@@ -84,8 +91,8 @@ def test_stale_engines_are_built_again_with_the_reason(
     model = tmp_path / "m.onnx"
     shutil.copy(model_path("dggn-lite"), model)
     output = tmp_path / "x.engine"
-    wish = dataclasses.replace(SMALL, onnx=str(model), output=output)
-    machine.fulfil(wish)
+    request = dataclasses.replace(SMALL, onnx=model, output=output)
+    machine.ask(request)
     reason = ""
     if why == "model":
         import onnx
@@ -108,12 +115,12 @@ def test_stale_engines_are_built_again_with_the_reason(
         sidecar_path(output).write_text("{")
         reason = "is no usable engine"
     else:
-        wish = dataclasses.replace(wish, precision="fp32")
+        request = dataclasses.replace(request, precision="fp32")
         reason = "built for precision fp16, not fp32"
     machine.said.clear()
-    outcome = machine.fulfil(wish)
+    result = machine.ask(request)
     # A newer driver runs what an older one built.
-    assert outcome.was_built == (why != "driver")
+    assert result.was_built == (why != "driver")
     assert [line for line in machine.said if "is built again" in line and reason in line] == (
         machine.said[:1] if reason else []
     )
@@ -122,18 +129,18 @@ def test_stale_engines_are_built_again_with_the_reason(
 def test_without_a_gpu_tensorrt_is_not_touched(machine: Machine) -> None:
     machine.gpus = ()
     with pytest.raises(BackendError, match=r"none here: the driver.*--target sm86,sm89,sm120"):
-        machine.fulfil(SMALL)
+        machine.ask(SMALL)
     assert not machine.asked
 
 
 def test_targets_need_no_gpu(machine: Machine) -> None:
     machine.gpus = ()
-    outcome = machine.fulfil(dataclasses.replace(SMALL, targets=("sm120", "sm86", "sm86")))
+    result = machine.ask(dataclasses.replace(SMALL, targets=("sm120", "sm86", "sm86")))
     assert machine.asked == ["tensorrt-rtx"]
-    assert outcome.facts.options.targets == ("sm86", "sm120")
-    assert outcome.facts.verification is None
-    assert "unverified" in outcome.facts.status
-    assert (outcome.facts.gpu_name, outcome.facts.cuda_version) == ("", "")
+    assert result.facts.options.targets == ("sm86", "sm120")
+    assert result.facts.verification is None
+    assert "unverified" in result.facts.status
+    assert (result.facts.gpu_name, result.facts.cuda_version) == ("", "")
 
 
 def test_targets_need_no_cuda_bindings(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,11 +148,11 @@ def test_targets_need_no_cuda_bindings(machine: Machine, monkeypatch: pytest.Mon
         raise MissingDependency("this needs cuda-bindings")
 
     monkeypatch.setattr(command, "probe", missing)
-    assert machine.fulfil(dataclasses.replace(SMALL, targets=("sm86",))).was_built
+    assert machine.ask(dataclasses.replace(SMALL, targets=("sm86",))).was_built
 
 
 @pytest.mark.parametrize(
-    ("wish", "error", "message"),
+    ("changes", "error", "message"),
     [
         ({"targets": ("sm86",), "flavor": "tensorrt"}, ConfigError, "--target is for TensorRT-RTX"),
         ({"targets": ("86",)}, ConfigError, "a target is '86': expected for example sm86"),
@@ -153,32 +160,55 @@ def test_targets_need_no_cuda_bindings(machine: Machine, monkeypatch: pytest.Mon
         ({"output": Path("x.plan")}, ConfigError, r"x\.plan does not end in \.engine"),
         ({"batch": 10_000}, ConfigError, "batch is 10000: expected 1 to"),
         ({"device": 3}, BackendError, "there is no GPU 3: expected one of 0: Card"),
-        ({"onnx": "nosuch"}, ModelError, "nosuch is neither a file nor a shipped model"),
     ],
 )
 def test_mistakes(
-    machine: Machine, tmp_path: Path, wish: dict[str, Any], error: type[Exception], message: str
+    machine: Machine,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    error: type[Exception],
+    message: str,
 ) -> None:
     with pytest.raises(error, match=message):
-        machine.fulfil(dataclasses.replace(SMALL, **wish))
+        machine.ask(dataclasses.replace(SMALL, **changes))
     assert not list(tmp_path.rglob("*.engine*"))
+
+
+def test_what_is_built_is_verified(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def open_engine(path: Path, gpu: Gpu) -> Backend:
+        opened.append(path)
+        raise OutOfDeviceMemory("too little memory left")
+
+    monkeypatch.setattr(command, "open_engine", open_engine)
+    with pytest.raises(OutOfDeviceMemory):
+        machine.ask(SMALL)
+    assert len(opened) == 1
+
+
+def test_a_model_that_there_is_not() -> None:
+    with pytest.raises(ModelError, match="nosuch is neither a file nor a shipped model"):
+        model_file("nosuch", "fp16")
 
 
 @pytest.mark.parametrize("named", ["dggn-lite", "file"])
 def test_int8_on_rtx_says_why_not(machine: Machine, int8_file: Path, named: str) -> None:
-    onnx = str(int8_file) if named == "file" else named
-    wish = dataclasses.replace(SMALL, onnx=onnx, precision="int8", targets=("sm86",), tile_px=None)
-    outcome = machine.fulfil(wish)
-    assert outcome.facts.tile_px == 512, "its tiles overlap by much"
-    assert outcome.facts.onnx_name == "dggn-lite-int8-tensorrt.onnx"
-    assert outcome.facts.precision == "int8"
-    assert outcome.facts.largest_activation is None
+    onnx = model_file(str(int8_file) if named == "file" else named, "int8")
+    request = dataclasses.replace(
+        SMALL, onnx=onnx, precision="int8", targets=("sm86",), tile_px=None
+    )
+    result = machine.ask(request)
+    assert result.facts.tile_px == 512, "its tiles overlap by much"
+    assert result.facts.onnx_name == "dggn-lite-int8-tensorrt.onnx"
+    assert result.facts.precision == "int8"
+    assert result.facts.largest_activation is None
     assert any("does not fuse INT8 convolutions" in line for line in machine.said)
 
 
 def test_an_engine_is_described(machine: Machine) -> None:
-    outcome = machine.fulfil(SMALL)
-    facts = describe_engine(outcome.path)
+    result = machine.ask(SMALL)
+    facts = describe_engine(result.path)
     assert facts["Preset"] == "dggn-lite, x4"
     assert facts["Library"].startswith("tensorrt 10.7.0")
     assert facts["GPU"] == "sm86, built on Card"

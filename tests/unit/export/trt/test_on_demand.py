@@ -14,13 +14,11 @@ pytest.importorskip("onnx", reason="needs the trt extra")
 
 import export.trt.command
 from export.trt.on_demand import EngineBuilder
-from runtime.backends.trt.find_engine import EngineRequest
-from runtime.backends.trt.open import open_engine
+from runtime.backends.trt.request import EngineRequest
 from runtime.errors import Cancelled
 
 REQUEST = EngineRequest(
     onnx=Path("models/some.onnx"),
-    onnx_sha256="0" * 64,
     flavor="tensorrt",
     precision="fp16",
     sample_type="float32",
@@ -35,17 +33,14 @@ def test_a_request_is_passed_on(
 ) -> None:
     asked: list[Any] = []
 
-    def fulfil(wish: Any, **options: Any) -> Any:
-        asked.append((wish, options["open_engine"]))
+    def build_or_reuse(request: Any, **options: Any) -> Any:
+        asked.append(request)
         options["say"]("[it goes well]")
         return SimpleNamespace(path=Path("x.engine"))
 
-    monkeypatch.setattr(export.trt.command, "fulfil", fulfil)
+    monkeypatch.setattr(export.trt.command, "build_or_reuse", build_or_reuse)
     assert EngineBuilder(quiet=False)(REQUEST) == Path("x.engine")
-    ((wish, opens),) = asked
-    assert (wish.onnx, wish.precision, wish.flavor) == ("models/some.onnx", "fp16", "tensorrt")
-    assert (wish.sample_type, wish.tile_px, wish.batch, wish.device) == ("float32", 128, 2, 1)
-    assert opens is open_engine, "what is built is verified"
+    assert asked == [REQUEST]
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith(
@@ -60,14 +55,14 @@ def test_ctrl_c_lets_a_build_take_away_what_it_began(monkeypatch: pytest.MonkeyP
     tidied: list[bool] = []
     begun = threading.Event()
 
-    def fulfil(wish: Any, **options: Any) -> Any:
+    def build_or_reuse(request: Any, **options: Any) -> Any:
         begun.set()
         assert options["cancelled"].wait(20)
         time.sleep(0.1)
         tidied.append(True)
         raise Cancelled
 
-    monkeypatch.setattr(export.trt.command, "fulfil", fulfil)
+    monkeypatch.setattr(export.trt.command, "build_or_reuse", build_or_reuse)
     builder = EngineBuilder(quiet=True)
     builder.cancel(within_s=0.0)
     builder = EngineBuilder(quiet=True)

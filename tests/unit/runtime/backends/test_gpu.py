@@ -39,7 +39,7 @@ def fake_driver(status: Status = Status.SUCCESS, count: int = 2) -> Any:
 
 
 def test_what_a_driver_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "_driver", fake_driver)
+    monkeypatch.setattr(gpu, "load_cuda_bindings", fake_driver)
     first, second = gpus()
     assert first == Gpu(
         index=0,
@@ -61,7 +61,7 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("libcuda.so.1 not found")
 
     driver.cuInit = fail
-    monkeypatch.setattr(gpu, "_driver", lambda: driver)
+    monkeypatch.setattr(gpu, "load_cuda_bindings", lambda: driver)
     assert gpus() == ()
     with pytest.raises(BackendError, match=r"none here: the NVIDIA driver is not installed\."):
         require_gpu()
@@ -76,7 +76,7 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_driver_without_gpus(monkeypatch: pytest.MonkeyPatch, driver: Any, problem: str) -> None:
-    monkeypatch.setattr(gpu, "_driver", lambda: driver)
+    monkeypatch.setattr(gpu, "load_cuda_bindings", lambda: driver)
     found = probe()
     assert found.gpus == ()
     assert problem in found.problem
@@ -85,7 +85,7 @@ def test_a_driver_without_gpus(monkeypatch: pytest.MonkeyPatch, driver: Any, pro
 def test_a_driver_that_fails_later(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = fake_driver()
     driver.cuDeviceTotalMem = lambda device: (Status.NO_DEVICE, None)
-    monkeypatch.setattr(gpu, "_driver", lambda: driver)
+    monkeypatch.setattr(gpu, "load_cuda_bindings", lambda: driver)
     with pytest.raises(BackendError, match="NO_DEVICE 100.*nvidia-smi"):
         gpus()
 

@@ -13,8 +13,8 @@ from runtime.errors import BackendError, Cancelled, ImageError
 from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Backend, Deliver
-from tests.processes import wait_until
-from tests.unit.runtime.pipeline_bench import LIMIT_S, NearestUpscaler, within_limit
+from tests.support.pipeline_bench import LIMIT_S, NearestUpscaler, within_limit
+from tests.support.processes import wait_until
 
 
 class Member:
@@ -22,6 +22,7 @@ class Member:
 
     uniform_tiles = True
     largest_tile_px: int | None = None
+    precision = "float32"
     info: ModelInfo = NearestUpscaler.info
 
     def __init__(self, name: str, *, fails_at: int | None = None, batch: int = 3) -> None:

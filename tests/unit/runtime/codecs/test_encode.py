@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image, ImageCms
-from PIL.ExifTags import IFD, Base
+from PIL import Image
 
 from runtime.codecs import tiff
 from runtime.codecs.decode import decode
@@ -22,9 +20,12 @@ from runtime.codecs.output import OutputSettings, target_suffix
 from runtime.errors import ConfigError, ImageWriteError, TargetError
 from runtime.image.picture import Picture, repeat_grey
 from runtime.system.files import TEMPORARY_PREFIX, temporary_path
-
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-SIZE_HW = (24, 40)
+from tests.support.images import (
+    SRGB,
+    picture_of,
+    read_back,
+    smooth,
+)
 
 
 def wide_profile() -> bytes:
@@ -32,36 +33,6 @@ def wide_profile() -> bytes:
     swapped = SRGB.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
     assert swapped != SRGB
     return swapped
-
-
-def smooth(channels: int, dtype: type[np.uint8] | type[np.uint16] = np.uint8) -> NDArray[Any]:
-    """(H, W, channels): ramps of different directions, which lossy formats keep."""
-    rows, columns = np.mgrid[0 : SIZE_HW[0], 0 : SIZE_HW[1]]
-    ramps = np.stack([rows * 7 + 40, columns * 5 + 20, 230 - columns * 4, 60 + rows * 8], axis=2)
-    scaled = ramps[..., :channels] * (257 if dtype is np.uint16 else 1)
-    if dtype is np.uint16:
-        scaled = scaled + 100  # so that the low bytes matter
-    result: NDArray[Any] = scaled.astype(dtype)
-    return result
-
-
-def picture_of(kind: str, **more: Any) -> Picture:
-    """Of a kind such as `grey`, `rgba` or `grey-alpha-16`."""
-    dtype: type[np.uint8] | type[np.uint16] = np.uint16 if kind.endswith("-16") else np.uint8
-    samples = smooth(4, dtype)
-    grey = kind.startswith("grey")
-    return Picture(
-        rgb_hwc=repeat_grey(samples[..., 0]) if grey else samples[..., :3],
-        alpha_hw=samples[..., 3] if "a" in kind.removeprefix("grey").removeprefix("rgb") else None,
-        is_grey=grey,
-        **more,
-    )
-
-
-def read_back(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        image.load()
-        return image
 
 
 # --- kind x format -----------------------------------------------------------------------
@@ -217,18 +188,6 @@ def test_name_that_says_no_format(tmp_path: Path) -> None:
 # --- metadata ----------------------------------------------------------------------------
 
 
-def exif_block() -> bytes:
-    exif = Image.Exif()
-    exif[Base.Make] = "Maker"
-    exif[IFD.Exif] = {
-        Base.DateTimeOriginal: "2024:05:06 07:08:09",
-        Base.ExifImageWidth: 10,
-        Base.ExifImageHeight: 6,
-    }
-    exif[IFD.GPSInfo] = {1: "N"}
-    return exif.tobytes()
-
-
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
 @pytest.mark.parametrize("kind", ["rgb", "rgb-alpha", "grey"])
 def test_profile_comes_back_byte_for_byte(tmp_path: Path, suffix: str, kind: str) -> None:
@@ -242,46 +201,6 @@ def test_no_profile_stays_none(tmp_path: Path) -> None:
     for suffix in (".png", ".jpg", ".webp", ".tif"):
         encode(picture_of("rgb"), tmp_path / f"a{suffix}", OutputSettings())
         assert not read_back(tmp_path / f"a{suffix}").info.get("icc_profile")
-
-
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
-def test_exif_comes_back_with_the_new_size(tmp_path: Path, suffix: str) -> None:
-    target = tmp_path / f"a{suffix}"
-    assert encode(picture_of("rgb", exif=exif_block()), target, OutputSettings()) == []
-    image = read_back(target)
-    exif = image.getexif()
-    assert exif[Base.Make] == "Maker"
-    assert Base.Orientation not in exif
-    details = exif.get_ifd(IFD.Exif)
-    assert details[Base.DateTimeOriginal] == "2024:05:06 07:08:09"
-    assert (details[Base.ExifImageHeight], details[Base.ExifImageWidth]) == SIZE_HW
-    assert exif.get_ifd(IFD.GPSInfo) == {1: "N"}
-    assert image.size == (SIZE_HW[1], SIZE_HW[0])
-
-
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp"])
-@pytest.mark.parametrize("exif", [b"nonsense", b"II*\0\x08\0\0\0\xff\xff" + bytes(9)])
-def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path, suffix: str, exif: bytes) -> None:
-    picture = picture_of("rgb", exif=b"Exif\0\0" + exif)
-    encode(picture, tmp_path / f"a{suffix}", OutputSettings(quality=100))
-    found = np.asarray(read_back(tmp_path / f"a{suffix}").convert("RGB")).astype(int)
-    assert np.abs(found - smooth(3)).max() <= (5 if suffix == ".jpg" else 0)
-
-
-def test_damaged_exif_is_reported(tmp_path: Path) -> None:
-    picture = picture_of("rgb", exif=b"Exif\0\0nonsense")
-    assert encode(picture, tmp_path / "a.png", OutputSettings()) == [
-        "the EXIF block is damaged and was left out"
-    ]
-
-
-def test_exif_too_long_for_jpeg(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[Base.ImageDescription] = "x" * 70_000
-    picture = picture_of("rgb", exif=exif.tobytes())
-    notes = encode(picture, tmp_path / "a.jpg", OutputSettings())
-    assert notes == ["the EXIF block was left out: JPEG holds 65533 bytes of it"]
-    assert encode(picture, tmp_path / "a.png", OutputSettings()) == []
 
 
 @pytest.mark.parametrize(("suffix", "within"), [(".png", 0.02), (".jpg", 0), (".tif", 0)])

@@ -23,9 +23,14 @@ from runtime.errors import ConfigError, ImageWriteError
         {"quality": 101},
         {"quality": 95.0},
         {"quality": True},
-        {"scale": 1},
-        {"scale": 5},
-        {"scale": 2.0},
+        {"scale": 0},
+        {"scale": -1.5},
+        {"scale": float("nan")},
+        {"scale": float("inf")},
+        {"scale": True},
+        {"megapixels": 0.0},
+        {"width_px": 0},
+        {"height_px": 3.5},
         {"max_size_px": 0},
         {"max_size_px": 10.5},
     ],
@@ -37,8 +42,22 @@ def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
 
 
 def test_limits_of_settings_are_allowed() -> None:
-    OutputSettings(quality=1, scale=2, max_size_px=1)
-    OutputSettings(quality=100, scale=4, format="webp")
+    OutputSettings(quality=1, max_size_px=1)
+    OutputSettings(quality=100, scale=0.1, format="webp")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"scale": 2, "width_px": 9}, "--scale and --width exclude each other"),
+        ({"height_px": 9, "megapixels": 1.0}, "--height and --megapixels exclude each other"),
+        ({"second_pass": True}, "say how large"),
+        ({"second_pass": True, "max_size_px": 9}, "say how large"),
+    ],
+)
+def test_one_size_at_most(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        OutputSettings(**wrong)
 
 
 @pytest.mark.parametrize(

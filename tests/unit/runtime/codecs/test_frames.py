@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from runtime.codecs import decode as decode_module
 from runtime.codecs.decode import decode
@@ -139,7 +139,7 @@ def test_pages_keep_their_sizes_and_kinds(tmp_path: Path) -> None:
 def test_reduced_copies_are_no_pages(tmp_path: Path) -> None:
     picture = decode(tiff_pages(tmp_path / "a.tif", reduced=True))
     assert not picture.more
-    assert picture.notes == ["1 reduced copies of pages were left out"]
+    assert picture.notes == ["left out: reduced copies of pages (1)"]
 
 
 def test_too_many_frames_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,3 +156,48 @@ def test_a_torn_animation_is_damaged(tmp_path: Path) -> None:
         decode(tmp_path / "b.webp")
     buffer = io.BytesIO(data)
     assert Image.open(buffer).n_frames == 3  # type: ignore[attr-defined]
+
+
+def film(*times_ms: float, alike: bool = False) -> Picture:
+    frames = [
+        Picture(
+            rgb_hwc=np.full((4, 6, 3), 0 if alike else 40 * number, np.uint8),
+            duration_ms=duration,
+            plays=0,
+        )
+        for number, duration in enumerate(times_ms)
+    ]
+    return replace(frames[0], more=tuple(frames[1:]))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "longest"), [(".gif", 655_350), (".png", 65_535), (".webp", 2**24 - 1)]
+)
+def test_a_frame_is_shown_for_as_long_as_the_format_can(
+    tmp_path: Path, suffix: str, longest: int
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    notes = encode(film(200, longest, 100), path, OutputSettings(quality=100))
+    assert not any("are shown for" in note for note in notes)
+    assert durations(path) == [200, longest, 100]
+    notes = encode(film(200, 10 * longest, 100), path, OutputSettings(quality=100))
+    assert any(f"are shown for {longest / 1000:g} s at most" in note for note in notes)
+    assert durations(path) == [200, longest, 100]
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png"])
+def test_frames_that_look_alike_may_last_too_long_together(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    notes = encode(film(*[600_000] * 3, alike=True), path, OutputSettings())
+    assert any("at most" in note for note in notes)
+    with Image.open(path) as image:
+        assert image.size == (6, 4)
+
+
+def durations(path: Path) -> list[float]:
+    with Image.open(path) as image:
+        found = []
+        for frame in ImageSequence.Iterator(image):
+            frame.load()
+            found.append(frame.info["duration"])
+    return found

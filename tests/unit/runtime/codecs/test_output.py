@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.codecs.output import OutputSettings, fit, target_size_hw
-from runtime.errors import ConfigError
+from runtime.codecs.output import OutputSettings, fit, passes_for, target_size_hw
+from runtime.errors import ConfigError, ImageWriteError
 from runtime.image.picture import Picture, repeat_grey
 
 TYPES = [np.uint8, np.uint16]
@@ -41,7 +42,7 @@ def large(size_hw: tuple[int, int], colour: tuple[int, int, int]) -> Picture:
 def test_sizes(
     source: tuple[int, int], scale: int, max_size: int | None, target: tuple[int, int]
 ) -> None:
-    settings = OutputSettings(scale=scale, max_size_px=max_size)
+    settings = OutputSettings(scale=None if max_size else scale, max_size_px=max_size)
     assert target_size_hw(source, settings, 4) == target
     picture = large(source, (200, 30, 40))
     result = fit(picture, source, settings, 4)
@@ -54,9 +55,64 @@ def test_right_size_is_passed_on() -> None:
     assert fit(picture, (3, 5), OutputSettings(max_size_px=20), 4) is picture
 
 
-def test_model_that_enlarges_less() -> None:
-    with pytest.raises(ConfigError, match=r"scale is 4, but the model enlarges 2 times"):
-        target_size_hw((3, 5), OutputSettings(), 2)
+@pytest.mark.parametrize(
+    ("source", "asked", "target", "passes"),
+    [
+        ((10, 20), {"scale": 1.5}, (15, 30), 1),
+        ((3, 5), {"scale": 1.5}, (5, 8), 1),  # halves round up
+        ((10, 20), {"scale": 0.25}, (3, 5), 1),
+        ((10, 20), {"width_px": 33}, (17, 33), 1),
+        ((10, 20), {"height_px": 33}, (33, 66), 1),
+        ((10, 20), {"width_px": 80}, (40, 80), 1),
+        ((10, 20), {"width_px": 81, "second_pass": True}, (41, 81), 2),
+        ((10, 20), {"scale": 16, "second_pass": True}, (160, 320), 2),
+        ((10, 20), {"scale": 2, "second_pass": True}, (20, 40), 1),
+        ((1000, 1500), {"megapixels": 6}, (2000, 3000), 1),
+        ((1, 1000), {"width_px": 100}, (1, 100), 1),
+    ],
+)
+def test_any_size(
+    source: tuple[int, int], asked: dict[str, Any], target: tuple[int, int], passes: int
+) -> None:
+    settings = OutputSettings(**asked)
+    assert target_size_hw(source, settings, 4) == target
+    assert passes_for([source], settings, 4) == passes
+    height, width = (size * 4**passes for size in source)
+    if height * width < 10**6:
+        picture = Picture(rgb_hwc=np.full((height, width, 3), (200, 30, 40), np.uint8))
+        result = fit(picture, source, settings, 4)
+        assert result.size_hw == target
+        assert (result.rgb_hwc == (200, 30, 40)).all()
+
+
+@pytest.mark.parametrize("scale", [1, 2, 8])
+def test_by_default_the_result_is_as_large_as_the_model_makes_it(scale: int) -> None:
+    assert target_size_hw((3, 5), OutputSettings(), scale) == (3 * scale, 5 * scale)
+
+
+def test_a_scale_that_the_model_does_not_reach() -> None:
+    with pytest.raises(ConfigError, match=r"--scale is 4, .* enlarges 2 times: .* --second-pass"):
+        target_size_hw((3, 5), OutputSettings(scale=4), 2)
+    with pytest.raises(ConfigError, match=r"4 times in two passes: choose a smaller --scale$"):
+        target_size_hw((3, 5), OutputSettings(scale=4.5, second_pass=True), 2)
+    with pytest.raises(ConfigError, match=r"enlarges 2 times: choose a smaller --scale$"):
+        target_size_hw((3, 5), OutputSettings(scale=5), 2)
+
+
+def test_a_size_that_one_picture_does_not_reach() -> None:
+    settings = OutputSettings(width_px=100)
+    assert target_size_hw((30, 25), settings, 4) == (120, 100)
+    with pytest.raises(
+        ImageWriteError, match=r"^24x30 px are to become 100x125, .*smaller --width"
+    ):
+        target_size_hw((30, 24), settings, 4)
+
+
+def test_pages_of_other_sizes_are_measured_each() -> None:
+    pages = [large(size, (9, 9, 9)) for size in ((6, 8), (3, 4))]
+    result = fit(replace(pages[0], more=(pages[1],)), (6, 8), OutputSettings(scale=1.5), 4)
+    assert [result.size_hw, result.more[0].size_hw] == [(9, 12), (5, 6)]
+    assert passes_for([(6, 8), (3, 4)], OutputSettings(width_px=20, second_pass=True), 4) == 2
 
 
 def everything(dtype: Type, *, grey: bool, alpha: bool) -> Picture:

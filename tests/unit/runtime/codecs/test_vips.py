@@ -26,7 +26,10 @@ from runtime.image.picture import Picture
 from runtime.image.strips import stacked
 
 ENOUGH = 1 << 30
-FIELDS = ("is_grey", "icc_profile", "exif", "dpi", "xmp", "text", "source_format", "notes")
+FIELDS = (
+    *("is_grey", "icc_profile", "exif", "dpi", "xmp", "text", "source_format", "notes"),
+    *("iptc", "places", "source_size_hw"),
+)
 noise = np.random.default_rng(0).integers(0, 256, (150, 90, 3), np.uint8)
 deep = np.random.default_rng(1).integers(0, 65536, (150, 90, 3), np.uint16)
 
@@ -70,7 +73,24 @@ def metadata_behind_the_samples(path: Path) -> None:
     path.write_bytes(data[:start] + data[stop:end] + data[start:stop] + data[end:])
 
 
+def with_reduced_copy(first: bool) -> Callable[[Path], None]:
+    """A page and a small one that says it is a copy, before it or behind it."""
+
+    def write(path: Path) -> None:
+        page, copy = Image.fromarray(noise), Image.new("RGB", (9, 15), (255, 0, 255))
+        copy.encoderinfo = {"tiffinfo": {254: 1}}
+        if first:
+            page.encoderinfo = {"tiffinfo": {254: 0}}
+            copy.save(path, save_all=True, append_images=[page], tiffinfo={254: 1})
+            return
+        page.save(path, save_all=True, append_images=[copy])
+
+    return write
+
+
 READ = {
+    "reduced-behind.tiff": with_reduced_copy(first=False),
+    "reduced-before.tiff": with_reduced_copy(first=True),
     "rgb.png": pillow(),
     "grey.png": pillow("L"),
     "1-bit.png": pillow("1"),
@@ -171,7 +191,7 @@ REFUSED = {
     "lab.tiff": (pillow("LAB"), "not read in strips: export it again, as grey or RGB"),
     "float.tiff": (vips(noise.astype(np.float32)), "convert it to grey or RGB"),
     "alpha.png": (pillow("RGBA"), "alpha are not read in strips: save it without alpha"),
-    "pages.tiff": (pages, "2 frames or pages.*save each as a file"),
+    "pages.tiff": (pages, "has 2 pages.*save each as a file"),
     "animation.png": (pages, "is an animation"),
     "a.webp": (pillow(), "not one of PNG, JPEG, TIFF.*convert it"),
     "bomb.png": (bomb, "60000 x 60000 pixels in .* bytes, which no picture has"),

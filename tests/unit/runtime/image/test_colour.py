@@ -5,92 +5,22 @@ from __future__ import annotations
 import io
 import itertools
 import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from runtime.codecs.decode import decode
-from runtime.codecs.pil import image_from_picture, picture_from_image
-from runtime.errors import ImageReadError
-from runtime.image.picture import Picture
-
-RGB = [[(200, 30, 40), (20, 180, 60)], [(30, 60, 220), (128, 128, 128)]]
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-def blocks(colours: Sequence[Any], side: int = 16) -> NDArray[np.uint8]:
-    """Each value as a block, so that lossy formats keep it; (H, W) or (H, W, C)."""
-    return np.array(colours, np.uint8).repeat(side, axis=0).repeat(side, axis=1)
-
-
-def saved(path: Path, image: Image.Image, **options: Any) -> Path:
-    image.save(path, **options)
-    return path
-
-
-def written(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
-    return path
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(
-    width: int, height: int, depth: int, colour: int, rows: Sequence[bytes], extra: bytes = b""
-) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    packed = zlib.compress(b"".join(b"\0" + row for row in rows))
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + extra
-        + chunk(b"IDAT", packed)
-        + chunk(b"IEND", b"")
-    )
-
-
-def png_16(samples: Sequence[int], colour: int, width: int, extra: bytes = b"") -> bytes:
-    row = b"".join(struct.pack(">H", value) for value in samples)
-    return png(width, 1, 16, colour, [row], extra)
-
-
-def tiff(width: int, data: bytes, tags: dict[int, int | tuple[int, ...]]) -> bytes:
-    """A little-endian TIFF of one row in one strip; a tuple of values is stored out of line."""
-    entries: dict[int, int | tuple[int, ...]] = {
-        256: width,
-        257: 1,
-        258: 16,
-        259: 1,
-        262: 1,
-        277: 1,
-        278: 1,
-        273: 0,
-        279: len(data),
-        **tags,
-    }
-    place = 8 + 2 + 12 * len(entries) + 4
-    tail = b""
-    if 273 not in tags:
-        entries[273] = place
-        tail = data
-    out = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
-    for tag, value in sorted(entries.items()):
-        values = value if isinstance(value, tuple) else (value,)
-        if len(values) > 2:
-            out += struct.pack("<HHII", tag, 3, len(values), place + len(tail))
-            tail += struct.pack(f"<{len(values)}H", *values)
-        else:
-            out += struct.pack("<HHI2H", tag, 3, len(values), *values, *(0,) * (2 - len(values)))
-    return out + struct.pack("<I", 0) + tail
-
+from tests.support.images import (
+    DEEP,
+    chunk,
+    png,
+    saved,
+    tiff,
+    written,
+)
 
 # --- transparency by colour
 
@@ -139,8 +69,6 @@ def test_premultiplied_tiff_is_divided_by_its_alpha(tmp_path: Path) -> None:
 
 # --- 16 bits -----------------------------------------------------------------------------
 
-DEEP = [0, 1, 0x1234, 0xFFFF]
-
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_deep_grey_keeps_16_bits(tmp_path: Path, name: str) -> None:
@@ -170,50 +98,6 @@ def test_tiff_whose_white_is_zero(tmp_path: Path) -> None:
 def test_12_bits_fill_16(tmp_path: Path) -> None:
     path = written(tmp_path / "a.tif", tiff(2, bytes([0xFF, 0xF8, 0x00]), {258: 12}))
     assert decode(path).rgb_hwc[0, :, 0].tolist() == [65535, 0x8008 - 0]
-
-
-def test_deep_grey_level_that_stands_for_transparent(tmp_path: Path) -> None:
-    data = png_16(DEEP, 0, 4, chunk(b"tRNS", struct.pack(">H", 0x1234)))
-    picture = decode(written(tmp_path / "a.png", data))
-    assert picture.alpha_hw is not None
-    assert picture.alpha_hw.dtype == np.uint16
-    assert picture.alpha_hw.tolist() == [[65535, 65535, 0, 65535]]
-
-
-@pytest.mark.parametrize(
-    ("colour", "channels", "is_grey"), [(2, 3, False), (4, 2, True), (6, 4, False)]
-)
-def test_deep_png_keeps_16_bits(tmp_path: Path, colour: int, channels: int, is_grey: bool) -> None:
-    values = [0x1200, 0x80FF, 0xFFFF, 0x4000][:channels]
-    picture = decode(written(tmp_path / "a.png", png_16(values, colour, 1)))
-    assert picture.rgb_hwc.dtype == np.uint16
-    assert picture.is_grey == is_grey
-    assert picture.rgb_hwc[0, 0].tolist() == (values[:1] * 3 if is_grey else values[:3])
-    assert picture.notes == []
-    assert (picture.alpha_hw is not None) == (colour >= 4)
-    if picture.alpha_hw is not None:
-        assert picture.alpha_hw[0, 0] == values[-1]
-
-
-def test_deep_tiff_keeps_16_bits(tmp_path: Path) -> None:
-    tags: dict[int, int | tuple[int, ...]] = {258: (16, 16, 16), 262: 2, 277: 3}
-    path = written(tmp_path / "a.tif", tiff(1, struct.pack("<3H", 0x1201, 0x80FF, 0xFFFF), tags))
-    picture = decode(path)
-    assert picture.rgb_hwc.tolist() == [[[0x1201, 0x80FF, 0xFFFF]]]
-    assert picture.notes == []
-
-
-def test_deep_premultiplied_tiff_is_divided_by_its_alpha(tmp_path: Path) -> None:
-    tags: dict[int, int | tuple[int, ...]] = {258: (16, 16, 16, 16), 262: 2, 277: 4, 338: 1}
-    samples = struct.pack("<4H", 10001, 0, 20002, 40004)
-    picture = decode(written(tmp_path / "a.tif", tiff(1, samples, tags)))
-    assert picture.rgb_hwc[0, 0].tolist() == [
-        round(10001 * 65535 / 40004),
-        0,
-        round(20002 * 65535 / 40004),
-    ]
-    assert picture.alpha_hw is not None
-    assert picture.alpha_hw.tolist() == [[40004]]
 
 
 # --- CMYK --------------------------------------------------------------------------------
@@ -336,115 +220,3 @@ def test_damaged_tags_neither_warn_nor_cost_the_picture(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Truncated"), Image.open(path) as image:
         image.load()
     assert decode(path).rgb_hwc[0, :, 0].tolist() == DEEP
-
-
-# --- TIFFs of which Pillow would make wrong colours
-
-
-REFUSED: dict[str, tuple[dict[int, int | tuple[int, ...]], str]] = {
-    "float": ({258: 32, 339: 3}, "signed or floating-point"),
-    "signed": ({339: 2}, "signed or floating-point"),
-    "32-bit": ({258: 32}, "not 8 or 16 bits unsigned"),
-    "deep-planes": (
-        {258: (16,) * 4, 262: 5, 277: 4, 284: 2, 273: (8, 10, 12, 14), 279: (2, 2, 2, 2)},
-        "separate planes",
-    ),
-}
-
-
-def test_deep_planes(tmp_path: Path) -> None:
-    planes = struct.pack("<6H", 1, 300, 2, 65535, 770, 0)
-    tags: dict[int, int | tuple[int, ...]] = {
-        258: (16, 16, 16),
-        262: 2,
-        277: 3,
-        284: 2,
-        273: (0, 0, 0),
-        279: (4, 4, 4),
-    }
-    end = len(tiff(2, b"", tags))
-    tags[273] = (end, end + 4, end + 8)
-    path = written(tmp_path / "a.tif", tiff(2, b"", tags) + planes)
-    assert decode(path).rgb_hwc.tolist() == [[[1, 2, 770], [300, 65535, 0]]]
-
-
-@pytest.mark.parametrize("kind", REFUSED)
-def test_tiff_that_would_be_misread_is_refused(tmp_path: Path, kind: str) -> None:
-    tags, words = REFUSED[kind]
-    with pytest.raises(ImageReadError, match=rf"^a\.tif: .*{words}.*: (convert|save) it"):
-        decode(written(tmp_path / "a.tif", tiff(2, bytes(8), tags)))
-
-
-# --- images in memory --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mode", ["RGB", "RGBX", "YCbCr", "HSV", "P"])
-def test_colour_images(mode: str) -> None:
-    image = Image.fromarray(blocks(RGB, 1))
-    image = image.quantize(4) if mode == "P" else image.convert(mode)
-    picture = picture_from_image(image)
-    assert np.abs(picture.rgb_hwc.astype(int) - blocks(RGB, 1)).max() <= 3
-    assert picture.alpha_hw is None
-
-
-@pytest.mark.parametrize("mode", ["LA", "La", "RGBA", "RGBa"])
-def test_alpha_images(mode: str) -> None:
-    plain = {"La": "LA", "RGBa": "RGBA"}.get(mode, mode)
-    image = Image.new(plain, (3, 2), (100, 128) if plain == "LA" else (100, 50, 20, 128))
-    picture = picture_from_image(image.convert(mode))
-    assert picture.alpha_hw is not None
-    assert (picture.alpha_hw == 128).all()
-    expected = [100, 100, 100] if plain == "LA" else [100, 50, 20]
-    assert np.abs(picture.rgb_hwc[0, 0].astype(int) - expected).max() <= 1
-
-
-def test_palette_image_with_alpha() -> None:
-    image = Image.new("PA", (3, 2), (1, 128))
-    image.putpalette([9, 8, 7, 200, 30, 40])
-    picture = picture_from_image(image)
-    assert picture.rgb_hwc[0, 0].tolist() == [200, 30, 40]
-    assert picture.alpha_hw is not None
-    assert (picture.alpha_hw == 128).all()
-
-
-def test_integer_image() -> None:
-    image = Image.fromarray(np.array([DEEP], np.int32))
-    assert image.mode == "I"
-    picture = picture_from_image(image)
-    assert picture.rgb_hwc.dtype == np.uint16
-    assert picture.rgb_hwc[0, :, 0].tolist() == DEEP
-
-
-@pytest.mark.parametrize("value", [-1, 65536])
-def test_integers_beyond_16_bits_are_refused(value: int) -> None:
-    with pytest.raises(ImageReadError, match="mode I"):
-        picture_from_image(Image.fromarray(np.array([[0, value]], np.int32)))
-
-
-def test_float_image_is_refused() -> None:
-    with pytest.raises(ImageReadError, match="mode F"):
-        picture_from_image(Image.new("F", (3, 2)))
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
-def test_there_and_back(mode: str) -> None:
-    noise = np.random.default_rng(0)
-    if mode == "I;16":
-        image = Image.fromarray(noise.integers(0, 65536, (5, 7), np.uint16))
-    else:
-        bands = [Image.fromarray(noise.integers(0, 256, (5, 7), np.uint8)) for _ in mode]
-        image = Image.merge(mode, bands)
-    image.info |= {"icc_profile": SRGB, "dpi": (300.0, 150.0)}
-    back = image_from_picture(picture_from_image(image))
-    assert back.mode == mode
-    assert np.array_equal(np.asarray(back), np.asarray(image))
-    assert back.info["icc_profile"] == SRGB
-    assert back.info["dpi"] == (300.0, 150.0)
-
-
-def test_16_bit_colour_becomes_the_nearest_8_bits() -> None:
-    values = np.array([0, 128, 129, 385, 386, 65535], np.uint16).reshape(1, 2, 3)
-    picture = Picture(rgb_hwc=values)
-    image = image_from_picture(picture)
-    assert image.mode == "RGB"
-    assert np.asarray(image).reshape(-1).tolist() == [0, 0, 1, 1, 2, 255]

@@ -4,15 +4,19 @@ import errno
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-from runtime.errors import TargetError
-from runtime.jobs.journal import JOURNAL_NAME, Journal, SourceStamp, settings_fingerprint
+from runtime.errors import Cancelled, TargetError
+from runtime.jobs import journal as journal_module
+from runtime.jobs.journal import JOURNAL_NAME, Entry, Journal, settings_fingerprint
 from runtime.jobs.plan import Job
-from tests.processes import run
+from runtime.jobs.stamp import SourceStamp
+from runtime.system.files import remove_temporaries
+from tests.support.processes import run
 
 ROOT = Path(__file__).parents[4]
 
@@ -108,6 +112,69 @@ def test_deleted_truncated_and_vanished(done: Job) -> None:
     assert ask(done) == (False, True), "a result that was deleted is forgotten"
 
 
+def test_files_that_changed_places_are_told_apart(tmp_path: Path) -> None:
+    """With one size and time, as of pictures that a program wrote in the same second."""
+    (tmp_path / "out").mkdir()
+    jobs = []
+    with Journal(tmp_path / "out") as journal:
+        for name in ("a.bmp", "b.bmp"):
+            job = Job(source=tmp_path / name, target=tmp_path / "out" / name, name=name)
+            job.source.write_bytes(name.encode())
+            os.utime(job.source, ns=(1, 1))
+            job.target.write_bytes(b"result")
+            journal.finish(job, SourceStamp.of(job.source), "f")
+            jobs.append(job)
+    first, second = jobs
+    first.source.rename(tmp_path / "c")
+    second.source.rename(first.source)
+    (tmp_path / "c").rename(second.source)
+    assert [ask(job) for job in jobs] == [(False, False)] * 2
+
+
+def test_the_same_picture_elsewhere_is_done(done: Job, tmp_path: Path) -> None:
+    (tmp_path / "moved").mkdir()
+    moved = replace(done, source=tmp_path / "moved/a.png")
+    done.source.rename(moved.source)
+    with Journal(done.target.parent) as journal:
+        assert journal.is_done(moved, "f")
+        assert journal.made_from(moved) == ""
+        assert journal.made_from(replace(moved, name="other settings")) == ""
+
+
+def test_the_result_of_another_picture_is_known(done: Job, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = replace(done, source=tmp_path / "other/a.png")
+    other.source.write_bytes(b"SOURCE")
+    with Journal(done.target.parent) as journal:
+        assert not journal.is_done(other, "f")
+        assert journal.made_from(other) == str(done.source.resolve())
+        assert journal.made_from(done) == ""
+    done.source.write_bytes(b"changed")
+    with Journal(done.target.parent) as journal:
+        assert journal.made_from(done) == "", "its own source, though changed"
+
+
+def test_a_folder_may_be_named_in_several_ways(
+    done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(SourceStamp, "of", pytest.fail)
+    for source in (Path("a.png"), tmp_path / "link/a.png", Path("out/../a.png")):
+        assert ask(replace(done, source=source)) == (True, False)
+
+
+def test_journals_of_older_versions_are_read(done: Job) -> None:
+    path = done.target.parent / JOURNAL_NAME
+    entry = json.loads(path.read_text().splitlines()[-1])
+    for name in ("inode", "ctime_ns", "path"):
+        del entry["source"][name]
+    path.write_text(json.dumps(entry) + "\n")
+    with Journal(done.target.parent) as journal:
+        assert journal.made_from(done) == ""
+        assert journal.is_done(done, "f")
+
+
 def test_vanished_source(done: Job) -> None:
     done.source.unlink()
     assert ask(done) == (False, False)
@@ -172,6 +239,32 @@ def test_two_runs_at_once(job: Job) -> None:
     assert ask(job) == (False, False), "free again"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
+def test_a_run_may_wait_for_another(job: Job) -> None:
+    first = Journal(job.target.parent)
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            first.finish(job, SourceStamp.of(job.source), "f")
+            first.close()
+
+    job.target.write_bytes(b"result")
+    with Journal(job.target.parent, wait=wait) as second:
+        assert second.is_done(job, "f"), "what the other run wrote is known"
+    assert len(waited) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
+def test_who_waits_may_give_up(job: Job) -> None:
+    def give_up(seconds: float) -> None:
+        raise Cancelled
+
+    with Journal(job.target.parent), pytest.raises(Cancelled):
+        Journal(job.target.parent, wait=give_up)
+
+
 def test_a_full_disk_is_a_target_error(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -202,3 +295,22 @@ def test_the_fingerprint_differs_with_any_setting() -> None:
     fingerprint = settings_fingerprint({"a": 1, "b": None})
     assert fingerprint == settings_fingerprint({"b": None, "a": 1})
     assert fingerprint != settings_fingerprint({"a": 1, "b": 0})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_another_run_that_tidies_up_leaves_the_journal_being_written(
+    done: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folders of two runs may lie in each other."""
+    line = journal_module._line
+
+    def tidy_first(key: str, entry: Entry) -> str:
+        remove_temporaries([done.target.parent])
+        return line(key, entry)
+
+    monkeypatch.setattr(journal_module, "_line", tidy_first)
+    with Journal(done.target.parent) as journal:
+        assert journal.is_done(done, "f")
+    monkeypatch.undo()
+    assert ask(done) == (True, False)
+    assert not list(done.target.parent.glob("*.partial"))

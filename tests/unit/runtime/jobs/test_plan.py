@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -198,3 +199,59 @@ def test_a_folder_that_cannot_be_listed_is_reported(
     assert plan.unreadable == (("locked", "cannot list the folder: Permission denied"),)
     with pytest.raises(ConfigError, match=r"cannot look at .*locked.*Permission denied"):
         plan_jobs(tmp_path / "locked", tmp_path / "out", SETTINGS)
+
+
+class Entry:
+    """An entry of which nothing can be told, as of a mount whose server is gone."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def is_symlink(self) -> bool:
+        return False
+
+    def is_dir(self) -> bool:
+        raise OSError(107, "Transport endpoint is not connected")
+
+
+def test_folders_below_that_fail_are_reported_and_the_rest_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that may be listed but not entered, one that breaks off, a dead mount."""
+    source = make(tmp_path / "in", "a.png", "bad/inner/b.png", "torn/c.png", "torn/d.png")
+    real = os.scandir
+
+    @contextlib.contextmanager
+    def scandir(path: Path) -> Iterator[Iterator[object]]:
+        if path.name == "inner":
+            raise PermissionError(13, "Permission denied", str(path))
+        with real(path) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+
+        def given() -> Iterator[object]:
+            yield from found[: 1 if path.name == "torn" else None]
+            if path.name == "torn":
+                raise OSError(5, "Input/output error")
+            if path == source:
+                yield Entry("mount")
+
+        yield given()
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    plan = plan_jobs(source, tmp_path / "out", SETTINGS)
+    assert [job.name for job in plan.jobs] == ["a.png", "torn/c.png"]
+    assert dict(plan.unreadable) == {
+        "bad/inner": "cannot list the folder: Permission denied",
+        "mount": "cannot list the folder: Transport endpoint is not connected",
+        "torn": "cannot list the folder: Input/output error",
+    }
+
+
+def test_folders_of_storage_devices_are_left_out_and_counted(tmp_path: Path) -> None:
+    names = ("@eaDir", "#recycle", ".thumbnails", "$RECYCLE.BIN", "__MACOSX", "sub/@eaDir")
+    source = make(tmp_path / "in", "a.png", *(f"{name}/b.png" for name in names))
+    plan = plan_jobs(source, tmp_path / "out", SETTINGS)
+    assert [job.name for job in plan.jobs] == ["a.png"]
+    assert (plan.hidden, plan.system) == (1, 5)
+    assert plan.ignored == "1 hidden, 5 of a storage device or the system"
+    assert plan_jobs(source / "@eaDir", tmp_path / "out", SETTINGS).jobs, "asked for by name"

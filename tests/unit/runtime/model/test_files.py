@@ -6,8 +6,8 @@ import pytest
 
 from runtime.errors import ModelError
 from runtime.model import files
-from runtime.model.files import check_model_file
-from runtime.model.info import shipped_models
+from runtime.model.files import HEAD_BYTES, check_model_file, other_kind
+from runtime.model.info import MODELS_FOLDER, shipped_models
 
 
 def test_shipped_models_may_be_loaded() -> None:
@@ -46,3 +46,30 @@ def test_weights_in_other_files_are_refused(tmp_path: Path, location: str) -> No
     (folder / "a.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
     with pytest.raises(ModelError, match="keeps weights in other files"):
         OrtBackend(folder / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a", "a Git LFS pointer"),
+        (b"PK\x03\x04\x00\x00\x08\x08net/data.pkl", "PyTorch checkpoints are: .*dggn-export onnx"),
+        (b"\x80\x02\x8a\nl\xfc\x9c", "a PyTorch checkpoint: .*dggn-export onnx"),
+        (b"\x80\x04\x95", "a Python pickle, which is never opened"),
+        (b"7767517\n2 2\nInput data 0 1 data\n", "an ncnn model"),
+        (b"ftrt" + bytes(40), "a TensorRT engine"),
+        (b'<?xml version="1.0"?><net name="a">', "an XML file, perhaps of OpenVINO"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (b"\x1c\x00\x00\x00TFL3", "a TensorFlow Lite model"),
+        ((60).to_bytes(8, "little") + b'{"a": {}}', "a checkpoint in safetensors"),
+    ],
+)
+def test_files_of_other_kinds_are_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=rf"model\.onnx is {message}|is a ZIP file, as {message}"):
+        check_model_file(path)
+
+
+def test_onnx_files_are_of_no_other_kind() -> None:
+    for path in MODELS_FOLDER.glob("*.onnx"):
+        assert other_kind(path.read_bytes()[:HEAD_BYTES]) == ""

@@ -30,7 +30,7 @@ def result(name: str = "a.png", **options: object) -> FileResult:
 
 
 def written(path: Path, *results: FileResult, error: str | None = None) -> str:
-    report = Report(error=error, model="dggn-lite", runs_on="a test")
+    report = Report(error=error, model="dggn-lite", precision="float32", runs_on="a test")
     page = HtmlReport(path)
     for one in results:
         report.totals.add(one)
@@ -51,7 +51,7 @@ def test_everything_is_said(tmp_path: Path) -> None:
     for part in (
         *("1 picture upscaled, 2 not", "9 x 8 → 36 x 32 · 1.2 s", "written as b.png"),
         *("failed: is damaged", "up to date from an earlier run", "skipped: the output exists"),
-        *("the disk is full", "dggn-lite · a test"),
+        *("the disk is full", "dggn-lite in float32 · a test"),
     ):
         assert part in text
     assert "{{" not in text

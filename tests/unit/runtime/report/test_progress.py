@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 
 from runtime.jobs.result import FileResult
-from runtime.report.lines import duration, planned_line, printable
-from runtime.report.progress import BarProgress, Pace, PlainProgress, QuietProgress, facts
+from runtime.report.lines import duration, planned_line
+from runtime.report.pace import Pace, facts
+from runtime.report.progress import BarProgress, PlainProgress, QuietProgress
+from runtime.system.terminal import printable
 
 DONE = FileResult(
     name="a.png",
@@ -43,9 +45,9 @@ def test_a_planned_line_tells_notes_once_and_no_time() -> None:
 
 def test_pace_counts_output_megapixels() -> None:
     clock = Clock()
-    pace = Pace(4, scale=4, clock=clock)
+    pace = Pace(4, clock=clock)
     assert (pace.done_mp, pace.share, pace.left_s) == (0, 0, None)
-    pace.begin((500, 500))  # 4 output megapixels
+    pace.begin((500, 500), (2000, 2000))  # 4 output megapixels
     clock.now_s = 2
     pace.advance(0.5)
     assert pace.done_mp == pytest.approx(2)
@@ -54,22 +56,22 @@ def test_pace_counts_output_megapixels() -> None:
     assert pace.left_s == pytest.approx(14), "the other three are taken to be as large"
     clock.now_s = 4
     pace.advance(1.0)
-    pace.begin((1000, 1000))  # 16 more
+    pace.begin((1000, 1000), (4000, 4000))  # 16 more
     assert pace.left_s == pytest.approx(16 + 2 * 10)
     assert pace.share == pytest.approx(4 / 40)
 
 
 def test_pace_leaves_out_what_failed_before_inference() -> None:
     clock = Clock()
-    pace = Pace(3, scale=2, clock=clock)
-    pace.begin((500, 1000))
+    pace = Pace(3, clock=clock)
+    pace.begin((500, 1000), (1000, 2000))
     pace.end(inferred=False)
     clock.now_s = 1
     pace.advance(1.0)
     pace.end(inferred=True)
     assert pace.ended == 2
     assert pace.left_s == pytest.approx(1)
-    pace.begin((500, 1000))
+    pace.begin((500, 1000), (1000, 2000))
     pace.advance(1.0)
     assert (pace.share, pace.left_s) == (1, 0)
     assert facts(pace, 3) == "2/3 images  4.0 MP/s  0:00 left"
@@ -89,7 +91,7 @@ def test_plain_lines() -> None:
     progress.finished(FOREIGN)
     progress.say("a model")
     progress.start(10)
-    progress.upscaling("a.png", (20, 24))
+    progress.upscaling("a.png", (20, 24), (80, 96))
     progress.upscaled(0.5)
     progress.finished(DONE)
     progress.finished(FAILED)
@@ -124,10 +126,10 @@ def test_quiet_prints_problems_only() -> None:
 
 def test_bar_prints_notes_and_problems_above_itself() -> None:
     stream = io.StringIO()
-    progress = BarProgress(stream, scale=4)
+    progress = BarProgress(stream)
     progress.say("a model [not markup]")
     progress.start(2)
-    progress.upscaling("a.png", (20, 24))
+    progress.upscaling("a.png", (20, 24), (80, 96))
     progress.upscaled(1.0)
     progress.finished(DONE)
     progress.finished(FAILED)
@@ -143,7 +145,7 @@ def test_bar_prints_notes_and_problems_above_itself() -> None:
 
 def test_bar_is_gone_when_a_second_stop_returns() -> None:
     """On Ctrl-C the process ends after the second, whatever the first is still doing."""
-    progress = BarProgress(io.StringIO(), scale=4)
+    progress = BarProgress(io.StringIO())
     progress.start(1)
     assert progress._bar
     stop_bar, ended = progress._bar.stop, []
@@ -166,7 +168,7 @@ def test_bar_is_gone_when_a_second_stop_returns() -> None:
 
 def test_bar_leaves_standard_output_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the stream for a terminal
-    progress = BarProgress(io.StringIO(), scale=4)
+    progress = BarProgress(io.StringIO())
     before = sys.stdout
     progress.start(1)
     during = sys.stdout

@@ -59,12 +59,12 @@ def test_it_says_what_the_run_then_does(photos: Path, capsys: pytest.CaptureFixt
     assert report.as_dict()["settings"] == batch.report.as_dict()["settings"]
     estimate = report.estimate
     assert estimate is not None
-    assert estimate["source_megapixels"] == pytest.approx(3 * 600 / 1e6)
-    assert estimate["output_megapixels"] == pytest.approx(3 * 2400 / 1e6)
-    assert "3 to upscale, 4 failed" in forecast(report)
+    assert estimate["source_megapixels"] == pytest.approx(4 * 600 / 1e6)
+    assert estimate["output_megapixels"] == pytest.approx(4 * 2400 / 1e6)
+    assert "4 to upscale, 3 failed" in forecast(report)
 
     again = dry_run(options(photos), QuietProgress(sys.stderr))
-    assert (again.totals.up_to_date, again.totals.planned) == (3, 0)
+    assert (again.totals.up_to_date, again.totals.planned) == (4, 0)
     assert again.estimate is not None
     assert again.estimate["seconds"] == 0
 

@@ -21,18 +21,12 @@ from runtime.jobs.plan import Job
 from runtime.run import in_strips as in_strips_module
 from runtime.run.in_strips import NOTE, hand_over
 from runtime.run.route import Route
-from tests.unit.runtime.pipeline_bench import LIMIT_S, Bench, NearestUpscaler, run, within_limit
+from runtime.run.second_pass import SECOND_PASS_NOTE, EnlargedReader
+from tests.support.pipeline_bench import LIMIT_S, Bench, NearestUpscaler, run, within_limit
 
 noise = np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8)
 RESULT_BYTES = noise.nbytes * 16
 ONE_LESS = RESULT_BYTES - 1
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
-    yield bench
-    bench.journal.close()
 
 
 def job(bench: Bench, target: str = "a.png", source: str = "a.png", mode: str = "RGB") -> Job:
@@ -77,6 +71,42 @@ def test_what_is_made_in_strips_has_the_same_preview(
         assert strips.after == whole.after
 
 
+TWICE = OutputSettings(scale=16, second_pass=True)
+
+
+@pytest.mark.parametrize("whole_bytes", [16 * RESULT_BYTES, 16 * RESULT_BYTES - 1])
+def test_a_second_pass(bench: Bench, whole_bytes: int) -> None:
+    work = job(bench)
+    result = run(bench.pipeline(TWICE, whole_bytes=whole_bytes), [work])["a.png"]
+    assert (result.status, result.message, result.target_size_hw) == ("done", "", (144, 128))
+    assert SECOND_PASS_NOTE in result.notes
+    assert (NOTE in result.notes) == (whole_bytes < 16 * RESULT_BYTES)
+    expected = noise.repeat(16, axis=0).repeat(16, axis=1)
+    np.testing.assert_array_equal(decode(work.target).rgb_hwc, expected)
+    assert bench.progress.shares == sorted(bench.progress.shares)
+    assert bench.progress.shares[-1] == pytest.approx(1)
+
+
+def test_a_second_pass_only_when_asked_for(bench: Bench) -> None:
+    Image.fromarray(noise.repeat(2, axis=1)).save(bench.folder / "wide.png")
+    wide = Job(source=bench.folder / "wide.png", target=bench.out / "wide.png", name="wide.png")
+    pipeline = bench.pipeline(OutputSettings(width_px=40))
+    results = run(pipeline, [job(bench), wide])
+    assert "8x9 px are to become 40x45" in results["a.png"].message
+    assert "--second-pass" in results["a.png"].message
+    assert results["wide.png"].target_size_hw == (23, 40)
+    assert results["wide.png"].notes == ()
+
+
+def test_rows_of_a_first_pass(bench: Bench) -> None:
+    reader = EnlargedReader(NearestUpscaler(), PictureReader(Picture(rgb_hwc=noise)), 4)
+    expected = noise.repeat(4, axis=0).repeat(4, axis=1)
+    assert reader.header.size_hw == (36, 32)
+    for start, stop in ((0, 7), (3, 3 + 20), (5, 9), (30, 36)):
+        np.testing.assert_array_equal(reader.rows(start, stop).rgb_hwc, expected[start:stop])
+    np.testing.assert_array_equal(reader.again().rows(0, 36).rgb_hwc, expected)
+
+
 def test_large_and_small_ones_side_by_side(bench: Bench) -> None:
     jobs = [*bench.jobs(6), job(bench, "x.tiff", "x.png"), job(bench, "y.png", "y.jpg")]
     results = run(bench.pipeline(whole_bytes=ONE_LESS, jobs=2), jobs)
@@ -118,7 +148,7 @@ def test_pages_that_do_not_fit(bench: Bench) -> None:
 def test_a_source_too_large_to_decode_is_read_in_strips(tmp_path: Path) -> None:
     pytest.importorskip("pyvips", exc_type=ImportError)
     Image.fromarray(noise).save(tmp_path / "a.png")
-    route = Route(NearestUpscaler.info, whole_bytes=64)
+    route = Route(NearestUpscaler.info, OutputSettings(), whole_bytes=64)
     assert route.max_pixels < 72
     opened = route.open(tmp_path / "a.png")
     assert not isinstance(opened, Picture)
@@ -132,7 +162,7 @@ def test_a_source_too_large_to_decode_is_read_in_strips(tmp_path: Path) -> None:
 def test_what_is_foreseen_comes_true(tmp_path: Path, mode: str, whole_bytes: int) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(noise).convert(mode).save(path)
-    route = Route(NearestUpscaler.info, whole_bytes=whole_bytes)
+    route = Route(NearestUpscaler.info, OutputSettings(), whole_bytes=whole_bytes)
     header, _, in_strips = route.foresee(path)
     opened = route.open(path)
     assert isinstance(opened, Picture) == (not in_strips)
@@ -144,7 +174,9 @@ def test_too_many_frames_are_foreseen(tmp_path: Path) -> None:
     path = tmp_path / "a.gif"
     frames = [Image.fromarray(noise[..., channel]) for channel in range(3)]
     frames[0].save(path, save_all=True, append_images=frames[1:])
-    route = Route(NearestUpscaler.info, whole_bytes=16 * noise.shape[0] * noise.shape[1])
+    route = Route(
+        NearestUpscaler.info, OutputSettings(), whole_bytes=16 * noise.shape[0] * noise.shape[1]
+    )
     for look in (route.foresee, route.open):
         with pytest.raises(ImageReadError, match="is too large to be read whole"):
             look(path)
@@ -261,6 +293,6 @@ def test_a_taker_that_gives_up_stops_the_maker() -> None:
 def test_settings_are_kept_in_strips(bench: Bench) -> None:
     work = job(bench)
     pipeline = bench.pipeline(whole_bytes=ONE_LESS)
-    pipeline._stages._settings = OutputSettings(scale=2, max_size_px=10)
+    pipeline._stages._settings = OutputSettings(max_size_px=10)
     assert run(pipeline, [work])["a.png"].target_size_hw == (10, 9)
     assert decode(work.target).size_hw == (10, 9)

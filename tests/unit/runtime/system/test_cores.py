@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.system import cores
+from runtime.system import cgroup, cores
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,10 @@ from runtime.system import cores
 def test_a_containers_share_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, expected: int
 ) -> None:
-    quota = tmp_path / "cpu.max"
-    quota.write_text(content)
-    monkeypatch.setattr(cores, "CPU_QUOTA", quota)
+    (tmp_path / "cpu.max").write_text(content)
+    (tmp_path / "membership").write_text("0::/\n")
+    monkeypatch.setattr(cgroup, "ROOT", tmp_path)
+    monkeypatch.setattr(cgroup, "MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
     assert cores.usable_cores() == expected
 
@@ -34,7 +35,7 @@ def test_a_containers_share_counts(
 def test_without_containers_affinity_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cores, "CPU_QUOTA", tmp_path / "none")
+    monkeypatch.setattr(cgroup, "MEMBERSHIP", tmp_path / "none")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
     assert cores.usable_cores() == 1
     monkeypatch.delattr(os, "sched_getaffinity")

@@ -3,19 +3,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from runtime.errors import TargetError
+from runtime.system import files
 from runtime.system.files import (
     NotReplaced,
+    name_problem,
     remove_temporaries,
     remove_unfinished,
     replacing,
     temporary_path,
     write_whole,
 )
+from tests.support.processes import posix_only
 
 
 def test_the_folder_is_made_and_an_older_file_replaced(tmp_path: Path) -> None:
@@ -81,6 +86,45 @@ def test_another_process_leaves_it_too(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_another_run_takes_nothing_between_closing_and_renaming(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.replace
+
+    def tidy_first(source: Path, target: Path) -> None:
+        remove_temporaries([tmp_path])
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", tidy_first)
+    write_whole(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+@pytest.mark.parametrize("when", ["before the lock", "holding the lock"])
+def test_what_another_run_takes_before_it_is_locked_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    lock, calls = files.try_to_lock, []
+    rivals = ExitStack()
+
+    def after_another_run(file: IO[bytes]) -> bool:
+        calls.append(file.name)
+        if len(calls) == 1 and when == "before the lock":
+            Path(file.name).unlink()
+        elif len(calls) == 1:
+            rival = Path(file.name).open("rb")  # noqa: SIM115 -- closed at the end
+            assert lock(rivals.enter_context(rival))
+        return lock(file)
+
+    monkeypatch.setattr(files, "try_to_lock", after_another_run)
+    with rivals:
+        write_whole(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    assert len(set(calls)) == 2
+
+
 def test_what_this_process_writes_is_removed_when_it_must_end(tmp_path: Path) -> None:
     def write() -> None:
         with replacing(tmp_path / "b") as file:
@@ -90,3 +134,18 @@ def test_what_this_process_writes_is_removed_when_it_must_end(tmp_path: Path) ->
 
     with pytest.raises(NotReplaced, match="No such file"):
         write()
+
+
+@posix_only
+def test_names_that_a_disk_does_not_hold_are_known_before(tmp_path: Path) -> None:
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX")
+    fits = tmp_path / "new" / ("a" * (longest - 4) + ".png")
+    assert name_problem(fits) == ""
+    fits.parent.mkdir()
+    fits.write_bytes(b"")
+    too_long = fits.with_name("a" * (longest - 3) + ".png")
+    assert f"has {longest + 1} bytes, and this disk holds {longest}" in name_problem(too_long)
+    with pytest.raises(OSError, match="too long"):
+        too_long.write_bytes(b"")
+    assert "has 300 bytes" in name_problem(tmp_path / ("猫" * 100) / "a.png")
+    assert "the path of the result has" in name_problem(Path(tmp_path, *["d" * 99] * 50, "a.png"))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from runtime.backends.trt.backend import TrtBackend
 from runtime.errors import BackendError, OutOfDeviceMemory
 from runtime.image.picture import Samples
-from tests.unit.runtime.backends.trt.fake_cuda import FakeDevice
-from tests.unit.runtime.backends.trt.fake_tensorrt import GPU, FakeTensorRT, nearest
+from tests.support.fake_cuda import FakeDevice
+from tests.support.fake_tensorrt import GPU, FakeTensorRT, nearest
 
 SHAPES = [(16, 16), (16, 8), (4, 4), (1, 3), (24, 20)]
 

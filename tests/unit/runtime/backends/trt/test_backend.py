@@ -1,74 +1,21 @@
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from runtime.backends.trt.backend import EngineFile, TrtBackend
-from runtime.errors import BackendError, Cancelled, ImageError, ModelError, OutOfDeviceMemory
+from runtime.backends.trt.backend import TrtBackend
+from runtime.errors import BackendError, Cancelled, ImageError, ModelError
 from runtime.image.picture import Samples
-from tests.unit.runtime.backends.trt.fake_cuda import FakeDevice
-from tests.unit.runtime.backends.trt.fake_tensorrt import GPU, INFO, FakeTensorRT, nearest
-
-FLOAT_INFO = replace(INFO, sample_type="float32")
-TILE_PX, BATCH, SLOTS = 16, 4, 3
-
-
-class Bench:
-    """A backend over fakes, and what it said and delivered."""
-
-    def __init__(self, folder: Path, tensorrt: FakeTensorRT, device: FakeDevice) -> None:
-        self.folder = folder
-        self.tensorrt = tensorrt
-        self.device = device
-        self.said: list[str] = []
-        self.results: dict[int, Samples] = {}
-        self.smaller: list[EngineFile] = []
-
-    def open(self, **options: Any) -> TrtBackend:
-        return TrtBackend(
-            self.tensorrt.engine_file(self.folder, tile_px=TILE_PX, batch=BATCH),
-            self.tensorrt.library,
-            self.device,
-            GPU,
-            say=self.said.append,
-            smaller=lambda _: self.smaller.pop(0) if self.smaller else None,
-            **options,
-        )
-
-    def submit(self, backend: TrtBackend, number: int, tile: Samples) -> None:
-        def keep(result: Samples) -> None:
-            assert number not in self.results, "delivered twice"
-            self.results[number] = result.copy()
-
-        backend.submit(tile, keep)
-
-    def submit_all(self, backend: TrtBackend, tiles: list[Samples]) -> None:
-        for number, tile in enumerate(tiles):
-            self.submit(backend, number, tile)
-
-    def check(self, tiles: list[Samples]) -> None:
-        assert sorted(self.results) == list(range(len(tiles)))
-        for number, tile in enumerate(tiles):
-            np.testing.assert_array_equal(self.results[number], nearest(tile[None])[0])
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path, FakeTensorRT(), FakeDevice())
-
-
-def tile(seed: int, height: int = TILE_PX, width: int = TILE_PX, *, deep: bool = False) -> Samples:
-    kind = np.uint16 if deep else np.uint8
-    high = 65536 if deep else 256
-    generator = np.random.default_rng(seed)
-    result: Samples = generator.integers(0, high, (height, width, 3)).astype(kind)
-    return result
+from runtime.tiles.stitch import OnTile, Watched, submit_in_tiles, upscale_in_tiles
+from tests.support.engine_bench import BATCH, FLOAT_INFO, SLOTS, TILE_PX, Bench, tile
+from tests.support.fake_cuda import FakeDevice
+from tests.support.fake_tensorrt import GPU, FakeTensorRT, nearest
 
 
 def test_every_tile_is_delivered_once_and_right(bench: Bench) -> None:
@@ -271,78 +218,6 @@ def test_an_engine_of_another_scale_writes_nothing(bench: Bench) -> None:
     assert bench.tensorrt.runs == 0
 
 
-def test_too_little_memory_at_the_start_takes_slots_away(bench: Bench) -> None:
-    bench.tensorrt.context_bytes = 10_000_000
-    bench.device.memory_bytes = 25_000_000
-    tiles = [tile(number) for number in range(30)]
-    with bench.open() as backend:
-        assert bench.said == ["Fake GPU is short of memory: going on with 2 batches at once"]
-        bench.submit_all(backend, tiles)
-        backend.finish()
-    bench.check(tiles)
-
-
-def test_contexts_are_given_back_before_the_memory_they_use(bench: Bench) -> None:
-    with bench.open() as backend:
-        bench.submit_all(backend, [tile(number) for number in range(30)])
-    assert bench.device.closed
-    assert bench.tensorrt.orphans == 0
-
-
-def test_too_little_memory_for_anything(bench: Bench) -> None:
-    bench.device.memory_bytes = 1
-    with pytest.raises(OutOfDeviceMemory, match="one batch of 4 tiles of 16 px.*Close other"):
-        bench.open()
-    assert bench.device.closed
-
-
-@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6, 7])
-def test_memory_that_runs_out_at_work_loses_no_tile(bench: Bench, at: int) -> None:
-    bench.tensorrt.out_of_memory_at = {at, at + 1}
-    tiles = [tile(number) for number in range(50)]
-    with bench.open() as backend:
-        bench.submit_all(backend, tiles)
-        backend.finish()
-    bench.check(tiles)
-    assert bench.said == [
-        "Fake GPU is short of memory: going on with 2 batches at once",
-        "Fake GPU is short of memory: going on with 1 batch at once",
-    ]
-
-
-def test_want_of_memory_is_seen_before_what_followed_from_it(bench: Bench) -> None:
-    def refuse(reason: str) -> bool:
-        for line in (reason, "enqueue failed", "Broadcast failed", "shape 1", "shape 2"):
-            bench.tensorrt.messages.add("error", line)
-        return False
-
-    bench.tensorrt.refuse = refuse  # type: ignore[method-assign]
-    bench.tensorrt.out_of_memory_at = {3}
-    tiles = [tile(number) for number in range(50)]
-    with bench.open() as backend:
-        bench.submit_all(backend, tiles)
-        backend.finish()
-    bench.check(tiles)
-    assert bench.said == ["Fake GPU is short of memory: going on with 2 batches at once"]
-
-
-def test_memory_that_runs_out_is_answered_with_smaller_engines(bench: Bench) -> None:
-    bench.smaller = [
-        bench.tensorrt.engine_file(bench.folder, batch=2),
-        bench.tensorrt.engine_file(bench.folder, tile_px=12, batch=1),
-    ]
-    bench.tensorrt.out_of_memory_at = set(range(5, 11))
-    tiles = [tile(number) for number in range(50)]
-    with bench.open() as backend:
-        bench.submit_all(backend, tiles)
-        backend.finish()
-        assert backend.largest_tile_px == 12
-    bench.check(tiles)
-    assert (
-        bench.said[-1] == "Fake GPU is short of memory: going on with batches of 1 tiles of 12 px"
-    )
-
-
 def test_cancelling_from_another_thread(bench: Bench) -> None:
     bench.device.on_wait = lambda: backend.cancel()
     with bench.open() as backend:
@@ -361,6 +236,41 @@ def test_what_delivering_raises_ends_the_work(bench: Bench) -> None:
         backend.submit(tile(0), refuse)
         with pytest.raises(Cancelled):
             backend.finish()
+
+
+def test_what_a_callback_raises_ends_its_picture_alone(bench: Bench) -> None:
+    """One of several pictures that share batches is given up by whoever watches it."""
+
+    class GivenUp(Exception):
+        pass
+
+    def give_up(share: float) -> None:
+        raise GivenUp
+
+    pictures = [tile(number, 40, 24) for number in range(3)]
+    done: dict[int, Samples] = {}
+    watched = Watched(give_up)
+    watchers: list[OnTile | None] = [None, watched, None]
+    with bench.open() as backend:
+        for number, picture in enumerate(pictures):
+            with contextlib.suppress(GivenUp):
+                submit_in_tiles(
+                    picture,
+                    backend,
+                    partial(done.__setitem__, number),
+                    tile_size=TILE_PX,
+                    overlap=4,
+                    on_tile=watchers[number],
+                )
+        backend.finish()
+        with pytest.raises(GivenUp):
+            watched.check()
+        with pytest.raises(GivenUp):
+            upscale_in_tiles(pictures[0], backend, tile_size=TILE_PX, overlap=4, on_tile=give_up)
+        again = upscale_in_tiles(pictures[0], backend, tile_size=TILE_PX, overlap=4)
+    for number in (0, 2):
+        np.testing.assert_array_equal(done[number], nearest(pictures[number][None])[0])
+    np.testing.assert_array_equal(again, done[0])
 
 
 def test_another_thread_may_submit(bench: Bench) -> None:

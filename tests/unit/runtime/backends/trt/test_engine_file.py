@@ -2,22 +2,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runtime.backends.gpu import Gpu
-from runtime.backends.trt.engine_cache import cache_folder, engine_path
 from runtime.backends.trt.engine_facts import (
-    Circumstances,
     EngineFacts,
-    EngineOptions,
-    Verification,
     verified,
-    why_not,
 )
 from runtime.backends.trt.engine_file import (
     MAX_SIDECAR_BYTES,
@@ -27,49 +20,7 @@ from runtime.backends.trt.engine_file import (
     write_facts,
 )
 from runtime.errors import ModelError, TargetError
-from runtime.model.info import ModelInfo
-
-PLAN = b"a plan"
-MODEL = hashlib.sha256(b"a model").hexdigest()
-INFO = ModelInfo(
-    preset="dggn-lite",
-    scale=4,
-    sample_type="uint8",
-    size_multiple_px=8,
-    halo_px=16,
-    origin="a test",
-)
-OPTIONS = EngineOptions(
-    flavor="tensorrt",
-    precision="fp16",
-    sample_type="uint8",
-    tile_px=256,
-    batch=4,
-    targets=("sm86",),
-)
-GPU = Gpu(
-    index=0, name="Card", compute_capability=(8, 6), memory_bytes=1 << 30, cuda_version="12.8"
-)
-FACTS = EngineFacts(
-    onnx_sha256=MODEL,
-    onnx_name="dggn-lite.onnx",
-    plan_sha256=hashlib.sha256(PLAN).hexdigest(),
-    plan_bytes=len(PLAN),
-    options=OPTIONS,
-    precision="fp16",
-    tile_px=256,
-    batch=4,
-    library_version="10.7.0",
-    gpu_name="Card",
-    cuda_version="12.8",
-    least_px=8,
-    profiles=1,
-    info=INFO,
-    largest_activation=5.5,
-    verification=None,
-)
-HERE = Circumstances(onnx_sha256=MODEL, library_version="10.7.0", gpu=GPU)
-FOUND = Verification(psnr_db=75.7, within_one_level=0.9999, largest_difference=1.0, samples=100)
+from tests.support.engine_facts import FACTS, FOUND, PLAN
 
 
 @pytest.fixture
@@ -94,47 +45,6 @@ def test_verification_is_written_later(engine: Path) -> None:
     assert read_facts(engine).verification == FOUND
     assert "75.7 dB" in read_facts(engine).status
     assert engine.read_bytes() == PLAN
-
-
-@pytest.mark.parametrize(
-    ("options", "here", "reason"),
-    [
-        ({}, {}, None),
-        ({}, {"onnx_sha256": "0" * 64}, "another version of the model (dggn-lite.onnx)"),
-        ({"precision": "fp32"}, {}, "built for precision fp16, not fp32"),
-        ({"tile_px": 128}, {}, "built for tile_px 256, not 128"),
-        ({"batch": 1}, {}, "built for batch 4, not 1"),
-        ({"sample_type": "float32"}, {}, "built for sample_type uint8, not float32"),
-        ({"flavor": "tensorrt-rtx"}, {}, "built for flavor tensorrt, not tensorrt-rtx"),
-        ({"targets": ("sm89",)}, {}, "built for sm86, not for sm89"),
-        ({}, {"library_version": "10.8.0"}, "built with tensorrt 10.7.0, and 10.8.0 is installed"),
-        ({}, {"gpu": replace(GPU, name="Other")}, "built on Card, and this is Other"),
-        (
-            {},
-            {"gpu": replace(GPU, compute_capability=(8, 9))},
-            "built for sm86, and this GPU is sm89",
-        ),
-        ({}, {"gpu": None}, None),
-    ],
-)
-def test_why_an_engine_must_not_be_loaded(
-    options: dict[str, Any], here: dict[str, Any], reason: str | None
-) -> None:
-    found = why_not(FACTS, replace(OPTIONS, **options), replace(HERE, **here))
-    if reason is None:
-        assert found is None
-    else:
-        assert found is not None
-        assert reason in found
-
-
-def test_an_rtx_engine_runs_on_each_of_its_targets() -> None:
-    options = replace(OPTIONS, flavor="tensorrt-rtx", targets=("sm86", "sm89"))
-    facts = replace(FACTS, options=options, gpu_name="", cuda_version="")
-    wanted = replace(options, targets=("sm86",))
-    assert why_not(facts, wanted, HERE) is None
-    other = replace(HERE, gpu=replace(GPU, compute_capability=(12, 0)))
-    assert why_not(facts, replace(options, targets=("sm120",)), other) is not None
 
 
 def test_parts_that_are_missing(engine: Path) -> None:
@@ -244,33 +154,3 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(TargetError, match="cannot be written"):
         write_engine(tmp_path / "file" / "x.engine", PLAN, FACTS)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has another place")
-def test_where_engines_live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DGGN_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path / "engines"
-    monkeypatch.delenv("DGGN_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "dggn" / "engines"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / ".cache" / "dggn" / "engines"
-
-
-def test_names_tell_engines_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DGGN_CACHE", str(tmp_path))
-    paths = [
-        engine_path("../a model", MODEL, OPTIONS, GPU),
-        engine_path("../a model", "0" * 64, OPTIONS, GPU),
-        engine_path("../a model", MODEL, replace(OPTIONS, batch=1), GPU),
-        engine_path("../a model", MODEL, OPTIONS, replace(GPU, name="Other")),
-        engine_path("../a model", MODEL, replace(OPTIONS, flavor="tensorrt-rtx"), GPU),
-    ]
-    assert len(set(paths)) == len(paths)
-    assert {path.parent for path in paths} == {tmp_path / "engines"}
-    # A driver's update or the card's number do not make it another engine.
-    moved = replace(GPU, index=1, cuda_version="13.0")
-    assert engine_path("../a model", MODEL, OPTIONS, moved) == paths[0]
-    rtx = replace(OPTIONS, flavor="tensorrt-rtx")
-    assert engine_path("../a model", MODEL, rtx, None) == paths[4]

@@ -26,6 +26,7 @@ class Enlarger:
     description = "a test"
     uniform_tiles = False
     largest_tile_px: int | None = None
+    precision = "float32"
 
     def __init__(
         self,

@@ -1,0 +1,4 @@
+"""Ranges of activations over the tiles.
+
+May import `prepare`.
+"""

@@ -1,0 +1,4 @@
+"""The float32 model and the tiles, ready for calibration.
+
+May import none of the other stages.
+"""

@@ -1,0 +1,90 @@
+"""Reads and checks the float32 model to quantize."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from calibration.prepare.low_tail import lower_tail
+from calibration.prepare.ungroup import ungroup
+from dggn.onnx_graph.source import INTEGER_PREFIXES, QDQ, SourceModel, read_onnx
+from runtime.errors import ModelError
+from runtime.model.info import ModelInfo
+
+if TYPE_CHECKING:
+    import onnx
+
+Target = Literal["cpu", "tensorrt"]
+"""Platform that a quantized model is for."""
+
+KNOWN = frozenset(
+    [
+        "Add",
+        "AveragePool",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Constant",
+        "Conv",
+        "DepthToSpace",
+        "Div",
+        "LeakyRelu",
+        "Max",
+        "Min",
+        "Mul",
+        "Pad",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Round",
+        "Shape",
+        "Sigmoid",
+        "Slice",
+        "Split",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Transpose",
+        "Unsqueeze",
+    ]
+)
+"""Operators that dggn-export writes, and a few that other versions of its exporter might."""
+
+
+def read_model(path: Path, target: Target) -> SourceModel:
+    """Read a model, refuse what cannot be calibrated, and arrange its graph for the target.
+
+    Args:
+        path: an ONNX file written by dggn-export.
+        target: what the quantized model is for.
+
+    Raises:
+        ModelError: the file is damaged, foreign or quantized already, or holds an operator
+            that no generator has.
+    """
+    model = read_onnx(path)
+    _check_operators(path, model)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    source = SourceModel.of(path, model, ModelInfo.from_metadata(properties, where=str(path)))
+    if target == "tensorrt":
+        return source
+    lower_tail(model)
+    parts = ungroup(model)
+    split_up = {part for name in source.halves for part in parts.get(name, [])}
+    return replace(source, halves=source.halves | split_up)
+
+
+def _check_operators(path: Path, model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        if node.op_type in QDQ or node.op_type.startswith(INTEGER_PREFIXES):
+            raise ModelError(
+                f"{path} is quantized already: it holds {node.op_type}. "
+                "Calibrate the float32 model that it was made from"
+            )
+        if node.op_type not in KNOWN or node.domain not in ("", "ai.onnx"):
+            kind = ".".join(filter(None, (node.domain, node.op_type)))
+            raise ModelError(
+                f"{path} holds the operator {kind}, which no generator has: "
+                "expected an ONNX file written by `dggn-export onnx`"
+            )

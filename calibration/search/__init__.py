@@ -1,0 +1,4 @@
+"""Which layers become INT8: mixes of layers are built, measured and compared.
+
+May import `observe` and `prepare`.
+"""

@@ -1,0 +1,42 @@
+"""Errors that DGGN raises on purpose; catch `DggnError` for all of them.
+
+Examples:
+    >>> import dggn
+    >>> try:
+    ...     dggn.upscale("no-such-file.png")
+    ... except dggn.errors.ImageReadError as error:
+    ...     print(error)
+    no-such-file.png: is not there any more: expected a picture
+"""
+
+from runtime.errors import (
+    BackendError,
+    Cancelled,
+    ConfigError,
+    DggnError,
+    DownloadError,
+    EnvironmentProblem,
+    ImageError,
+    ImageReadError,
+    ImageWriteError,
+    MissingDependency,
+    ModelError,
+    OutOfDeviceMemory,
+    TargetError,
+)
+
+__all__ = [
+    "BackendError",
+    "Cancelled",
+    "ConfigError",
+    "DggnError",
+    "DownloadError",
+    "EnvironmentProblem",
+    "ImageError",
+    "ImageReadError",
+    "ImageWriteError",
+    "MissingDependency",
+    "ModelError",
+    "OutOfDeviceMemory",
+    "TargetError",
+]

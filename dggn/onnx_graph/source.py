@@ -1,0 +1,79 @@
+"""A model file, read and checked: what engines are built from and calibration quantizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dggn.onnx_graph.fold import fold_constants
+from runtime.errors import ModelError
+from runtime.model.files import check_model_file
+from runtime.model.info import ModelInfo, file_sha256
+
+if TYPE_CHECKING:
+    import onnx
+
+QDQ = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
+"""Operators between float and integer values."""
+
+INTEGER_PREFIXES = ("QLinear", "ConvInteger", "MatMulInteger")
+"""Beginnings of the names of operators that compute on integers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceModel:
+    """A model that can be converted further."""
+
+    path: Path
+    """The file it came from."""
+
+    sha256: str
+    """Hash of that file."""
+
+    info: ModelInfo
+    """Its facts."""
+
+    model: onnx.ModelProto
+    """Its graph, constants as initializers, weights in float32."""
+
+    halves: frozenset[str]
+    """Names of the weights that the file stores as float16."""
+
+    @classmethod
+    def of(cls, path: Path, model: onnx.ModelProto, info: ModelInfo) -> SourceModel:
+        """Make constants of what is constant in a model.
+
+        Args:
+            path: the model's file.
+            model: what it holds; changed, and kept.
+            info: its facts.
+        """
+        halves = fold_constants(model)
+        return cls(path=path, sha256=file_sha256(path), info=info, model=model, halves=halves)
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether it has Q/DQ nodes."""
+        return any(node.op_type in QDQ for node in self.model.graph.node)
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file; weights that lie in other files are never followed.
+
+    Raises:
+        ModelError: it is too large or damaged, or needs other files.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    check_model_file(path)
+    try:
+        model = onnx.load(path, load_external_data=False)
+        onnx.checker.check_model(model)
+    except (OSError, DecodeError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelError(
+            f"{path} is not a readable ONNX file ({error}): expected one such as "
+            "`dggn-export onnx` writes"
+        ) from error
+    return model

@@ -1,0 +1,1 @@
+"""Training campaigns: the shipped models, trained in sessions on borrowed machines."""

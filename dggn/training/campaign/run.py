@@ -1,0 +1,278 @@
+"""Training campaigns: the shipped models, trained session by session on borrowed machines.
+
+`dggn-train campaign` runs one. Repeat the same command to resume: from WORK where that still
+exists, exactly; from OUTPUT on another machine, without the optimizers' moments (see portable.py).
+OUTPUT is updated at most every two minutes, in files under 16 MiB, and gets a table of all
+measurements at the end. docs/gpu.md says what each campaign needs and what to expect of it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dggn.training.campaign.portable import is_complete, restore, write_portable
+from dggn.training.config import read_config
+from dggn.training.state import STATE_NAME, WEIGHTS_NAME
+from runtime.errors import ConfigError
+from runtime.system.files import write_whole
+
+RECIPES_FOLDER = Path(__file__).parents[1] / "recipes" / "campaign"
+
+CampaignName = Literal["psnr", "gan", "ablation", "lite"]
+
+SCALES = ("1", "0.75", "0.5")
+"""Sizes at which pictures are prepared: the scale jitter of crops that are cut on the device."""
+
+WHOLE_PX = "8192"
+"""Side of a sub-image: larger than any picture, so that none overlap."""
+
+STOPPED = 130
+"""Exit code of a call that was interrupted, or whose time ran out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One training run."""
+
+    run: str
+    """Name of its folders in WORK and OUTPUT."""
+
+    recipe: str
+    """Name of its recipe, without the extension."""
+
+    start: str | None = None
+    """The run whose weights it starts from."""
+
+    replaces_start: bool = False
+    """Whether this run replaces the one it starts from in OUTPUT."""
+
+
+CAMPAIGNS: dict[CampaignName, tuple[Stage, ...]] = {
+    "psnr": (Stage(run="psnr", recipe="psnr"),),
+    "gan": (Stage(run="gan", recipe="gan", start="psnr"),),
+    "lite": (Stage(run="lite", recipe="lite"),),
+    # Stage by stage, so that both arms have come equally far when the time runs out.
+    "ablation": (
+        Stage(run="with-psnr", recipe="psnr"),
+        Stage(run="without-psnr", recipe="ablation-psnr"),
+        Stage(run="with-gan", recipe="gan", start="with-psnr", replaces_start=True),
+        Stage(run="without-gan", recipe="ablation-gan", start="without-psnr", replaces_start=True),
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignOptions:
+    """The settings of one call."""
+
+    name: CampaignName
+
+    data: Path
+    """Folder with `train/`, `val/` and, where they are needed, `benchmark/` and `perceptual/`."""
+
+    output: Path
+    """Folder of the results, with all that is needed to resume on another machine."""
+
+    work: Path = Path("runs")
+    """Folder of prepared pictures, states, logs and samples."""
+
+    minutes: float | None = None
+    """Length of each stage's schedule."""
+
+    steps: int | None = None
+    """Length of each stage, in place of the recipe's."""
+
+    stop_after_minutes: float | None = None
+    """When this call ends."""
+
+    keep_every_minutes: float = 2
+    """Time between two updates of OUTPUT."""
+
+    start: Path | None = None
+    """Checkpoint that `gan` starts from, in place of the campaign `psnr`'s."""
+
+    recipes: Path = RECIPES_FOLDER
+
+    device: str = "auto"
+
+    compile: bool = True
+
+
+class Campaign:
+    """One call of a campaign.
+
+    Args:
+        options: its settings.
+        say: receives status messages and, at the end, the report.
+    """
+
+    def __init__(self, options: CampaignOptions, say: Callable[[str], None]) -> None:
+        self._options, self._say = options, say
+        self._data, self._output, self._work = options.data, options.output, options.work
+        self._set = self._work / "set"
+        self._perceptual = self._data / "perceptual" / "squeezenet1_0_imagenet.npz"
+        limit = options.stop_after_minutes
+        self._ends_at = None if limit is None else time.monotonic() + 60 * limit
+
+    def run(self) -> int:
+        """Do everything that is left to do.
+
+        Returns:
+            The exit code: 0, :data:`STOPPED`, or that of the command that failed.
+
+        Raises:
+            ConfigError: the run to start from does not exist.
+            ModelError: the files in OUTPUT are damaged.
+        """
+        self._output.mkdir(parents=True, exist_ok=True)
+        stages = CAMPAIGNS[self._options.name]
+        cutting = ["--size", WHOLE_PX, "--step", WHOLE_PX]
+        for scale in SCALES:
+            cutting += ["--scale", scale]
+        code = self._watch(_train("prepare", self._data / "train", self._set, *cutting))
+        for stage in stages:
+            code = code or self._train(stage, stages)
+        return code or self._report(stages)
+
+    def _train(self, stage: Stage, stages: tuple[Stage, ...]) -> int:
+        for name in filter(None, (stage.run, stage.start)):
+            self._restore(name)
+        # A later stage that has begun on another machine has replaced this one's weights.
+        later = [self._output / one.run for one in stages if one.start == stage.run]
+        run = self._work / stage.run
+        if is_complete(run) or any(folder.exists() for folder in later):
+            return 0
+        options = self._options
+        command = _train("run", options.recipes / f"{stage.recipe}.toml", run)
+        command += ["--train", str(self._set), "--validation", str(self._data / "val")]
+        command += ["--resident", "--device", options.device]
+        command += ["--compile"] if options.compile else []
+        command += ["--steps", str(options.steps)] if options.steps else []
+        command += ["--max-minutes", str(options.minutes)] if options.minutes else []
+        if self._uses_perceptual(stage):
+            command += ["--perceptual-weights", str(self._perceptual)]
+        if stage.start:
+            start = self._initial(stage)
+            if not (start.is_file() or (start / WEIGHTS_NAME).exists() or run.exists()):
+                raise ConfigError(
+                    f"{stage.run} starts from {stage.start}, which is neither in {self._work} nor "
+                    f"in {self._output}: train {stage.start} first, or name a checkpoint by --start"
+                )
+            command += ["--from", str(start)]
+        return self._watch(command, run=run, stage=stage)
+
+    def _uses_perceptual(self, stage: Stage) -> bool:
+        config = read_config(str(self._options.recipes / f"{stage.recipe}.toml"))
+        return bool(config.loss.perceptual)
+
+    def _initial(self, stage: Stage) -> Path:
+        return self._options.start or self._work / str(stage.start)
+
+    def _restore(self, name: str) -> None:
+        stage = next(one for stages in CAMPAIGNS.values() for one in stages if one.run == name)
+        changes: dict[str, Any] = {
+            "data": {"train": [str(self._set)], "validation": [str(self._data / "val")]}
+        }
+        if self._uses_perceptual(stage):
+            changes["perceptual"] = {"weights": str(self._perceptual)}
+        initial = str(self._initial(stage)) if stage.start else None
+        if restore(self._output / name, self._work / name, changes, initial):
+            self._say(f"resuming {name} from {self._output / name}")
+
+    def _watch(
+        self, command: list[str], run: Path | None = None, stage: Stage | None = None
+    ) -> int:
+        """Run a command until it ends or the time runs out, keeping OUTPUT up to date."""
+        if self._ends_at and time.monotonic() >= self._ends_at:
+            return STOPPED
+        state = run / STATE_NAME if run else None
+        kept_at, kept_s = _modified(state), time.monotonic()
+        keep_every_s = 60 * self._options.keep_every_minutes
+        process = subprocess.Popen(command)
+        try:
+            while process.poll() is None:
+                time.sleep(0.5)
+                now = time.monotonic()
+                if self._ends_at and now >= self._ends_at:
+                    process.send_signal(signal.SIGINT)
+                    process.wait()
+                elif now - kept_s >= keep_every_s and _modified(state) != kept_at:
+                    kept_at, kept_s = _modified(state), now
+                    self._keep(stage)
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+        self._keep(stage)
+        return STOPPED if process.returncode < 0 else process.returncode
+
+    def _keep(self, stage: Stage | None) -> None:
+        if stage is None or not (self._work / stage.run / STATE_NAME).exists():
+            return
+        write_portable(self._work / stage.run, self._output / stage.run)
+        if stage.replaces_start and stage.start:
+            shutil.rmtree(self._output / stage.start, ignore_errors=True)
+
+    def _report(self, stages: tuple[Stage, ...]) -> int:
+        """Measure the campaign's models and what they are compared with, and write the table."""
+        folders = sorted(path.parent for path in self._data.glob("benchmark/*/HR"))
+        benchmarks = [
+            argument
+            for folder in (self._data / "val", *folders)
+            for argument in ("--benchmark", str(folder))
+        ]
+        features = ["--features", str(self._perceptual)] if self._perceptual.exists() else []
+        names = dict.fromkeys(name for one in stages for name in (one.start, one.run) if name)
+        lines: list[str] = []
+        for name in ("bicubic", *names):
+            weights = self._work / name / WEIGHTS_NAME
+            if name != "bicubic" and not weights.exists():
+                continue
+            model = "bicubic" if name == "bicubic" else str(weights)
+            command = [sys.executable, "-c", "from dggn.metrics.cli import app; app()", "model"]
+            command += [model, *benchmarks, *features, "--markdown"]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+            if done.returncode:
+                return done.returncode
+            header, rule, *rows = done.stdout.splitlines()
+            lines += [] if lines else [header, rule]
+            lines += [f"| {name} |{row.split('|', 2)[2]}" for row in rows]
+        lines += _differences(lines[2:])
+        report = f"# Campaign {self._options.name}\n\n" + "\n".join(lines) + "\n"
+        write_whole(self._output / f"{self._options.name}.md", report.encode())
+        self._say(report)
+        return 0
+
+
+def _differences(rows: list[str]) -> list[str]:
+    """Table rows for the gradient branch's effect, where there are runs with and without it."""
+    figures: dict[tuple[str, str], tuple[str, list[float]]] = {}
+    for row in rows:
+        name, benchmark, count, *cells = (cell.strip() for cell in row.strip("|").split("|"))
+        figures[name, benchmark] = count, [float(cell) for cell in cells]
+    differences = []
+    for (name, benchmark), (count, values) in figures.items():
+        other = name.replace("with-", "without-", 1)
+        if name.startswith("with-") and (other, benchmark) in figures:
+            others = figures[other, benchmark][1]
+            signed = [f"{one - two:+.4g}" for one, two in zip(values, others, strict=True)]
+            differences.append(
+                f"| {name} minus {other} | {benchmark} | {count} | {' | '.join(signed)} |"
+            )
+    return differences
+
+
+def _train(*arguments: object) -> list[str]:
+    command = [sys.executable, "-c", "from dggn.training.cli import app; app()"]
+    return command + [str(argument) for argument in arguments]
+
+
+def _modified(path: Path | None) -> float | None:
+    return path.stat().st_mtime if path and path.exists() else None

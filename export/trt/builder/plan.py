@@ -1,0 +1,263 @@
+"""Builds a plan from a graph, with every age of TensorRT's API.
+
+What to say to a library follows from its capabilities (`runtime.backends.trt.library`):
+
+    8.x   EXPLICIT_BATCH; FP16 and INT8 as flags, and float32 asked for layer by layer
+    10.x  STRONGLY_TYPED: the graph says it all
+    11.x  always strongly typed
+    RTX   the same, for several GPUs that need not be here
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.trt.builder.progress import make_monitor
+from export.trt.builder.tactics import leave_out_missing
+from runtime.backends.trt.engine_facts import EnginePrecision
+from runtime.backends.trt.library import Library
+from runtime.errors import (
+    BackendError,
+    Cancelled,
+    ConfigError,
+    ModelError,
+    OutOfDeviceMemory,
+    TargetError,
+)
+from runtime.system.files import write_whole
+from runtime.system.terminal import OnProgress
+
+_logger = logging.getLogger(__name__)
+
+LONGEST_REASON = 300
+"""Characters kept of a parser's message; the rest is about its own source code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSpec:
+    """Input of one build: a graph and its settings.
+
+    Raises:
+        ConfigError: a shape is larger than the one above it.
+    """
+
+    graph: bytes
+    """The ONNX model."""
+
+    precision: EnginePrecision
+    """Precision to allow, in libraries without strong types."""
+
+    shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    """The least, best and largest input."""
+
+    profiles: int = 1
+    """Identical optimization profiles, for libraries whose contexts cannot share one."""
+
+    targets: tuple[str, ...] = ()
+    """Compute capabilities, for libraries that can build for others than this GPU's."""
+
+    float32_layers: frozenset[str] = frozenset()
+    """Names of nodes that stay in float32, for libraries without strong types."""
+
+    timing_cache: Path | None = None
+    """File that keeps kernel timings for the next build, in libraries that time kernels."""
+
+    detailed: bool = False
+    """Whether the engine describes its kernels; the log lists them then."""
+
+    def __post_init__(self) -> None:
+        # TensorRT itself takes a least size above the best one without a word.
+        for smaller, larger in zip(self.shapes, self.shapes[1:], strict=False):
+            if any(one > other for one, other in zip(smaller, larger, strict=True)):
+                raise ConfigError(f"the input {list(smaller)} is larger than {list(larger)}")
+
+
+def build_plan(
+    library: Library,
+    spec: PlanSpec,
+    *,
+    on_progress: OnProgress,
+    cancelled: threading.Event,
+) -> bytes:
+    """Build an engine; blocks for seconds to minutes.
+
+    Args:
+        library: builds.
+        spec: the graph and its settings.
+        on_progress: receives the progress, where the library reports it.
+        cancelled: ends the build, where the library can be asked to.
+
+    Returns:
+        The serialized engine.
+
+    Raises:
+        ModelError: the parser refuses the graph.
+        BackendError: the builder fails, or cannot start.
+        OutOfDeviceMemory: for want of memory.
+        Cancelled: it was cancelled.
+        ConfigError: a target is none that the library knows.
+    """
+    if cancelled.is_set():
+        raise Cancelled("the build was cancelled")
+    module = library.module
+    mark = library.messages.mark()
+    try:
+        builder = module.Builder(library.logger)
+    except (TypeError, RuntimeError) as error:  # pybind's way to say that there is no builder
+        raise BackendError(
+            f"{library.name} cannot start ({library.messages.reason(mark)}): does nvidia-smi list "
+            "a GPU, and is its driver new enough for this TensorRT?"
+        ) from error
+    network = builder.create_network(network_flags(module))
+    parser = module.OnnxParser(network, library.logger)
+    if not parser.parse(spec.graph):
+        raise ModelError(_parse_failure(library, parser, mark))
+    config = builder.create_builder_config()
+    _set_precision(library, config, network, spec)
+    if library.capabilities.precision_flags:
+        leave_out_missing(module, config)
+    _set_targets(library, config, spec.targets)
+    _add_profiles(library, builder, config, network, spec)
+    _read_timing_cache(library, config, spec.timing_cache)
+    if spec.detailed:
+        config.profiling_verbosity = module.ProfilingVerbosity.DETAILED
+    monitor = None
+    if library.capabilities.progress:
+        monitor = make_monitor(module, on_progress, cancelled)
+        config.progress_monitor = monitor
+    plan = builder.build_serialized_network(network, config)
+    if cancelled.is_set():
+        raise Cancelled("the build was cancelled")
+    if plan is None:
+        raise _build_failure(library, mark)
+    _write_timing_cache(library, config, spec.timing_cache)
+    return bytes(plan)
+
+
+def network_flags(module: Any) -> int:
+    """The flags that a network is created with, as bits."""
+    creation = module.NetworkDefinitionCreationFlag
+    # Where both exist, the batch is explicit anyway.
+    for name in ("STRONGLY_TYPED", "EXPLICIT_BATCH"):
+        if hasattr(creation, name):
+            return 1 << int(getattr(creation, name))
+    return 0
+
+
+def _set_precision(library: Library, config: Any, network: Any, spec: PlanSpec) -> None:
+    flags = library.module.BuilderFlag
+    if hasattr(flags, "TF32"):
+        # Its products have no more digits than float16's, which is what float32 is asked for to
+        # avoid: everywhere, or in the islands.
+        config.clear_flag(flags.TF32)
+    if not library.capabilities.precision_flags:
+        return
+    if spec.precision in ("fp16", "int8"):
+        config.set_flag(flags.FP16)
+        config.set_flag(flags.PREFER_PRECISION_CONSTRAINTS)
+        _keep_float32(library.module, network, spec.float32_layers)
+    if spec.precision == "int8":
+        config.set_flag(flags.INT8)
+
+
+def _keep_float32(module: Any, network: Any, names: Set[str]) -> None:
+    """Ask for float32 in layers that would lose too much, where types are TensorRT's choice."""
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        if layer.name in names:
+            layer.precision = module.float32
+            for place in range(layer.num_outputs):
+                layer.set_output_type(place, module.float32)
+
+
+def _set_targets(library: Library, config: Any, targets: tuple[str, ...]) -> None:
+    if not library.capabilities.compute_capabilities:
+        return
+    known = library.module.ComputeCapability
+    config.num_compute_capabilities = len(targets)
+    for index, target in enumerate(targets):
+        if not hasattr(known, target.upper()):
+            names = [name.lower() for name in dir(known) if name.startswith("SM")]
+            raise ConfigError(
+                f"{library.name} builds nothing for {target}: expected some of {', '.join(names)}"
+            )
+        config.set_compute_capability(getattr(known, target.upper()), index)
+
+
+def _add_profiles(
+    library: Library, builder: Any, config: Any, network: Any, spec: PlanSpec
+) -> None:
+    if library.capabilities.profile_sharing_preview:
+        feature = library.module.PreviewFeature.PROFILE_SHARING_0806
+        config.set_preview_feature(feature, True)
+    name = network.get_input(0).name
+    for _ in range(spec.profiles):
+        profile = builder.create_optimization_profile()
+        profile.set_shape(name, *spec.shapes)
+        if config.add_optimization_profile(profile) < 0:
+            raise BackendError(
+                f"{library.name} refuses tiles from {list(spec.shapes[0])} to "
+                f"{list(spec.shapes[2])}: choose another --tile or --batch"
+            )
+
+
+def _read_timing_cache(library: Library, config: Any, path: Path | None) -> None:
+    if path is None or library.capabilities.compute_capabilities:  # RTX times nothing
+        return
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError:
+        content = b""  # it is read to save time only
+    cache = config.create_timing_cache(content)
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        # Of another GPU or version: begin a new one.
+        config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
+
+
+def _write_timing_cache(library: Library, config: Any, path: Path | None) -> None:
+    if path is None or library.capabilities.compute_capabilities:
+        return
+    cache = config.get_timing_cache()
+    if cache is not None:
+        try:
+            write_whole(path, bytes(cache.serialize()))
+        except TargetError as error:  # the plan is worth more than what it would save
+            _logger.warning("the next build will take longer: %s", error)
+
+
+def _parse_failure(library: Library, parser: Any, mark: int) -> str:
+    reasons = []
+    for index in range(parser.num_errors):
+        error = parser.get_error(index)
+        node = f"number {error.node()}"
+        if hasattr(error, "node_name"):  # since 10
+            node = f"{error.node_name()} ({error.node_operator()})"
+        reasons.append(f"node {node}: {_one_line(error.desc())}")
+    return (
+        f"{library.name} refuses the graph: {'; '.join(reasons) or library.messages.reason(mark)}. "
+        "Try --precision fp32; if that is refused too, the model needs an operator that this "
+        "TensorRT does not have: export it another way, or use a newer TensorRT"
+    )
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
+
+
+def _build_failure(library: Library, mark: int) -> BackendError:
+    reason = library.messages.reason(mark)
+    if library.messages.ran_out_of_memory(mark):
+        return OutOfDeviceMemory(
+            f"{library.name} ran out of GPU memory ({reason}): lower --batch or --tile, or close "
+            "other programs that use the GPU"
+        )
+    return BackendError(
+        f"{library.name} cannot build the engine ({reason}): try --precision fp32 or a smaller "
+        "--tile; if that fails too, please report it with these words"
+    )

@@ -1,0 +1,180 @@
+"""Finds the nodes that must compute in float32 when the rest computes in float16.
+
+- The gradient operator through its square root: one grey level squared is 1.5e-5 and its square
+  root's argument is kept from zero by 1e-6; neither has three digits in float16.
+- Means over many samples, exponentials and what depends on them: the statistics of
+  squeeze-and-excitation from the mean to the sigmoid.
+- Q/DQ nodes whose scales are so small that float16 has no full precision for them.
+- The picture's own way through the network: the bilinear skip, the last addition, and whatever
+  scales, clips and rounds the result. float16 has 11 bits, a 16-bit picture has more.
+
+All are found by structure, not by name, so that models of other programs profit too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dggn.onnx_graph.values import element_types
+
+if TYPE_CHECKING:
+    import onnx
+
+DELICATE = frozenset(
+    [
+        "AveragePool",
+        "CumSum",
+        "Einsum",
+        "Erf",
+        "Exp",
+        "GlobalAveragePool",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "Log",
+        "LogSoftmax",
+        "LpNormalization",
+        "Pow",
+        "Reciprocal",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceMean",
+        "ReduceProd",
+        "ReduceSum",
+        "ReduceSumSquare",
+        "Sigmoid",
+        "Softmax",
+        "Sqrt",
+    ]
+)
+"""Operators that lose too much in float16 wherever they stand."""
+
+POOLS = frozenset(["AveragePool", "GlobalAveragePool", "ReduceMean"])
+GATE_STEPS = frozenset(["Conv", "Gemm", "MatMul", "Add", "Relu", "LeakyRelu", "PRelu", "Clip"])
+GATE_STEPS_MOST = 8
+"""Between a mean and its sigmoid there are two small layers; this bounds the search."""
+
+BEFORE_ROOT = frozenset(["Add", "Sub", "Mul", "Pad", "Slice", "Concat", "Conv"])
+FIXED_FILTER_MOST = 64
+"""A convolution of no more weights is an operator somebody wrote down, not a trained layer."""
+
+QUANTIZERS = frozenset(["QuantizeLinear", "DequantizeLinear"])
+LEAST_NORMAL_HALF = 2.0**-14
+
+FINISHING = frozenset(
+    ["Add", "Cast", "Clip", "Div", "Identity", "Max", "Min", "Mul", "Round", "Sub", "Transpose"]
+)
+"""Operators that may lie between the last layer and the output."""
+
+TYPED_BY_THEMSELVES = QUANTIZERS | {"Cast", "CastLike"}
+"""Operators whose output types are what they are for."""
+
+
+def float32_nodes(model: onnx.ModelProto) -> set[int]:
+    """The positions, in the graph's list of nodes, of those that stay in float32.
+
+    Args:
+        model: weights as initializers, nodes in topological order.
+    """
+    nodes = list(model.graph.node)
+    sizes = {tensor.name: math.prod(tensor.dims) for tensor in model.graph.initializer}
+    maker = {name: number for number, node in enumerate(nodes) for name in node.output if name}
+
+    def before(number: int) -> list[int]:
+        return [maker[name] for name in nodes[number].input if name in maker]
+
+    found = {number for number, node in enumerate(nodes) if node.op_type in DELICATE}
+    tiny = _tiny_weights(model)
+    found |= {
+        number
+        for number, node in enumerate(nodes)
+        if node.op_type in QUANTIZERS and node.input[1] in tiny
+    }
+    for number in sorted(found):
+        if nodes[number].op_type == "Sigmoid":
+            found.update(_gate(nodes, number, before))
+    todo = [
+        one for number in sorted(found) if nodes[number].op_type == "Sqrt" for one in before(number)
+    ]
+    while todo:
+        number = todo.pop()
+        node = nodes[number]
+        is_layer = node.op_type == "Conv" and _weights(node, sizes) > FIXED_FILTER_MOST
+        if node.op_type in BEFORE_ROOT and not is_layer and number not in found:
+            found.add(number)
+            todo += before(number)
+    trained = _after_layers(nodes, sizes)
+    todo = [maker[value.name] for value in model.graph.output if value.name in maker]
+    while todo:
+        number = todo.pop()
+        untouched = trained.isdisjoint(nodes[number].output)
+        if nodes[number].op_type in FINISHING or untouched:
+            found.add(number)
+            todo += before(number)
+    return found
+
+
+def float32_layers(model: onnx.ModelProto) -> frozenset[str]:
+    """The names of those nodes that a library without strong types is to be asked for float32 for.
+
+    Nodes that make a type are left out: whoever asks the cast to bytes for float32 gets an engine
+    that gives floats. So are those that make integers, shapes for example.
+
+    Raises:
+        ModelError: the types of the graph's values cannot be inferred.
+    """
+    from onnx import TensorProto
+
+    types = element_types(model)
+    return frozenset(
+        node.name
+        for node in (model.graph.node[number] for number in float32_nodes(model))
+        if node.op_type not in TYPED_BY_THEMSELVES
+        and all(types[name] == TensorProto.FLOAT for name in node.output if name)
+    )
+
+
+def _gate(
+    nodes: Sequence[onnx.NodeProto], sigmoid: int, before: Callable[[int], list[int]]
+) -> list[int]:
+    """The nodes between a mean and its sigmoid; none where no mean is near."""
+    chain: list[int] = []
+    above = before(sigmoid)
+    while above and len(chain) < GATE_STEPS_MOST:
+        kind = nodes[above[0]].op_type
+        if kind in POOLS:
+            return chain
+        if kind not in GATE_STEPS:
+            break
+        chain.append(above[0])
+        above = before(above[0])
+    return []
+
+
+def _after_layers(nodes: Sequence[onnx.NodeProto], sizes: dict[str, int]) -> set[str]:
+    """The values that a trained layer had a part in."""
+    found: set[str] = set()
+    for node in nodes:
+        is_layer = _weights(node, sizes) > FIXED_FILTER_MOST
+        if is_layer or any(name in found for name in node.input):
+            found |= set(node.output)
+    return found
+
+
+def _weights(node: onnx.NodeProto, sizes: dict[str, int]) -> int:
+    return sum(sizes.get(name, 0) for name in node.input[1:2])
+
+
+def _tiny_weights(model: onnx.ModelProto) -> set[str]:
+    """Float weights with a value that float16 would round to fewer digits, or to nothing."""
+    from onnx import TensorProto, numpy_helper
+
+    return {
+        tensor.name
+        for tensor in model.graph.initializer
+        if tensor.data_type == TensorProto.FLOAT
+        and (np.abs(numpy_helper.to_array(tensor)) < LEAST_NORMAL_HALF).any()
+    }

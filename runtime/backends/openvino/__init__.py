@@ -1,0 +1,1 @@
+"""OpenVINO: the quickest way to compute on processors, and one for Intel's GPUs and NPUs."""

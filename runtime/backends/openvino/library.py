@@ -1,0 +1,99 @@
+"""OpenVINO itself: loaded quietly, and what it sees on this machine."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.errors import BackendError
+from runtime.system.package import require
+
+_TELEMETRY = "openvino_telemetry"
+
+_PLACES = ("Exception from ", "Check '", "FrontEnd API failed")
+"""How the lines of an error begin that say where in OpenVINO's source it was raised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenVinoDevice:
+    """Something that OpenVINO can compute on."""
+
+    name: str
+    """As OpenVINO calls it: `CPU`, `GPU`, `GPU.1`, `NPU`."""
+
+    full_name: str
+    """For people: the processor's or the card's."""
+
+    capabilities: tuple[str, ...]
+    """What it computes in, as OpenVINO says: for example `FP32` and `BF16`."""
+
+
+def load_openvino() -> Any:
+    """The package, imported without its telemetry.
+
+    Importing it would start to tell its maker of it, and keep a number for that in the user's
+    home; there is no setting against it. Without the package that does so, it goes without.
+
+    Raises:
+        MissingDependency: it is not installed.
+        BackendError: it is, and cannot be loaded here.
+    """
+    require("openvino", extra="cpu")
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    loaded = {name: module for name, module in sys.modules.items() if name == _TELEMETRY}
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # Python's way to forbid an import
+    try:
+        import openvino
+    except (ImportError, OSError) as error:
+        raise BackendError(f"OpenVINO cannot be loaded: {error}") from error
+    finally:
+        del sys.modules[_TELEMETRY]
+        sys.modules.update(loaded)
+    return openvino
+
+
+def openvino_devices() -> tuple[OpenVinoDevice, ...]:
+    """What OpenVINO sees on this machine.
+
+    Raises:
+        MissingDependency: it is not installed.
+        BackendError: it cannot be loaded here.
+    """
+    openvino = load_openvino()
+    try:
+        core = openvino.Core()
+        return tuple(_device(core, name) for name in core.available_devices)
+    except Exception as error:  # OpenVINO's exceptions share no base class of their own.
+        raise BackendError(f"OpenVINO cannot start: {reason(error)}") from error
+
+
+def require_device(name: str) -> OpenVinoDevice:
+    """The device of that name; `GPU` is the first of several.
+
+    Raises:
+        MissingDependency: OpenVINO is not installed.
+        BackendError: it sees no such device.
+    """
+    found = openvino_devices()
+    for device in found:
+        if device.name == name or device.name == f"{name}.0":
+            return device
+    known = ", ".join(f"{device.name}: {device.full_name}" for device in found)
+    raise BackendError(f"OpenVINO sees no {name} here: expected one of {known or 'nothing'}")
+
+
+def reason(error: BaseException) -> str:
+    """What OpenVINO's error says, without the places in its source."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith(_PLACES)]
+    return " ".join(said or lines)[:300] or type(error).__name__
+
+
+def _device(core: Any, name: str) -> OpenVinoDevice:
+    return OpenVinoDevice(
+        name=name,
+        full_name=str(core.get_property(name, "FULL_DEVICE_NAME")).strip(),
+        capabilities=tuple(core.get_property(name, "OPTIMIZATION_CAPABILITIES")),
+    )

@@ -1,0 +1,65 @@
+"""The request for a backend, which travels unchanged from a command to what opens it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from runtime.model.info import WantedPrecision
+from runtime.system.choices import check_choice
+
+if TYPE_CHECKING:
+    from runtime.backends.trt.request import BuildEngine
+
+BackendName = Literal["auto", "tensorrt", "cuda", "openvino", "onnxruntime", "cpu"]
+"""`onnxruntime` is ONNX Runtime on the CPU, and `cpu` another name for it."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendRequest:
+    """Which backend is to run a model, and on what.
+
+    Raises:
+        ConfigError: the backend or the precision is unknown.
+    """
+
+    name: BackendName = "auto"
+    """`auto`: TensorRT, where an engine exists or can be built, else CUDA, else the CPU, with
+    OpenVINO where that works and ONNX Runtime elsewhere."""
+
+    precision: WantedPrecision | None = None
+    """None leaves it to the backend: TensorRT computes float32 models mixed with float16, OpenVINO
+    in bfloat16, both where that makes the same pictures."""
+
+    tile_px: int | None = None
+    """Largest tile; None for one that suits the model."""
+
+    devices: Sequence[int] | None = None
+    """CUDA device indices, at least one; None for the first GPU, where there is any."""
+
+    openvino_device: str = "CPU"
+    """Device for OpenVINO, by its own name for it: for example `GPU`."""
+
+    threads: int | None = None
+    """CPU threads; None for every core this process may use."""
+
+    build: BuildEngine | None = None
+    """Builds TensorRT engines; None to use existing ones only."""
+
+    say: Callable[[str], None] = _logger.info
+    """Receives one-line status messages."""
+
+    def __post_init__(self) -> None:
+        # Python's callers may have misspelt them.
+        check_choice(self.name, BackendName, what="backend")
+        if self.precision is not None:
+            check_choice(self.precision, WantedPrecision, what="precision")
+
+    @property
+    def gpus(self) -> Sequence[int]:
+        """CUDA device indices: the ones asked for, else the first."""
+        return (0,) if self.devices is None else self.devices

@@ -1,0 +1,171 @@
+"""Where files state their colours without a profile: PNG blocks, AVIF and HEIC boxes, EXIF."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import IO
+
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+
+from runtime.codecs.png_chunks import Chunks
+from runtime.errors import ImageReadError
+from runtime.image.picture import Picture
+from runtime.image.stated_colours import (
+    ADOBE_RGB,
+    SRGB,
+    Chromaticities,
+    StatedColours,
+    colours_of_cicp,
+)
+
+_ADOBE_INTEROP, _ADOBE_COLOUR_SPACE = "R03", 2
+BOXED = ("AVIF", "HEIF")
+"""Pillow's names of the formats that are made of boxes."""
+
+_MAX_BOX_BYTES = 1 << 24
+
+
+def colours_of_png(chunks: Chunks) -> StatedColours | None:
+    """What a PNG's blocks say.
+
+    Raises:
+        ImageReadError: its colours cannot be read.
+    """
+    if chunks.of(b"cICP"):
+        primaries, transfer, _, is_full = chunks.of(b"cICP")[0]
+        if not is_full:
+            raise ImageReadError(
+                "its samples have video range (by cICP), which is not read: convert it to sRGB"
+            )
+        return colours_of_cicp(primaries, transfer, by="cICP", overrides_profile=True)
+    if chunks.of(b"sRGB"):
+        return SRGB
+    gamma, points = chunks.of(b"gAMA"), chunks.of(b"cHRM")
+    value = struct.unpack(">I", gamma[0])[0] / 100_000 if gamma else 0.0
+    chromaticities = _chromaticities(points[0]) if points else None
+    sane = 0.1 <= value <= 10
+    names = " and ".join([*["gAMA"] * sane, *["cHRM"] * bool(chromaticities)])
+    if not names:
+        return None
+    stated = StatedColours(by=names)
+    return StatedColours(
+        by=names,
+        chromaticities=chromaticities or stated.chromaticities,
+        curve=(1 / value,) if sane else stated.curve,
+    )
+
+
+def _chromaticities(content: bytes) -> Chromaticities | None:
+    """None where the numbers are no colours."""
+    values = tuple(value / 100_000 for value in struct.unpack(">8I", content))
+    wx, wy, rx, ry, gx, gy, bx, by = values
+    area = (gx - rx) * (by - ry) - (bx - rx) * (gy - ry)
+    sane = all(0 <= value <= 1 for value in values) and min(wy, ry, gy, by) > 0
+    return (wx, wy, rx, ry, gx, gy, bx, by) if sane and abs(area) > 1e-3 else None
+
+
+def colours_of_boxes(file: IO[bytes]) -> StatedColours | None:
+    """What the primary picture of an AVIF or HEIC file says (ISO/IEC 23008-12, nclx).
+
+    Raises:
+        ImageReadError: its colours cannot be read.
+    """
+    meta = _meta(file)
+    try:
+        nclx = _primary_nclx(meta) if meta else None
+    except (struct.error, IndexError, KeyError):
+        return None  # damage is for the decoder to tell
+    if nclx is None or len(nclx) < 4:
+        return None
+    primaries, transfer = struct.unpack_from(">HH", nclx)
+    return colours_of_cicp(primaries, transfer, by="nclx")
+
+
+def _meta(file: IO[bytes]) -> bytes | None:
+    """The content of the file's box `meta`."""
+    file.seek(0)
+    while len(begin := file.read(8)) == 8:
+        size, name = struct.unpack(">I4s", begin)
+        header = 8
+        if size == 1:
+            wide = file.read(8)
+            size, header = int.from_bytes(wide, "big"), 16
+        if name == b"meta":
+            return file.read(min(size - header, _MAX_BOX_BYTES)) if size > header else None
+        if size < header:
+            return None
+        file.seek(size - header, 1)
+    return None
+
+
+def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(content):
+        size, name = struct.unpack_from(">I4s", content, at)
+        size = size or len(content) - at
+        if size < 8:
+            return
+        yield name, content[at + 8 : at + size]
+        at += size
+
+
+def _primary_nclx(meta: bytes) -> bytes | None:
+    boxes = dict(_boxes(meta[4:]))
+    pitm = boxes[b"pitm"]
+    primary = int.from_bytes(pitm[4 : 8 if pitm[0] else 6], "big")
+    inside = list(_boxes(boxes[b"iprp"]))
+    properties = [box for name, content in inside if name == b"ipco" for box in _boxes(content)]
+    for name, content in inside:
+        for number in _associated(content, primary) if name == b"ipma" else ():
+            kind, value = properties[number - 1] if number else (b"", b"")
+            if kind == b"colr" and value[:4] == b"nclx":
+                return value[4:]
+    return None
+
+
+def _associated(ipma: bytes, item: int) -> Iterator[int]:
+    """The numbers of an item's properties."""
+    id_bytes, is_wide = (4 if ipma[0] else 2), ipma[3] & 1
+    (count,) = struct.unpack_from(">I", ipma, 4)
+    at = 8
+    for _ in range(count):
+        found = int.from_bytes(ipma[at : at + id_bytes], "big")
+        numbers = ipma[at + id_bytes]
+        at += id_bytes + 1
+        for _ in range(numbers):
+            value = int.from_bytes(ipma[at : at + 1 + is_wide], "big")
+            at += 1 + is_wide
+            if found == item:
+                yield value & (0x7FFF if is_wide else 0x7F)
+
+
+def colours_of_exif(image: Image.Image) -> StatedColours | None:
+    """Adobe RGB, where a camera says so (DCF 2.0, and a number that some programs use)."""
+    try:
+        block = image.getexif()
+        # Asked for tables that are not there, Pillow would add empty ones.
+        details = block.get_ifd(IFD.Exif) if IFD.Exif in block else {}
+        interop = block.get_ifd(IFD.Interop) if IFD.Interop in details else {}
+        index = interop.get(1, "")
+        index = index.decode("ascii", "replace") if isinstance(index, bytes) else str(index)
+        is_adobe = index.startswith(_ADOBE_INTEROP)
+        is_adobe |= details.get(Base.ColorSpace) == _ADOBE_COLOUR_SPACE
+    except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block
+        return None
+    return ADOBE_RGB if is_adobe else None
+
+
+def with_profile_of(picture: Picture, stated: StatedColours | None) -> Picture:
+    """The picture with an ICC profile that says what its file states otherwise, and a note."""
+    if stated is None or (picture.icc_profile and not stated.overrides_profile):
+        return picture
+    if stated.is_srgb:
+        return replace(picture, icc_profile=None)
+    return replace(
+        picture,
+        icc_profile=stated.profile(is_grey=picture.is_grey),
+        notes=[*picture.notes, f"an ICC profile was made of the colours that {stated.by} states"],
+    )

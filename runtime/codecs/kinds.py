@@ -1,0 +1,66 @@
+"""Files that are no pictures, or of kinds that are not read, by their first bytes."""
+
+from __future__ import annotations
+
+from runtime.errors import ImageReadError
+
+BEGIN_BYTES = 32
+"""Of a file: all that is looked at."""
+
+_STARTS = {
+    b"\0\0\1\0": "an icon (ICO)",
+    b"\0\0\2\0": "a cursor (CUR)",
+    b"8BPS": "a Photoshop document (PSD)",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\x76\x2f\x31\x01": "OpenEXR",
+    b"#?RADIANCE": "Radiance HDR",
+    b"#?RGBE": "Radiance HDR",
+    b"DDS ": "DDS",
+    b"qoif": "QOI",
+    b"gimp xcf": "a GIMP document (XCF)",
+    b"%PDF": "a PDF document",
+    b"<svg": "a drawing (SVG)",
+    b"II\xbc\x01": "JPEG XR",
+    b"FLIF": "FLIF",
+    b"BPG\xfb": "BPG",
+    b"SIMPLE  =": "FITS",
+    b"\x8aMNG": "MNG",
+    b"\x8bJNG": "JNG",
+}
+_CAMERAS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0", b"FOVb", b"\0MRM")
+_CANON = b"CR\2"
+_WORDS = {
+    b"<!doctype html": "a web page, perhaps an error of a download",
+    b"<html": "a web page, perhaps an error of a download",
+    b"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched",
+}
+_PORTABLE = tuple(b"P%d" % number for number in range(1, 8))
+
+
+def refuse_foreign(begin: bytes) -> None:
+    """Refuse what is plainly something else, by its name.
+
+    Args:
+        begin: `BEGIN_BYTES` of the file, or more.
+
+    Raises:
+        ImageReadError: it is.
+    """
+    is_canon = begin[:2] == b"II" and begin[8:11] == _CANON
+    if begin.startswith(_CAMERAS) or begin[4:12] == b"ftypcrx " or is_canon:
+        raise ImageReadError(
+            "is a camera's raw file: develop it with a raw converter, and save it as TIFF of 16 "
+            "bits"
+        )
+    for start, name in _STARTS.items():
+        if begin.startswith(start):
+            raise ImageReadError(f"is {name}, which is not read: save it as PNG or TIFF")
+    if begin.startswith(_PORTABLE) and begin[2:3].isspace():
+        raise ImageReadError("is PNM or PFM, which is not read: save it as PNG or TIFF")
+    lowered = begin.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    for start, name in _WORDS.items():
+        if lowered.startswith(start):
+            raise ImageReadError(f"is {name}: get the picture itself")

@@ -1,0 +1,185 @@
+"""The blocks of a PNG file: which are sound, and what can be done without.
+
+Pillow refuses a file for a wrong checksum in a comment, and for texts above 1 MiB. Here damage
+costs what is damaged: the picture where it is the picture's, else the block.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO
+
+from runtime.errors import ImageReadError
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_CHUNK_BYTES = 1 << 26
+"""Of anything but samples."""
+
+MAX_TEXT_BYTES = 1 << 24
+"""Of one text or profile, decompressed; Pillow is told so, too."""
+
+MAX_TEXTS_BYTES = 3 << 24
+"""Of all of them, below Pillow's own limit of 64 MiB."""
+
+SAMPLES = (b"IDAT", b"fdAT")
+_PICTURE = (b"acTL", b"fcTL", b"fdAT")
+"""Optional by their names, but parts of the picture."""
+
+_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"cICP": 4, b"tIME": 7}
+_COMPRESSED = (b"zTXt", b"iCCP", b"iTXt")
+_TEXTS = (b"tEXt", *_COMPRESSED)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One block."""
+
+    name: bytes
+    content: bytes
+    """Empty for samples that were not asked for."""
+    start: int
+    """Of the whole block in the file."""
+    stop: int
+
+
+@dataclass(kw_only=True)
+class Chunks:
+    """The blocks of one file that are worth reading."""
+
+    kept: list[Chunk] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was left out."""
+
+    def of(self, name: bytes) -> list[bytes]:
+        """The contents of all blocks of a name."""
+        return [chunk.content for chunk in self.kept if chunk.name == name]
+
+
+def chunk_bytes(name: bytes, content: bytes) -> bytes:
+    """A block with its length and checksum."""
+    check = struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
+    return struct.pack(">I", len(content)) + name + content + check
+
+
+def sound(data: bytes) -> tuple[bytes, Chunks]:
+    """A PNG file without what is damaged and can be done without.
+
+    Returns:
+        The file, the argument itself where all is sound, and its blocks but for the samples.
+
+    Raises:
+        ImageReadError: its samples or what they depend on are damaged.
+    """
+    chunks = chunks_of(io.BytesIO(data), check_samples=True)
+    if not chunks.notes:
+        return data, chunks
+    return b"".join((SIGNATURE, *(data[chunk.start : chunk.stop] for chunk in chunks.kept))), chunks
+
+
+def chunks_of(file: IO[bytes], *, check_samples: bool = False) -> Chunks:
+    """Read the blocks of a file, but not its samples.
+
+    Args:
+        file: at any place.
+        check_samples: look at their checksums.
+
+    Raises:
+        ImageReadError: what the picture depends on is damaged.
+    """
+    chunks = Chunks()
+    texts = 0
+    for chunk, is_sound in walk_chunks(file, check_samples=check_samples):
+        if chunk.name == b"CgBI":
+            raise ImageReadError(
+                "is a PNG as Apple's tools pack it into apps (CgBI), which only they read: "
+                "convert it back, for example with pngcrush -revert-iphone-optimizations"
+            )
+        needed = not chunk.name[0] & 0x20 or chunk.name in _PICTURE
+        if needed and not is_sound:
+            raise ImageReadError("is damaged (a checksum is wrong): copy or export it again")
+        fault = "" if is_sound else "its checksum is wrong"
+        if not needed and not fault:
+            fault, size = _fault(chunk)
+            texts += size
+            if not fault and texts > MAX_TEXTS_BYTES:
+                fault = f"all texts together have more than {MAX_TEXTS_BYTES >> 20} MiB"
+        if fault:
+            chunks.notes.append(f"left out: the block {_title(chunk)}: {fault}")
+        else:
+            chunks.kept.append(chunk)
+    return chunks
+
+
+def walk_chunks(file: IO[bytes], *, check_samples: bool = False) -> Iterator[tuple[Chunk, bool]]:
+    """Blocks up to the last one, and whether their checksums are right.
+
+    Args:
+        file: at any place.
+        check_samples: look at their checksums.
+
+    Raises:
+        ImageReadError: the file ends before the last block, or a block cannot be one.
+    """
+    start, name = len(SIGNATURE), b""
+    file.seek(start)
+    while name != b"IEND":
+        begin = file.read(8)
+        if len(begin) < 8:
+            raise ImageReadError("is damaged (it is cut off): copy or export it again")
+        length, name = struct.unpack(">I4s", begin)
+        if not name.isalpha():
+            raise ImageReadError("is damaged (a block has no name): copy or export it again")
+        stop = start + 12 + length
+        if name in SAMPLES and not check_samples:
+            file.seek(stop)
+            yield Chunk(name, b"", start, stop), True
+        else:
+            if name not in SAMPLES and length > MAX_CHUNK_BYTES:
+                raise ImageReadError("is damaged (a block is too long): export it again")
+            content = file.read(length)
+            check = file.read(4)
+            if len(check) < 4:
+                raise ImageReadError("is damaged (it is cut off): copy or export it again")
+            is_sound = check == struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
+            yield Chunk(name, b"" if name in SAMPLES else content, start, stop), is_sound
+        start = stop
+
+
+def _fault(chunk: Chunk) -> tuple[str, int]:
+    """What is wrong with a block whose checksum is right, and how many bytes of text it has."""
+    if chunk.name in _LENGTHS and len(chunk.content) != _LENGTHS[chunk.name]:
+        return "its length is wrong", 0
+    if chunk.name not in _TEXTS:
+        return "", 0
+    if chunk.name == b"tEXt":
+        return "", len(chunk.content)
+    packed = _packed(chunk)
+    if packed is None:
+        return "", len(chunk.content)
+    inflater = zlib.decompressobj()
+    try:
+        size = len(inflater.decompress(packed, MAX_TEXT_BYTES))
+    except zlib.error:
+        return "it is damaged", 0
+    if inflater.unconsumed_tail:
+        return f"it has more than {MAX_TEXT_BYTES >> 20} MiB", 0
+    return "", size
+
+
+def _packed(chunk: Chunk) -> bytes | None:
+    """The compressed part; None where nothing is."""
+    _, _, rest = chunk.content.partition(b"\0")
+    if chunk.name != b"iTXt":
+        return rest[1:]
+    parts = rest[2:].split(b"\0", 2)
+    return parts[2] if rest[:1] == b"\1" and len(parts) == 3 else None
+
+
+def _title(chunk: Chunk) -> str:
+    name = chunk.name.decode("ascii", "replace")
+    key = chunk.content.partition(b"\0")[0][:79] if chunk.name in _TEXTS else b""
+    return f"{name} ({key.decode('latin-1')})" if key.isascii() and key else name

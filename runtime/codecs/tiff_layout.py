@@ -1,0 +1,178 @@
+"""How the samples of a TIFF page lie and what they mean, and what of that is not read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL.TiffImagePlugin import OPEN_INFO
+
+from runtime.codecs.tiff_tags import Table
+from runtime.errors import ImageReadError
+
+WEBP = 50001
+LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)
+"""Compressions that give back any bytes: none, LZW, Deflate (two numbers), PackBits, LZMA, Zstd."""
+
+_READ = (*LOSSLESS, WEBP, 2, 3, 4, 6, 7, 32771, 32809, 34676, 34677)
+_UNREAD = {
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34661: "JBIG",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34892: "lossy JPEG of raw samples",
+    34925: "LZMA",
+    34934: "JPEG XR",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
+_CAMERA = (32803, 34892)
+"""Photometric interpretations of a sensor's samples."""
+
+WHITE_IS_ZERO, GREY, RGB, CMYK = 0, 1, 2, 5
+_COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, CMYK: 4}
+ASSOCIATED = 1
+_ALPHA = (ASSOCIATED, 2, 999)
+"""Kinds of extra samples: multiplied with the colours, not so, and Corel's word for the latter."""
+
+_FLOAT = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How one page's samples lie."""
+
+    size_hw: tuple[int, int]
+    """As stored, before it is turned upright."""
+    orientation: int
+    photometric: int
+    bits: tuple[int, ...]
+    """Of each channel."""
+    formats: tuple[int, ...]
+    """Of each channel, or of all: 1 for unsigned, 2 for signed, 3 for floating-point numbers."""
+    extra: tuple[int, ...]
+    """What each channel beyond the colours is."""
+    compression: int
+    predictor: int
+    is_planar: bool
+    """Each channel is in a plane of its own."""
+    fill_order: int
+    order: str
+    """Of bytes: `<` or `>`."""
+
+    @property
+    def colours(self) -> int:
+        """How many channels are colours."""
+        return _COLOURS.get(self.photometric, 3)
+
+    @property
+    def alpha(self) -> int | None:
+        """Which channel is alpha."""
+        kinds = (number for number, kind in enumerate(self.extra) if kind in _ALPHA)
+        first = next(kinds, None)
+        return None if first is None else self.colours + first
+
+    @property
+    def is_float(self) -> bool:
+        """All samples are floating-point numbers."""
+        return set(self.formats) == {_FLOAT}
+
+    @property
+    def is_deep(self) -> bool:
+        """They are read with 16 bits; CMYK becomes RGB of 8."""
+        return max(self.bits) > 8 and self.photometric != CMYK
+
+    @property
+    def upright_hw(self) -> tuple[int, int]:
+        """The size once it is turned upright."""
+        height, width = self.size_hw
+        return (width, height) if self.orientation >= 5 else (height, width)
+
+    @property
+    def further(self) -> int:
+        """How many channels are neither colours nor the alpha that is read."""
+        return len(self.extra) - (self.alpha is not None)
+
+    @property
+    def is_ours(self) -> bool:
+        """Read by `tiff_samples`, for Pillow would refuse it or keep 8 bits."""
+        if self.compression == WEBP:
+            return True
+        uniform = len(set(self.bits)) == 1 and self.bits[0] in (8, 16, 32, 64)
+        if self.photometric not in _COLOURS or self.compression not in LOSSLESS or not uniform:
+            return False
+        return max(self.bits) > 8 or not self._pillow_knows()
+
+    def _pillow_knows(self) -> bool:
+        prefix = b"II" if self.order == "<" else b"MM"
+        key = (prefix, self.photometric, (1,), self.fill_order, self.bits)
+        # Without a word on the fourth channel, Pillow too takes it for alpha.
+        stated = self.extra if len(self.bits) != 4 or self.extra != (2,) else ()
+        known = (*key, self.extra) in OPEN_INFO or (*key, stated) in OPEN_INFO
+        return known and not (self.is_planar and self.extra)
+
+
+def layout_of(table: Table) -> Layout:
+    """How a page's samples lie.
+
+    Raises:
+        ImageReadError: they are of a kind that is not read, or nonsense.
+    """
+    photometric = table.integer(262, 0)
+    channels = table.integer(277, 3 if photometric in (2, 6, 8) else 1)
+    bits = table.integers(258, (1,))[:channels]
+    bits = bits * channels if len(bits) == 1 else bits
+    extra = table.integers(338)[: max(0, channels - 1)]
+    colours = _COLOURS.get(photometric, channels - len(extra))
+    if not extra and channels > colours:
+        extra = (2,) * (photometric == RGB and channels == 4) or (0,) * (channels - colours)
+    orientation = table.integer(274, 1)
+    layout = Layout(
+        size_hw=(table.integer(257, 0), table.integer(256, 0)),
+        orientation=orientation if 1 <= orientation <= 8 else 1,
+        photometric=photometric,
+        bits=bits,
+        formats=table.integers(339, (1,)),
+        extra=extra,
+        compression=table.integer(259, 1),
+        predictor=table.integer(317, 1),
+        is_planar=table.integer(284, 1) == 2,
+        fill_order=table.integer(266, 1),
+        order=table.order,
+    )
+    _check(layout, table, channels)
+    return layout
+
+
+def _check(layout: Layout, table: Table, channels: int) -> None:
+    if layout.photometric in _CAMERA:
+        raise ImageReadError(
+            "holds what a camera's sensor saw, not a picture yet: develop it with a raw converter, "
+            "and save it as TIFF of 16 bits"
+        )
+    if min(layout.size_hw) < 1 or not channels or len(layout.bits) != channels:
+        raise ImageReadError("is damaged (its size is not stated): copy or export it again")
+    if layout.compression not in _READ:
+        name = _UNREAD.get(layout.compression, f"method {layout.compression}")
+        raise ImageReadError(
+            f"is TIFF compressed with {name}, which is not read: save it with LZW or Deflate"
+        )
+    if layout.is_float and (layout.photometric == CMYK or not layout.is_ours):
+        raise ImageReadError(
+            "its samples are floating-point numbers, but neither grey nor RGB of 16, 32 or 64 "
+            "bits: convert it to 16 bits unsigned"
+        )
+    if not layout.is_float and any(kind != 1 for kind in layout.formats):
+        raise ImageReadError(
+            "its samples are signed or complex numbers, whose black and white are not stated: "
+            "convert it to 8 or 16 bits unsigned"
+        )
+    if not layout.is_float and max(layout.bits) > 16:
+        raise ImageReadError(
+            f"its samples have {max(layout.bits)} bits, not 8 or 16 bits unsigned, so their black "
+            "and white are not stated: convert it to 8 or 16 bits unsigned"
+        )
+    if layout.is_ours and table.integer(332, 1) != 1:
+        raise ImageReadError("its inks are not those of CMYK: convert it to RGB")
+    if layout.is_ours and channels < layout.colours:
+        raise ImageReadError(f"is damaged (it has {channels} channels only): export it again")

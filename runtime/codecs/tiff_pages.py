@@ -1,0 +1,123 @@
+"""The pages of a TIFF file that are pictures of their own, and their masks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import IO
+
+from runtime.codecs.tiff_layout import Layout, layout_of
+from runtime.codecs.tiff_tags import Table, tables_of
+from runtime.errors import ImageReadError
+
+_SUBFILE, _OLD_SUBFILE, _PHOTOMETRIC, _FURTHER, _DNG = 254, 255, 262, 330, 50706
+_DESCRIPTION, _MAX_DESCRIPTION_BYTES = 270, 1 << 20
+_IS_REDUCED, _IS_MASK = 1, 4
+_OLD_REDUCED, _MASK_COLOURS = 2, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page that is a picture of its own."""
+
+    number: int
+    """In the file."""
+    table: Table
+    layout: Layout
+    mask: Table | None = None
+    """A page of the same size that says where this one is opaque."""
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the picture will be transparent somewhere, or may be."""
+        return self.layout.alpha is not None or self.mask is not None
+
+
+def pages_of(file: IO[bytes]) -> tuple[list[Page], list[str]]:
+    """The pictures in a file, at least one, and notes on what is left out.
+
+    Args:
+        file: a TIFF file, which stays open as long as the pages are used.
+
+    Raises:
+        ImageReadError: there is none, or one is of a kind that is not read.
+    """
+    tables = tables_of(file)
+    _check_stack(tables)
+    masks: dict[int, Table] = {}
+    numbers: list[int] = []
+    reduced = lost_masks = 0
+    for number, table in enumerate(tables):
+        kind = table.integer(_SUBFILE, 0)
+        if kind & _IS_REDUCED or table.integer(_OLD_SUBFILE, 0) == _OLD_REDUCED:
+            reduced += 1
+        elif kind & _IS_MASK or table.integer(_PHOTOMETRIC, 0) == _MASK_COLOURS:
+            if numbers and numbers[-1] not in masks and _same_size(table, tables[numbers[-1]]):
+                masks[numbers[-1]] = table
+            else:
+                lost_masks += 1
+        else:
+            numbers.append(number)
+    if not numbers:
+        raise _only_reduced(tables)
+    pages = [
+        Page(number=n, table=tables[n], layout=layout_of(tables[n]), mask=masks.get(n))
+        for n in numbers
+    ]
+    notes = []
+    if reduced:
+        notes.append(f"left out: reduced copies of pages ({reduced})")
+    lost_masks += sum(page.mask is not None and page.layout.alpha is not None for page in pages)
+    if lost_masks:
+        notes.append(f"left out: masks of transparency that fit no page ({lost_masks})")
+    if any(_has_further_pictures(page.table) for page in pages):
+        notes.append("left out: further pictures inside of pages (in sub-directories)")
+    return pages, notes
+
+
+def _check_stack(tables: list[Table]) -> None:
+    """Refuse ImageJ's large stacks, whose images but the first have no table.
+
+    Raises:
+        ImageReadError: it is one.
+    """
+    entry = tables[0].entries.get(_DESCRIPTION)
+    if entry is None or entry.nbytes > _MAX_DESCRIPTION_BYTES:
+        return
+    try:
+        text = tables[0].content(_DESCRIPTION)
+    except ImageReadError:
+        return  # a damaged description costs no picture
+    count = re.search(rb"(?m)^images=(\d{1,9})\s*$", text)
+    if text.startswith(b"ImageJ=") and count and int(count[1]) > len(tables):
+        raise ImageReadError(
+            f"is a stack of {int(count[1])} images that only ImageJ finds in it: save it there as "
+            "an image sequence"
+        )
+
+
+def _same_size(one: Table, other: Table) -> bool:
+    return all(one.integer(tag, 0) == other.integer(tag, 0) for tag in (256, 257))
+
+
+def _has_further_pictures(table: Table) -> bool:
+    """Whether a page points to pictures that are no reduced copies of it."""
+    for place in table.integers(_FURTHER):
+        try:
+            inner = Table(table.file, table.order, table.is_big, place)
+            if not inner.integer(_SUBFILE, 0) & _IS_REDUCED:
+                return True
+        except ImageReadError:
+            return True
+    return False
+
+
+def _only_reduced(tables: list[Table]) -> ImageReadError:
+    if any(_DNG in table.entries or _FURTHER in table.entries for table in tables):
+        return ImageReadError(
+            "is a camera's raw file, of which only the preview could be read: develop it with a "
+            "raw converter, and save it as TIFF of 16 bits"
+        )
+    return ImageReadError(
+        "holds only a reduced copy or a mask of a picture, not the picture: export it again"
+    )

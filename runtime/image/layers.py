@@ -1,0 +1,70 @@
+"""Frames of an animation from the parts that its file holds, as browsers put them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Afterwards: TypeAlias = Literal["keep", "clear", "restore"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What one frame draws."""
+
+    rgba_hwc: NDArray[np.uint8]
+    """(H, W, 4), alpha apart from the colours; it may reach beyond the canvas."""
+    left: int
+    top: int
+    is_over: bool
+    """Drawn over what is there; else its alpha replaces that, too."""
+    afterwards: Afterwards
+    """What becomes of its area before the next frame: it stays, turns transparent, or becomes what
+    it was before this frame."""
+
+
+def composed(layers: Iterable[Layer], size_hw: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """What is seen of each frame.
+
+    Args:
+        layers: in order.
+        size_hw: of the canvas, which is transparent to begin with.
+
+    Yields:
+        (H, W, 4), alpha apart from the colours; not changed afterwards.
+    """
+    canvas = np.zeros((*size_hw, 4), np.uint8)
+    for layer in layers:
+        area = np.s_[
+            layer.top : layer.top + layer.rgba_hwc.shape[0],
+            layer.left : layer.left + layer.rgba_hwc.shape[1],
+        ]
+        before = canvas[area].copy()
+        drawn = layer.rgba_hwc[: before.shape[0], : before.shape[1]]
+        canvas[area] = _over(drawn, before) if layer.is_over else drawn
+        yield canvas.copy()
+        if layer.afterwards == "clear":
+            canvas[area] = 0
+        elif layer.afterwards == "restore":
+            canvas[area] = before
+
+
+def _over(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    result = np.where(upper[..., 3:] > 0, upper, lower)
+    mixed = (upper[..., 3] > 0) & (upper[..., 3] < 255)
+    if mixed.any():
+        result[mixed] = _mixed(upper[mixed], lower[mixed])
+    return result
+
+
+def _mixed(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Half transparent pixels over others (N, 4); Porter and Duff's "over"."""
+    above, below = (pixels[:, 3:].astype(np.float64) / 255 for pixels in (upper, lower))
+    below *= 1 - above
+    alpha = above + below
+    colour = (upper[:, :3] * above + lower[:, :3] * below) / alpha
+    return np.rint(np.concatenate((colour, alpha * 255), axis=1)).astype(np.uint8)

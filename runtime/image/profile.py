@@ -1,0 +1,46 @@
+"""ICC profiles that pictures carry, and whether they can be theirs."""
+
+from __future__ import annotations
+
+from PIL import Image, TiffImagePlugin
+
+_TIFF_PROFILE = 34675
+_CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
+"""Of monitors, scanners, printers and colour spaces: profiles that describe pictures."""
+
+_COLOURS = {b"RGB ": "RGB", b"GRAY": "grey", b"CMYK": "CMYK", b"Lab ": "Lab"}
+
+
+def profile_of(image: Image.Image) -> bytes:
+    """The ICC profile in an image's own metadata; empty where there is none."""
+    profile = image.info.get("icc_profile")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # Pillow leaves one page's profile to the next.
+        profile = image.tag_v2.get(_TIFF_PROFILE)
+    return profile if isinstance(profile, bytes) else b""
+
+
+def checked_profile(image: Image.Image, *, is_grey: bool) -> tuple[bytes | None, list[str]]:
+    """The ICC profile, unless it cannot be this picture's, and a note if so."""
+    profile = profile_of(image)
+    wrong = what_is_wrong(profile, b"GRAY" if is_grey else b"RGB ") if profile else ""
+    if not profile or wrong:
+        return None, [f"the ICC profile {wrong}, and was left out"] if wrong else []
+    return profile, []
+
+
+def what_is_wrong(profile: bytes, wanted: bytes) -> str:
+    """Why a profile cannot be for such colours; empty where it can.
+
+    Args:
+        profile: its bytes.
+        wanted: the colours as ICC names them, four bytes.
+    """
+    if profile[36:40] != b"acsp":
+        return "is damaged"
+    if profile[12:16] not in _CLASSES:
+        return "describes no picture's colours (it is a link or a list of names)"
+    if profile[16:20] == wanted:
+        return ""
+    found, picture = (_COLOURS.get(kind, "other colours") for kind in (profile[16:20], wanted))
+    return f"is for {found}, but the picture is {picture}"

@@ -1,0 +1,77 @@
+"""What tells one version of a source file from another, and from other files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from runtime.model.info import file_sha256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceStamp:
+    """What tells one version of a source file from another, and from other files."""
+
+    size_bytes: int
+    mtime_ns: int
+    sha256: str
+    inode: int = 0
+    ctime_ns: int = 0
+    path: str = ""
+    """Where it lay, links of its folder resolved; empty where an older version did not say."""
+
+    @classmethod
+    def of(cls, path: Path) -> SourceStamp:
+        """Read the stamp of a file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            # Reading from a pipe or device could take for ever.
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return cls(
+            size_bytes=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            sha256=file_sha256(path),
+            inode=status.st_ino,
+            ctime_ns=status.st_ctime_ns,
+            path=place_of(path),
+        )
+
+    def seems_unchanged(self, path: Path) -> bool:
+        """Whether the file was left alone while it was read, judged by size and time.
+
+        Raises:
+            OSError: it is gone.
+        """
+        status = path.stat()
+        return (self.size_bytes, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+    def still_of(self, path: Path) -> bool:
+        """Whether this is the same file, left alone since: without a look at its content.
+
+        Two files that change places may have one size and time; their inodes differ.
+
+        Raises:
+            OSError: it is gone.
+        """
+        status = path.stat()
+        found = (status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
+        kept = (self.size_bytes, self.mtime_ns, self.inode, self.ctime_ns)
+        return found == kept and self.path == place_of(path)
+
+
+def place_of(path: Path) -> str:
+    """Where a file lies, the same however it is named; a link is a place of its own."""
+    return str(Path(_resolved(path.parent.absolute()), path.name))
+
+
+@lru_cache(maxsize=256)
+def _resolved(folder: Path) -> str:
+    return os.path.realpath(folder)

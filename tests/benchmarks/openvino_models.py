@@ -1,0 +1,75 @@
+"""Large networks to measure with, written as ONNX."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dggn.model.community import CommunityConfig, CommunityModel
+from dggn.model.config import preset
+from dggn.model.generator import Generator
+from export.graph import default_halo_px
+from export.write import ExportOptions, write_onnx
+from tests.benchmarks.gpu.rrdb import RrdbNet
+
+FLAGSHIP = "the flagship's structure, random weights"
+REAL_ESRGAN = "Real-ESRGAN x4plus"
+
+_BASICSR = {
+    "head": "conv_first",
+    "join": "conv_body",
+    "up1": "conv_up1",
+    "up2": "conv_up2",
+    "last": "conv_hr",
+    "tail": "conv_last",
+}
+"""What BasicSR, and with it Real-ESRGAN, calls the convolutions around the blocks."""
+
+
+def write_flagship(folder: Path) -> Path:
+    """The network `dggn`, untrained: how quick it is does not depend on its weights."""
+    torch.manual_seed(0)
+    return _write(Generator(preset("dggn")).eval(), folder / "flagship.onnx")
+
+
+def write_real_esrgan(weights: Path, folder: Path) -> Path:
+    """Real-ESRGAN x4plus from its published weights.
+
+    Args:
+        weights: a safetensors file with BasicSR's names.
+        folder: where the ONNX file goes.
+    """
+    published = load_file(weights)
+    network = RrdbNet()
+    network.load_state_dict({name: _tensor(published, name) for name in network.state_dict()})
+    config = CommunityConfig(architecture="ESRGAN", scale=4, size_multiple_px=1)
+    return _write(CommunityModel(network.eval(), config).eval(), folder / "real-esrgan.onnx")
+
+
+def _tensor(published: dict[str, Tensor], name: str) -> Tensor:
+    """The published tensor of one of ours."""
+    match name.split("."):
+        case ["body", block, "blocks", dense, "convolutions", convolution, kind]:
+            layer = f"body.{block}.rdb{int(dense) + 1}.conv{int(convolution) + 1}"
+        case [part, kind]:
+            layer = _BASICSR[part]
+        case _:
+            raise AssertionError(name)
+    return published[f"{layer}.{kind}"]
+
+
+def _write(network: Generator | CommunityModel, path: Path) -> Path:
+    # The exporter's own notes are about operators that no generator uses.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    options = ExportOptions(
+        sample_type="float32",
+        weights="float32",
+        halo_px=default_halo_px(network),
+        origin="a benchmark",
+    )
+    write_onnx(network, path, options)
+    return path

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("onnx", reason="needs the calibrate extra")
+
+import onnx
+
+from dggn.onnx_graph.fold import fold_constants
+from dggn.onnx_graph.half_weights import store_in_half
+
+
+def test_folding_changes_the_form_and_not_the_function(
+    models: dict[str, Path],
+    run: Callable[..., NDArray[Any]],
+    batch: NDArray[np.float32],
+) -> None:
+    model = onnx.load(models["half"])
+    expected = run(model, batch)
+    names = {tensor.name for tensor in model.graph.initializer}
+    halves = fold_constants(model)
+    onnx.checker.check_model(model, full_check=True)
+    assert "image_trunk.0.enter.weight" in halves
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    assert {stored[name].data_type for name in halves} == {onnx.TensorProto.FLOAT}
+    assert not [node for node in model.graph.node if node.op_type == "Cast"]
+    assert names - set(stored) == {"gradient_tail.last.weight", "gradient_tail.last.bias"}
+    np.testing.assert_array_equal(run(model, batch), expected)
+
+    store_in_half(model, halves)
+    onnx.checker.check_model(model, full_check=True)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    assert {stored[name].data_type for name in halves} == {onnx.TensorProto.FLOAT16}
+    np.testing.assert_array_equal(run(model, batch), expected)
+
+
+def test_other_casts_stay(models: dict[str, Path]) -> None:
+    model = onnx.load(models["bytes"])
+    fold_constants(model)
+    casts = [node for node in model.graph.node if node.op_type == "Cast"]
+    assert casts[0].input[0] == "input"
+    assert casts[-1].output[0] == "output"

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from export.trt.builder.interrupt import build_interruptibly
+from export.trt.builder.plan import PlanSpec, build_plan, network_flags
+from export.trt.builder.progress import Phases
+from runtime.backends.trt.library import Library, library_of
+from runtime.errors import BackendError, Cancelled, ConfigError, ModelError, OutOfDeviceMemory
+
+MakeTensorRt = Callable[[str], Any]
+
+SPEC = PlanSpec(
+    graph=b"graph",
+    precision="fp16",
+    shapes=((1, 8, 8, 3), (4, 64, 64, 3), (4, 64, 64, 3)),
+    targets=("sm86", "sm120"),
+)
+
+
+@pytest.fixture
+def library(age: str, make_tensorrt: MakeTensorRt) -> Library:
+    return library_of(make_tensorrt(age), "tensorrt-rtx" if age.startswith("rtx") else "tensorrt")
+
+
+def spec(**changes: Any) -> PlanSpec:
+    return PlanSpec(**{**SPEC.__dict__, **changes})
+
+
+def build(library: Library, wanted: PlanSpec = SPEC) -> bytes:
+    return build_plan(
+        library, wanted, on_progress=lambda what, share: None, cancelled=threading.Event()
+    )
+
+
+def names(values: list[tuple[Any, ...]]) -> set[str]:
+    return {entry[0].name for entry in values}
+
+
+FLAGS = {
+    ("8.5", "fp32"): set(),
+    ("8.5", "fp16"): {"FP16", "PREFER_PRECISION_CONSTRAINTS"},
+    ("8.5", "int8"): {"FP16", "INT8", "PREFER_PRECISION_CONSTRAINTS"},
+}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_precision_flags_of_every_age(library: Library, age: str, precision: Any) -> None:
+    assert build(library, spec(precision=precision)) == b"plan"
+    log = library.module.log
+    wanted = FLAGS["8.5", precision] if age.startswith("8.") else set()
+    assert names(log.of("IBuilderConfig.set_flag")) == wanted
+    # Islands are float32, too.
+    assert names(log.of("IBuilderConfig.clear_flag")) == {"TF32"}
+
+
+def test_how_every_age_makes_a_network(library: Library, age: str) -> None:
+    creation = library.module.NetworkDefinitionCreationFlag
+    name = "EXPLICIT_BATCH" if age.startswith("8.") else "STRONGLY_TYPED"
+    assert network_flags(library.module) == 1 << int(getattr(creation, name))
+    build(library)
+    assert library.module.log.of("Builder.create_network") == [(network_flags(library.module),)]
+
+
+def test_profiles_and_targets_of_every_age(library: Library, age: str) -> None:
+    build(library, spec(profiles=3))
+    log = library.module.log
+    assert log.of("IOptimizationProfile.set_shape") == [("input", *SPEC.shapes)] * 3
+    assert len(log.of("IBuilderConfig.add_optimization_profile")) == 3
+    features = log.of("IBuilderConfig.set_preview_feature")
+    assert names(features) == ({"PROFILE_SHARING_0806"} if age == "8.6" else set())
+    targets = log.of("IBuilderConfig.set_compute_capability")
+    expected = [("SM86", 0), ("SM120", 1)] if age.startswith("rtx") else []
+    assert [(one.name, index) for one, index in targets] == expected
+    assert log.of("IBuilderConfig.set_memory_pool_limit") == []
+
+
+def test_float32_layers_are_asked_for_where_types_are_not_strong(
+    library: Library, age: str
+) -> None:
+    module = library.module
+    module.behaviour.layers = [module.make_layer("sqrt"), module.make_layer("conv")]
+    build(library, spec(float32_layers=frozenset({"sqrt"})))
+    expected = [("float32",)] if age.startswith("8.") else []
+    assert module.log.of("ILayer.precision=") == expected
+    assert module.log.of("ILayer.set_output_type") == [(0, *one) for one in expected]
+
+
+def test_progress_and_its_end(library: Library) -> None:
+    seen: list[tuple[str, float]] = []
+    build_plan(
+        library,
+        SPEC,
+        on_progress=lambda what, share: seen.append((what, share)),
+        cancelled=threading.Event(),
+    )
+    if library.capabilities.progress:
+        shares = [share for _, share in seen]
+        assert shares == sorted(shares)
+        assert shares[-1] == 1.0
+    else:
+        assert not seen
+
+
+def test_cancelling(library: Library) -> None:
+    cancelled = threading.Event()
+    library.module.behaviour.on_build = lambda step: cancelled.set()
+    with pytest.raises(Cancelled):
+        build_plan(library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c(library: Library) -> None:
+    """Where a build can be cancelled, Ctrl-C does; elsewhere the caller is told at once."""
+    began, end = threading.Event(), threading.Event()
+    cancelled = threading.Event()
+
+    def on_build(step: int) -> None:
+        began.set()
+        if not library.capabilities.progress:
+            assert end.wait(20)
+        elif step == 0:
+            assert cancelled.wait(20)
+
+    library.module.behaviour.on_build = on_build
+
+    def press() -> None:
+        # A signal that came later than that would end pytest.
+        if began.wait(20):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    expected = Cancelled if library.capabilities.progress else KeyboardInterrupt
+    try:
+        with pytest.raises(expected):
+            build_interruptibly(
+                library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled
+            )
+    finally:
+        end.set()
+        thread.join()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_pressed_again_waits_no_longer(make_tensorrt: MakeTensorRt) -> None:
+    library = library_of(make_tensorrt("10.7"), "tensorrt")
+    began, end = threading.Event(), threading.Event()
+
+    def on_build(step: int) -> None:
+        began.set()
+        assert end.wait(20)
+
+    def press() -> None:
+        for reached in (began, cancelled):
+            if reached.wait(20):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    cancelled = threading.Event()
+    library.module.behaviour.on_build = on_build
+    thread = threading.Thread(target=press)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            build_interruptibly(
+                library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled
+            )
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_a_refused_graph_names_node_and_reason(library: Library, age: str) -> None:
+    module = library.module
+    module.behaviour.parses = False
+    module.behaviour.errors = [module.make_error()]
+    with pytest.raises(ModelError) as caught:
+        build(library)
+    message = str(caught.value)
+    assert library.name in message
+    assert "Unsupported ONNX operator" in message
+    assert "--precision fp32" in message
+    # Only later ages say which node by name.
+    assert ("node trunk.3 (Conv)" if age in ("10.7", "11.4", "rtx-1.7") else "number 7") in message
+
+
+def test_a_failed_build_gives_the_logs_reason(library: Library) -> None:
+    behaviour = library.module.behaviour
+    behaviour.plan = None
+    behaviour.says = [(1, "Could not find any implementation for node conv"), (2, "a warning")]
+    with pytest.raises(BackendError, match=r"Could not find any implementation.*--precision fp32"):
+        build(library)
+
+
+@pytest.mark.parametrize(
+    "said", ["Cuda Runtime (out of memory)", "OutOfMemory (no details)", "std::bad_alloc"]
+)
+def test_want_of_memory_is_told_apart(library: Library, said: str) -> None:
+    behaviour = library.module.behaviour
+    behaviour.plan = None
+    behaviour.says = [(1, said)]
+    with pytest.raises(OutOfDeviceMemory, match="lower --batch or --tile"):
+        build(library)
+
+
+def test_a_builder_that_cannot_start(library: Library) -> None:
+    def refuse(logger: Any) -> None:
+        logger.log(1, "CUDA initialization failure with error: 35")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    library.module.Builder = refuse
+    with pytest.raises(BackendError, match=r"cannot start \(CUDA initialization.*nvidia-smi"):
+        build(library)
+
+
+def test_a_refused_profile(library: Library) -> None:
+    library.module.behaviour.profile_index = -1
+    with pytest.raises(BackendError, match=r"refuses tiles from \[1, 8, 8, 3\].*--tile"):
+        build(library)
+
+
+def test_shapes_that_shrink_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"\[2, 8, 8, 3\] is larger than \[1, 64, 64, 3\]"):
+        spec(shapes=((2, 8, 8, 3), (1, 64, 64, 3), (4, 64, 64, 3)))
+
+
+def test_a_target_that_rtx_does_not_know(make_tensorrt: MakeTensorRt) -> None:
+    library = library_of(make_tensorrt("rtx-1.7"), "tensorrt-rtx")
+    with pytest.raises(ConfigError, match="builds nothing for sm90: expected some of .*sm86"):
+        build(library, spec(targets=("sm90",)))
+
+
+def test_the_timing_cache(library: Library, age: str, tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "timing"
+    build(library, spec(timing_cache=path))
+    if age.startswith("rtx"):
+        assert not path.exists()
+        return
+    assert path.read_bytes() == b"timings"
+    path.write_bytes(b"foreign")
+    build(library, spec(timing_cache=path))
+    created = library.module.log.of("IBuilderConfig.create_timing_cache")
+    assert created == [(b"",), (b"foreign",), (b"",)]
+    assert path.read_bytes() == b"timings"
+
+
+def test_phases_are_one_share() -> None:
+    phases = Phases()
+    phases.start("whole", None, 2)
+    phases.start("part", "whole", 4)
+    phases.step("part", 1)
+    assert phases.share == pytest.approx(0.25)
+    phases.finish("part")
+    phases.step("whole", 0)
+    assert phases.share == pytest.approx(0.5)
+    phases.step("whole", 0)
+    phases.step("unknown", 5)
+    assert phases.share == pytest.approx(0.5)
+
+
+def test_leaving_while_an_old_library_builds() -> None:
+    """Its thread cannot be ended; the process can, without a crash and with its exit code."""
+    code = """
+import threading, time
+from export.trt.builder.interrupt import THREAD_NAME, leave
+threading.Thread(target=time.sleep, args=(60,), name=THREAD_NAME).start()
+print("said", flush=False)
+leave(130)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "said\n", "")
+
+
+def test_timings_that_cannot_be_kept_cost_no_plan(
+    library: Library, tmp_path: Path, age: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    assert build(library, spec(timing_cache=tmp_path / "file" / "timing")) == b"plan"
+    assert ("will take longer" in caplog.text) == (not age.startswith("rtx"))

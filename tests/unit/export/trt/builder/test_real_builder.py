@@ -1,0 +1,150 @@
+"""Every preset and precision that we ship, built by a real TensorRT builder without a GPU."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("onnx", reason="needs the rtx extra")
+pytest.importorskip("onnxruntime", reason="needs the rtx extra")
+pytest.importorskip("tensorrt_rtx", reason="needs the rtx extra")
+
+from dggn.onnx_graph.source import SourceModel
+from export.trt.builder import verified as build_module
+from export.trt.builder.plan import PlanSpec, build_plan
+from export.trt.builder.verified import BuildContext, build_engine
+from export.trt.passes.assemble import tensorrt_graph
+from export.trt.passes.source import read_source
+from runtime.backends.trt.engine_facts import EngineOptions
+from runtime.backends.trt.engine_file import read_facts
+from runtime.backends.trt.library import Library, find_library
+from runtime.errors import ModelError
+
+TARGETS = ("sm86", "sm89", "sm120")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return find_library("tensorrt-rtx")
+
+
+Check = Callable[[SourceModel, str, str], None]
+
+
+@pytest.fixture
+def check(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Builds an engine for all targets; the CPU's part is left out, which other tests have."""
+    monkeypatch.setattr(build_module, "largest_activation", lambda source, tile: 1.0)
+
+    def check(source: SourceModel, precision: Any, sample_type: Any) -> None:
+        _check(source, library, tmp_path, precision, sample_type)
+
+    return check
+
+
+def _check(
+    source: SourceModel, library: Library, folder: Path, precision: Any, sample_type: Any
+) -> None:
+    said: list[str] = []
+    options = EngineOptions(
+        flavor="tensorrt-rtx",
+        precision=precision,
+        sample_type=sample_type,
+        tile_px=256,
+        batch=4,
+        targets=TARGETS,
+    )
+    context = BuildContext(
+        library=library,
+        gpu=None,
+        open_engine=None,
+        say=said.append,
+        on_progress=lambda what, share: None,
+        cancelled=threading.Event(),
+    )
+    path = folder / "x.engine"
+    facts = build_engine(source, options, path, context)
+    assert read_facts(path) == facts
+    # Nothing was made safer or smaller on the way.
+    assert (facts.precision, facts.tile_px, facts.batch) == (precision, 256, 4)
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("sample_type", ["uint8", "float32"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_lite(lite: SourceModel, check: Check, precision: str, sample_type: str) -> None:
+    check(lite, precision, sample_type)
+
+
+@pytest.mark.parametrize("sample_type", ["uint8", "float32"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_flagship(flagship: SourceModel, check: Check, precision: str, sample_type: str) -> None:
+    check(flagship, precision, sample_type)
+
+
+@pytest.mark.parametrize("sample_type", ["uint8", "float32"])
+def test_lite_in_int8(int8_file: Path, check: Check, sample_type: str) -> None:
+    check(read_source(int8_file), "int8", sample_type)
+
+
+def test_models_of_other_programs(foreign_file: Path, check: Check) -> None:
+    check(read_source(foreign_file), "fp16", "uint8")
+
+
+def test_the_flagships_graph_computes_what_the_flagship_does(
+    flagship: SourceModel,
+    library: Library,
+    run: Callable[[Any, NDArray[Any]], NDArray[Any]],
+    batch: NDArray[np.float32],
+) -> None:
+    model = tensorrt_graph(
+        flagship, precision="fp16", sample_type="float32", capabilities=library.capabilities
+    )
+    difference = run(model, batch) - run(flagship.path, batch)
+    assert 10 * np.log10(1 / np.mean(np.square(difference, dtype=np.float64))) >= 60
+
+
+def test_a_graph_that_is_refused_is_an_error(
+    library: Library, make_refused: Callable[[], bytes]
+) -> None:
+    spec = PlanSpec(
+        graph=make_refused(),
+        precision="fp16",
+        shapes=((1, 8, 8, 3), (1, 64, 64, 3), (1, 64, 64, 3)),
+        targets=("sm86",),
+    )
+    with pytest.raises(ModelError, match=r"refuses the graph: node first \(Transpose\): .*UInt8"):
+        build_plan(library, spec, on_progress=lambda what, share: None, cancelled=threading.Event())
+
+
+@pytest.fixture
+def make_refused(lite: SourceModel) -> Callable[[], bytes]:
+    """A transpose before the first cast of bytes, which TensorRT takes nowhere."""
+    from onnx import ModelProto, TensorProto, helper
+
+    def make() -> bytes:
+        nodes = [
+            helper.make_node("Transpose", ["x"], ["t"], name="first", perm=[0, 3, 1, 2]),
+            helper.make_node("Cast", ["t"], ["y"], name="cast", to=TensorProto.FLOAT),
+        ]
+        graph = helper.make_graph(
+            nodes,
+            "refused",
+            [helper.make_tensor_value_info("x", TensorProto.UINT8, ["n", "h", "w", 3])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        )
+        model: ModelProto = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9
+        )
+        content: bytes = model.SerializeToString()
+        return content
+
+    return make

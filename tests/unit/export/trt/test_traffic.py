@@ -1,0 +1,221 @@
+"""What engines move through memory, as a real builder says it without a GPU, held to ceilings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("onnx", reason="needs the rtx extra")
+pytest.importorskip("onnxruntime", reason="needs the rtx extra")
+pytest.importorskip("tensorrt_rtx", reason="needs the rtx extra")
+
+from dggn.onnx_graph.source import SourceModel
+from export.cli import app
+from export.trt.passes.bytes_io import wrap_in_bytes
+from export.trt.passes.islands import float32_nodes
+from export.trt.traffic.kernels import ROOFLINES, Traffic
+from export.trt.traffic.log import read_log
+from export.trt.traffic.measure import measure_traffic
+from export.trt.traffic.table import traffic_table
+from runtime.backends.trt.library import find_library
+from runtime.errors import BackendError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ceiling:
+    """What an engine may cost at most; raise one only with a reason."""
+
+    model: str
+    bytes_per_pixel: float
+    slices: int
+    casts: int
+    activation_mb: float
+
+
+CEILINGS = (
+    Ceiling(model="lite", bytes_per_pixel=1_131, slices=30, casts=15, activation_mb=155),
+    Ceiling(model="flagship", bytes_per_pixel=3_654, slices=36, casts=18, activation_mb=339),
+)
+
+KERNEL = (
+    "Name: __myl_CorrMulMax_myl0_5, LayerType: runtime_fusion, Inputs: [ { Name: a, Dimensions: "
+    "[1,32,8,8], Strides: [2048,1,256,32], StrideOrder: [3,0,2,1], Datatype: Half, Format: (NHWC) "
+    "Channel major format }, { Name: a, Dimensions: [1,32,8,8], Strides: [2048,1,256,32], "
+    "StrideOrder: [3,0,2,1], Datatype: Half, Format: (NHWC) Channel major format }], Constants: [ "
+    "{ Name: w, Dimensions: [16,32,3,3], Strides: [288,1,96,32], StrideOrder: [3,0,2,1], "
+    "Datatype: Half, Format: (NHWC) Channel major format }, { Name: b, Dimensions: [1,16,1,1], "
+    "Strides: [16,1,16,16], StrideOrder: [3,0,2,1], Datatype: Half, Format: (NHWC) Channel major "
+    "format }], Outputs: [ { Name: c, Dimensions: [1,16,8,8], Strides: [1024,1,128,16], "
+    "StrideOrder: [3,0,2,1], Datatype: Float, Format: (NHWC) Channel major format }], TacticName: "
+    ", StreamId: 0, Metadata: [ONNX Layer: relu][ONNX Layer: conv]"
+)
+WAIT = (
+    "Name: entry^bb^wait^7_myl0_1, LayerType: wait, Inputs: [], Constants: [], Outputs: [], "
+    "TacticName: , StreamId: 7, EventId: 66, Metadata: "
+)
+MEMORY = "Total Activation Memory: 4096 bytes"
+
+
+@pytest.fixture(scope="module")
+def measure(lite: SourceModel, flagship: SourceModel) -> Callable[[str], Traffic]:
+    """Builds each model once."""
+    sources = {"lite": lite, "flagship": flagship}
+    done: dict[str, Traffic] = {}
+
+    def measure(name: str) -> Traffic:
+        if name not in done:
+            done[name] = measure_traffic(sources[name], find_library("tensorrt-rtx"))
+        return done[name]
+
+    return measure
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ceiling", CEILINGS, ids=lambda ceiling: ceiling.model)
+def test_no_engine_moves_more_than_it_may(
+    ceiling: Ceiling, measure: Callable[[str], Traffic]
+) -> None:
+    traffic = measure(ceiling.model)
+    assert traffic.bytes_per_pixel <= ceiling.bytes_per_pixel
+    assert sum(kernel.is_slice for kernel in traffic.kernels) <= ceiling.slices
+    assert sum(kernel.is_cast for kernel in traffic.kernels) <= ceiling.casts
+    assert traffic.activation_bytes <= ceiling.activation_mb * 1e6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lite", "flagship"])
+def test_float32_is_in_the_islands_only(
+    name: str, measure: Callable[[str], Traffic], request: pytest.FixtureRequest
+) -> None:
+    islands = _islands(request.getfixturevalue(name))
+    outside = [
+        kernel.name
+        for kernel in measure(name).kernels
+        if kernel.is_float32 and not kernel.is_cast and islands.isdisjoint(kernel.nodes)
+    ]
+    assert not outside
+
+
+def _islands(source: SourceModel) -> set[str]:
+    import onnx
+
+    model = onnx.ModelProto()
+    model.CopyFrom(source.model)
+    wrap_in_bytes(model)
+    return {model.graph.node[number].name for number in float32_nodes(model)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lite", "flagship"])
+def test_the_kernels_compute_all_convolutions_of_the_graph(
+    name: str, measure: Callable[[str], Traffic], request: pytest.FixtureRequest
+) -> None:
+    traffic = measure(name)
+    expected = _flops(request.getfixturevalue(name), traffic.tile_px)
+    # The builder pads 3 input channels to 4.
+    assert sum(kernel.flops for kernel in traffic.kernels) == pytest.approx(expected, rel=0.01)
+
+
+def _flops(source: SourceModel, tile_px: int) -> float:
+    """Of all convolutions, whose output sizes ONNX Runtime finds on a small picture."""
+    import onnxruntime
+    from onnx import ModelProto, helper
+
+    model = ModelProto()
+    model.CopyFrom(source.model)
+    weights = {tensor.name: math.prod(tensor.dims) for tensor in model.graph.initializer}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    del model.graph.output[:]
+    model.graph.output.extend(
+        helper.make_empty_tensor_value_info(n.output[0]) for n in convolutions
+    )
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    results = session.run(None, {model.graph.input[0].name: np.zeros((1, 3, 64, 64), np.float32)})
+    flops: int = sum(
+        2 * math.prod(result.shape[2:]) * weights[node.input[1]]
+        for node, result in zip(convolutions, results, strict=True)
+    )
+    return flops * (tile_px / 64) ** 2
+
+
+@pytest.mark.slow
+def test_the_command_prints_markdown(foreign_file: Path) -> None:
+    result = CliRunner().invoke(app, ["traffic", str(foreign_file)])
+    assert result.exit_code == 0
+    totals, kinds = (table.splitlines() for table in result.output.strip().split("\n\n"))
+    assert totals[2].startswith(f"| {foreign_file} | ")
+    assert all(line.count("|") == totals[0].count("|") for line in totals)
+    assert all(line.count("|") == 3 for line in kinds)
+
+
+@pytest.mark.slow
+def test_the_command_takes_no_quantized_model() -> None:
+    result = CliRunner().invoke(app, ["traffic", "dggn-lite-int8-tensorrt"])
+    assert result.exit_code != 0
+    assert "dggn-lite-int8-tensorrt" in result.output
+
+
+def test_a_kernel_is_read() -> None:
+    traffic = read_log(["noise", f"Layers:\n{WAIT}\n{KERNEL}\n", MEMORY], tile_px=16, scale=4)
+    (kernel,) = traffic.kernels
+    # What is named twice is read once; biases are no weights.
+    assert kernel.bytes == 32 * 64 * 2 + 16 * 64 * 4
+    assert kernel.flops == 2 * 64 * 16 * 32 * 9
+    assert kernel.nodes == ("relu", "conv")
+    assert kernel.is_float32 and not kernel.is_slice and not kernel.is_cast
+    assert traffic.kind(kernel) == "3×3 convolutions at ×1/2"
+    assert traffic.bytes_per_pixel == kernel.bytes / 64**2
+    assert traffic.activation_bytes == 4096
+
+
+def test_a_transposed_convolution_is_counted_by_its_input() -> None:
+    text = KERNEL.replace("CorrMulMax", "DecoMulMax").replace("[16,32,3,3]", "[32,16,4,4]")
+    text = text.replace("[1,16,8,8]", "[1,16,16,16]")
+    traffic = read_log([f"Layers:\n{text}\n", MEMORY], tile_px=16, scale=4)
+    (kernel,) = traffic.kernels
+    assert kernel.flops == 2 * 64 * 32 * 16 * 16
+    assert traffic.kind(kernel) == "4×4 transposed convolutions at ×1/2"
+
+
+def test_the_slower_of_memory_and_products_is_the_ceiling() -> None:
+    traffic = read_log([f"Layers:\n{KERNEL}\n", MEMORY], tile_px=16, scale=4)
+    (kernel,) = traffic.kernels
+    roof = ROOFLINES[0]
+    slow_memory = replace(roof, flops=1e30, bytes=1.0)
+    slow_products = replace(roof, flops=1.0, bytes=1e30)
+    assert traffic.ceiling(slow_memory) == pytest.approx(64**2 / kernel.bytes)
+    assert traffic.ceiling(slow_products) == pytest.approx(64**2 / kernel.flops)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param([MEMORY], id="no kernels"),
+        pytest.param([f"Layers:\n{KERNEL}\n"], id="no memory"),
+        pytest.param(
+            [f"Layers:\n{KERNEL}\n{KERNEL.replace('Outputs', 'Results')}\n", MEMORY],
+            id="a kernel in other words",
+        ),
+    ],
+)
+def test_a_log_in_other_words_is_an_error(messages: list[str]) -> None:
+    with pytest.raises(BackendError, match="log was not understood"):
+        read_log(messages, tile_px=16, scale=4)
+
+
+def test_a_table_leaves_cells_empty_that_a_model_has_no_kernels_for() -> None:
+    one = read_log([f"Layers:\n{KERNEL}\n", MEMORY], tile_px=16, scale=4)
+    other = read_log(
+        [f"Layers:\n{KERNEL.replace('[16,32,3,3]', '[16,32,1,1]')}\n", MEMORY], tile_px=16, scale=4
+    )
+    lines = traffic_table({"a": one, "b": other}).splitlines()
+    assert "| 3×3 convolutions at ×1/2 | 2.0 |  |" in lines
+    assert "| 1×1 convolutions at ×1/2 |  | 2.0 |" in lines

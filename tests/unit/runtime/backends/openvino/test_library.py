@@ -1,0 +1,46 @@
+"""The package itself, and the devices that it sees."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="needs the export extra")
+pytest.importorskip("openvino", reason="needs the cpu extra")
+pytest.importorskip("onnxruntime", reason="needs the cpu extra")
+
+from runtime.backends.openvino.library import reason
+from runtime.errors import BackendError
+from tests.support.openvino_models import Opener
+from tests.support.processes import run
+
+
+def test_a_device_that_is_not_there(model: Path, opener: Opener) -> None:
+    with pytest.raises(BackendError, match=r"sees no GPU\.7 here: expected one of CPU: "):
+        opener(model, device="GPU.7")
+
+
+def test_nobody_is_told_that_it_is_used(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from runtime.backends.openvino.library import load_openvino, openvino_devices\n"
+        "openvino_devices()\n"
+        "assert load_openvino() is sys.modules['openvino']\n"
+        "assert 'openvino_telemetry' not in sys.modules\n"
+    )
+    result = run([sys.executable, "-c", code], env={**os.environ, "HOME": str(tmp_path)})
+    assert result.returncode == 0, result.stderr
+    assert (result.stdout, result.stderr) == ("", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reasons_leave_out_the_places_in_the_source() -> None:
+    error = RuntimeError(
+        "Exception from src/inference/src/cpp/core.cpp:117:\n"
+        "Check 'x' failed at src/y.cpp:5:\nthe shape is odd\n\n"
+    )
+    assert reason(error) == "the shape is odd"
+    assert reason(RuntimeError("")) == "RuntimeError"

@@ -1,0 +1,389 @@
+"""TIFF pages: which are pictures, what each states of itself, and samples of every kind."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from PIL.ExifTags import IFD, Base
+
+from runtime.codecs.decode import decode
+from runtime.codecs.header import read_outline
+from runtime.errors import ImageReadError
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+GREY = SRGB.replace(b"RGB ", b"GRAY", 1)
+FULL = np.random.default_rng(1).integers(0, 256, (20, 24, 3), np.uint8)
+SMALL = np.full((5, 6, 3), (255, 0, 255), np.uint8)
+
+Tags: TypeAlias = dict[Any, Any]
+Order: TypeAlias = Literal["<", ">"]
+
+
+def tiff(*pages: tuple[NDArray[Any], Tags], order: Order = "<", big: bool = False) -> bytes:
+    """Pages of samples (H, W, C), one strip each; tags of bytes are of undefined type."""
+    place_form, count_form, size, room = ("Q", "Q", 8, 8) if big else ("I", "H", 2, 4)
+    mark = {"<": b"II", ">": b"MM"}[order]
+    out = bytearray(mark + struct.pack(order + "H", 43 if big else 42))
+    out += struct.pack(order + "HH", 8, 0) if big else b""
+    link = len(out)
+    out += bytes(room)
+    for samples, extra in pages:
+        content = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
+        packed = extra.pop("packed", content)
+        place, channels = len(out), samples.shape[2]
+        out += packed
+        tags: Tags = {
+            256: (samples.shape[1],),
+            257: (samples.shape[0],),
+            258: (8 * samples.itemsize,) * channels,
+            259: (1,),
+            262: (2 if channels >= 3 else 1,),
+            273: (place,),
+            277: (channels,),
+            278: (samples.shape[0],),
+            279: (len(packed),),
+            **extra,
+        }
+        rows = b""
+        for tag, value in sorted(tags.items()):
+            raw = value if isinstance(value, bytes) else b""
+            kind, count = (7, len(raw)) if raw else (16 if big else 4, len(value))
+            raw = raw or struct.pack(f"{order}{count}{'Q' if big else 'I'}", *value)
+            rows += struct.pack(f"{order}HH{place_form}", tag, kind, count)
+            if len(raw) <= room:
+                rows += raw.ljust(room, b"\0")
+            else:
+                rows += struct.pack(order + place_form, len(out))
+                out += raw
+        out[link : link + room] = struct.pack(order + place_form, len(out))
+        out += struct.pack(order + count_form, len(tags)) + rows
+        link = len(out)
+        out += bytes(room)
+        assert size == struct.calcsize(order + count_form)
+    return bytes(out)
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def seen(path: Path) -> Any:
+    """The decoded picture, which its outline must have told of."""
+    picture, outline = decode(path), read_outline(path)
+    assert outline.size_hw == picture.size_hw
+    assert outline.frames == 1 + len(picture.more)
+    assert outline.has_alpha == (picture.alpha_hw is not None)
+    assert outline.is_deep == (picture.rgb_hwc.dtype == np.uint16)
+    return picture
+
+
+# --- pages ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [{254: (1,)}, {255: (2,)}, {254: (5,)}])
+@pytest.mark.parametrize("first", [False, True])
+def test_the_picture_is_taken_and_not_its_reduced_copies(
+    tmp_path: Path, order: Order, kind: Tags, first: bool
+) -> None:
+    reduced = [(SMALL, dict(kind)), (SMALL[:3, :3], dict(kind))]
+    pages = [*reduced, (FULL, {})] if first else [(FULL, {}), *reduced]
+    picture = seen(written(tmp_path / "a.tif", tiff(*pages, order=order)))
+    np.testing.assert_array_equal(picture.rgb_hwc, FULL)
+    assert picture.notes == ["left out: reduced copies of pages (2)"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({}, "only a reduced copy or a mask"),
+        ({50706: b"\1\4\0\0"}, "camera's raw file, of which only the preview"),
+        ({330: (8,)}, "camera's raw file, of which only the preview"),
+    ],
+)
+def test_a_preview_alone_is_refused(tmp_path: Path, tags: Tags, words: str) -> None:
+    path = written(tmp_path / "a.tif", tiff((SMALL, {254: (1,), **tags})))
+    for read in (decode, read_outline):
+        with pytest.raises(ImageReadError, match=rf"^a\.tif: .*{words}"):
+            read(path)
+
+
+def test_what_one_page_states_does_not_hold_for_others(tmp_path: Path) -> None:
+    inch = {282: (300,), 283: (300,), 296: (2,)}
+    stated = {**inch, 34675: SRGB, 700: b"<x:xmpmeta><rdf:RDF></rdf:RDF></x:xmpmeta>"}
+    # Without a unit, and so no resolution.
+    unitless = {282: (1,), 283: (1,), 296: (1,)}
+    grey = FULL[..., :1]
+    data = tiff((FULL, {}), (FULL, stated), (FULL, unitless), (grey, {34675: GREY}), (grey, {}))
+    picture = decode(written(tmp_path / "a.tif", data))
+    pages = (picture, *picture.more)
+    assert [page.icc_profile for page in pages] == [None, SRGB, None, GREY, None]
+    assert [page.dpi for page in pages] == [None, (300.0, 300.0), None, None, None]
+    assert [page.xmp is None for page in pages] == [True, False, True, True, True]
+    assert [page.is_grey for page in pages] == [False, False, False, True, True]
+
+
+def test_a_mask_page_becomes_alpha(tmp_path: Path) -> None:
+    mask = np.zeros((20, 24), bool)
+    mask[5:, 3:9] = True
+    bits = np.packbits(mask, axis=1)[..., None]
+    tags = {254: (4,), 262: (4,), 256: (24,), 258: (1,), 277: (1,)}
+    path = written(tmp_path / "a.tif", tiff((FULL, {}), (bits, dict(tags))))
+    picture = seen(path)
+    np.testing.assert_array_equal(picture.rgb_hwc, FULL)
+    np.testing.assert_array_equal(picture.alpha_hw, mask * np.uint8(255))
+    assert picture.notes == []
+
+    written(path, tiff((SMALL, {}), (bits, dict(tags))))
+    assert seen(path).notes == ["left out: masks of transparency that fit no page (1)"]
+
+
+def test_pictures_inside_of_pages_are_told_of(tmp_path: Path) -> None:
+    data = tiff((FULL, {}), (SMALL, {}))
+    inner = struct.unpack_from("<I", data, 4)[0]
+    # The first page points to itself: no reduced copy.
+    path = written(tmp_path / "a.tif", tiff((FULL, {330: (inner,)})))
+    assert decode(path).notes == ["left out: further pictures inside of pages (in sub-directories)"]
+
+
+def test_stacks_that_only_imagej_finds_are_refused(tmp_path: Path) -> None:
+    one = b"ImageJ=1.54f\nimages=1\n\0"
+    path = written(tmp_path / "a.tif", tiff((FULL, {270: one})))
+    np.testing.assert_array_equal(decode(path).rgb_hwc, FULL)
+    written(path, tiff((FULL, {270: one.replace(b"=1\n", b"=3\n")})))
+    for read in (decode, read_outline):
+        with pytest.raises(ImageReadError, match="stack of 3 images that only ImageJ finds"):
+            read(path)
+
+
+# --- samples -------------------------------------------------------------------------------
+
+
+def noise(shape: Sequence[int], dtype: Any) -> NDArray[Any]:
+    rng = np.random.default_rng(2)
+    if np.dtype(dtype).kind == "f":
+        return rng.random(shape).astype(dtype)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def packed(samples: NDArray[Any], order: Order, predictor: int, method: int) -> bytes:
+    """One strip, compressed."""
+    rows, width, channels = samples.shape
+    if predictor == 2:
+        whole = samples.view(f"u{samples.itemsize}")
+        differences = whole.copy()
+        differences[:, 1:] -= whole[:, :-1]
+        content = differences.astype(differences.dtype.newbyteorder(order)).tobytes()
+    elif predictor == 3:
+        size = samples.itemsize
+        bytes_of = samples.astype(f">f{size}").view(np.uint8).reshape(rows, -1, size)
+        planes = bytes_of.swapaxes(1, 2).reshape(rows, -1, channels)
+        differences = planes.copy()
+        differences[:, 1:] -= planes[:, :-1]
+        content = differences.tobytes()
+    else:
+        content = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
+    if method in (1, 8):
+        return zlib.compress(content) if method == 8 else content
+    grey = Image.frombytes("L", (width * channels * samples.itemsize, rows), content)
+    file = io.BytesIO()
+    grey.save(file, "TIFF", compression={5: "tiff_lzw", 32773: "packbits", 34925: "lzma"}[method])
+    with Image.open(file) as image:
+        (place,), (length,) = image.tag_v2[273], image.tag_v2[279]  # type: ignore[attr-defined]
+    return file.getvalue()[place : place + length]
+
+
+CASES: dict[str, tuple[tuple[int, ...], Any, Tags]] = {
+    "grey-alpha-16": ((20, 24, 2), np.uint16, {338: (2,)}),
+    "rgb-16": ((20, 24, 3), np.uint16, {}),
+    "rgb-alpha-16": ((20, 24, 4), np.uint16, {338: (2,)}),
+    "five-bands-16": ((20, 24, 5), np.uint16, {338: (0, 0)}),
+    "eight-bands": ((20, 24, 8), np.uint8, {338: (0,) * 5}),
+    "grey-and-bands": ((20, 24, 4), np.uint8, {262: (1,), 338: (0,) * 3}),
+    "bands-and-alpha": ((20, 24, 5), np.uint8, {338: (0, 2)}),
+    "grey-32-float": ((20, 24, 1), np.float32, {339: (3,)}),
+    "rgb-32-float": ((20, 24, 3), np.float32, {339: (3,) * 3}),
+    "rgb-16-float": ((20, 24, 3), np.float16, {339: (3,) * 3}),
+    "rgb-64-float": ((20, 24, 3), np.float64, {339: (3,) * 3}),
+    "rgb-alpha-32-float": ((20, 24, 4), np.float32, {338: (2,), 339: (3,) * 4}),
+}
+
+
+@pytest.mark.parametrize("method", [1, 5, 8, 32773, 34925])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("name", CASES)
+def test_samples_are_read_exactly(tmp_path: Path, name: str, order: Order, method: int) -> None:
+    shape, dtype, tags = CASES[name]
+    samples = noise(shape, dtype)
+    # Whether Pillow knows eight bands or not, each byte order and compression is the same picture.
+    for predictor in (1, 2, 3) if method in (5, 8) else (1,):
+        if predictor == 3 and samples.dtype.kind != "f":
+            continue
+        extra = {**tags, 259: (method,), 317: (predictor,)}
+        extra["packed"] = packed(samples, order, predictor, method)
+        path = written(tmp_path / "a.tif", tiff((samples, extra), order=order))
+        picture = seen(path)
+        is_float = samples.dtype.kind == "f"
+        expected = np.rint(samples.astype(np.float64) * 65535) if is_float else samples
+        colours = 1 if shape[2] < 3 or tags.get(262) == (1,) else 3
+        assert picture.is_grey == (colours == 1)
+        np.testing.assert_array_equal(picture.rgb_hwc[..., :colours], expected[..., :colours])
+        if picture.alpha_hw is not None:
+            np.testing.assert_array_equal(picture.alpha_hw, expected[..., -1])
+        lost = shape[2] - colours - (picture.alpha_hw is not None)
+        notes = [f"left out: bands beside the colours and alpha ({lost})"] if lost else []
+        if is_float:
+            notes.append("floating-point samples were read as 0 (black) to 1 (white), with 16 bits")
+        assert sorted(picture.notes) == sorted(notes)
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.5, np.nan, np.inf])
+def test_numbers_beyond_black_and_white_are_refused(tmp_path: Path, value: float) -> None:
+    samples = noise((4, 5, 3), np.float32)
+    samples[1, 2, 1] = value
+    path = written(tmp_path / "a.tif", tiff((samples, {339: (3,) * 3})))
+    with pytest.raises(ImageReadError, match=r"^a\.tif: .*only those from 0 .* to 1 .* convert it"):
+        decode(path)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_bigtiff_of_both_orders(tmp_path: Path, order: Order) -> None:
+    tags = {34675: SRGB, 282: (300,), 283: (150,), 296: (2,), 271: (1,)}
+    path = written(tmp_path / "a.tif", tiff((FULL, tags), (SMALL, {}), order=order, big=True))
+    picture = seen(path)
+    np.testing.assert_array_equal(picture.rgb_hwc, FULL)
+    np.testing.assert_array_equal(picture.more[0].rgb_hwc, SMALL)
+    assert picture.icc_profile == SRGB
+    assert picture.dpi == (300.0, 150.0)
+    assert picture.more[0].icc_profile is None
+
+
+def test_white_is_zero_and_alpha_that_colours_are_multiplied_with(tmp_path: Path) -> None:
+    samples = np.array([[[0, 65535], [1000, 2000], [0, 0]]], np.uint16)
+    path = written(tmp_path / "a.tif", tiff((samples, {262: (0,), 338: (2,)})))
+    assert seen(path).rgb_hwc[0, :, 0].tolist() == [65535, 64535, 65535]
+    written(path, tiff((samples, {338: (1,)})))
+    assert seen(path).rgb_hwc[0, :, 0].tolist() == [0, round(1000 / 2000 * 65535), 0]
+    assert seen(path).alpha_hw.tolist() == [[65535, 2000, 0]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_deep_samples_are_turned_upright(tmp_path: Path, orientation: int) -> None:
+    samples = noise((6, 8, 3), np.uint16)
+    tags = {274: (orientation,), 282: (300,), 283: (150,), 296: (2,)}
+    picture = seen(written(tmp_path / "a.tif", tiff((samples, tags))))
+    path = tmp_path / "b.tif"
+    Image.fromarray((samples >> 8).astype(np.uint8)).save(path, tiffinfo={274: orientation})
+    with Image.open(path) as image:
+        image.load()
+        np.testing.assert_array_equal(picture.rgb_hwc >> 8, np.asarray(image))
+    assert picture.dpi == ((300.0, 150.0) if orientation < 5 else (150.0, 300.0))
+
+
+def test_metadata_of_samples_that_pillow_does_not_read(tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    exif = Image.Exif()
+    exif[Base.Make] = "Camera"
+    exif.get_ifd(IFD.Exif)[Base.DateTimeOriginal] = "2020:01:02 03:04:05"
+    Image.new("RGB", (3, 2)).save(source, exif=exif.tobytes(), icc_profile=SRGB, dpi=(300, 150))
+    data = bytearray(source.read_bytes())
+    with Image.open(source) as image:
+        bits = image.tag_v2[258]  # type: ignore[attr-defined]
+    assert bits == (8, 8, 8)
+    # A fourth to tenth channel: width 3, so 90 bytes where 18 were.
+    at = data.index(struct.pack("<HHI", 258, 3, 3))
+    struct.pack_into("<HHIHH", data, at, 258, 3, 1, 8, 0)
+    at = data.index(struct.pack("<HHI", 277, 3, 1))
+    struct.pack_into("<HHIHH", data, at, 277, 3, 1, 10, 0)
+    for tag, value in ((273, len(data)), (279, 60)):
+        at = next(
+            data.index(struct.pack("<HHI", tag, kind, 1))
+            for kind in (3, 4)
+            if struct.pack("<HHI", tag, kind, 1) in data
+        )
+        struct.pack_into("<HHII", data, at, tag, 4, 1, value)
+    path = written(source, bytes(data) + bytes(range(60)))
+    picture = seen(path)
+    assert picture.rgb_hwc[0, :, 0].tolist() == [0, 10, 20]
+    assert picture.icc_profile == SRGB
+    assert picture.dpi == (300.0, 150.0)
+    block = Image.Exif()
+    block.load(picture.exif)
+    assert block[Base.Make] == "Camera"
+    assert block.get_ifd(IFD.Exif)[Base.DateTimeOriginal] == "2020:01:02 03:04:05"
+
+
+def test_webp_in_tiff(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = io.BytesIO()
+    Image.fromarray(FULL).save(file, "WEBP", lossless=True)
+    data = tiff((FULL, {259: (50001,), "packed": file.getvalue()}))
+    picture = seen(written(tmp_path / "a.tif", data))
+    np.testing.assert_array_equal(picture.rgb_hwc, FULL)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("what", ["short", "tiles", "segments", "lzw"])
+def test_damage_is_said(tmp_path: Path, what: str) -> None:
+    samples = noise((6, 8, 3), np.uint16)
+    cases: dict[str, Tags] = {
+        "short": {"packed": samples.tobytes()[:-9]},
+        "tiles": {322: (0,), 323: (16,), 324: (8,), 325: (9,)},
+        "segments": {278: (2,)},
+        "lzw": {259: (5,), "packed": b"\x80\x0b\xff"},
+    }
+    path = written(tmp_path / "a.tif", tiff((samples, cases[what])))
+    with pytest.raises(ImageReadError, match=r"^a\.tif: is damaged"):
+        decode(path)
+
+
+# --- what libvips wrote --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compression", ["none", "lzw", "deflate", "packbits"])
+@pytest.mark.parametrize("layout", ["strips", "tiles"])
+@pytest.mark.parametrize(
+    "kind", ["rgb-16", "grey-alpha-16", "rgb-float", "five", "cmyk-8", "cmyk-16"]
+)
+def test_files_of_another_program(tmp_path: Path, kind: str, layout: str, compression: str) -> None:
+    pyvips = pytest.importorskip("pyvips", reason="needs pyvips-binary", exc_type=ImportError)
+    shape, dtype = {
+        "rgb-16": ((50, 70, 3), np.uint16),
+        "grey-alpha-16": ((50, 70, 2), np.uint16),
+        "rgb-float": ((50, 70, 3), np.float32),
+        "five": ((50, 70, 5), np.uint8),
+        "cmyk-8": ((50, 70, 4), np.uint8),
+        "cmyk-16": ((50, 70, 4), np.uint16),
+    }[kind]
+    samples = noise(shape, dtype)
+    image = pyvips.Image.new_from_array(samples)
+    names = {"rgb-16": "rgb16", "grey-alpha-16": "grey16", "rgb-float": "scrgb", "five": "srgb"}
+    image = image.copy(interpretation=names.get(kind, "cmyk"))
+    options: dict[str, Any] = {"compression": compression}
+    if compression in ("lzw", "deflate"):
+        options["predictor"] = "float" if kind == "rgb-float" else "horizontal"
+    if layout == "tiles":
+        options |= {"tile": True, "tile_width": 32, "tile_height": 16}
+    image.tiffsave(str(tmp_path / "a.tif"), **options)
+    picture = seen(tmp_path / "a.tif")
+    if kind.startswith("cmyk"):
+        eight = samples if dtype == np.uint8 else ((samples.astype(np.uint32) + 128) // 257)
+        inks = eight.astype(np.float64)
+        expected = (255 - inks[..., :3]) * (255 - inks[..., 3:]) / 255
+        assert np.abs(picture.rgb_hwc - expected).max() <= 2
+        assert ("CMYK of 16 bits was reduced to 8 bits" in picture.notes) == (kind == "cmyk-16")
+        return
+    wanted = np.rint(samples.astype(np.float64) * 65535) if kind == "rgb-float" else samples
+    colours = 1 if kind == "grey-alpha-16" else 3
+    np.testing.assert_array_equal(picture.rgb_hwc[..., :colours], wanted[..., :colours])
+    if kind == "grey-alpha-16":
+        np.testing.assert_array_equal(picture.alpha_hw, samples[..., 1])
