@@ -9,8 +9,8 @@ from typing import Literal
 from dggn.model.community import CommunityModel, read_module
 from dggn.model.generator import Generator
 from dggn.model.shipped import load
-from dggn.onnx_graph.half_weights import store_in_half
 from dggn.model.stored_weights import stored_names
+from dggn.onnx_graph.half_weights import store_in_half
 from export.graph import model_info, onnx_graph
 from export.half_weights import round_weights
 from export.verify import Comparison, require_equal

@@ -129,8 +129,8 @@ def run(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="A shipped recipe (psnr, gan, lite, lite-photo, photo, ablation-psnr, ablation-gan) or a "
-            "TOML file."
+            help="A shipped recipe (psnr, gan, lite, lite-photo, photo, ablation-psnr, "
+            "ablation-gan) or a TOML file."
         ),
     ],
     folder: Annotated[Path, typer.Argument(help="Folder of the run; an unfinished one goes on.")],
