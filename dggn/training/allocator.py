@@ -17,9 +17,9 @@ GROWTH_BYTES = 2**28
 def keep_freed_memory() -> bool:
     """Stop glibc from returning large blocks to the system at once.
 
-    By default every tensor above some hundred kilobytes is mapped when it is made and unmapped when
-    it is freed, and the kernel clears its pages each time: on CPUs a tenth to a third of a
-    training step. Peak memory stays what it was.
+    By default tensors above 32 MiB are mapped when they are made and unmapped when they are freed,
+    and free memory at the heap's end is given back; the kernel clears the pages each time. On
+    CPUs that is a tenth to a third of a training step. Peak memory stays what it was.
 
     Returns:
         Whether the C library took the settings; it has to be glibc.

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dggn.model.complexity import flops, parameter_count, receptive_field_px
 from dggn.model.config import GeneratorConfig, preset
-from dggn.model.generator import Generator
+from dggn.model.generator import Generator, Tail
 from runtime.errors import ModelError
 
 
@@ -57,7 +57,7 @@ def test_work_is_proportional_to_the_area(tiny_config: GeneratorConfig) -> None:
 def test_prediction_of_the_gradient_is_not_counted(tiny_config: GeneratorConfig) -> None:
     generator = Generator(tiny_config)
     before = flops(generator, 50, 50)
-    generator.gradient_tail = nn.Conv2d(8, 48, 9, padding=4)
+    generator.gradient_tail = Tail(8, width=64, convs=3)
     assert flops(generator, 50, 50) == before
 
 

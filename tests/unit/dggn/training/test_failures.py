@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
     calls = 0
     plain = GeneratorLoss.forward
 
-    def loss(self: GeneratorLoss, *arguments: torch.Tensor) -> dict[str, torch.Tensor]:
+    def loss(self: GeneratorLoss, *arguments: Any) -> dict[str, torch.Tensor]:
         nonlocal calls
         calls += 1
         terms = plain(self, *arguments)
