@@ -15,7 +15,8 @@ from dggn import errors
 
 if TYPE_CHECKING:
     from dggn.model.shipped import load
-    from runtime.upscaler import Upscaler, upscale
+    from runtime.upscale import upscale
+    from runtime.upscaler import Upscaler
 
     __version__: str
 
@@ -23,10 +24,14 @@ __all__ = ["Upscaler", "__version__", "errors", "load", "upscale"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Upscaler", "upscale"):
-        from runtime import upscaler
+    if name == "Upscaler":
+        from runtime.upscaler import Upscaler
 
-        return getattr(upscaler, name)
+        return Upscaler
+    if name == "upscale":
+        from runtime.upscale import upscale
+
+        return upscale
     if name == "load":
         from dggn.model.shipped import load
 

@@ -12,29 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from runtime.model.info import DEFAULT_MODEL
+from runtime.run.arguments import gpu_numbers, list_devices, openvino_device, path_argument
 from runtime.system.package import version_option
 from runtime.system.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
     from runtime.run.batch import Batch, Options
-
-
-def _path(text: str) -> Path:
-    """An argument as a path; an empty one, as of an unset shell variable, is a mistake."""
-    if not text:
-        raise typer.BadParameter("it is empty; the current folder is called .")
-    return Path(text)
-
-
-def _list_devices(devices: str | None) -> str | None:
-    """Say what `--devices` may be, and end, where that is asked for."""
-    if devices != "list":
-        return devices
-    from runtime.backends.devices import seen
-
-    for line in seen():
-        typer.echo(line)
-    raise typer.Exit
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -44,13 +27,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def run(
     source: Annotated[
         Path,
-        typer.Argument(metavar="INPUT", parser=_path, help="A picture, or a folder of pictures."),
+        typer.Argument(
+            metavar="INPUT", parser=path_argument, help="A picture, or a folder of pictures."
+        ),
     ],
     target: Annotated[
         Path,
         typer.Argument(
             metavar="OUTPUT",
-            parser=_path,
+            parser=path_argument,
             help="A folder, in which the tree of INPUT is recreated; or, for one picture, a file.",
         ),
     ],
@@ -83,7 +68,7 @@ def run(
             metavar="N,...|NAME|list",
             help="Which GPUs, as CUDA counts them; the first by default. With --backend openvino "
             "CPU, GPU, GPU.1 or NPU. list: say what each backend sees.",
-            callback=_list_devices,
+            callback=list_devices,
             is_eager=True,
         ),
     ] = None,
@@ -221,8 +206,8 @@ def run(
                 name=backend,
                 precision=None if precision == "auto" else precision,
                 tile_px=tile,
-                devices=None if devices is None or backend == "openvino" else _devices(devices),
-                openvino_device=_openvino_device(devices) if backend == "openvino" else "CPU",
+                devices=None if devices is None or backend == "openvino" else gpu_numbers(devices),
+                openvino_device=openvino_device(devices) if backend == "openvino" else "CPU",
                 threads=threads,
                 build=builder if backend in ("auto", "tensorrt") and not no_build else None,
             ),
@@ -262,43 +247,6 @@ def run(
         # Threads may still be at work on a picture; nobody waits for them.
         os._exit(INTERRUPTED)
     raise typer.Exit(code or int(totals.failed + totals.skipped > 0))
-
-
-def _devices(text: str) -> tuple[int, ...]:
-    """GPU numbers from the command line.
-
-    Raises:
-        ConfigError: they are none.
-    """
-    from runtime.errors import ConfigError
-
-    numbers = [number.strip() for number in text.split(",")]
-    if len(set(numbers)) < len(numbers) or not all(
-        number.isascii() and number.isdigit() for number in numbers
-    ):
-        raise ConfigError(
-            f"--devices is {text!r}: expected different numbers, for example 0,1; "
-            "or, with --backend openvino, for example GPU"
-        )
-    return tuple(map(int, numbers))
-
-
-def _openvino_device(text: str | None) -> str:
-    """OpenVINO's name of a device, from the command line.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    from runtime.errors import ConfigError
-
-    name = "CPU" if text is None else text.upper()
-    kind, _, number = name.partition(".")
-    if kind not in ("CPU", "GPU", "NPU") or not (name == kind or number.isdecimal()):
-        raise ConfigError(
-            f"--devices is {text!r}: OpenVINO has CPU, GPU, GPU.1 and NPU; "
-            "`dggn-run --devices list` says which of them are here"
-        )
-    return name
 
 
 def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:

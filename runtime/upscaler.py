@@ -26,12 +26,9 @@ from runtime.image.resize import enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
 from runtime.model.info import DEFAULT_MODEL, WantedPrecision, file_sha256, model_path
-from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, check_tiling, default_tile_px
+from runtime.tiles.plan import check_tiling, default_tile_px
 from runtime.tiles.stitch import OnTile, Watched, part_of, submit_in_tiles
-from runtime.tiles.strips import strip_bytes, upscale_in_strips
-
-STRIP_BYTES = 256 << 20
-"""A strip of a result takes no more, if tiles of the default size or less can help it."""
+from runtime.tiles.strips import strip_bytes, strip_tile_px, upscale_in_strips
 
 _logger = logging.getLogger(__name__)
 
@@ -273,19 +270,15 @@ class Upscaler:
 
     def strip_bytes(self, header: Picture) -> int:
         """How much memory the largest of `strips` takes, of a source with this header."""
-        return self._strip_bytes(header, self._strip_tile_px(header))
+        tile_px = self._strip_tile_px(header)
+        return strip_bytes(header, self._backend, tile_size=tile_px, overlap=self.overlap)
 
     def _strip_tile_px(self, header: Picture) -> int:
-        """What tiles of strips are cut to: less than the default where a row of it takes much."""
-        tile_px, step = self._quick_tile_px, self.info.size_multiple_px
-        least = max(LEAST_DEFAULT_TILE_PX, 2 * self.overlap + step)
-        if self._may_shrink_tiles:
-            while tile_px - step >= least and self._strip_bytes(header, tile_px) > STRIP_BYTES:
-                tile_px -= step
-        return tile_px
-
-    def _strip_bytes(self, header: Picture, tile_px: int) -> int:
-        return strip_bytes(header, self._backend, tile_size=tile_px, overlap=self.overlap)
+        if not self._may_shrink_tiles:
+            return self._quick_tile_px
+        return strip_tile_px(
+            header, self._backend, tile_size=self._quick_tile_px, overlap=self.overlap
+        )
 
     def finish(self) -> None:
         """Wait until all that was submitted is done.
@@ -305,37 +298,3 @@ class Upscaler:
 
     def __exit__(self, *exception: object) -> None:
         self._backend.__exit__(*exception)
-
-
-@overload
-def upscale(image: str | Path, *, model: str | Path = ...) -> Image.Image: ...
-
-
-@overload
-def upscale(image: AnyImage, *, model: str | Path = ...) -> AnyImage: ...
-
-
-def upscale(
-    image: str | Path | Image.Image | NDArray[Any], *, model: str | Path = DEFAULT_MODEL
-) -> Image.Image | NDArray[Any]:
-    """Upscale one image; for many, `Upscaler` loads the model only once.
-
-    Examples:
-        >>> from PIL import Image
-        >>> import dggn
-        >>> dggn.upscale(Image.new("L", (30, 20))).size
-        (120, 80)
-
-    Args:
-        image: a file, a PIL image or an array; see `Upscaler.__call__`.
-        model: name of a shipped model, or path of an ONNX file.
-
-    Returns:
-        An array for an array, a PIL image otherwise, larger.
-
-    Raises:
-        DggnError: see `Upscaler` and `Upscaler.__call__`.
-    """
-    with Upscaler(model) as upscaler:
-        result: Image.Image | NDArray[Any] = upscaler(image)
-        return result

@@ -13,8 +13,11 @@ from runtime.image.picture import Picture, Samples
 from runtime.image.resize import ALPHA_CONTEXT_PX, enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.tiles.backend import Backend
-from runtime.tiles.plan import Span, Tile, TilePlan
+from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, Span, Tile, TilePlan
 from runtime.tiles.stitch import OnTile, Watched
+
+STRIP_BYTES = 256 << 20
+"""A strip of a result takes no more, if tiles of the default size or less can help it."""
 
 
 def upscale_in_strips(
@@ -97,6 +100,25 @@ def strip_bytes(header: Picture, backend: Backend, *, tile_size: int, overlap: i
     )
     rows = max(span.keep_stop - span.keep_start for span in plan.rows)
     return header.nbytes // header.size_hw[0] * rows * backend.info.scale**2
+
+
+def strip_tile_px(header: Picture, backend: Backend, *, tile_size: int, overlap: int) -> int:
+    """What tiles of strips are cut to: less than asked for where a row of it takes much.
+
+    Args:
+        header: the source.
+        backend: what super-resolves tiles.
+        tile_size: LR pixels per side, to be shrunk down to the least default.
+        overlap: LR pixels of context at each inner side.
+    """
+    step = backend.info.size_multiple_px
+    least = max(LEAST_DEFAULT_TILE_PX, 2 * overlap + step)
+    while (
+        tile_size - step >= least
+        and strip_bytes(header, backend, tile_size=tile_size, overlap=overlap) > STRIP_BYTES
+    ):
+        tile_size -= step
+    return tile_size
 
 
 class _Strip:

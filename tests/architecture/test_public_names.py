@@ -12,7 +12,8 @@ import runtime.cli
 import runtime.errors
 from runtime.backends.request import BackendName
 from runtime.model.info import WantedPrecision
-from runtime.upscaler import Upscaler, upscale
+from runtime.upscale import upscale
+from runtime.upscaler import Upscaler
 
 
 def test_exported_names() -> None:

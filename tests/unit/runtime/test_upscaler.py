@@ -15,13 +15,15 @@ from PIL.ExifTags import Base
 pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
 import dggn
+import runtime.upscale
 import runtime.upscaler
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.errors import Cancelled, ConfigError, ImageError, ImageReadError, ModelError
 from runtime.image.picture import Picture
 from runtime.image.strips import header_of
 from runtime.model.info import model_path
-from runtime.upscaler import STRIP_BYTES, Upscaler
+from runtime.tiles.strips import STRIP_BYTES
+from runtime.upscaler import Upscaler
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -41,17 +43,15 @@ def luma_distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_the_documented_examples_run() -> None:
-    results = doctest.testmod(runtime.upscaler, raise_on_error=False)
-    assert results.attempted >= 5
-    assert results.failed == 0
-    results = doctest.testmod(dggn.errors, raise_on_error=False)
-    assert results.attempted >= 2
-    assert results.failed == 0
+    for module in (runtime.upscaler, runtime.upscale, dggn.errors):
+        results = doctest.testmod(module, raise_on_error=False)
+        assert results.attempted >= 2
+        assert results.failed == 0
 
 
 def test_public_names_are_the_runtimes() -> None:
     assert dggn.Upscaler is Upscaler
-    assert dggn.upscale is runtime.upscaler.upscale
+    assert dggn.upscale is runtime.upscale.upscale
 
 
 @pytest.mark.parametrize("kind", [str, Path])

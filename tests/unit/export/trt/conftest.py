@@ -127,18 +127,28 @@ def int8_file() -> Path:
 
 @pytest.fixture(scope="session")
 def foreign_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What another program might write: opset 14, other names, `Constant` nodes, no metadata."""
+    """What another program might write: opset 14, other names, `Constant` nodes, no metadata.
+
+    It adds little to the enlarged picture: what makes something else of it is refused.
+    """
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
     random = np.random.default_rng(0)
 
-    def weight(name: str, out: int, inside: int) -> TensorProto:
-        values = random.normal(0, 1 / (3 * inside**0.5), (out, inside, 3, 3))
+    def weight(name: str, out: int, inside: int, share: float = 1) -> TensorProto:
+        values = random.normal(0, share / (3 * inside**0.5), (out, inside, 3, 3))
         return numpy_helper.from_array(values.astype(np.float32), name)
 
-    scales = numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32))
-    nodes = [helper.make_node("Constant", [], ["scales"], value=scales)]
+    nodes = [
+        helper.make_node(
+            "Constant",
+            [],
+            [name],
+            value=numpy_helper.from_array(np.array([1, 1, times, times], np.float32)),
+        )
+        for name, times in (("scales", 2), ("whole", 4))
+    ]
     before = "lr"
     for step in range(2):
         nodes += [
@@ -147,12 +157,16 @@ def foreign_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             helper.make_node("Resize", [f"l{step}", "", "scales"], [f"r{step}"], mode="nearest"),
         ]
         before = f"r{step}"
-    nodes.append(helper.make_node("Conv", [before, "w2"], ["sr"], pads=[1] * 4))
+    nodes += [
+        helper.make_node("Conv", [before, "w2"], ["detail"], pads=[1] * 4),
+        helper.make_node("Resize", ["lr", "", "whole"], ["large"], mode="nearest"),
+        helper.make_node("Add", ["large", "detail"], ["sr"]),
+    ]
     values = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3, f"{name}_h", f"{name}_w"])
         for name in ("lr", "sr")
     ]
-    stored = [weight("w0", 16, 3), weight("w1", 16, 16), weight("w2", 3, 16)]
+    stored = [weight("w0", 16, 3), weight("w1", 16, 16), weight("w2", 3, 16, 0.03)]
     graph = helper.make_graph(nodes, "foreign", values[:1], values[1:], stored)
     path = tmp_path_factory.mktemp("foreign") / "foreign.onnx"
     opset = helper.make_opsetid("", 14)

@@ -1,0 +1,60 @@
+"""Arguments of `dggn-run` that are more than text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from runtime.errors import ConfigError
+
+
+def path_argument(text: str) -> Path:
+    """An argument as a path; an empty one, as of an unset shell variable, is a mistake."""
+    if not text:
+        raise typer.BadParameter("it is empty; the current folder is called .")
+    return Path(text)
+
+
+def list_devices(devices: str | None) -> str | None:
+    """Say what `--devices` may be, and end, where that is asked for."""
+    if devices != "list":
+        return devices
+    from runtime.backends.devices import seen
+
+    for line in seen():
+        typer.echo(line)
+    raise typer.Exit
+
+
+def gpu_numbers(text: str) -> tuple[int, ...]:
+    """GPU numbers from the command line.
+
+    Raises:
+        ConfigError: they are none.
+    """
+    numbers = [number.strip() for number in text.split(",")]
+    if len(set(numbers)) < len(numbers) or not all(
+        number.isascii() and number.isdigit() for number in numbers
+    ):
+        raise ConfigError(
+            f"--devices is {text!r}: expected different numbers, for example 0,1; "
+            "or, with --backend openvino, for example GPU"
+        )
+    return tuple(map(int, numbers))
+
+
+def openvino_device(text: str | None) -> str:
+    """OpenVINO's name of a device, from the command line.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    name = "CPU" if text is None else text.upper()
+    kind, _, number = name.partition(".")
+    if kind not in ("CPU", "GPU", "NPU") or not (name == kind or number.isdecimal()):
+        raise ConfigError(
+            f"--devices is {text!r}: OpenVINO has CPU, GPU, GPU.1 and NPU; "
+            "`dggn-run --devices list` says which of them are here"
+        )
+    return name
