@@ -147,7 +147,9 @@ def run(
     initial: Annotated[
         Path | None,
         typer.Option(
-            "--from", help="Generator checkpoint, or folder of a run, whose weights to start from."
+            "--from",
+            help="Generator checkpoint, exported or shipped model, or folder of a run, whose "
+            "weights to start from.",
         ),
     ] = None,
     perceptual_weights: Annotated[

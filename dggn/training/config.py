@@ -129,8 +129,8 @@ class TrainConfig:
     """Whether the structure keeps its gradient branch; the paper's Table 1 removes it."""
 
     initial: str | None = None
-    """Generator checkpoint, or folder of a run, whose weights the run starts from; the
-    optimizer starts afresh, and `warmup_steps` gives it time."""
+    """Generator checkpoint, exported or shipped model, or folder of a run, whose weights the run
+    starts from; the optimizer starts afresh, and `warmup_steps` gives it time."""
 
     fusion_only_steps: int = 0
     """First steps, in which only the fusion of the two branches is trained."""

@@ -15,9 +15,11 @@ from dggn.model.checkpoint import load_generator, read_tensors, write_tensors
 from dggn.model.config import SCALE
 from dggn.model.discriminator import Discriminator
 from dggn.model.generator import Generator
+from dggn.model.shipped import load
 from dggn.settings import from_mapping, to_mapping
 from dggn.training.config import TrainConfig
 from runtime.errors import ConfigError, ModelError, TargetError
+from runtime.model.info import shipped_models
 
 TRAINING_FORMAT = "training-2"
 
@@ -233,7 +235,10 @@ def _adam(
 
 
 def _initial_weights(path: Path, generator: Generator) -> dict[str, Tensor]:
-    loaded = load_generator(path / WEIGHTS_NAME if path.is_dir() else path)
+    if path.suffix == ".onnx" or str(path) in shipped_models():
+        loaded = load(str(path))
+    else:
+        loaded = load_generator(path / WEIGHTS_NAME if path.is_dir() else path)
     if loaded.config != generator.config:
         differing = _changed(to_mapping(loaded.config), to_mapping(generator.config))
         raise ModelError(
