@@ -18,7 +18,7 @@ from calibration.search.place import OPERATORS
 from dggn.data.pairs import read_pairs
 from dggn.onnx_graph.evaluate import as_input
 
-TENSOR = "image_trunk.0.enter.weight"
+TENSOR = "image_trunk.0.enter.weight.0"
 
 
 @pytest.fixture(scope="module")
