@@ -74,7 +74,7 @@ def calibrate(
         BackendError: ONNX Runtime failed.
         TargetError: a file cannot be written.
     """
-    original = read_model(model, options.target)
+    original = read_model(model)
     if output.exists() and output.samefile(model):
         raise ConfigError(f"{output} is the model itself: choose another --output")
     multiple = original.info.size_multiple_px
@@ -82,7 +82,7 @@ def calibrate(
         raise ConfigError(
             f"the tile size is {options.tile_px}: this model needs a multiple of {multiple}"
         )
-    layers = find_layers(original.model, options.target)
+    layers = find_layers(original.model)
     candidates = [each for each in layers if not each.name.startswith(options.keep_float)]
     if not candidates:
         raise ModelError(f"{model} has no convolution that could become INT8")

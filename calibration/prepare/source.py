@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from calibration.prepare.low_tail import lower_tail
-from calibration.prepare.ungroup import ungroup
 from dggn.onnx_graph.source import INTEGER_PREFIXES, QDQ, SourceModel, read_onnx
 from runtime.errors import ModelError
 from runtime.model.info import ModelInfo
@@ -52,12 +49,11 @@ KNOWN = frozenset(
 """Operators that dggn-export writes, and a few that other versions of its exporter might."""
 
 
-def read_model(path: Path, target: Target) -> SourceModel:
-    """Read a model, refuse what cannot be calibrated, and arrange its graph for the target.
+def read_model(path: Path) -> SourceModel:
+    """Read a model and refuse what cannot be calibrated.
 
     Args:
         path: an ONNX file written by dggn-export.
-        target: what the quantized model is for.
 
     Raises:
         ModelError: the file is damaged, foreign or quantized already, or holds an operator
@@ -66,13 +62,7 @@ def read_model(path: Path, target: Target) -> SourceModel:
     model = read_onnx(path)
     _check_operators(path, model)
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    source = SourceModel.of(path, model, ModelInfo.from_metadata(properties, where=str(path)))
-    if target == "tensorrt":
-        return source
-    lower_tail(model)
-    parts = ungroup(model)
-    split_up = {part for name in source.halves for part in parts.get(name, [])}
-    return replace(source, halves=source.halves | split_up)
+    return SourceModel.of(path, model, ModelInfo.from_metadata(properties, where=str(path)))
 
 
 def _check_operators(path: Path, model: onnx.ModelProto) -> None:

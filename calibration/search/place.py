@@ -22,7 +22,6 @@ import numpy as np
 
 from calibration.observe.join_ranges import join_ranges
 from calibration.observe.ranges import Ranges
-from calibration.prepare.low_tail import TAIL_WEIGHT
 from calibration.prepare.source import Target
 
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ CARRIERS = ("LeakyRelu", "Concat", "Split", "DepthToSpace")
 OPERATORS: dict[Target, tuple[str, ...]] = {"cpu": ("Conv", *CARRIERS), "tensorrt": ("Conv",)}
 """Operators that are quantized, and observed, for a target."""
 
-KEPT = ("gradient.", "image_head.", "gradient_head.")
-"""Weights that stay in float: the gradient operator and the heads see the picture itself."""
+KEPT = ("enlargement.", "gradient.", "image_head.", "gradient_head.")
+"""Weights that stay in float: the fixed operators and the heads see the picture itself."""
 
 KEPT_ANYWHERE = ".se."
 """Gates multiply whole channels, and cost next to nothing."""
@@ -49,16 +48,14 @@ class Layer:
     """Name of its module, for example `image_trunk.3.fuse`."""
 
     nodes: tuple[str, ...]
-    """Names of its nodes in the graph: several where it was grouped."""
+    """Names of its nodes in the graph: several where it is applied to branches one by one."""
 
 
-def find_layers(model: onnx.ModelProto, target: Target) -> list[Layer]:
+def find_layers(model: onnx.ModelProto) -> list[Layer]:
     """The convolutions that may become INT8, in the graph's order.
 
     Args:
         model: float32 weights as initializers.
-        target: for `tensorrt` the last convolution stays in float; on a CPU, in float, it
-            takes a third of the whole model's time.
     """
     weights = {tensor.name for tensor in model.graph.initializer}
     found: dict[str, Layer] = {}
@@ -67,7 +64,7 @@ def find_layers(model: onnx.ModelProto, target: Target) -> list[Layer]:
             continue
         weight = node.input[1]
         is_kept = weight.startswith(KEPT) or KEPT_ANYWHERE in weight
-        if not is_kept and (target == "cpu" or weight != TAIL_WEIGHT):
+        if not is_kept:
             name = weight.partition(".weight")[0]
             nodes = (*(found[name].nodes if name in found else ()), node.name)
             found[name] = Layer(name=name, nodes=nodes)

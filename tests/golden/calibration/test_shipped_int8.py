@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
 from calibration.search.measure import half_black_half_noise, mean_psnr_db
 from dggn.data.pairs import read_pairs
-from runtime.model.info import DEFAULT_MODEL, model_path
+from runtime.model.info import model_path
 from runtime.upscaler import Upscaler
 
 VALIDATION = Path(__file__).parents[3].parent / "shared" / "data" / "val"
@@ -23,9 +23,9 @@ MAX_DROP_DB = 0.1
 @pytest.mark.parametrize("tile_size", [128, 160, 256])
 def test_the_seam_bound(tile_size: int) -> None:
     image = half_black_half_noise(tile_size + 40)
-    with Upscaler(precision="int8", tile_size=1 << 12) as upscaler:
+    with Upscaler("dggn-lite", precision="int8", tile_size=1 << 12) as upscaler:
         whole = upscaler(image).astype(int)
-    with Upscaler(precision="int8", tile_size=tile_size) as upscaler:
+    with Upscaler("dggn-lite", precision="int8", tile_size=tile_size) as upscaler:
         tiled = upscaler(image).astype(int)
     levels, counts = np.unique(np.abs(tiled - whole), return_counts=True)
     histogram = dict(zip(levels.tolist(), counts.tolist(), strict=True))
@@ -35,9 +35,9 @@ def test_the_seam_bound(tile_size: int) -> None:
 def test_float32_s_overlap_would_not_do() -> None:
     """The test above can fail."""
     image = half_black_half_noise(168)
-    with Upscaler(precision="int8") as upscaler:
+    with Upscaler("dggn-lite", precision="int8") as upscaler:
         whole = upscaler(image).astype(int)
-    with Upscaler(precision="int8", tile_size=128, overlap=16) as upscaler:
+    with Upscaler("dggn-lite", precision="int8", tile_size=128, overlap=16) as upscaler:
         assert np.abs(upscaler(image) - whole).max() > LARGEST_SEAM
 
 
@@ -45,7 +45,7 @@ def test_float32_s_overlap_would_not_do() -> None:
 def test_the_fidelity_gate() -> None:
     pairs = read_pairs([VALIDATION])[::4]
     plain, quick = (
-        mean_psnr_db(model_path(DEFAULT_MODEL, precision), pairs)
+        mean_psnr_db(model_path("dggn-lite", precision), pairs)
         for precision in ("float32", "int8")
     )
     assert plain - quick <= MAX_DROP_DB

@@ -51,8 +51,8 @@ def _stages(folder: Path) -> tuple[TrainConfig, TrainConfig]:
         validate_every=12,
         log_every=1,
         samples=0,
-        data=DataConfig(patch_lr_px=8, batch_size=2),
-        optimizer=OptimizerConfig(learning_rate=2e-3, warmup_steps=4),
+        data=DataConfig(patch_lr_px=16, batch_size=2),
+        optimizer=OptimizerConfig(learning_rate=5e-3, warmup_steps=4),
     )
     two = replace(
         one,

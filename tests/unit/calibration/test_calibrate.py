@@ -131,7 +131,7 @@ def test_what_cannot_hold_the_gates_is_not_written(
         return 28.0 if b"QuantizeLinear" in path.read_bytes() else 29.0
 
     def seam(path: Path, pairs: object, halo_px: int) -> float:
-        return 2.0 if b"image_trunk.0.enter.weight_quantized" in path.read_bytes() else 0.0
+        return 2.0 if b"image_trunk.0.enter.weight.0_quantized" in path.read_bytes() else 0.0
 
     monkeypatch.setattr("calibration.search.mix.mean_psnr_db", psnr_db)
     monkeypatch.setattr("calibration.search.mix.largest_seam", seam)
@@ -171,14 +171,14 @@ def test_layers_can_be_kept_in_float(
 ) -> None:
     options = replace(
         OPTIONS,
-        keep_float=("image_trunk", "gradient", "image_upsampler.steps.0", "image_join"),
+        keep_float=("image_trunk", "gradient", "image_join"),
         target="tensorrt",
         max_seam_levels=255,
     )
     found = quantized(models["bytes"], photographs, tmp_path / "x.onnx", options)
     names = {layer.name for layer in found.outcome.best.layers}
-    assert names == {"image_upsampler.steps.1", "image_upsampler.steps.2"}
-    assert len(found.pinned) == 18
+    assert names == {"image_tail.enter", "image_tail.last"}
+    assert len(found.pinned) == 14
 
 
 def test_a_validation_folder(models: dict[str, Path], photographs: Path, tmp_path: Path) -> None:

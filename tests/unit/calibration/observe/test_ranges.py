@@ -18,7 +18,7 @@ from calibration.search.place import OPERATORS
 from dggn.data.pairs import read_pairs
 from dggn.onnx_graph.evaluate import as_input
 
-TENSOR = "image_trunk.0.enter.weight"
+TENSOR = "image_trunk.0.enter.weight.0"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def tiles(photographs: Path) -> list[Tile]:
 @pytest.fixture(scope="module")
 def seen(models: dict[str, Path], tiles: list[Tile]) -> dict[str, dict[str, tuple[float, float]]]:
     """The ranges of every method."""
-    source = read_model(models["half"], "cpu")
+    source = read_model(models["half"])
 
     def ranges(method: Method) -> dict[str, tuple[float, float]]:
         return observe(
@@ -91,7 +91,7 @@ def test_feeds() -> None:
 def test_nothing_is_printed(
     models: dict[str, Path], tiles: list[Tile], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    source = read_model(models["bytes"], "tensorrt")
+    source = read_model(models["bytes"])
     shares: list[float] = []
     observe(
         source.model,

@@ -24,9 +24,9 @@ from dggn.onnx_graph.source import SourceModel
 GATES = ("Sigmoid", "AveragePool", "Resize", "Mul")
 
 
-@pytest.fixture(params=["cpu", "tensorrt"])
-def source(request: pytest.FixtureRequest, models: dict[str, Path]) -> SourceModel:
-    return read_model(models["half"], request.param)
+@pytest.fixture
+def source(models: dict[str, Path]) -> SourceModel:
+    return read_model(models["half"])
 
 
 @pytest.fixture(scope="module")

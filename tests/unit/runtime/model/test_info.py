@@ -146,7 +146,7 @@ def test_the_shipped_int8_model_makes_the_same_picture() -> None:
 
     y, x = np.mgrid[0:40, 0:56]
     image = np.stack([4 * x, 5 * y, 128 + 100 * np.sin(x * y / 60)], axis=-1).astype(np.uint8)
-    with Upscaler() as plain, Upscaler(precision="int8") as quick:
+    with Upscaler("dggn-lite") as plain, Upscaler("dggn-lite", precision="int8") as quick:
         assert "in INT8" in quick.description
         assert quick.model_sha256 != plain.model_sha256
         difference = np.abs(plain(image).astype(int) - quick(image))

@@ -56,7 +56,7 @@ def expected(picture: Samples) -> Samples:
 
 def test_the_same_bytes_as_onnx_runtime(machine: Machine) -> None:
     machine.engine()
-    with Upscaler(tile_size=TILE_PX) as upscaler:
+    with Upscaler("dggn-lite", tile_size=TILE_PX) as upscaler:
         assert upscaler.description == "dggn-lite x4, TensorRT 10.14 in FP16 on Fake GPU"
         np.testing.assert_array_equal(upscaler(photograph()), expected(photograph()))
     assert machine.devices[0].closed
@@ -81,7 +81,7 @@ def test_16_bits_have_an_engine_of_their_own(machine: Machine, build: bool) -> N
 
 def test_16_bits_without_an_engine_are_one_pictures_problem(machine: Machine) -> None:
     machine.engine()
-    with Upscaler(tile_size=TILE_PX) as upscaler:
+    with Upscaler("dggn-lite", tile_size=TILE_PX) as upscaler:
         machine.devices[0] = FakeDevice(0)
         with pytest.raises(ImageError, match="16 bits, which needs an engine.*--io float32"):
             upscaler(photograph(deep=True))
@@ -116,7 +116,7 @@ def test_another_tile_size_is_another_engine(machine: Machine) -> None:
 
 def test_without_building_any_tile_size_will_do(machine: Machine) -> None:
     machine.engine()
-    with Upscaler(tile_size=96) as upscaler:
+    with Upscaler("dggn-lite", tile_size=96) as upscaler:
         result = upscaler(photograph())
     np.testing.assert_array_equal(result, expected(photograph()))
 
@@ -124,7 +124,7 @@ def test_without_building_any_tile_size_will_do(machine: Machine) -> None:
 def test_memory_that_runs_out_while_opening_builds_less(machine: Machine) -> None:
     machine.devices[0].memory_bytes = 700_000
     machine.engine(batch=4)
-    with Upscaler(tile_size=TILE_PX, build=machine.build, say=machine.said.append) as upscaler:
+    with Upscaler("dggn-lite", tile_size=TILE_PX, build=machine.build, say=machine.said.append) as upscaler:
         np.testing.assert_array_equal(upscaler(photograph()), expected(photograph()))
     assert [request.batch for request in machine.requests] == [2]
     assert machine.said == [
@@ -171,7 +171,7 @@ def test_two_gpus_share_the_work_and_one_may_fail(machine: Machine) -> None:
     machine.gpus.append(replace(GPU, index=1))
     machine.engine(batch=1)
     machine.devices[1].fails_at = 12
-    with Upscaler(tile_size=TILE_PX, devices=(0, 1), say=machine.said.append) as upscaler:
+    with Upscaler("dggn-lite", tile_size=TILE_PX, devices=(0, 1), say=machine.said.append) as upscaler:
         np.testing.assert_array_equal(upscaler(photograph()), expected(photograph()))
     assert all(device.closed for device in machine.devices.values())
     assert len(machine.said) <= 1
@@ -219,7 +219,7 @@ def test_a_folder_from_file_to_file(machine: Machine, tmp_path: Path) -> None:
     machine.devices[0].choose = lambda count: 0
     progress = Talking()
     request = BackendRequest(tile_px=TILE_PX)
-    options = Options(source=source, target=target, request=request, jobs=1)
+    options = Options(source=source, target=target, model="dggn-lite", request=request, jobs=1)
     Batch(options, progress).run()
     assert progress.said[0] == (
         "dggn-lite x4, TensorRT 10.14 in FP16 on Fake GPU; it has an engine for this GPU"
