@@ -12,7 +12,7 @@ from PIL import Image
 
 from runtime.backends.trt.library import Capabilities
 from runtime.backends.trt.verify import PHOTOGRAPH
-from runtime.model.info import for_tensorrt, model_path
+from runtime.model.info import DEFAULT_MODEL, for_tensorrt, model_path
 
 if TYPE_CHECKING:
     import onnx
@@ -54,7 +54,7 @@ def lite() -> SourceModel:
     pytest.importorskip("onnxruntime")
     from export.trt.passes.source import read_source
 
-    return read_source(model_path("dggn-lite"))
+    return read_source(model_path(DEFAULT_MODEL))
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +114,7 @@ def run() -> Run:
 @pytest.fixture(scope="session")
 def expected(run: Run, batch: NDArray[np.float32]) -> NDArray[np.float32]:
     """What the shipped file makes of the batch."""
-    return run(model_path("dggn-lite"), batch)
+    return run(model_path(DEFAULT_MODEL), batch)
 
 
 @pytest.fixture(scope="session")
