@@ -45,7 +45,6 @@ def test_float32_s_overlap_would_not_do() -> None:
 def test_the_fidelity_gate() -> None:
     pairs = read_pairs([VALIDATION])[::4]
     plain, quick = (
-        mean_psnr_db(model_path("dggn-lite", precision), pairs)
-        for precision in ("float32", "int8")
+        mean_psnr_db(model_path("dggn-lite", precision), pairs) for precision in ("float32", "int8")
     )
     assert plain - quick <= MAX_DROP_DB

@@ -124,7 +124,9 @@ def test_without_building_any_tile_size_will_do(machine: Machine) -> None:
 def test_memory_that_runs_out_while_opening_builds_less(machine: Machine) -> None:
     machine.devices[0].memory_bytes = 700_000
     machine.engine(batch=4)
-    with Upscaler("dggn-lite", tile_size=TILE_PX, build=machine.build, say=machine.said.append) as upscaler:
+    with Upscaler(
+        "dggn-lite", tile_size=TILE_PX, build=machine.build, say=machine.said.append
+    ) as upscaler:
         np.testing.assert_array_equal(upscaler(photograph()), expected(photograph()))
     assert [request.batch for request in machine.requests] == [2]
     assert machine.said == [
@@ -171,7 +173,9 @@ def test_two_gpus_share_the_work_and_one_may_fail(machine: Machine) -> None:
     machine.gpus.append(replace(GPU, index=1))
     machine.engine(batch=1)
     machine.devices[1].fails_at = 12
-    with Upscaler("dggn-lite", tile_size=TILE_PX, devices=(0, 1), say=machine.said.append) as upscaler:
+    with Upscaler(
+        "dggn-lite", tile_size=TILE_PX, devices=(0, 1), say=machine.said.append
+    ) as upscaler:
         np.testing.assert_array_equal(upscaler(photograph()), expected(photograph()))
     assert all(device.closed for device in machine.devices.values())
     assert len(machine.said) <= 1
