@@ -6,7 +6,7 @@
   squeeze-and-excitation from the mean to the sigmoid.
 - Q/DQ nodes whose scales are so small that float16 has no full precision for them.
 - The picture's own way through the network: the bilinear skip, the last addition, and whatever
-  scales, clips and rounds the result. float16 has 11 bits, a 16-bit picture has more.
+  shuffles, scales, clips and rounds the result. float16 has 11 bits, a 16-bit picture has more.
 
 All are found by structure, not by name, so that models of other programs profit too.
 """
@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dggn.onnx_graph.values import element_types
 
@@ -80,7 +81,7 @@ def float32_nodes(model: onnx.ModelProto) -> set[int]:
         model: weights as initializers, nodes in topological order.
     """
     nodes = list(model.graph.node)
-    sizes = {tensor.name: math.prod(tensor.dims) for tensor in model.graph.initializer}
+    sizes = _trained_sizes(model)
     maker = {name: number for number, node in enumerate(nodes) for name in node.output if name}
 
     def before(number: int) -> list[int]:
@@ -111,7 +112,10 @@ def float32_nodes(model: onnx.ModelProto) -> set[int]:
     while todo:
         number = todo.pop()
         untouched = trained.isdisjoint(nodes[number].output)
-        if nodes[number].op_type in FINISHING or untouched:
+        # A shuffle changes no value: what matters is whether the picture is added before it.
+        is_shuffle = nodes[number].op_type == "DepthToSpace"
+        kinds = [nodes[one].op_type for one in (before(number) if is_shuffle else [number])]
+        if untouched or FINISHING.issuperset(kinds):
             found.add(number)
             todo += before(number)
     return found
@@ -162,6 +166,25 @@ def _after_layers(nodes: Sequence[onnx.NodeProto], sizes: dict[str, int]) -> set
         if is_layer or any(name in found for name in node.input):
             found |= set(node.output)
     return found
+
+
+def _trained_sizes(model: onnx.ModelProto) -> dict[str, int]:
+    """Numbers of values of initializers, but of those that interpolate: nobody trained them."""
+    from onnx import numpy_helper
+
+    return {
+        tensor.name: math.prod(tensor.dims)
+        for tensor in model.graph.initializer
+        if len(tensor.dims) != 4 or not _interpolates(numpy_helper.to_array(tensor))
+    }
+
+
+def _interpolates(kernel: NDArray[np.generic]) -> bool:
+    """Whether every output channel of a convolution is a weighted mean of its input."""
+    if not np.issubdtype(kernel.dtype, np.floating) or (kernel < 0).any():
+        return False
+    sums = kernel.sum(axis=(1, 2, 3), dtype=np.float64)
+    return bool(np.allclose(sums, 1, rtol=0, atol=1e-3))
 
 
 def _weights(node: onnx.NodeProto, sizes: dict[str, int]) -> int:

@@ -39,8 +39,8 @@ class Ceiling:
 
 
 CEILINGS = (
-    Ceiling(model="lite", bytes_per_pixel=1_131, slices=30, casts=15, activation_mb=155),
-    Ceiling(model="flagship", bytes_per_pixel=3_654, slices=36, casts=18, activation_mb=339),
+    Ceiling(model="lite", bytes_per_pixel=450, slices=0, casts=4, activation_mb=91),
+    Ceiling(model="flagship", bytes_per_pixel=1_725, slices=0, casts=8, activation_mb=111),
 )
 
 KERNEL = (

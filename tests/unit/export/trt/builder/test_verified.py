@@ -242,8 +242,8 @@ def test_old_libraries_get_a_profile_for_each_context(
     facts = build_engine(lite, OPTIONS, tmp_path / "x.engine", old.without_gpu())
     assert facts.profiles == 4
     assert len(module.log.of("IOptimizationProfile.set_shape")) == 4
-    # One square root, two convolutions of the gradient operator, two in each of 15 gates.
-    assert len(module.log.of("ILayer.precision=")) == 1 + 2 + 30
+    # One square root, the gradient operator's two convolutions, the enlargement, two in each gate.
+    assert len(module.log.of("ILayer.precision=")) == 1 + 2 + 1 + 2 * 4
 
 
 @pytest.mark.parametrize("tile_px", [60, 32])
