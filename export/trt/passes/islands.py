@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,7 +179,7 @@ def _trained_sizes(model: onnx.ModelProto) -> dict[str, int]:
     }
 
 
-def _interpolates(kernel: NDArray[np.generic]) -> bool:
+def _interpolates(kernel: NDArray[Any]) -> bool:
     """Whether every output channel of a convolution is a weighted mean of its input."""
     if not np.issubdtype(kernel.dtype, np.floating) or (kernel < 0).any():
         return False

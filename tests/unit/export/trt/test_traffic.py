@@ -97,7 +97,8 @@ def test_float32_is_in_the_islands_only(
     outside = [
         kernel.name
         for kernel in measure(name).kernels
-        if kernel.is_float32 and not kernel.is_cast and islands.isdisjoint(kernel.nodes)
+        # A convolution may have the cast to an island's float32 fused to it.
+        if kernel.is_float32 and "Cast" not in kernel.name and islands.isdisjoint(kernel.nodes)
     ]
     assert not outside
 
