@@ -69,8 +69,9 @@ def write_portable(run: Path, target: Path) -> None:
     content = save(weights, {FORMAT_KEY: GENERATOR_FORMAT, "header": description})
     parts = [content[at : at + PART_BYTES] for at in range(0, len(content), PART_BYTES)]
     target.mkdir(parents=True, exist_ok=True)
+    digits = len(str(len(parts)))  # so that the shell's order is the parts' order
     names = [
-        f"weights-{header['step']:07}-{number}-of-{len(parts)}"
+        f"weights-{header['step']:07}-{number:0{digits}}-of-{len(parts)}"
         for number in range(1, len(parts) + 1)
     ]
     for name, part in zip(names, parts, strict=True):

@@ -54,11 +54,11 @@ def test_a_run_travels_in_small_parts(
     (target / "weights-0000001-1-of-1").write_bytes(b"of an earlier time")
     portable.write_portable(run, target)
     parts = sorted(target.glob("weights-*"))
-    assert len(parts) > 1
+    assert 10 <= len(parts) < 100
     assert all(part.stat().st_size <= 10_000 for part in parts)
     assert sorted(path.name for path in target.iterdir()) == [
         "progress.json",
-        *(f"weights-0000005-{number}-of-{len(parts)}" for number in range(1, len(parts) + 1)),
+        *(f"weights-0000005-{number:02}-of-{len(parts)}" for number in range(1, len(parts) + 1)),
     ]
     joined = tmp_path / "joined.safetensors"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
