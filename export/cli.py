@@ -72,7 +72,8 @@ def onnx(
         from export.write import ExportOptions, read_generator, write_onnx
 
         # The exporter's own notes are about operators that no generator uses.
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        for library in ("torch.onnx", "onnxscript"):
+            logging.getLogger(library).setLevel(logging.ERROR)
         if blend and source:
             raise ConfigError(f"{source} and --blend exclude each other: leave out one")
         sources = blend[:2] if blend else (source or DEFAULT_MODEL,)

@@ -47,15 +47,15 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS":
 SIGNALLED = """
 import contextlib, os, signal
 from dggn.training import progress
-real = progress.show_progress
+real = progress.show_training
 @contextlib.contextmanager
-def show_progress(stream):
+def show_training(stream):
     with real(stream) as show:
         def show_and_stop(report):
             show(report)
             os.kill(os.getpid(), signal.{name})
         yield show_and_stop
-progress.show_progress = show_progress
+progress.show_training = show_training
 """
 """The signal comes with the report of the first step, on whatever machine."""
 

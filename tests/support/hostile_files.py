@@ -245,8 +245,8 @@ KINDS: dict[str, Kind] = {
         make=raw(grey_tiff(height=2**32 - 1)), fate="failed", name="x.tif"
     ),
     "TIFF of 9 bits": Kind(make=raw(grey_tiff(bits=9)), fate="failed", name="x.tif"),
-    "TIFF of floating-point numbers": Kind(
-        make=lambda path: Image.new("F", SIZE, 0.5).save(path),
+    "TIFF of floating-point numbers beyond 1": Kind(
+        make=lambda path: Image.new("F", SIZE, 700.5).save(path),
         fate="failed",
         name="x.tif",
         words="float",

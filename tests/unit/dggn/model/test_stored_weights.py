@@ -17,7 +17,9 @@ def test_parameters_are_found_whole_and_in_parts() -> None:
 def test_parts_are_joined_along_the_first_axis() -> None:
     whole = np.arange(24.0).reshape(4, 3, 2)
     parts = {part_name("w", number): part for number, part in enumerate(np.split(whole, 2))}
-    joined = join_parts(stored_names(["w", "s"], [*parts, "s"]), {**parts, "s": np.array(3, np.float32)})
+    joined = join_parts(
+        stored_names(["w", "s"], [*parts, "s"]), {**parts, "s": np.array(3, np.float32)}
+    )
     assert np.array_equal(joined["w"], whole)
     assert joined["s"] == 3
 
