@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +55,29 @@ def load_openvino() -> Any:
     return openvino
 
 
+def openvino_core() -> Any:
+    """The process's one `openvino.Core`; it is never destroyed.
+
+    Its CPU plugin gives the calling thread a stack for signal handlers. When several of them come
+    and go, that stack ends up freed but still in use, and the next signal, be it a Ctrl-C, crashes
+    the process.
+
+    Raises:
+        MissingDependency: OpenVINO is not installed.
+        BackendError: it cannot be loaded here.
+    """
+    openvino = load_openvino()
+    try:
+        return _core_of(openvino)
+    except Exception as error:  # OpenVINO's exceptions share no base class of their own.
+        raise BackendError(f"OpenVINO cannot start: {reason(error)}") from error
+
+
+@functools.cache
+def _core_of(openvino: Any) -> Any:
+    return openvino.Core()
+
+
 def openvino_devices() -> tuple[OpenVinoDevice, ...]:
     """What OpenVINO sees on this machine.
 
@@ -61,11 +85,10 @@ def openvino_devices() -> tuple[OpenVinoDevice, ...]:
         MissingDependency: it is not installed.
         BackendError: it cannot be loaded here.
     """
-    openvino = load_openvino()
+    core = openvino_core()
     try:
-        core = openvino.Core()
         return tuple(_device(core, name) for name in core.available_devices)
-    except Exception as error:  # OpenVINO's exceptions share no base class of their own.
+    except Exception as error:  # As above.
         raise BackendError(f"OpenVINO cannot start: {reason(error)}") from error
 
 

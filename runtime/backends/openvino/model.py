@@ -8,7 +8,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from runtime.backends.openvino.library import OpenVinoDevice, load_openvino, reason
+from runtime.backends.openvino.library import (
+    OpenVinoDevice,
+    load_openvino,
+    openvino_core,
+    reason,
+)
 from runtime.errors import BackendError, ModelError
 from runtime.model.files import check_model_file
 from runtime.model.foreign import foreign_facts
@@ -56,7 +61,7 @@ class OpenVinoModel:
         self._device = device
         self._threads = threads
         self._cache = cache
-        self._core = self._openvino.Core()
+        self._core = openvino_core()
         try:
             # Not `read_model`, which tries all formats it knows and complains of each.
             reader = self._openvino.frontend.FrontEndManager().load_by_framework("onnx")

@@ -37,6 +37,33 @@ def test_nobody_is_told_that_it_is_used(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_signals_after_models_have_come_and_gone(model: Path) -> None:
+    """OpenVINO must not leave the stack for signal handlers freed behind."""
+    code = (
+        "import pathlib, signal, sys\n"
+        "import numpy as np\n"
+        "from runtime.backends.openvino.library import require_device\n"
+        "from runtime.backends.openvino.model import OpenVinoModel\n"
+        "models = [\n"
+        "    OpenVinoModel(\n"
+        "        pathlib.Path(sys.argv[1]), device=require_device('CPU'), threads=1, cache=None\n"
+        "    )\n"
+        "    for _ in range(2)\n"
+        "]\n"
+        "for one in models:\n"
+        "    one.compile(np.uint8, 'float32')\n"
+        "del one\n"
+        "while models:\n"
+        "    del models[0]\n"
+        "try:\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    result = run([sys.executable, "-c", code, str(model)])
+    assert (result.returncode, result.stdout) == (0, "interrupted\n"), result.stderr
+
+
 def test_reasons_leave_out_the_places_in_the_source() -> None:
     error = RuntimeError(
         "Exception from src/inference/src/cpp/core.cpp:117:\n"
