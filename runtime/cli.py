@@ -47,6 +47,15 @@ def run(
             "fetched once; #sha256=... after it insists on a content.",
         ),
     ] = DEFAULT_MODEL,
+    denoise: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="How much noise and JPEG artefacts to remove, by models for photographs: 0 keeps "
+            "grain and texture, 1 is cleanest [default: 1].",
+        ),
+    ] = None,
     precision: Annotated[
         Literal["auto", "bfloat16", "float32", "int8"],
         typer.Option(
@@ -211,6 +220,7 @@ def run(
                 threads=threads,
                 build=builder if backend in ("auto", "tensorrt") and not no_build else None,
             ),
+            denoise=denoise,
             suffix=suffix,
             overlap=overlap,
             jobs=jobs,

@@ -47,6 +47,8 @@ class Options:
     model: str = DEFAULT_MODEL
     request: BackendRequest = field(default_factory=BackendRequest)
     """What is to run the model; its messages go to the progress."""
+    denoise: float | None = None
+    """Strength, for models for photographs; None for the model as it is."""
     suffix: str = ""
     overlap: int | None = None
     jobs: int | None = None
@@ -189,7 +191,7 @@ def open_upscaler(options: Options, progress: Progress) -> Upscaler:
     """
     model = local_model(options.model, say=progress.say, bar=progress.fetching)
     request = replace(options.request, say=progress.say)
-    return Upscaler.from_request(model, request, overlap=options.overlap)
+    return Upscaler.from_request(model, request, overlap=options.overlap, denoise=options.denoise)
 
 
 def result_bytes(options: Options) -> int:
@@ -238,6 +240,8 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
         report.settings["scale"] = float(upscaler.info.scale)
     # Allowing a second pass changes no result of one.
     decisive = {name: value for name, value in report.settings.items() if name != "second_pass"}
+    if options.denoise is not None:  # decided by the model's content
+        report.settings["denoise"] = options.denoise
     return settings_fingerprint({"model": upscaler.model_sha256, **decisive})
 
 
