@@ -250,7 +250,7 @@ def run(
 
 
 def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
-    """Print what would be done.
+    """Print what a run would do.
 
     Raises:
         DggnError: nothing could be done.
@@ -272,7 +272,7 @@ def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
 
 
 def _write_page(batch: Batch, code: int) -> int:
-    """Write the report that was asked for.
+    """Write the requested report page.
 
     Returns:
         The exit code: the run's, unless that was good and the page cannot be written.

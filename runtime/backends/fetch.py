@@ -1,4 +1,4 @@
-"""Models by URL: fetched once, into the user's cache."""
+"""Models by URL, downloaded once into the user's cache."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from runtime.system.files import NotReplaced, locked, replacing
 from runtime.system.package import installed_version
 
 TIMEOUT_S = 30
-"""Without a single byte."""
+"""Seconds without a single byte before a download is given up."""
 
 BLOCK_BYTES = 1 << 18
 
 CHECKPOINTS = (".pth", ".pt", ".ckpt", ".pkl", ".safetensors", ".bin", ".param", ".zip")
-"""Endings of files that are not run, whatever is in them."""
+"""Suffixes of checkpoint files, which are refused whatever they contain."""
 
 Advance = Callable[[int], None]
-"""Told how many bytes have come."""
+"""Receives the number of bytes that have just arrived."""
 
 Bar = Callable[[str, int | None], AbstractContextManager[Advance]]
-"""Shows people a download: takes the file's name and its bytes, where they are known."""
+"""Displays a download, given the file's name and its size in bytes (None if unknown)."""
 
 
 def no_bar(name: str, total_bytes: int | None) -> AbstractContextManager[Advance]:
-    """For where nobody watches."""
+    """Show no progress."""
     return nullcontext(lambda received: None)
 
 
 def local_model(model: str, *, say: Callable[[str], None], bar: Bar = no_bar) -> str:
-    """A model's name or path, which of a URL is that of its file in the cache.
+    """Return a model's name or path; a URL becomes the path of its cached file.
 
     Args:
         model: a name, a path, or a URL: `https://...`, with `#sha256=...` to insist on a content.
@@ -75,7 +75,7 @@ def local_model(model: str, *, say: Callable[[str], None], bar: Bar = no_bar) ->
 
 
 def _parsed(model: str) -> tuple[str, str]:
-    """The URL, and the SHA-256 asked for or nothing."""
+    """Split a URL into its address and the requested SHA-256 (empty if none)."""
     url, _, fragment = model.partition("#")
     parts = urlsplit(url)
     if parts.scheme.lower() != "https" or not parts.hostname:
@@ -95,7 +95,7 @@ def _parsed(model: str) -> tuple[str, str]:
 
 
 def _place(url: str) -> Path:
-    """Where a URL's file is kept: its own folder, and its name, which people will read."""
+    """Return where a URL's file is kept: in a folder of its own, under a readable name."""
     name = unquote(PurePosixPath(urlsplit(url).path).name)
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", name.removesuffix(".onnx")).lstrip(".")[:80] or "model"
     mark = hashlib.sha256(url.encode()).hexdigest()[:12]
@@ -103,7 +103,7 @@ def _place(url: str) -> Path:
 
 
 def _fetch(url: str, target: Path, wanted: str, bar: Bar) -> str:
-    """Fetch a file; it appears when it is complete and right.
+    """Download a file; it appears only when complete and verified.
 
     Returns:
         Its SHA-256.
@@ -132,7 +132,7 @@ def _fetch(url: str, target: Path, wanted: str, bar: Bar) -> str:
 
 
 def _receive(response: Any, file: IO[bytes], url: str, bar: Bar) -> tuple[str, bytes]:
-    """Copy an answer into a file.
+    """Copy a response into a file.
 
     Returns:
         Its SHA-256 and its first bytes.
@@ -163,11 +163,11 @@ def _write(file: IO[bytes], block: bytes) -> None:
 
 
 def _opened(url: str) -> Any:
-    """Ask for a URL, by way of the proxy that the environment names, if any."""
+    """Open a URL, through the environment's proxy if it names one."""
     from urllib.request import HTTPRedirectHandler, Request, build_opener
 
     class HttpsOnly(HTTPRedirectHandler):
-        """Follows redirects, but not out of https."""
+        """Redirect handler that never leaves https."""
 
         def redirect_request(
             self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str

@@ -1,4 +1,4 @@
-"""ONNX Runtime as a backend."""
+"""ONNX Runtime backend."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class OrtBackend:
-    """Runs an ONNX model with ONNX Runtime.
+    """Backend that runs an ONNX model with ONNX Runtime.
 
     Args:
         path: the file; one that `dggn-export` did not write is tried (`runtime.model.foreign`).
@@ -73,7 +73,7 @@ class OrtBackend:
         self.info, self.tensors, self._least_px = self._facts(path)
 
     def _facts(self, path: Path) -> tuple[ModelInfo, TensorFormat, int]:
-        """What the runtime must know, how tensors hold pictures, and the least size."""
+        """Return the model's facts, its tensor format and the smallest input size."""
         properties = self._session.get_modelmeta().custom_metadata_map
         if any(name.startswith(PREFIX) for name in properties):
             info = ModelInfo.from_metadata(properties, where=str(path))
@@ -88,7 +88,7 @@ class OrtBackend:
 
     @property
     def description(self) -> str:
-        """What runs where, for people."""
+        """Human-readable name of the library, device and thread count."""
         if self._on_cuda:
             return "ONNX Runtime on CUDA" + (f", GPU {self._device}" if self._device else "")
         plural = "" if self._threads == 1 else "s"
@@ -96,12 +96,12 @@ class OrtBackend:
 
     @property
     def precision(self) -> str:
-        """What it is computed in: as the model file has it."""
+        """Precision of the computation, which is the model file's."""
         return self.info.precision
 
     @property
     def uniform_tiles(self) -> bool:
-        """On CUDA, where each new shape is tuned for."""
+        """True on CUDA, where every new shape is tuned first."""
         return self._on_cuda
 
     @property
@@ -109,11 +109,11 @@ class OrtBackend:
         return bool(self._session.get_providers()[0] == "CUDAExecutionProvider")
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
-        """Super-resolve a tile now; see :class:`runtime.tiles.backend.Backend`."""
+        """Super-resolve a tile at once; see :class:`runtime.tiles.backend.Backend`."""
         deliver(self.run(tile_hwc[None])[0])
 
     def finish(self) -> None:
-        """Do nothing: every tile is delivered when it is submitted."""
+        """Do nothing: every tile is delivered on submission."""
         if self._cancelled:
             raise Cancelled
 
@@ -186,7 +186,7 @@ class OrtBackend:
 
 
 def has_cuda() -> bool:
-    """Whether the installed ONNX Runtime, if there is one, was made for CUDA too."""
+    """Return whether ONNX Runtime is installed with CUDA support."""
     if find_spec("onnxruntime") is None:
         return False
     import onnxruntime

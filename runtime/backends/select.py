@@ -1,4 +1,4 @@
-"""Chooses the backend that runs a model on this machine, and says why."""
+"""Chooses the backend for a model on this machine, and explains the choice."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ OPENVINO_WHEELS = {
     ("darwin", "arm64"),
     ("win32", "AMD64"),
 }
-"""Where the extra `cpu` brings OpenVINO along."""
+"""Platforms on which the `cpu` extra includes OpenVINO."""
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-"""File that exists on Linux where the driver is loaded."""
+"""File that exists on Linux when the driver is loaded."""
 
 
 def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
-    """Open a model.
+    """Open a model with the requested backend; also return the reason for a fallback.
 
     Args:
         onnx: its file.
@@ -78,7 +78,7 @@ def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
 
 
 def _open_on_processor(onnx: Path, request: BackendRequest, reason: str) -> tuple[Backend, str]:
-    """OpenVINO, or else ONNX Runtime and why."""
+    """Open OpenVINO, or else ONNX Runtime with the reason."""
     problem = _no_openvino(request)
     if not problem:
         try:
@@ -91,7 +91,7 @@ def _open_on_processor(onnx: Path, request: BackendRequest, reason: str) -> tupl
 
 
 def _no_openvino(request: BackendRequest) -> str:
-    """Why OpenVINO need not even be tried; empty where it may do."""
+    """Explain why OpenVINO is not worth trying; empty if it may work."""
     if request.precision == "int8":
         return "INT8 models are quicker with ONNX Runtime than with OpenVINO"
     if find_spec("openvino") is not None:
@@ -116,7 +116,7 @@ def _open_openvino(onnx: Path, request: BackendRequest, *, int8: bool = True) ->
 
 
 def _on_processor(onnx: Path, request: BackendRequest) -> Backend:
-    """ONNX Runtime on the CPU.
+    """Open ONNX Runtime on the CPU.
 
     Raises:
         ConfigError: it computes in another precision than the one asked for.
@@ -133,7 +133,7 @@ def _on_processor(onnx: Path, request: BackendRequest) -> Backend:
 
 
 def _no_tensorrt() -> str:
-    """Return the reason not to try TensorRT; empty where it may work."""
+    """Explain why TensorRT is not worth trying; empty if it may work."""
     try:
         from runtime.backends.gpu import probe
 

@@ -1,4 +1,4 @@
-"""From a file to an upright `Picture`, or several."""
+"""Decodes a file to one or more upright `Picture`s."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _bmp(data: bytes, max_pixels: int) -> Picture:
 
 
 def _joined(pictures: list[Picture], notes: Sequence[str], plays: int | None = None) -> Picture:
-    """One picture with the others as its further frames or pages."""
+    """Return the first picture with the others as its further frames or pages."""
     first, *more = pictures
     of_pages = dict.fromkeys(note for page in pictures for note in page.notes)
     return replace(first, more=tuple(more), plays=plays, notes=[*of_pages, *notes])

@@ -1,4 +1,4 @@
-"""JPEG row by row, which Pillow writes only as a whole.
+"""Writes JPEG row by row, which Pillow can only write whole.
 
 Pillow encodes strips of 64 rows as JPEG files of their own, with a restart marker after each row
 of blocks. Such a marker resets the encoder, and its number counts to 8; so the encoded samples of
@@ -20,7 +20,7 @@ from runtime.image.picture import Picture
 from runtime.image.strips import interleaved, regrouped
 
 STRIP_ROWS = 64
-"""Eight rows of blocks, after which the numbers of restart markers begin anew."""
+"""Eight rows of blocks, after which the numbers of restart markers repeat."""
 
 _SIZE_MARKER, _SCAN_MARKER = 0xC0, 0xDA
 _LAST_RESTART, _END = b"\xff\xd7", b"\xff\xd9"
@@ -55,7 +55,7 @@ def write_jpeg(
 
 
 def _scan_start(data: bytes) -> int:
-    """Where the encoded samples begin."""
+    """Return the offset of the entropy-coded samples."""
     position, kind = 2, 0
     while kind != _SCAN_MARKER:
         kind, length = struct.unpack_from(">xBH", data, position)
@@ -64,7 +64,7 @@ def _scan_start(data: bytes) -> int:
 
 
 def _with_height(tables: bytes, height: int) -> bytes:
-    """What comes before the samples, with another height stated."""
+    """Return the segments before the samples with another height."""
     position, kind = 2, 0
     while kind != _SIZE_MARKER:
         at = position

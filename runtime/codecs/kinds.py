@@ -1,11 +1,11 @@
-"""Files that are no pictures, or of kinds that are not read, by their first bytes."""
+"""Recognizes files of unsupported kinds by their first bytes."""
 
 from __future__ import annotations
 
 from runtime.errors import ImageReadError
 
 BEGIN_BYTES = 32
-"""Of a file: all that is looked at."""
+"""Number of leading bytes needed."""
 
 _STARTS = {
     b"\0\0\1\0": "an icon (ICO)",
@@ -41,7 +41,7 @@ _PORTABLE = tuple(b"P%d" % number for number in range(1, 8))
 
 
 def refuse_foreign(begin: bytes) -> None:
-    """Refuse what is plainly something else, by its name.
+    """Refuse a file of a recognized other kind, naming it.
 
     Args:
         begin: `BEGIN_BYTES` of the file, or more.

@@ -1,4 +1,4 @@
-"""Between PIL images, in memory, and upright `Picture`s."""
+"""Converts between PIL images in memory and upright `Picture`s."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runtime.image.stated_colours import SRGB, StatedColours
 
 
 def picture_from_image(image: Image.Image) -> Picture:
-    """The picture in a PIL image of any mode.
+    """Return the picture in a PIL image of any mode.
 
     Args:
         image: any mode; not changed, except that it is loaded. Its orientation is applied.
@@ -35,7 +35,7 @@ def picture_from_image(image: Image.Image) -> Picture:
 
 
 def image_from_picture(picture: Picture) -> Image.Image:
-    """A PIL image with the picture's ICC profile, EXIF and DPI.
+    """Return a PIL image with the picture's ICC profile, EXIF and DPI.
 
     Returns:
         Mode L, LA, RGB or RGBA, or I;16 for 16-bit grey without alpha. Pillow has no other
@@ -64,7 +64,7 @@ def _image_of(picture: Picture) -> Image.Image:
 def loaded_picture(
     image: Image.Image, png: bytes = b"", *, colours: StatedColours | None = None
 ) -> Picture:
-    """The picture in an image, or in the frame that it stands at.
+    """Return the picture in an image's current frame.
 
     Args:
         image: any mode; it is loaded.
@@ -94,7 +94,7 @@ def channels_picture(
     *,
     colours: StatedColours | None = None,
 ) -> Picture:
-    """The upright picture of an image's colours and metadata.
+    """Return the upright picture from an image's colours and metadata.
 
     Args:
         channels: as stored.
@@ -128,7 +128,7 @@ def with_metadata(
     *,
     colours: StatedColours | None = None,
 ) -> Picture:
-    """A picture with all that an image has beside its samples and its profile.
+    """Add an image's metadata, except its profile, to a picture.
 
     Args:
         picture: its notes are kept.

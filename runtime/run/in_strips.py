@@ -1,4 +1,4 @@
-"""Pictures whose results would not fit into memory: from the reader to the file in strips.
+"""Upscales pictures whose results would not fit into memory, in strips from reader to file.
 
     StripReader  ->  a row of tiles at a time  ->  reduced  ->  as the format holds it  ->  file
 
@@ -28,7 +28,7 @@ from runtime.run.memory import POLL_S
 from runtime.tiles.stitch import OnTile
 
 STRIPS_AT_ONCE = 5
-"""In memory: two in the backend, one on its way, one being written, and its copies."""
+"""Strips in memory: two in the backend, one in transit, one being written, and its copies."""
 
 NOTE = "made in strips, being too large for memory as a whole"
 
@@ -36,19 +36,19 @@ Item = TypeVar("Item")
 
 
 class StripUpscaler(Protocol):
-    """The part of `Upscaler` that is needed here."""
+    """The part of `Upscaler` used here."""
 
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
-        """The result's rows from top to bottom; see `Upscaler.strips`."""
+        """Yield the result's rows from top to bottom; see `Upscaler.strips`."""
 
     def strip_bytes(self, header: Picture) -> int:
-        """How much memory the largest strip takes."""
+        """Return the size of the largest strip in bytes."""
 
 
 def check_strips(
     upscaler: StripUpscaler, headers: Sequence[Picture], target: Path, *, memory_bytes: int
 ) -> int:
-    """Refuse what cannot be made in strips; to be asked before anything is computed.
+    """Refuse what cannot be made in strips, before anything is computed.
 
     Args:
         upscaler: what enlarges it.
@@ -139,7 +139,7 @@ def write_in_strips(
 def hand_over(
     items: Iterable[Item], take: Callable[[Iterator[Item]], None], stop: threading.Event
 ) -> None:
-    """Make items in this thread, and take them in another, which waits for each.
+    """Produce items in this thread and consume them one by one in another.
 
     Raises:
         Cancelled: `stop` was set.

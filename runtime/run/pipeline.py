@@ -1,4 +1,4 @@
-"""Decoding, inference and encoding at the same time, in bounded memory.
+"""Concurrent decoding, inference and encoding in bounded memory.
 
     decode threads  ->  queue  ->  one inference thread  ->  queue  ->  encode threads
 
@@ -33,7 +33,7 @@ Anything = TypeVar("Anything")
 
 
 def default_jobs(*, on_gpu: bool = False) -> int:
-    """How many threads encode, if nobody says.
+    """Return the default number of encoding threads.
 
     Half the cores, for inference needs some too; all of them where a GPU infers.
     """
@@ -42,7 +42,7 @@ def default_jobs(*, on_gpu: bool = False) -> int:
 
 
 class Pipeline:
-    """Runs jobs through decode, inference and encode.
+    """Pipeline of decode, inference and encode threads.
 
     At most `2 * jobs + 4` pictures are in memory at once, whatever the number of jobs.
 
@@ -92,7 +92,7 @@ class Pipeline:
         self._threads: list[threading.Thread] = []
 
     def run(self, jobs: Sequence[Job]) -> Iterator[FileResult]:
-        """Do the jobs; to be called once.
+        """Process the jobs; call once.
 
         Yields:
             A result for every job, in the order of completion.
@@ -132,7 +132,7 @@ class Pipeline:
         self._upscaler.cancel()
 
     def join(self, *, timeout_s: float) -> bool:
-        """Wait for the threads after a stop.
+        """Wait for the threads to end after a stop.
 
         Returns:
             Whether all have ended.
@@ -193,7 +193,7 @@ class Pipeline:
             del work
 
     def _attempt(self, stage: Callable[[Work], None], work: Work) -> bool:
-        """Do one stage; a picture's own error becomes its result.
+        """Run one stage; a picture's own error becomes its result.
 
         Returns:
             Whether the picture goes on to the next stage.

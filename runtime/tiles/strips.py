@@ -1,4 +1,4 @@
-"""Pictures through a backend, a row of tiles at a time."""
+"""Upscales pictures one row of tiles at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, Span, Tile, TilePlan
 from runtime.tiles.stitch import OnTile, Watched
 
 STRIP_BYTES = 256 << 20
-"""A strip of a result takes no more, if tiles of the default size or less can help it."""
+"""Target size of a result strip in bytes; tiles of the default size or less stay below it."""
 
 
 def upscale_in_strips(
@@ -83,7 +83,7 @@ def upscale_in_strips(
 
 
 def strip_bytes(header: Picture, backend: Backend, *, tile_size: int, overlap: int) -> int:
-    """How much memory the largest strip of a picture's result takes.
+    """Return the size in bytes of the largest result strip.
 
     Args:
         header: of the source.
@@ -103,7 +103,7 @@ def strip_bytes(header: Picture, backend: Backend, *, tile_size: int, overlap: i
 
 
 def strip_tile_px(header: Picture, backend: Backend, *, tile_size: int, overlap: int) -> int:
-    """What tiles of strips are cut to: less than asked for where a row of it takes much.
+    """Return the tile size for strips: smaller than requested if a row of tiles takes too much.
 
     Args:
         header: the source.
@@ -122,7 +122,7 @@ def strip_tile_px(header: Picture, backend: Backend, *, tile_size: int, overlap:
 
 
 class _Strip:
-    """Some rows of the result, while their tiles come."""
+    """Some rows of the result, while their tiles arrive."""
 
     def __init__(self, part: Picture, first: int, rows: Span, scale: int, tiles: int) -> None:
         kept = rows.keep_stop - rows.keep_start
@@ -161,7 +161,7 @@ def _completed(strip: _Strip, backend: Backend) -> Picture:
 
 
 class _Count:
-    """Counts tiles, from any thread."""
+    """Thread-safe counter of tiles."""
 
     def __init__(self, of: int, on_tile: OnTile) -> None:
         self._of = of

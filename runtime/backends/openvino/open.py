@@ -1,4 +1,4 @@
-"""Opens OpenVINO backends, in the quickest precision that makes the model's pictures."""
+"""Opens OpenVINO backends in the fastest precision that reproduces the model's pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runtime.tiles.backend import Backend
 
 _QUICK: dict[str, Computed] = {"BF16": "bfloat16"}
 _QUICK_ELSEWHERE: dict[str, Computed] = {"FP16": "float16"}
-"""What is quicker than float32, by the capability that it needs: on processors, and elsewhere."""
+"""Faster alternatives to float32 by required capability: on CPUs, and elsewhere."""
 
 
 def open_openvino(
@@ -33,7 +33,7 @@ def open_openvino(
     say: Callable[[str], None],
     open_reference: Callable[[], Backend],
 ) -> OpenVinoBackend:
-    """A backend for pictures of 8 bits, and, from the first one on, of 16.
+    """Open a backend for 8-bit pictures, which handles 16-bit ones from the first on.
 
     Args:
         onnx: the model.
@@ -85,7 +85,7 @@ class _Opening:
         return self._backend(of_bytes, lambda: self._first_trusted([deep], np.uint16))
 
     def _first_trusted(self, computed: list[Computed], dtype: DTypeLike) -> Compiled:
-        """Raises BackendError: none can be used; says why of the last one."""
+        """Return the first trusted candidate; the error says why the last one was refused."""
         *others, last = computed
         for one in others:
             try:
@@ -138,7 +138,7 @@ class _Opening:
 def candidates(
     info: ModelInfo, wanted: WantedPrecision | None, device: OpenVinoDevice
 ) -> list[Computed]:
-    """What to try to compute in, the quickest first.
+    """List the precisions to try, fastest first.
 
     Raises:
         ConfigError: the model has another precision.
@@ -165,7 +165,7 @@ def candidates(
 
 
 def _writable(folder: Path) -> Path | None:
-    """A folder, made if need be; None where that cannot be: then nothing is kept."""
+    """Create a folder if needed; None if that fails, and then nothing is cached."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""TensorRT as a backend."""
+"""TensorRT backend."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ from runtime.tiles.backend import Deliver
 _NAMES = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
 
 DEFAULT_SLOTS = 3
-"""Slots: one computes, one gives its results, one takes tiles."""
+"""Batches in flight: one computing, one delivering its results, one being filled."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineFile:
-    """An engine that may be loaded here."""
+    """An engine that may be loaded on this machine."""
 
     path: Path
-    """The plan."""
+    """The plan file."""
 
     facts: EngineFacts
-    """Content of its sidecar."""
+    """Facts from its sidecar."""
 
 
 Smaller = Callable[[EngineFile], EngineFile | None]
-"""Makes an engine that needs less memory than the one given; None if there can be none."""
+"""Builds an engine that needs less memory than the given one; None if there is none."""
 
 
 def nothing_smaller(engine: EngineFile) -> None:
-    """Make no smaller engine: for where none can be built."""
+    """Offer no smaller engine, where none can be built."""
 
 
 class TrtBackend:
-    """Runs an engine on one GPU.
+    """Backend that runs an engine on one GPU.
 
     Tiles wait in half-filled batches until more come, or until `finish`. When the device's memory
     runs out, tiles that are not delivered are computed again with fewer slots, then with smaller
@@ -117,12 +117,12 @@ class TrtBackend:
 
     @property
     def precision(self) -> str:
-        """What the engine computes in."""
+        """Precision of the engine."""
         return _NAMES[self._file.facts.precision]
 
     @property
     def largest_tile_px(self) -> int:
-        """Largest tile; larger ones are cut once more."""
+        """Largest tile; larger ones are split."""
         return self._file.facts.tile_px
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
@@ -131,7 +131,7 @@ class TrtBackend:
         self._work((tile_hwc, deliver))
 
     def finish(self) -> None:
-        """Wait until all that was submitted is delivered."""
+        """Wait until every submitted tile is delivered."""
         self._work(None)
 
     def cancel(self) -> None:
@@ -153,7 +153,7 @@ class TrtBackend:
             self._device.close()
 
     def _work(self, work: tuple[Samples, Deliver] | None) -> None:
-        """Feed a tile to the device, or finish; after a failure every later call fails alike."""
+        """Feed a tile to the device, or finish; after a failure all later calls fail alike."""
         with self._lock:
             if self._failure is not None:
                 raise self._failure
@@ -204,7 +204,7 @@ class TrtBackend:
         return self._slots
 
     def _open(self) -> None:
-        """Load the engine, with as many slots as there is room for."""
+        """Load the engine with as many slots as fit."""
         while True:
             facts = self._file.facts
             try:
@@ -234,7 +234,7 @@ class TrtBackend:
             engine.close()
 
     def _take_less(self, error: OutOfDeviceMemory) -> None:
-        """Decide what to do with less memory.
+        """Choose a smaller configuration after running out of memory.
 
         Raises:
             OutOfDeviceMemory: nothing less can be done.
@@ -265,6 +265,6 @@ class TrtBackend:
 
 
 def _slots_of(engine: EngineFile, wanted: int) -> int:
-    """Limit the slots to the profiles, where each slot needs one of its own."""
+    """Limit the slots to the number of profiles, if each slot needs its own."""
     profiles = engine.facts.profiles
     return wanted if profiles == 1 else min(wanted, profiles)

@@ -1,4 +1,4 @@
-"""Reads and writes engines with their JSON sidecars, because a plan has no room for facts.
+"""Reads and writes engines with their JSON sidecars, since plans cannot hold our facts.
 
 `x.engine` is TensorRT's plan, `x.engine.json` says what it was made of, for what, and whether it
 was verified. The plan is written first: a plan without a sidecar is no engine. A sidecar names its
@@ -22,19 +22,19 @@ from runtime.model.info import ModelInfo, file_sha256
 from runtime.system.files import write_whole
 
 FORMAT = 1
-"""Version of sidecars and of the graphs that engines are built from; others are stale."""
+"""Version of sidecars and of the graphs that engines are built from; older files are stale."""
 
 SUFFIX = ".engine"
 MAX_SIDECAR_BYTES = 64 * 1024
 
 
 def sidecar_path(engine: Path) -> Path:
-    """The sidecar's path: the engine's, with `.json` behind it."""
+    """Return the path of an engine's sidecar: the engine's path plus `.json`."""
     return engine.with_name(f"{engine.name}.json")
 
 
 def read_facts(engine: Path) -> EngineFacts:
-    """Read the sidecar of an engine, and check that the engine is the one it means.
+    """Read an engine's sidecar, and check that it belongs to the engine.
 
     Args:
         engine: the plan; its sidecar lies beside it.
@@ -81,7 +81,7 @@ def write_engine(engine: Path, plan: bytes, facts: EngineFacts) -> None:
 
 
 def write_facts(engine: Path, facts: EngineFacts) -> None:
-    """Write the sidecar alone: after an engine was verified at its first use.
+    """Rewrite the sidecar alone, after verification at first use.
 
     Raises:
         TargetError: it cannot be written; the old one stays.
@@ -126,7 +126,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _typed(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """The values, where each has its field's type; everything not listed is text."""
+    """Return the values if each has its field's type; fields not listed are strings."""
     for name, value in values.items():
         annotation = kind.__annotations__[name]
         expected = _TYPES.get(annotation, (str,))

@@ -1,4 +1,4 @@
-"""Opens TensorRT backends: for a model on one or several GPUs, verified before their first use."""
+"""Opens TensorRT backends on one or several GPUs, verified before first use."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def open_tensorrt(onnx: Path, request: BackendRequest) -> Backend:
 
 
 def _engine_precision(info: ModelInfo, wanted: WantedPrecision | None) -> EnginePrecision:
-    """The precision that engines of a model compute in."""
+    """Return the engine precision for a model."""
     if wanted is None:
         return "int8" if info.precision == "int8" else "fp16"
     return "fp32" if wanted == "float32" else "int8"
 
 
 def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
-    """Open a backend of an engine that was just built, to verify it.
+    """Open a backend for a newly built engine, to verify it.
 
     Raises:
         ModelError: it is not what its sidecar says.
@@ -80,7 +80,7 @@ def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
 def _open_all(
     request: BackendRequest, wanted: EngineRequest, library: Library, gpus: Sequence[Gpu]
 ) -> Backend:
-    """Open one backend over all GPUs; those that cannot be used are left out, if any can."""
+    """Open one backend over all GPUs; unusable ones are left out if any works."""
     errors: list[BackendError] = []
     with ExitStack() as opened:
         members: list[Backend] = []
@@ -136,7 +136,7 @@ def _open_one(
 
 
 def _verify(request: BackendRequest, onnx: Path, file: EngineFile, backend: TrtBackend) -> None:
-    """Compare an engine from a machine without a GPU with the model it was built from.
+    """Verify an engine built without a GPU against its model.
 
     Raises:
         BackendError: it does not compute what the model does.
