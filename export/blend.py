@@ -1,4 +1,4 @@
-"""One generator between two of the same structure.
+"""Interpolation between two generators of the same structure.
 
 Their weights are interpolated (Wang et al., ESRGAN, 2018, Section 3.4):
 

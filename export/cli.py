@@ -204,7 +204,7 @@ def _precision(
 
 
 def _local(model: str) -> str:
-    """A model's name or path; one with a URL is fetched."""
+    """Return a model's name or path; a URL is downloaded first."""
     from runtime.backends.fetch import local_model
     from runtime.report.console import progress_for_people
 

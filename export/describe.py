@@ -14,7 +14,7 @@ from runtime.model.tensors import tensors_of
 
 
 def describe(path: Path) -> dict[str, str]:
-    """Facts about an ONNX file, label by label, in the order to show them.
+    """Return facts about an ONNX file by label, in display order.
 
     One of another program is tried out, as `dggn-run` does.
 
@@ -64,7 +64,7 @@ def describe(path: Path) -> dict[str, str]:
 
 
 def describe_engine(path: Path) -> dict[str, str]:
-    """Facts about a TensorRT engine from its sidecar, label by label, in the order to show them.
+    """Return facts about a TensorRT engine from its sidecar by label, in display order.
 
     TensorRT is not needed: the engine itself is only hashed.
 

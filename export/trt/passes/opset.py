@@ -1,4 +1,4 @@
-"""Converts a graph to another version of the standard operators.
+"""Converts a graph to another opset.
 
 Upwards onnx's own converter does it. Downwards, from 18 to 17, it knows no way for `Pad`; what
 changed for the operators that generators have is little:
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import onnx
 
 IR_OF_17 = 8
-"""The file format's version in the days of opset 17."""
+"""IR version that belongs to opset 17."""
 
 NEUTRAL: dict[str, dict[str, object]] = {
     "Resize": {"antialias": 0, "keep_aspect_ratio_policy": b"stretch"},
     "Split": {},
     "Pad": {},
 }
-"""Attributes that 17 does not know, with the value that says what 17 does anyway."""
+"""Attributes unknown to opset 17, with the value equivalent to its fixed behaviour."""
 
 REDUCTIONS = (
     "ReduceL1",
@@ -45,7 +45,7 @@ REDUCTIONS = (
 
 
 def at_most(model: onnx.ModelProto, largest: int) -> onnx.ModelProto:
-    """The model in an opset that a parser reads.
+    """Convert a model to an opset that a parser reads.
 
     Args:
         model: weights as initializers; not changed.
@@ -66,7 +66,7 @@ def at_most(model: onnx.ModelProto, largest: int) -> onnx.ModelProto:
 
 
 def at_least(model: onnx.ModelProto, least: int) -> onnx.ModelProto:
-    """The model in an opset that has what a pass needs.
+    """Convert a model to an opset that supports a pass.
 
     Raises:
         ModelError: onnx's converter does not know how.

@@ -1,4 +1,4 @@
-"""Kernels from a builder's log: their shapes and types, as TensorRT-RTX prints them."""
+"""Parses kernels, their shapes and types from the build log of TensorRT-RTX."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TENSOR = re.compile(
 _NODE = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 _LAYERS = "Layers:\n"
 _EVENTS = frozenset(["signal", "wait"])
-"""No kernels: one stream tells another one how far it is, where branches run side by side."""
+"""Synchronization between streams of parallel branches, which is not a kernel."""
 
 _ACTIVATIONS = re.compile(r"^Total Activation Memory: (\d+) bytes$")
 
