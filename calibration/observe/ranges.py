@@ -27,16 +27,18 @@ Method = Literal["minmax", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 Ranges: TypeAlias = Mapping[str, tuple[float, float]]
-"""Smallest and largest value to represent, by tensor name."""
+"""Minimum and maximum to represent, by tensor name."""
 
 PERCENTILE = 99.999
-"""With 99.99 the mean error is the same, but errors of ten levels are ten times as many."""
+"""Percentile of the observer. With 99.99 the mean error is the same, but errors of ten levels are
+ten times as frequent.
+"""
 
 TILES_AT_ONCE = 4
 
 
 class _Reader:
-    """Gives tiles to a calibrater, as its reader protocol wants them."""
+    """Adapter from tiles to a calibrator's data reader protocol."""
 
     def __init__(self, tiles: Sequence[Tile], sample_type: SampleType) -> None:
         self._feeds: Iterator[dict[str, NDArray[Any]]] = iter(

@@ -1,4 +1,4 @@
-"""Keeps measured values in a file, so that a stopped calibration resumes."""
+"""Stores measured values in a file, so that an interrupted calibration resumes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtime.system.files import write_whole
 
 
 class Ledger:
-    """Measured values by name, saved after each.
+    """Measured values by name, saved after each one.
 
     Args:
         path: the file; made when it does not exist.
@@ -34,11 +34,11 @@ class Ledger:
             # Nothing usable is there: everything is measured.
             self._values = {}
         self.found = len(self._values)
-        """Number of values that an earlier calibration left."""
+        """Number of values left by an earlier calibration."""
         self._save()
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:
-        """The value of a name, measured only when it is not known.
+        """Return the value of a name, measuring it only if unknown.
 
         Args:
             name: of the value, for example `cost image_trunk.3.fuse`.
