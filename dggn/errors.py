@@ -1,4 +1,4 @@
-"""Errors that DGGN raises on purpose; catch `DggnError` for all of them.
+"""The exceptions that DGGN raises; catch `DggnError` for all of them.
 
 Examples:
     >>> import dggn

@@ -27,7 +27,7 @@ DARK_SHARE = 0.1
 """Fraction of tiles classified as dark, whatever their content."""
 
 EDGE_SHARE = 0.25
-"""Fraction of the remaining tiles classified as edges: those with the steepest gradients."""
+"""Fraction of the remaining tiles classified as edges: high gradient peaks over a low mean."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Arrays from .npz files, without unpickling anything."""
+"""Reads arrays from .npz files without unpickling anything."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.errors import ModelError
 
 
 def read_npz(path: Path, expected: str) -> dict[str, NDArray[np.generic]]:
-    """All arrays of a file.
+    """Read all arrays of a file.
 
     Args:
         path: of the file.

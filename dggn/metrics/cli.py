@@ -1,4 +1,4 @@
-"""`dggn-eval`: how good models are, what they cost, and how their pictures look."""
+"""The command `dggn-eval`: quality, cost and visual comparison of models."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def _metrics(perceptual: bool, features: Path | None, niqe: Path | None) -> Mapp
 def _shown(
     benchmark: str, results: Iterator[PictureScores], form: str
 ) -> tuple[PictureScores, ...]:
-    """All results; in a table every picture's line is printed as soon as it is measured."""
+    """Collect all results; in a table, each picture's line is printed once measured."""
     if form != "table":
         return tuple(results)
     from dggn.metrics.evaluate import mean

@@ -1,4 +1,4 @@
-"""A page to look at: two models' results of every picture of a folder, with a slider between."""
+"""A comparison page: two models' results of every picture in a folder, with a slider."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runtime.system.files import NotReplaced, replacing
 from runtime.system.terminal import printable
 
 PART_LR_PX = (256, 192)
-"""Longer and shorter side of what is shown at most: enlarged, it fits on a screen at 100 %."""
+"""Maximum longer and shorter side of the part shown; its result fits on a screen at 100 %."""
 
 STYLE = """
 /* Results in their own pixels, one below the other; nothing here needs attention. */
@@ -77,7 +77,7 @@ def write_page(path: Path, folder: Path, models: tuple[str, str]) -> int:
 
 
 def part_of(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The part with the most detail, of at most `PART_LR_PX`; (H, W, 3), uint8 RGB."""
+    """Return the most detailed part, at most `PART_LR_PX`; (H, W, 3), uint8 RGB."""
     height, width = image_hwc.shape[:2]
     most = PART_LR_PX if height > width else PART_LR_PX[::-1]
     part_hw = min(height, most[0]), min(width, most[1])

@@ -1,4 +1,4 @@
-"""Models on photographs as people have them: reduced by programs, noisy, saved as JPEG.
+"""Measures models on realistic photographs: reduced by software, noisy, saved as JPEG.
 
 Every photograph is cut to a middle size and lives through a history that depends on its number
 and a seed alone. It is made anew whenever it is looked at, so that a large set needs no memory.
@@ -30,33 +30,33 @@ from runtime.errors import ConfigError
 from runtime.system.files import write_whole
 
 MOST_HR_PX = (1024, 768)
-"""Longer and shorter side of an HR picture: its LR picture has 256x192."""
+"""Longer and shorter side of an HR picture, whose LR picture has 256x192."""
 
 ORIGINALS = "originals"
-"""The name under which the HR pictures themselves are measured."""
+"""Name under which the HR pictures themselves are measured."""
 
 HISTORIES_NAME = "histories.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RealisticPicture:
-    """A photograph, and what the world made of it."""
+    """A photograph with a realistic LR picture."""
 
     path: Path
-    """The photograph's file."""
+    """File of the photograph."""
 
     stem: str
-    """Its path below the folder, without the suffix."""
+    """Path below the folder, without the suffix."""
 
     pair: Pair
-    """What is left of it, and its LR picture."""
+    """LR picture and the matching HR picture."""
 
     history: History
-    """How that came about."""
+    """History that led to the LR picture."""
 
 
 class RealisticSet:
-    """The photographs of a folder with their LR pictures; each time the same.
+    """The photographs of a folder with their LR pictures, reproducible.
 
     Args:
         folder: of photographs.
@@ -74,7 +74,7 @@ class RealisticSet:
         return len(self._paths)
 
     def __iter__(self) -> Iterator[RealisticPicture]:
-        """One picture after the other.
+        """Yield the pictures one by one.
 
         Raises:
             ConfigError: a picture is too small to reduce.
@@ -90,7 +90,7 @@ class RealisticSet:
 
 
 def draw_measured_history(number: int, seed: int) -> History:
-    """The history of a set's picture.
+    """Return the history of a set's picture.
 
     The four filters take turns, the bilinear one after a blur; every other four pictures have
     noise of 0 to 8 levels. All are saved once, with a quality of 60 to 90.
@@ -112,7 +112,7 @@ def draw_measured_history(number: int, seed: int) -> History:
 
 
 def middle_sized(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Reduce a picture until it just covers `MOST_HR_PX`, and cut out the middle.
+    """Reduce a picture until it just covers `MOST_HR_PX`, and crop the centre.
 
     Args:
         image_hwc: (H, W, 3), uint8 RGB; smaller ones are only cut.

@@ -1,4 +1,4 @@
-"""A torch module from an exported ONNX file: a model is one artifact, for both worlds."""
+"""Loads torch modules from exported ONNX files, so that one file serves both frameworks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from dggn.model.generator import Generator
 
 LARGEST_FILE_BYTES = 2**30
-"""Larger files are refused unread: the flagship has 30 MB."""
+"""Size above which files are refused unread; the flagship has 30 MB."""
 
 
 def load(model: str = DEFAULT_MODEL) -> Generator:
-    """Rebuild the torch module of a shipped model or of an ONNX file that dggn-export wrote.
+    """Load the torch module of a shipped model or of an ONNX file that dggn-export wrote.
 
     Args:
         model: a shipped name, or the path of an ONNX file.

@@ -1,4 +1,4 @@
-"""Evaluates tensors inside a graph on the CPU."""
+"""Evaluates intermediate tensors on the CPU."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def as_input(image_hwc: Samples, sample_type: SampleType) -> NDArray[Any]:
 def evaluate(
     model: onnx.ModelProto, names: Sequence[str], feeds: Iterable[NDArray[Any]]
 ) -> Iterator[list[NDArray[Any]]]:
-    """Run a model, and collect tensors of it.
+    """Run a model, and yield intermediate tensors.
 
     Args:
         model: not changed.

@@ -1,4 +1,4 @@
-"""`dggn-train`: prepare pictures, train generators, draw how it went."""
+"""The command `dggn-train`: prepares pictures, trains generators, plots runs."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dggn.training.loss_config import LossConfig
 
 
 class GeneratorLoss(nn.Module):
-    """What the generator minimizes; a term whose weight is 0 is neither computed nor reported.
+    """The generator's loss; terms of weight 0 are neither computed nor reported.
 
     Args:
         config: the weights.
@@ -39,7 +39,7 @@ class GeneratorLoss(nn.Module):
         target: Tensor,
         shift: tuple[int, int] = (0, 0),
     ) -> dict[str, Tensor]:
-        """Weighted terms by the names of `LossConfig`; their sum is what is minimized.
+        """Return weighted terms by the names of `LossConfig`; their sum is minimized.
 
         Args:
             image: the generator's pictures, (N, 3, H, W), float32.

@@ -1,4 +1,4 @@
-"""What a step came to. Its numbers leave the device while the next step is already queued there."""
+"""Results of a training step, transferred while the next step is already queued on the device."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dggn.training.parallel import Place
 from runtime.errors import ConfigError
 
 NORM = "norm"
-"""A generator's update has it beside its loss's terms; a critic's has it with the critic's name."""
+"""Key of the gradient norm among the terms of an update; a critic's includes its name."""
 
 
 class Outcome:
-    """The numbers of one step. Nothing waits for the device before they are read.
+    """The numbers of one step. Nothing waits for the device until they are read.
 
     Args:
         updates: what each update of the step came to, scalars by name: those of the critics, each
@@ -44,7 +44,7 @@ class Outcome:
             self._arrival.record()
 
     def read(self) -> dict[str, float]:
-        """Wait until the step is done.
+        """Wait for the step and return its numbers.
 
         Returns:
             The weighted terms of the generator's loss, the learning rate, and the terms of the

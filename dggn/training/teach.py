@@ -1,4 +1,4 @@
-"""Make a taught set: LR pictures as the world makes them, and a teacher's results."""
+"""Makes taught sets: realistic LR pictures with a teacher's results."""
 
 from __future__ import annotations
 
@@ -35,36 +35,36 @@ from runtime.model.info import file_sha256
 from runtime.system.terminal import OnProgress
 
 BYTES_PER_LR_PIXEL = 3 * (1 + 2 * SCALE**2)
-"""Of a pair on disk: the LR picture, the teacher's result and the original."""
+"""Disk space of a pair: the LR picture, the teacher's result and the original."""
 
 DRAWN = "drawn"
-"""The source of pairs that no photograph was cut for."""
+"""Source name of drawn pairs."""
 
 Image8 = NDArray[np.uint8]
 
 Teacher = Callable[[Image8], Image8]
-"""Enlarges an (H, W, 3) uint8 RGB picture to (4H, 4W, 3)."""
+"""Maps an (H, W, 3) uint8 RGB picture to (4H, 4W, 3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """The pictures that LR pictures are cut from."""
+    """Pictures that LR pictures are cut from."""
 
     folder: Path
-    """Where they are."""
+    """Folder of the pictures."""
 
     paths: tuple[Path, ...]
-    """All of them, sorted."""
+    """Paths of all pictures, sorted."""
 
     weights: NDArray[np.float64]
-    """Chance of each to be drawn: its share of the pixels."""
+    """Probability of each picture: its share of the pixels."""
 
     sha256: str
-    """Over all names and contents."""
+    """Hash over all names and contents."""
 
 
 def read_sources(folder: Path) -> Sources:
-    """Find the source pictures; of each only the header and the hash are read.
+    """Find the source pictures, reading only headers and hashes.
 
     Raises:
         ConfigError: there is none, or one cannot be opened.
@@ -92,7 +92,7 @@ def teach(
     teacher_sha256: str,
     on_progress: OnProgress,
 ) -> TaughtSet:
-    """Make the first `count` pairs of a set, or go on with what was begun.
+    """Make the first `count` pairs of a set, or resume.
 
     Args:
         sources: photographs, as sharp and varied as can be had.
@@ -129,7 +129,7 @@ def teach(
 def lr_picture(
     number: int, sources: Sources, options: TeachOptions
 ) -> tuple[Image8, Image8 | None, str]:
-    """LR picture number `number` of a set, its original where there is one, and its source.
+    """Return LR picture `number` of a set, its original if there is one, and its source.
 
     Returns:
         (H, W, 3), (4H, 4W, 3) or None, and a path below the source folder or `DRAWN`.
@@ -153,7 +153,7 @@ def lr_picture(
 def _cut(
     picture: Image8, side: int, factor: float, multiple: int, random: np.random.Generator
 ) -> Image8:
-    """A square of at most `side` pixels from a picture that is first reduced by `factor`."""
+    """Cut a square of at most `side` pixels from a picture first reduced by `factor`."""
     smallest = min(picture.shape[:2])
     side = min(side, smallest // multiple * multiple)
     if not side:

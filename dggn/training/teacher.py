@@ -1,4 +1,4 @@
-"""A network that another learns from: an ONNX file or a checkpoint."""
+"""Teacher networks: ONNX files or checkpoints."""
 
 from __future__ import annotations
 
