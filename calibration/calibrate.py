@@ -65,11 +65,11 @@ def calibrate(
         on_progress: receives each step and its progress.
 
     Returns:
-        What was found; `passes` tells whether the output was written.
+        The findings; `passes` tells whether the output was written.
 
     Raises:
         ModelError: the model cannot be quantized.
-        ConfigError: the pictures or the tile size do not suit.
+        ConfigError: the pictures or the tile size are unsuitable.
         ImageReadError: a picture cannot be decoded.
         BackendError: ONNX Runtime failed.
         TargetError: a file cannot be written.

@@ -26,8 +26,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
 
     Args:
         cls: a dataclass; its optional fields (`X | None`) have None as their default.
-        values: its fields by name; those with a default may be left out.
-        where: what the values come from, for error messages.
+        values: field values by name; those with a default are optional.
+        where: origin of the values, for error messages.
 
     Raises:
         ConfigError: a key is unknown or missing, or a value has the wrong type or range.

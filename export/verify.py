@@ -92,7 +92,7 @@ def require_equal(path: Path, generator: Generator | CommunityModel) -> Comparis
     comparison = compare(path, generator)
     if not comparison.passes:
         raise ModelError(
-            f"the exported graph does not compute what the module does: {comparison}. "
+            f"the exported graph does not reproduce the module's results: {comparison}. "
             "Nothing was kept; please report it with the versions of torch and onnxruntime"
         )
     return comparison

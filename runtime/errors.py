@@ -1,19 +1,19 @@
 """The exceptions that DGGN raises.
 
     DggnError
-    ├── ConfigError             a setting or argument makes no sense
-    ├── ImageError              one picture cannot be processed; the others go on
+    ├── ConfigError             an invalid setting or argument
+    ├── ImageError              a failure of one picture; the others continue
     │   ├── ImageReadError      it cannot be decoded
-    │   └── ImageWriteError     its result cannot be encoded in the format asked for
-    ├── ModelError              a model file is missing, damaged or not one of ours
-    └── EnvironmentProblem      this machine or installation lacks something
+    │   └── ImageWriteError     its result cannot be encoded in the requested format
+    ├── ModelError              a model file is missing, damaged or unusable
+    └── EnvironmentProblem      something is missing from this machine or installation
         ├── MissingDependency   a package is not installed; the message names the extra
         ├── BackendError        the inference library failed
-        │   └── OutOfDeviceMemory   for want of memory on the device; smaller work may do
+        │   └── OutOfDeviceMemory   too little memory on the device; smaller work may fit
         ├── TargetError         the output folder cannot be written
-        └── DownloadError       a model cannot be fetched
+        └── DownloadError       a model cannot be downloaded
 
-    Cancelled                   someone asked to stop; not an error, but it ends the work
+    Cancelled                   a requested stop; not an error, but it ends the work
 
 A message says what is wrong, what was found, what was expected and what to do.
 """

@@ -65,7 +65,7 @@ class Upscaler:
 
     Raises:
         ModelError: the model does not exist, or its file is damaged.
-        DownloadError: it cannot be fetched.
+        DownloadError: it cannot be downloaded.
         ConfigError: the backend or precision is unknown, or the tile size or overlap does not
             suit the model.
         MissingDependency: no inference library is installed.
@@ -106,7 +106,7 @@ class Upscaler:
 
         Args:
             model: a shipped name or an ONNX file.
-            request: what is to run it.
+            request: the backend request.
             overlap: LR pixels of context per side; by default what the model was measured to need.
 
         Raises:
@@ -209,7 +209,7 @@ class Upscaler:
         Args:
             picture: the picture; not changed.
             on_done: takes the result, from any thread, at the latest in `finish`.
-            on_tile: told the share of the picture that is done, in (0, 1], after each tile.
+            on_tile: receives the completed share of the picture, in (0, 1], after each tile.
 
         Raises:
             BackendError: the inference library failed.
@@ -258,7 +258,7 @@ class Upscaler:
 
         Args:
             reader: the source; read while the strips are asked for.
-            on_tile: told the share of the picture that is done, in (0, 1], after each tile.
+            on_tile: receives the completed share of the picture, in (0, 1], after each tile.
         """
         return upscale_in_strips(
             reader,

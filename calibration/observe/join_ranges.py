@@ -20,7 +20,7 @@ def join_ranges(model: onnx.ModelProto, ranges: Ranges) -> Ranges:
 
     Args:
         model: the graph that was observed.
-        ranges: of its tensors; not changed. A Concat with one that is missing is passed over.
+        ranges: ranges of its tensors; not changed. A Concat with a missing range is skipped.
     """
     joined = dict(ranges)
     for node in model.graph.node:

@@ -62,12 +62,12 @@ def observe(
 
     Args:
         model: float32 weights, nothing quantized.
-        tiles: what to run it on.
-        method: `minmax` takes all values in; `percentile` leaves out one in 100,000 at either
+        tiles: the calibration tiles.
+        method: `minmax` includes all values; `percentile` excludes one in 100,000 at either
             end; `entropy` keeps most of the distribution's information.
         operators: types whose tensors are observed.
-        sample_type: what the model takes.
-        on_share: told the share of the tiles that is done.
+        sample_type: sample type of the model.
+        on_share: receives the completed share of the tiles.
 
     Returns:
         The smallest and the largest value of each tensor; 0 always lies between them.

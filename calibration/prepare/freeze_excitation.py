@@ -41,10 +41,10 @@ def freeze_excitation(source: SourceModel, tiles: Sequence[Tile]) -> SourceModel
 
     Args:
         source: the float32 model; not changed.
-        tiles: what the means are taken over, all of one size.
+        tiles: tiles to average over, all of one size.
 
     Returns:
-        Another model without gates; one as it was where no gate has the expected form.
+        A model without gates; an unchanged one if no gate has the expected form.
 
     Raises:
         BackendError: ONNX Runtime failed on the model.

@@ -77,7 +77,7 @@ def sample_tiles(pairs: Sequence[Pair], *, count: int, tile_px: int) -> list[Til
 
     Args:
         pairs: pictures; their LR sides are cut into a grid of tiles.
-        count: how many tiles to draw.
+        count: number of tiles to select.
         tile_px: their side in LR pixels.
 
     Returns:

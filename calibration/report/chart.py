@@ -38,8 +38,8 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> bytes:
     """Draw horizontal bars from zero, on a common scale.
 
     Args:
-        title: written above.
-        bars: from top to bottom; negative values count as zero.
+        title: title of the chart.
+        bars: bars from top to bottom; negative values count as zero.
 
     Returns:
         A PNG file.

@@ -73,7 +73,7 @@ def markdown(findings: Findings, chart: str) -> str:
     """Return the report.
 
     Args:
-        findings: what to tell.
+        findings: contents of the report.
         chart: file name of the chart.
     """
     outcome, gates = findings.outcome, findings.gates
@@ -180,6 +180,6 @@ def _verdict(findings: Findings) -> str:
     if outcome.for_fidelity:
         ways.append(f"for the PSNR: {', '.join(outcome.for_fidelity)}")
     return (
-        "**The model was not written**: no INT8 mix holds the gates. "
+        "**The model was not written**: no INT8 mix passes the gates. "
         f"In the way, {'; '.join(ways)}."
     )

@@ -14,8 +14,8 @@ class Ledger:
     """Measured values by name, saved after each one.
 
     Args:
-        path: the file; made when it does not exist.
-        key: what the values depend on. Values of another key are thrown away.
+        path: the file, created if missing.
+        key: everything that the values depend on. Values with another key are discarded.
 
     Raises:
         TargetError: the file cannot be written.
@@ -41,8 +41,8 @@ class Ledger:
         """Return the value of a name, measuring it only if unknown.
 
         Args:
-            name: of the value, for example `cost image_trunk.3.fuse`.
-            measure: gives the value, of a kind that JSON has.
+            name: name of the value, for example `cost image_trunk.3.fuse`.
+            measure: returns the value, which must be valid JSON.
 
         Raises:
             TargetError: the file cannot be written.

@@ -78,12 +78,12 @@ def quantize(
 
     Args:
         model: float32 weights as initializers; not changed.
-        ranges: of every tensor around them.
+        ranges: ranges of every tensor around them.
         layers: the convolutions.
-        target: where the pairs go.
+        target: target platform.
 
     Returns:
-        Another model; the same one's copy when there are no layers.
+        A new model; a copy if there are no layers.
     """
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType

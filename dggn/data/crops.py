@@ -55,16 +55,16 @@ class CropSampler:
     at once.
 
     Args:
-        pairs: where to crop; a picture is drawn in proportion to its weighted area.
+        pairs: pairs to crop; a picture is drawn in proportion to its weighted area.
         batch_size: crops in a batch.
         patch_lr_px: side of an LR crop.
-        seed: of the whole sequence.
-        degradation: `bicubic` takes the pairs' own LR pictures, `photo` makes LR crops anew.
-        rotate: all eight flips and quarter turns; False for horizontal flips alone.
+        seed: seed of the whole sequence.
+        degradation: `bicubic` uses the pairs' own LR pictures, `photo` computes LR crops.
+        rotate: all eight flips and rotations; False for horizontal flips only.
         scale_jitter: the HR picture is first reduced by a random factor down to 1 minus this.
 
     Raises:
-        ConfigError: no picture is large enough for a crop, or an option makes no sense.
+        ConfigError: no picture is large enough for a crop, or an option is invalid.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class CropSampler:
     def windows(self, step: int) -> list[Window]:
         """Return the positions of the crops of batch `step`, without reading any picture.
 
-        What :meth:`batch` cuts out for the bicubic degradation.
+        These are the crops of :meth:`batch` for the bicubic degradation.
         """
         random = np.random.default_rng((self._seed, step))
         return [self._draw(random) for _ in range(self._batch_size)]

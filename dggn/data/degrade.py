@@ -75,8 +75,8 @@ def degrade_photo(
 
     Args:
         hr_hwc: (4H, 4W, 3), uint8 RGB.
-        random: where all numbers are drawn from.
-        limits: how strong each step may be; by default the class's own.
+        random: random number generator.
+        limits: strength limits of each step; by default the class's own.
 
     Returns:
         (H, W, 3), uint8 RGB.
@@ -93,7 +93,7 @@ def check_degradation(name: str) -> DegradationName:
     """Return the degradation of that name.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the name is unknown.
     """
     for known in DEGRADATIONS:
         if name == known:

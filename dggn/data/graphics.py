@@ -24,10 +24,10 @@ def draw_graphic(
     """Draw a page of text, a window, line art, flat shapes or a chart.
 
     Args:
-        height: of the picture that is made.
-        width: of the picture that is made.
-        random: where all numbers are drawn from.
-        scale: how large everything is drawn: 1 for the letters and lines of a screen, as they
+        height: height of the picture.
+        width: width of the picture.
+        random: random number generator.
+        scale: size of everything drawn: 1 for the letters and lines of a screen, as they
             are; 4 for an HR picture that shows these when it is reduced.
 
     Returns:

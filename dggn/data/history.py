@@ -101,13 +101,13 @@ def live_through(hr_hwc: NDArray[np.uint8], history: History) -> NDArray[np.uint
 
     Args:
         hr_hwc: (4H, 4W, 3), uint8 RGB; (H, W, 3) where the history keeps the size.
-        history: what happens; equal histories give equal pictures.
+        history: steps to apply; equal histories give equal pictures.
 
     Returns:
         (H, W, 3), uint8 RGB.
 
     Raises:
-        ValueError: the size is no multiple of 4, or the filter is unknown.
+        ValueError: the size is not a multiple of 4, or the filter is unknown.
     """
     random = np.random.default_rng(history.seed)
     picture = hr_hwc
@@ -136,7 +136,7 @@ def reduce(hr_hwc: NDArray[np.uint8], filter_name: str) -> NDArray[np.uint8]:
         (H, W, 3), uint8 RGB.
 
     Raises:
-        ValueError: the size is no multiple of 4, or the filter is unknown.
+        ValueError: the size is not a multiple of 4, or the filter is unknown.
     """
     height, width = hr_hwc.shape[:2]
     if height % SCALE or width % SCALE:

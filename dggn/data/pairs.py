@@ -51,11 +51,11 @@ class StoredPair(Pair):
     """A pair of a prepared or taught set, whose pixels stay on disk until they are accessed.
 
     Args:
-        name: of the pair.
+        name: name of the pair.
         hr_path: PPM file of the HR picture.
         lr_path: PPM file of the LR picture.
         size_hr_hw: height and width of the HR picture.
-        weight: as in :class:`Pair`.
+        weight: sampling weight, as in :class:`Pair`.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ def read_pairs(
 
     Args:
         folders: each a taught or prepared set, a benchmark (`HR` beside `LR_x4`), or pictures.
-        target: what stands for the HR picture in taught sets, `original` or `teacher`.
+        target: HR picture to use in taught sets, `original` or `teacher`.
         originals: with `teacher`, the share of crops that keep the original, where there is one.
 
     Raises:

@@ -99,8 +99,8 @@ def degrade_realistic(
 
     Args:
         hr_hwc: (4H, 4W, 3), uint8 RGB.
-        random: where all numbers are drawn from.
-        realism: how often each step happens, and how strong it is.
+        random: random number generator.
+        realism: frequencies and strength limits of each step.
 
     Returns:
         (H, W, 3), uint8 RGB.
@@ -114,9 +114,9 @@ def draw_history(
     """Draw the history of one picture.
 
     Args:
-        random: where all numbers are drawn from.
-        realism: how often, and how strong.
-        reduced: False for a picture that keeps its size, and is saved once more at least.
+        random: random number generator.
+        realism: frequencies and strength limits of each step.
+        reduced: False for a picture that keeps its size, and is saved at least once more.
     """
     shares = [share for _, share in realism.filters]
     name = realism.filters[int(random.choice(len(shares), p=shares))][0]

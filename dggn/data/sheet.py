@@ -55,9 +55,9 @@ class Sheet:
     """A picture to draw on; lengths are in screen pixels, before `scale`.
 
     Args:
-        height: in pixels of the picture.
-        width: in pixels of the picture.
-        random: where all numbers are drawn from.
+        height: height in pixels of the picture.
+        width: width in pixels of the picture.
+        random: random number generator.
         scale: pixels of the picture in a pixel of the screen.
     """
 

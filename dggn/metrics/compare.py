@@ -93,13 +93,13 @@ def comparison_rows(
     """Run every model on every picture.
 
     Args:
-        models: as `opened` takes them; bicubic comes first where it is not among them.
+        models: names as for `opened`; bicubic is added first if missing.
         paths: HR pictures; in a folder `HR` beside a folder `LR_x4` that LR picture is used,
             elsewhere it is made.
         crops: `X,Y,W,H` in HR pixels, one for each picture; none for the middles.
 
     Raises:
-        ConfigError: the crops make no sense.
+        ConfigError: the crops are invalid.
         DggnError: a model or picture is unusable.
     """
     if crops and len(crops) != len(paths):
@@ -117,7 +117,7 @@ def parse_crop(text: str, height: int, width: int) -> Crop:
     """Parse `X,Y,W,H` to a crop inside a picture.
 
     Raises:
-        ConfigError: it is something else, or lies outside.
+        ConfigError: it is malformed, or lies outside.
     """
     numbers = text.split(",")
     if len(numbers) != 4 or not all(one.isascii() and one.isdigit() for one in numbers):

@@ -59,7 +59,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """Parse height and width from `50x50`.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: it is malformed.
     """
     height, _, width = text.lower().partition("x")
     if not all(
@@ -74,7 +74,7 @@ def costs_of(models: Sequence[str], size_hw: tuple[int, int]) -> list[Costs]:
 
     Args:
         models: presets, shipped names, ONNX files or checkpoints; none for all presets.
-        size_hw: of the LR picture.
+        size_hw: size of the LR picture.
 
     Raises:
         ModelError: there is no such model, or it cannot be counted.

@@ -71,7 +71,7 @@ def find_benchmark(folder: Path) -> Benchmark:
             or when it holds the HR pictures themselves, reductions are made.
 
     Raises:
-        ConfigError: there are no pictures, or HR and LR do not belong together.
+        ConfigError: there are no pictures, or HR and LR do not match.
     """
     hr_folder = folder / HR_FOLDER
     if not hr_folder.is_dir():
@@ -123,13 +123,13 @@ def super_resolve_and_measure(
     """Super-resolve one picture and measure the result.
 
     Args:
-        super_resolve: what makes the result.
+        super_resolve: the model as a function.
         pair: the picture.
-        path: of its HR file, for its name and for messages.
-        metrics: what is measured.
+        path: its HR file, for its name and for messages.
+        metrics: metrics by name.
 
     Returns:
-        The result, (4H, 4W, 3) uint8 RGB, and its figures.
+        The result, (4H, 4W, 3) uint8 RGB, and its scores.
 
     Raises:
         ConfigError: the picture cannot be measured.
@@ -179,10 +179,10 @@ def measure(
     """Compute all scores of one picture.
 
     Args:
-        path: of the HR file, for the name and for messages.
+        path: the HR file, for the name and for messages.
         image: (H, W, 3), uint8 RGB.
-        reference: of the same shape.
-        metrics: what is measured.
+        reference: reference of the same shape.
+        metrics: metrics by name.
 
     Raises:
         ConfigError: the picture cannot be measured, because it is too small or too flat.

@@ -39,7 +39,7 @@ def feature_distance(weights: Path) -> Metric:
 
     Raises:
         MissingDependency: torch is not installed.
-        ModelError: the file is missing, damaged or of another kind.
+        ModelError: the file is missing, damaged or of another type.
     """
     require("torch", extra="train")
     import torch

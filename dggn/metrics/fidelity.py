@@ -23,7 +23,7 @@ def peak_signal_noise_ratio(
     Args:
         image: (H, W, 3), uint8 RGB.
         reference: (H, W, 3), uint8 RGB.
-        border_px: pixels left out at every side.
+        border_px: pixels to ignore at every side.
 
     Raises:
         ValueError: the sizes differ, or nothing is left inside the border.
@@ -41,7 +41,7 @@ def structural_similarity(
     Args:
         image: (H, W, 3), uint8 RGB.
         reference: (H, W, 3), uint8 RGB.
-        border_px: pixels left out at every side.
+        border_px: pixels to ignore at every side.
 
     Raises:
         ValueError: the sizes differ, or less than one window is left inside the border.

@@ -64,7 +64,7 @@ def read_pristine(path: Path) -> Pristine:
     """Read the parameters from a file.
 
     Raises:
-        ModelError: the file is missing, damaged or of another kind.
+        ModelError: the file is missing, damaged or of another type.
     """
     arrays = read_npz(path, EXPECTED)
     shapes = {
@@ -96,7 +96,7 @@ def niqe_metric(parameters: Path) -> Metric:
         parameters: .npz file, for example `niqe_pris_params.npz`.
 
     Raises:
-        ModelError: the file is missing, damaged or of another kind.
+        ModelError: the file is missing, damaged or of another type.
     """
     pristine = read_pristine(parameters)
 
@@ -113,8 +113,8 @@ def natural_image_quality(
 
     Args:
         image_hwc: (H, W, 3), uint8 RGB.
-        pristine: what it is compared with.
-        border_px: pixels left out at every side.
+        pristine: statistics to compare with.
+        border_px: pixels to ignore at every side.
 
     Raises:
         ValueError: there are not two blocks with texture inside the border.

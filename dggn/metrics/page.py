@@ -38,22 +38,22 @@ def write_page(path: Path, folder: Path, models: tuple[str, str]) -> int:
     Of a large picture the part with the most detail is taken.
 
     Args:
-        path: of the page; what is there is replaced when the page is complete.
-        folder: of LR pictures; those in its folders are taken, too.
-        models: the left and the right one, as `opened` takes them.
+        path: file of the page, replaced when the page is complete.
+        folder: folder of LR pictures, searched recursively.
+        models: left and right model, as for `opened`.
 
     Returns:
         The number of pictures.
 
     Raises:
-        ConfigError: the page is not named like one, or the folder holds no picture.
+        ConfigError: the page's name does not end in .html, or the folder has no picture.
         ModelError: a model is unusable.
         ImageReadError: a picture cannot be decoded.
         TargetError: the page cannot be written.
     """
     if path.suffix.lower() not in SUFFIXES or path.is_dir():
         # Never a photograph that someone named by mistake.
-        raise ConfigError(f"--output is {path}: expected the name of a file ending in .html")
+        raise ConfigError(f"--output is {path}: expected a file name ending in .html")
     paths = picture_paths(folder)
     labels = system_name(models[0]), system_name(models[1])
     heading = f"{labels[0]} and {labels[1]}: {len(paths)} pictures"

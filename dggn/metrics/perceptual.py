@@ -72,7 +72,7 @@ def _metric(pyiqa: Any, name: str) -> Metric:
         if min(height, width) < SMALLEST_PX[name]:
             raise ValueError(
                 f"{name} needs {SMALLEST_PX[name]} px in height and width, it is {width}x{height}; "
-                "take it out, or leave out --perceptual"
+                "remove it, or leave out --perceptual"
             )
         arguments = (image_hwc, reference_hwc) if takes_reference else (image_hwc,)
         try:

@@ -59,8 +59,8 @@ class RealisticSet:
     """The photographs of a folder with their LR pictures, reproducible.
 
     Args:
-        folder: of photographs.
-        seed: of all histories.
+        folder: folder of photographs.
+        seed: seed of all histories.
 
     Raises:
         ConfigError: the folder is missing or empty, or two pictures differ in the suffix only.
@@ -83,7 +83,7 @@ class RealisticSet:
         for number, (stem, path) in enumerate(self._paths.items()):
             hr = middle_sized(read_rgb(path))
             if 0 in hr.shape:
-                raise ConfigError(f"{path} is too small to reduce: take it out")
+                raise ConfigError(f"{path} is too small to reduce: remove it")
             history = draw_measured_history(number, self._seed)
             pair = Pair(name=path.name, lr_hwc=live_through(hr, history), hr_hwc=hr)
             yield RealisticPicture(path=path, stem=stem, pair=pair, history=history)
@@ -96,8 +96,8 @@ def draw_measured_history(number: int, seed: int) -> History:
     noise of 0 to 8 levels. All are saved once, with a quality of 60 to 90.
 
     Args:
-        number: of the picture, from 0.
-        seed: of the set.
+        number: index of the picture, from 0.
+        seed: seed of the set.
     """
     random = np.random.default_rng((seed, number))
     name = ("lanczos", "box", "bilinear", "bicubic")[number % 4]
@@ -148,17 +148,17 @@ def measure_realistic(
 
     Args:
         pictures: the set.
-        models: as `opened` takes them; bicubic comes first where it is not among them.
-        metrics: what is measured.
+        models: names as for `opened`; bicubic is added first if missing.
+        metrics: metrics by name.
         benchmark: the set's name.
         output: a new or empty folder that keeps `HR/`, `LR_x4/`, a folder for each model, and
             the histories; None to keep nothing.
 
     Yields:
-        A system's name and figures, as soon as all its pictures are measured.
+        A system's name and scores, as soon as all its pictures are measured.
 
     Raises:
-        ConfigError: two models have one name, the folder holds other things, or a picture cannot
+        ConfigError: two models share a name, the folder has other contents, or a picture cannot
             be measured.
         ModelError: a model is unusable.
         ImageReadError: a picture cannot be decoded.
@@ -166,7 +166,7 @@ def measure_realistic(
     """
     systems = _named([*([] if BICUBIC in models else [BICUBIC]), *models])
     if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ConfigError(f"{output} holds other things: choose a new or empty folder")
+        raise ConfigError(f"{output} contains other files: choose a new or empty folder")
     with ExitStack() as stack:
         # All at first: a mistake in the last name should not come out after an hour.
         opened_systems = {

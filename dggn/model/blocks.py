@@ -21,7 +21,7 @@ class WindowedSqueezeExcitation(nn.Module):
 
     Args:
         channels: channels of the feature map.
-        reduction: how many times fewer channels the hidden layer has.
+        reduction: factor by which the hidden layer has fewer channels.
         window_px: side of the window; the grid has half its pitch.
     """
 

@@ -145,4 +145,4 @@ def read_tensors(path: Path, *, format_name: str) -> tuple[dict[str, Tensor], di
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist: {expected}") from error
     except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged or of another kind ({error}): {expected}") from error
+        raise ModelError(f"{path} is damaged or of another type ({error}): {expected}") from error

@@ -53,7 +53,7 @@ class CommunityModel(nn.Module):
 
     Args:
         network: (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W).
-        config: what there is to know of it.
+        config: public facts about it.
     """
 
     def __init__(self, network: nn.Module, config: CommunityConfig) -> None:

@@ -32,8 +32,8 @@ def flops(generator: Generator | CommunityModel, height: int, width: int) -> int
 
     Args:
         generator: the network, on the CPU.
-        height: of the LR picture, any.
-        width: of the LR picture, any.
+        height: height of the LR picture, any.
+        width: width of the LR picture, any.
     """
     multiple = generator.config.size_multiple_px
     # Other architectures may pool to a few numbers or pad by reflection: not too small a picture.

@@ -108,16 +108,16 @@ def read_structure(values: Mapping[str, Any], *, where: str) -> GeneratorConfig:
     """Parse a generator's structure from a file.
 
     Args:
-        values: what the file holds of it.
+        values: the structure as stored in the file.
         where: the file, for error messages.
 
     Raises:
         ModelError: it is the structure of an earlier version.
-        ConfigError: it is no structure of ours.
+        ConfigError: it is not one of our structures.
     """
     if isinstance(values, Mapping) and FORMER_SETTING in values:
         raise ModelError(
-            f"{where} has the structure of DGGN 0.1, which this version cannot rebuild: exported "
+            f"{where} has the structure of DGGN 0.1, which this version cannot load: exported "
             "files of it still run in dggn-run; to train or export, use weights of this version"
         )
     return from_mapping(GeneratorConfig, values, where=where)

@@ -26,7 +26,7 @@ class Discriminator(nn.Module):
     to 3 px, with widths 64, 128, 256, 512, 512, 512.
 
     Args:
-        size_px: height and width of what it scores.
+        size_px: height and width of its input.
         width: channels of the first pair.
     """
 

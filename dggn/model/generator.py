@@ -157,7 +157,7 @@ class Generator(nn.Module):
         """Super-resolve a batch and predict the HR gradient magnitude, for training.
 
         Args:
-            image_nchw: as in :meth:`forward`.
+            image_nchw: input as in :meth:`forward`.
 
         Returns:
             The pictures of :meth:`forward`, and the gradient branch's prediction of their

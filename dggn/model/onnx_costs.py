@@ -28,8 +28,8 @@ def onnx_costs(path: Path, height: int, width: int) -> tuple[int, int]:
 
     Args:
         path: the file; its input is float32 NCHW with three channels.
-        height: of the LR picture; must be a size that the graph takes.
-        width: of the LR picture.
+        height: height of the LR picture; must be a size that the graph takes.
+        width: width of the LR picture.
 
     Raises:
         MissingDependency: onnx or onnxruntime is not installed.

@@ -47,13 +47,13 @@ def load(model: str = DEFAULT_MODEL) -> Generator:
         # External data could name any file of this machine: it is never followed.
         proto = onnx.load(path, load_external_data=False)
     except (OSError, DecodeError, ValueError) as error:
-        raise ModelError(f"{path} is damaged or of another kind ({error}): {expected}") from error
+        raise ModelError(f"{path} is damaged or of another type ({error}): {expected}") from error
     properties = {entry.key: entry.value for entry in proto.metadata_props}
     try:
         config = read_structure(json.loads(properties[PREFIX + "generator"]), where=str(path))
     except (KeyError, ValueError, TypeError, ConfigError) as error:
         raise ModelError(
-            f"{path} holds no usable generator configuration ({error}): {expected}"
+            f"{path} has no usable generator configuration ({error}): {expected}"
         ) from error
     with torch.device("meta"):
         parameters = Generator(config).state_dict().keys()

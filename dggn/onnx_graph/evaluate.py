@@ -39,8 +39,8 @@ def evaluate(
 
     Args:
         model: not changed.
-        names: of the tensors, within the graph or its outputs.
-        feeds: for its only input, one after the other.
+        names: names of tensors, inside the graph or outputs.
+        feeds: values of its only input, one after the other.
 
     Yields:
         The tensors' values, for each feed.

@@ -46,8 +46,8 @@ class SourceModel:
 
         Args:
             path: the model's file.
-            model: what it holds; changed, and kept.
-            info: its facts.
+            model: its graph; modified, and kept.
+            info: facts about it.
         """
         halves = fold_constants(model)
         return cls(path=path, sha256=file_sha256(path), info=info, model=model, halves=halves)

@@ -44,7 +44,7 @@ class CriticLoss(nn.Module):
 
     Args:
         critic: scores samples.
-        precision: of the scores, for autocast; the penalty is always float32.
+        precision: precision of the scores under autocast; the penalty is always float32.
     """
 
     def __init__(self, critic: nn.Module, precision: str) -> None:
@@ -58,7 +58,7 @@ class CriticLoss(nn.Module):
         Args:
             real: (N, 3, H, W).
             fake: same shape; not differentiated.
-            mix: as in :func:`gradient_penalty`.
+            mix: interpolation weights, as in :func:`gradient_penalty`.
 
         Returns:
             `mean critic(fake) - mean critic(real)`, which is minus the estimated Wasserstein
@@ -73,8 +73,8 @@ def interpolation(seed: int, batch_number: int, count: int) -> Tensor:
     """Draw the interpolation weights at which the penalty is taken.
 
     Args:
-        seed: of the run.
-        batch_number: of the whole run; the numbers depend on it and on the seed alone.
+        seed: seed of the run.
+        batch_number: batch number in the whole run; the result depends only on it and the seed.
         count: samples in the batch.
 
     Returns:

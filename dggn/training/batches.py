@@ -28,10 +28,10 @@ class Batches:
 
     Args:
         config: the crops.
-        seed: of the run.
-        pairs: where to crop.
-        place: of the process.
-        workers: threads that make batches.
+        seed: seed of the run.
+        pairs: pairs to crop.
+        place: device and rank of the process.
+        workers: loader threads.
 
     Raises:
         ConfigError: no picture holds a crop, the processes cannot share a batch evenly, or the

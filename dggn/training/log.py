@@ -29,7 +29,7 @@ class Log:
     tensorboard is not installed, its part is left out, with a warning.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         step: steps done so far.
 
     Raises:
@@ -96,7 +96,7 @@ def read_log(folder: Path) -> list[Record]:
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist: name the folder of a run") from error
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is damaged ({error}): take the broken line out") from error
+        raise ConfigError(f"{path} is damaged ({error}): remove the broken line") from error
     if not all(isinstance(record, dict) and "step" in record for record in records):
         raise ConfigError(f"{path} is damaged: every line must be an object with a step")
     return records

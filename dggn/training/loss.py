@@ -21,8 +21,8 @@ class GeneratorLoss(nn.Module):
 
     Args:
         config: the weights.
-        perceptual: the perceptual loss of two batches; needed where its weight is not 0.
-        critics: by name, `image` and `gradient`; each needed where its weight is not 0.
+        perceptual: the perceptual loss of two batches; needed if its weight is not 0.
+        critics: critics by name, `image` and `gradient`; each needed if its weight is not 0.
         compared: pictures of a batch that the perceptual loss compares; 0: all.
     """
 

@@ -19,12 +19,12 @@ class Outcome:
     """The numbers of one step. Nothing waits for the device until they are read.
 
     Args:
-        updates: what each update of the step came to, scalars by name: those of the critics, each
+        updates: losses of each update of the step, as scalars by name: those of the critics, each
             with `NAME_critic`, `NAME_penalty` and `NAME_norm` for every critic, and at last the
             generator's, with `loss`, its terms and `norm`.
         learning_rate: the generator's.
-        config: of the run.
-        place: of this process; the means over all processes are told.
+        config: configuration of the run.
+        place: device and rank of this process; values are averaged over all processes.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class Outcome:
             critics' last update, by name.
 
         Raises:
-            ConfigError: a loss or gradient is no longer finite, or a critic has exploded. The
-                networks have been updated with the bad numbers by now, and must not be kept.
+            ConfigError: a loss or gradient is no longer finite, or a critic has diverged. The
+                networks have already been updated with the bad numbers, and must not be saved.
         """
         if self._arrival is not None:
             self._arrival.synchronize()
@@ -74,7 +74,7 @@ class Outcome:
             # Also false for what is not a number.
             if not (abs(loss) <= largest and norm < float("inf")):
                 raise ConfigError(
-                    f"the critic of the {name} explodes: its loss is {loss:.4g} and its gradient's "
+                    f"the critic of the {name} diverged: its loss is {loss:.4g} and its gradient's "
                     f"norm {norm:.4g}, expected a loss within {largest:.4g}: "
                     "lower learning_rate in [critic] or the adversarial weights"
                 )

@@ -42,8 +42,8 @@ class Place:
     def steps_ahead(self) -> int:
         """Steps queued while an earlier one is still being computed.
 
-        One keeps a GPU busy: it goes on while the host reads what the step before came to. More
-        would only make the clock, and with it the schedule of a run that time ends, less true.
+        One keeps a GPU busy while the host reads the losses of the previous step. More
+        would only make the clock, and thus the schedule of a time-limited run, less accurate.
         """
         return 1 if self.device.type == "cuda" else 0
 

@@ -57,8 +57,8 @@ def random_shift(seed: int, number: int) -> tuple[int, int]:
     """Draw the rows and columns to skip before the perceptual network.
 
     Args:
-        seed: of the run.
-        number: of the batch, in the whole run.
+        seed: seed of the run.
+        number: batch number in the whole run.
     """
     top, left = np.random.default_rng((seed, number, DOMAIN)).integers(SHIFTS_PX, size=2)
     return int(top), int(left)

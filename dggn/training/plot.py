@@ -39,7 +39,7 @@ def draw_curves(records: Sequence[Record], target: Path, *, title: str) -> None:
     Args:
         records: the run's log.
         target: the file.
-        title: what stands above the panels.
+        title: title above the panels.
 
     Raises:
         ConfigError: the log is empty.

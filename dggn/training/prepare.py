@@ -62,7 +62,7 @@ def window_starts(length_px: int, options: PrepareOptions) -> list[int]:
     An axis that is shorter than a sub-image is kept whole.
 
     Args:
-        length_px: of the axis, a multiple of the scale.
+        length_px: length of the axis, a multiple of the scale.
         options: size and step.
     """
     last = length_px - options.size_px
@@ -85,13 +85,13 @@ def prepare(
         source: folder of HR pictures.
         target: folder of the set; what is there and still current is kept.
         options: sizes and steps.
-        on_source: told of every source picture, those that were already done included.
+        on_source: receives every source picture, including those already done.
 
     Returns:
         The set; sources that could not be read carry their problem.
 
     Raises:
-        ConfigError: a folder makes no sense, or the set was begun with other options.
+        ConfigError: a folder is unsuitable, or the set was started with other options.
         TargetError: the set cannot be written.
     """
     if target.resolve().is_relative_to(source.resolve()):
@@ -131,7 +131,7 @@ def _begin(target: Path, options: PrepareOptions) -> Manifest:
         remove_temporaries([target, *(path for path in target.rglob("*") if path.is_dir())])
         manifest = read_manifest(target)
         if manifest is None and target.exists() and any(target.iterdir()):
-            raise ConfigError(f"{target} holds other things: choose a new or empty folder")
+            raise ConfigError(f"{target} contains other files: choose a new or empty folder")
     except OSError as error:
         raise TargetError(f"{target} cannot be used: {error.strerror or error}") from error
     if manifest is None:
@@ -139,7 +139,7 @@ def _begin(target: Path, options: PrepareOptions) -> Manifest:
     if manifest.options != options:
         was = manifest.options
         raise ConfigError(
-            f"{target} was begun with {_told(was)}, not {_told(options)}: "
+            f"{target} was started with {_told(was)}, not {_told(options)}: "
             "use those, or another folder"
         )
     # A source that was cut again has two lines: the newer one holds.

@@ -75,7 +75,7 @@ class TrainingState:
 
         Args:
             config: the run's resolved configuration.
-            device: where to train; None for the CPU.
+            device: training device; None for the CPU.
 
         Raises:
             ModelError: the initial weights are missing or have another structure.
@@ -109,9 +109,9 @@ class TrainingState:
         """Open the state of the run in `folder`: resumed if it exists, otherwise fresh.
 
         Args:
-            folder: of the run; made when it is missing.
+            folder: folder of the run, created if missing.
             config: the run's resolved configuration.
-            device: where to train; None for the CPU.
+            device: training device; None for the CPU.
 
         Raises:
             ModelError: as in :meth:`resume` and :meth:`fresh`.
@@ -157,9 +157,9 @@ class TrainingState:
         """Read the state of an earlier run of the same configuration.
 
         Args:
-            path: what :meth:`save` wrote.
+            path: a file written by :meth:`save`.
             config: the run's resolved configuration.
-            device: where to train; None for the CPU.
+            device: training device; None for the CPU.
 
         Raises:
             ModelError: the file is no training checkpoint, or belongs to another configuration.

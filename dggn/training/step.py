@@ -44,9 +44,9 @@ class Step:
     """One update of all networks, which never waits for the device.
 
     Args:
-        state: where the run stands; its networks are updated, its counters are not.
-        batches: what it learns from.
-        place: of this process.
+        state: state of the run; its networks are updated, its counters are not.
+        batches: training batches.
+        place: device and rank of this process.
 
     Raises:
         ConfigError: a layer of the perceptual network is unknown.
@@ -90,8 +90,8 @@ class Step:
             progress: share of the run that is done, which sets the learning rates.
 
         Returns:
-            What the step comes to. Nothing of the state may be kept before it has been read: it
-            says whether the numbers that the networks were updated with are good.
+            The losses of the step. The state must not be saved before they are read: they
+            show whether the networks were updated with finite numbers.
         """
         state, config = self._state, self._state.config
         rate = learning_rate(

@@ -95,13 +95,13 @@ def teach(
     """Make the first `count` pairs of a set, or resume.
 
     Args:
-        sources: photographs, as sharp and varied as can be had.
+        sources: photographs, as sharp and varied as possible.
         target: folder of the set; pairs that are there and whole are kept.
-        options: how LR pictures are made.
-        count: pairs that the set shall have; a set can be made larger later.
-        teacher: what enlarges them.
-        teacher_sha256: of its file.
-        on_progress: told after every pair.
+        options: settings for LR pictures.
+        count: number of pairs; a set can be enlarged later.
+        teacher: network that enlarges them.
+        teacher_sha256: hash of its file.
+        on_progress: called after every pair.
 
     Raises:
         ConfigError: the folder holds another set, or a source is too small.
@@ -200,7 +200,7 @@ def _begun(target: Path, lesson: Lesson) -> tuple[TaughtPair, ...]:
     try:
         taught = read_taught(target)
         if taught is None and target.exists() and any(target.iterdir()):
-            raise ConfigError(f"{target} holds other things: choose a new or empty folder")
+            raise ConfigError(f"{target} contains other files: choose a new or empty folder")
     except OSError as error:
         raise TargetError(f"{target} cannot be used: {error.strerror or error}") from error
     if taught is None:
@@ -216,7 +216,7 @@ def _begun(target: Path, lesson: Lesson) -> tuple[TaughtPair, ...]:
     ]
     if differing:
         raise ConfigError(
-            f"{target} was begun with {' and '.join(differing)}: use those, or another folder"
+            f"{target} was started with {' and '.join(differing)}: use those, or another folder"
         )
     return taught.pairs
 
@@ -228,5 +228,5 @@ def _require_space(target: Path, options: TeachOptions, missing: int) -> None:
     if needed > free:
         raise TargetError(
             f"{target} needs {needed / 1e9:.1f} GB for {missing} pairs, and {free / 1e9:.1f} GB "
-            "are free: ask for fewer pairs, or name a folder on a larger disk"
+            "are free: request fewer pairs, or name a folder on a larger disk"
         )

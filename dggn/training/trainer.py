@@ -64,12 +64,12 @@ class Trainer:
     the first writes it.
 
     Args:
-        state: where the run stands.
-        batches: what it learns from.
+        state: state of the run.
+        batches: training batches.
         validation: pictures to measure on, reduced by antialiased bicubic; may be empty. A run
             on degraded crops is measured on degraded pictures.
-        folder: of the run.
-        place: of this process; by default the only one, on the CPU.
+        folder: folder of the run.
+        place: device and rank of this process; by default the only one, on the CPU.
 
     Raises:
         ConfigError: a validation picture is too small, or as in :class:`Step`.
@@ -105,7 +105,7 @@ class Trainer:
 
         Raises:
             ConfigError: the loss or its gradient is no longer finite with these settings, or a
-                critic explodes; the last good checkpoint stays.
+                critic diverges; the last good checkpoint stays.
             ImageReadError: a picture of a prepared set is damaged.
             TargetError: the folder cannot be written.
         """
@@ -144,7 +144,7 @@ class Trainer:
     def _agree(self, should_stop: Callable[[], bool]) -> tuple[bool, bool]:
         """Agree on whether to stop, and whether to save after the next step.
 
-        The clocks and the signals of the processes differ: the first one's count.
+        Clocks and signals differ between processes: those of the first count.
         """
         stop, unsaved_s, self._state.elapsed_s = self._place.agree(
             [float(should_stop()), time.monotonic() - self._saved_at, self._state.elapsed_s]

@@ -53,7 +53,7 @@ def check_pictures(pairs: Sequence[Pair]) -> None:
         if min(height, width) < SMALLEST_PX:
             raise ConfigError(
                 f"validation picture {pair.name} is {width}x{height}: too small for SSIM inside "
-                f"a border of {BORDER_PX} px, which needs {SMALLEST_PX} px; take it out"
+                f"a border of {BORDER_PX} px, which needs {SMALLEST_PX} px; remove it"
             )
 
 
@@ -62,7 +62,7 @@ def as_trained(pairs: Sequence[Pair], degradation: str) -> list[Pair]:
 
     Args:
         pairs: the pictures, reduced by antialiased bicubic.
-        degradation: of the run; with `photo`, each picture is degraded anew, once, the same
+        degradation: degradation of the run; with `photo`, each picture is degraded once, the same
             in every run: its random numbers depend on its place among the pictures alone.
     """
     if degradation == "bicubic":

@@ -40,7 +40,7 @@ class Vgg19(nn.Module):
     """Features of VGG19, up to the last requested layer; the weights are never trained.
 
     Args:
-        weights: by torchvision's names (`features.0.weight`); classifier layers are ignored.
+        weights: tensors by torchvision name (`features.0.weight`); classifier layers are ignored.
         layers: names from `NAMES`; a layer's features are its convolution's, before the ReLU.
 
     Raises:
@@ -116,7 +116,7 @@ def read_vgg19(path: Path | None) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist: {expected}") from error
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{path} is damaged or of another kind: {expected}") from error
+        raise ModelError(f"{path} is damaged or of another type: {expected}") from error
     if not isinstance(weights, dict):
         raise ModelError(f"{path} holds no weights by name: {expected}")
     return weights

@@ -84,7 +84,7 @@ def build_or_reuse(
     if options.precision == "int8" and library.flavor == "tensorrt-rtx":
         say(
             "TensorRT-RTX does not fuse INT8 convolutions with what follows them: expect --fp16 "
-            "to be quicker, and measure both"
+            "to be faster, and measure both"
         )
     context = BuildContext(
         library=library,

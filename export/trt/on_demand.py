@@ -14,7 +14,7 @@ class EngineBuilder:
     """Builder of TensorRT engines that reuses current ones, as `dggn-export trt` does.
 
     Args:
-        quiet: whether to say nothing of it.
+        quiet: whether to suppress messages.
     """
 
     def __init__(self, *, quiet: bool) -> None:
@@ -53,7 +53,7 @@ class EngineBuilder:
         """Cancel a build from another thread, and let it clean up.
 
         Args:
-            within_s: how long to wait for that.
+            within_s: maximum seconds to wait for that.
         """
         self._cancelled.set()
         self._idle.wait(within_s)

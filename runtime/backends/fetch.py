@@ -44,13 +44,13 @@ def local_model(model: str, *, say: Callable[[str], None], bar: Bar = no_bar) ->
 
     Args:
         model: a name, a path, or a URL: `https://...`, with `#sha256=...` to insist on a content.
-        say: told what was fetched, and its SHA-256.
-        bar: shows how far it is.
+        say: receives the file's path and its SHA-256.
+        bar: displays the download.
 
     Raises:
-        ConfigError: the URL is none that models are fetched from.
-        DownloadError: it cannot be fetched, or not be kept.
-        ModelError: what was fetched is no ONNX file, or not the one that was asked for.
+        ConfigError: the URL is not https, or does not name an ONNX model.
+        DownloadError: it cannot be downloaded, or not be kept.
+        ModelError: the file is not ONNX, or not the requested one.
     """
     if "://" not in model:
         return model
@@ -62,8 +62,8 @@ def local_model(model: str, *, say: Callable[[str], None], bar: Bar = no_bar) ->
             if not target.is_file() or (wanted and file_sha256(target) != wanted):
                 found = _fetch(url, target, wanted, bar)
                 say(
-                    f"fetched {url} into {target}; "
-                    + ("its SHA-256 is right" if wanted else f"to pin it, append #sha256={found}")
+                    f"downloaded {url} to {target}; "
+                    + ("its SHA-256 matches" if wanted else f"to pin it, append #sha256={found}")
                 )
     except (OSError, NotReplaced) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
@@ -79,11 +79,11 @@ def _parsed(model: str) -> tuple[str, str]:
     url, _, fragment = model.partition("#")
     parts = urlsplit(url)
     if parts.scheme.lower() != "https" or not parts.hostname:
-        raise ConfigError(f"{model}: models are fetched from URLs that begin with https:// only")
+        raise ConfigError(f"{model}: only URLs that start with https:// are supported")
     suffix = PurePosixPath(parts.path).suffix.lower()
     if suffix in CHECKPOINTS:
         raise ConfigError(
-            f"{url} names a {suffix} file, and models are run from ONNX only: download it, turn it "
+            f"{url} names a {suffix} file, and only ONNX models can be run: download it, turn it "
             "into ONNX with `dggn-export onnx FILE` (extra community), and run that"
         )
     if not fragment:
@@ -113,20 +113,22 @@ def _fetch(url: str, target: Path, wanted: str, bar: Bar) -> str:
             with _opened(url) as response:
                 digest, head = _receive(response, file, url, bar)
         except HTTPError as error:
-            raise DownloadError(f"{url} cannot be fetched: {error.code} {error.reason}") from error
+            raise DownloadError(
+                f"{url} cannot be downloaded: {error.code} {error.reason}"
+            ) from error
         except (OSError, HTTPException, ValueError) as error:
             if isinstance(error, OSError) and getattr(error, "filename", None) is not None:
                 raise  # the disk's fault
             reason = getattr(error, "reason", None) or error
             raise DownloadError(
-                f"{url} cannot be fetched ({reason}): try again, or download it and give the file"
+                f"{url} cannot be downloaded ({reason}): try again, or save the file and name it"
             ) from error
         if kind := other_kind(head):
             raise ModelError(f"{url} is {kind}")
         if wanted and digest != wanted:
             raise ModelError(
-                f"{url} has the SHA-256 {digest}, and {wanted} was asked for: it is another file "
-                "than the one that you trust, and was not kept"
+                f"{url} has the SHA-256 {digest}, and {wanted} was requested: it is not the "
+                "file that you trust, and was not kept"
             )
     return digest
 
@@ -144,7 +146,7 @@ def _receive(response: Any, file: IO[bytes], url: str, bar: Bar) -> tuple[str, b
         while block := response.read(BLOCK_BYTES):
             received += len(block)
             if received > MAX_MODEL_BYTES:
-                raise ModelError(f"{url} is larger than any ONNX file: 2 GB")
+                raise ModelError(f"{url} exceeds the limit of an ONNX file: 2 GB")
             digest.update(block)
             head = (head + block)[:HEAD_BYTES]
             _write(file, block)

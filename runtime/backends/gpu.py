@@ -77,7 +77,7 @@ def probe() -> Probe:
         return Probe(gpus=(), problem=f"the NVIDIA driver does not start ({_text(status)})")
     count = _ask(driver.cuDeviceGetCount)
     if count == 0:
-        return Probe(gpus=(), problem="the NVIDIA driver sees no GPU")
+        return Probe(gpus=(), problem="the NVIDIA driver finds no GPU")
     version = _ask(driver.cuDriverGetVersion)
     cuda_version = f"{version // 1000}.{version % 1000 // 10}"
     return Probe(gpus=tuple(_gpu(driver, index, cuda_version) for index in range(count)))
@@ -98,7 +98,7 @@ def require_gpu(index: int = 0) -> Gpu:
         )
     if index >= len(found.gpus):
         known = ", ".join(f"{gpu.index}: {gpu.name}" for gpu in found.gpus)
-        raise BackendError(f"there is no GPU {index}: expected one of {known}")
+        raise BackendError(f"GPU {index} does not exist: expected one of {known}")
     return found.gpus[index]
 
 
@@ -132,7 +132,7 @@ def _probe_with_pycuda() -> Probe:
         ]
     except driver.Error as error:
         return Probe(gpus=(), problem=f"the NVIDIA driver does not start ({error})")
-    return Probe(gpus=tuple(found), problem="" if found else "the NVIDIA driver sees no GPU")
+    return Probe(gpus=tuple(found), problem="" if found else "the NVIDIA driver finds no GPU")
 
 
 def _gpu(driver: Any, index: int, cuda_version: str) -> Gpu:

@@ -28,9 +28,9 @@ class OrtBackend:
 
     Args:
         path: the file; one that `dggn-export` did not write is tried (`runtime.model.foreign`).
-        threads: for the CPU; by default every core this process may use.
+        threads: CPU threads; by default one per core that this process may use.
         where: `auto` is on CUDA where that works, else on the CPU.
-        device: the GPU for CUDA, as CUDA numbers them.
+        device: CUDA device index.
 
     Raises:
         MissingDependency: onnxruntime is not installed.
@@ -62,7 +62,7 @@ class OrtBackend:
         self._session = _session(path, options, providers)
         if where == "cuda" and not self._on_cuda:
             raise BackendError(
-                "ONNX Runtime could not start on CUDA: the driver, CUDA and cuDNN must suit "
+                "ONNX Runtime could not start on CUDA: the driver, CUDA and cuDNN must match "
                 f"onnxruntime-gpu {onnxruntime.__version__}, and there must be a GPU {device}. "
                 "nvidia-smi shows the driver and the GPUs"
             )
@@ -133,7 +133,7 @@ class OrtBackend:
             Cancelled: :meth:`cancel` was called.
         """
         if self._cancelled:
-            raise Cancelled("the backend was cancelled or closed: make a new one")
+            raise Cancelled("the backend was cancelled or closed: open a new one")
         if self.info.sample_type == "uint8" and tiles_nhwc.dtype != np.uint8:
             raise ImageError(
                 "this model takes 8-bit samples and the picture has 16: convert it to 8 bits, "
@@ -205,7 +205,7 @@ def _providers(where: str, device: int) -> list[Any]:
         return [(cuda, {"device_id": str(device)}), cpu]
     if where == "cuda":
         raise BackendError(
-            "the installed ONNX Runtime is for processors only: "
+            "the installed ONNX Runtime is for CPUs only: "
             "pip uninstall onnxruntime && pip install 'dggn[gpu]'"
         )
     return [cpu]

@@ -104,7 +104,7 @@ class DeviceTeam:
 
     def cancel(self) -> None:
         """Make every running and later call raise `Cancelled`, from any thread."""
-        self._end(Cancelled("the backend was cancelled or closed: make a new one"))
+        self._end(Cancelled("the backend was cancelled or closed: open a new one"))
 
     def __enter__(self) -> DeviceTeam:
         return self
@@ -186,4 +186,4 @@ class DeviceTeam:
         if is_last:
             self._end(error)
         else:
-            self._say(f"{member.description} failed, and the others go on without it: {error}")
+            self._say(f"{member.description} failed, continuing without it: {error}")

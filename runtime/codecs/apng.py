@@ -30,7 +30,7 @@ def apng_pictures(data: bytes, chunks: Chunks, header: PngHeader) -> Iterator[Pi
     Args:
         data: the file that `chunks` tells of.
         chunks: its sound blocks.
-        header: what they say.
+        header: their contents.
 
     Raises:
         ImageReadError: a frame is damaged.

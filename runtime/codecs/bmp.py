@@ -19,7 +19,7 @@ from runtime.image.stated_colours import Chromaticities, StatedColours
 HEADER_BYTES = 14 + 124
 """Leading bytes of a file that hold every header."""
 
-ALPHA_NOTE = "its alpha is zero everywhere, and so was taken for unused"
+ALPHA_NOTE = "its alpha is zero everywhere, and was treated as unused"
 _OS2 = (12, 16, 64)
 """Header sizes of OS/2; the last two number compressions differently."""
 
@@ -70,10 +70,10 @@ def read_bmp(begin: bytes) -> Bmp | None:
     """Parse the header; None if Pillow can decide what to do.
 
     Args:
-        begin: `HEADER_BYTES` of the file, or more.
+        begin: at least the first `HEADER_BYTES` of the file.
 
     Raises:
-        ImageReadError: it is of a kind that is not read.
+        ImageReadError: it is of an unsupported kind.
     """
     if len(begin) < 14 + 40:
         return None
@@ -177,7 +177,7 @@ def _calibrated(begin: bytes) -> StatedColours | None:
 
 
 def _unsupported(what: str) -> ImageReadError:
-    return ImageReadError(f"is BMP with {what}, which is not read: save it as PNG")
+    return ImageReadError(f"is BMP with {what}, which is not supported: save it as PNG")
 
 
 def _check(masks: tuple[int, ...], bits: int) -> None:

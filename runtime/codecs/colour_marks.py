@@ -38,7 +38,7 @@ def colours_of_png(chunks: Chunks) -> StatedColours | None:
         primaries, transfer, _, is_full = chunks.of(b"cICP")[0]
         if not is_full:
             raise ImageReadError(
-                "its samples have video range (by cICP), which is not read: convert it to sRGB"
+                "its samples have video range (by cICP), which is not supported: convert it to sRGB"
             )
         return colours_of_cicp(primaries, transfer, by="cICP", overrides_profile=True)
     if chunks.of(b"sRGB"):

@@ -46,8 +46,8 @@ def decode(path: Path, *, max_pixels: int | None = None) -> Picture:
     or pages are in `Picture.more`.
 
     Args:
-        path: a regular file, whatever its name says of the format.
-        max_pixels: that it may have, all frames or pages counted; `MAX_PIXELS` where None.
+        path: a regular file; the format is detected from its content.
+        max_pixels: limit over all frames or pages; by default `MAX_PIXELS`.
 
     Raises:
         TooManyPixels: it has more.

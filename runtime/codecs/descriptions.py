@@ -23,9 +23,9 @@ def description_for(
     """Return a description valid for the result, or None, and notes.
 
     Args:
-        text: the source's.
-        factor_xy: how many times as many pixels the result has, along each axis.
-        bits: of the result's samples.
+        text: description in the source.
+        factor_xy: scale of the result along each axis.
+        bits: bits per sample of the result.
         is_complete: the result is a TIFF with all of the source's pages.
     """
     if re.match(r'\s*\{\s*"shape"\s*:', text):

@@ -54,7 +54,7 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
     Raises:
         ImageWriteError: this picture cannot be written under this name or in this format.
         TargetError: the folder cannot be written, so that no other picture can either.
-        ConfigError: the target's suffix is none that can be written.
+        ConfigError: the target's suffix names no writable format.
     """
     form = output_format(target)
     pages, notes = _pages_for(picture, form)
@@ -73,8 +73,8 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
         raise
     except MemoryError as error:
         raise ImageWriteError(
-            f"{target.name}: encoding it needs more memory than there is: close other programs, "
-            "or use --jobs 1 or a smaller --max-size"
+            f"{target.name}: encoding it needs more memory than is available: close other "
+            "programs, or use --jobs 1 or a smaller --max-size"
         ) from error
     except Exception as error:
         raise ImageWriteError(

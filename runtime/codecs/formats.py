@@ -146,7 +146,7 @@ def output_format(target: Path) -> OutputFormat:
     """Return the format named by a target's suffix.
 
     Raises:
-        ConfigError: its suffix is none that can be written.
+        ConfigError: its suffix names no writable format.
     """
     try:
         return _FORMATS_BY_SUFFIX[target.suffix.lower()]
@@ -162,7 +162,7 @@ def check_size(size_hw: tuple[int, int], target: Path) -> None:
 
     Raises:
         ImageWriteError: it is too large; the message names formats that would do.
-        ConfigError: the target's suffix is none that can be written.
+        ConfigError: the target's suffix names no writable format.
     """
     height, width = size_hw
     form = output_format(target)

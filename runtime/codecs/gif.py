@@ -97,8 +97,8 @@ def gif_pictures(data: bytes, gif: Gif, image: Image.Image) -> Iterator[Picture]
 
     Args:
         data: the file.
-        gif: what it holds.
-        image: the file, opened by Pillow, for what is beside the samples.
+        gif: its structure.
+        image: the file opened by Pillow, for its metadata.
 
     Raises:
         ImageReadError: a frame is damaged.

@@ -52,8 +52,8 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
     """Read a file's facts from its header alone.
 
     Args:
-        path: a regular file, whatever its name says of the format.
-        max_pixels: that it may have, all frames of an animation counted; `MAX_PIXELS` where None.
+        path: a regular file; the format is detected from its content.
+        max_pixels: limit over all frames of an animation; by default `MAX_PIXELS`.
 
     Raises:
         TooManyPixels: it has more.

@@ -32,10 +32,10 @@ def write_jpeg(
     """Write a picture whose rows come in strips.
 
     Args:
-        header: has the size of the whole; its samples are not looked at.
+        header: size and metadata of the whole; its samples are ignored.
         strips: all rows from top to bottom, 8 bits, without alpha.
         file: binary.
-        options: for Pillow: quality, profile, EXIF and the like; no chroma subsampling.
+        options: Pillow's options, such as quality, profile and EXIF; no chroma subsampling.
     """
     assert options["subsampling"] == 0, "else a row of blocks would have 16 rows"
     for number, strip in enumerate(regrouped(strips, STRIP_ROWS)):

@@ -93,7 +93,7 @@ def _tiff(file: IO[bytes]) -> LargeHeader:
     layout = page.layout
     if layout.alpha is not None and layout.extra[layout.alpha - layout.colours] == ASSOCIATED:
         raise ImageReadError(
-            "its colours are multiplied with its alpha, which cannot be undone in strips: "
+            "its colours are premultiplied with alpha, which cannot be reversed in strips: "
             "save it with unassociated alpha"
         )
     if page.mask or layout.further:
@@ -107,7 +107,7 @@ def _tiff(file: IO[bytes]) -> LargeHeader:
         image.seek(page.number)
     except (SyntaxError, KeyError) as error:  # Pillow's words for kinds that it does not know
         raise ImageReadError(
-            f"is of a kind that cannot be read ({error}): convert it to grey or RGB of 8 or 16 bits"
+            f"is of an unsupported kind ({error}): convert it to grey or RGB of 8 or 16 bits"
         ) from error
     header = _header(image, "TIFF", tuple(notes))
     metadata = with_places(header.metadata, page.table, layout.orientation)

@@ -55,7 +55,7 @@ def check_file(path: Path, max_bytes: int) -> None:
     try:
         if not path.is_file():
             # A pipe or device would make the read wait for ever.
-            found = "is not a regular file" if path.exists() else "is not there any more"
+            found = "is not a regular file" if path.exists() else "no longer exists"
             raise ImageReadError(f"{found}: expected a picture")
         size = path.stat().st_size
     except OSError as error:
@@ -73,13 +73,13 @@ def say_what_heif_needs(begin: bytes) -> None:
     """Refuse HEIC if no reader is installed.
 
     Args:
-        begin: `HEIF_BRAND_BYTES` of the file, or more.
+        begin: at least the first `HEIF_BRAND_BYTES` of the file.
 
     Raises:
         ImageReadError: it is HEIC.
     """
     if not HAS_HEIF and begin[4:HEIF_BRAND_BYTES] in _HEIF_BRANDS:
-        raise ImageReadError("is HEIC, which a package of its own reads: pip install 'dggn[heif]'")
+        raise ImageReadError("is HEIC, which needs a separate package: pip install 'dggn[heif]'")
 
 
 def refuse_too_large(image: Image.Image, max_pixels: int) -> None:
@@ -121,11 +121,11 @@ def translated() -> Iterator[None]:
             "with 8 or 16 bits a sample"
         ) from error
     except MemoryError as error:
-        raise ImageReadError("needs more memory than there is: cut it into parts") from error
+        raise ImageReadError("needs more memory than is available: cut it into parts") from error
     except Exception as error:
         if _NOT_READ.search(str(error)):
             raise ImageReadError(
-                f"is of a kind that is not read ({error}): save it as PNG or TIFF"
+                f"is of an unsupported kind ({error}): save it as PNG or TIFF"
             ) from error
         raise ImageReadError(
             f"is damaged ({error or type(error).__name__}): copy or export it again"

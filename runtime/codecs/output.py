@@ -84,7 +84,7 @@ class OutputSettings:
         if self.second_pass and (not asked or self.max_size_px is not None):
             raise ConfigError(
                 "--second-pass is for results larger than the model makes: "
-                "say how large with --scale, --width, --height or --megapixels"
+                "set the size with --scale, --width, --height or --megapixels"
             )
 
 
@@ -114,8 +114,8 @@ def target_size_hw(
     """Return the size of a result, before upscaling.
 
     Raises:
-        ConfigError: the scale asked for is larger than the model reaches.
-        ImageWriteError: this picture would have to be enlarged more than the model does.
+        ConfigError: the requested scale is beyond the model.
+        ImageWriteError: the requested size of this picture is beyond the model.
     """
     size_hw = _wanted_size_hw(source_size_hw, settings, model_scale)
     passes = _passes(source_size_hw, size_hw, model_scale)
@@ -130,9 +130,9 @@ def passes_for(
     """Return the number of passes through the model: 1 or 2.
 
     Args:
-        sizes_hw: of its frames or pages.
-        settings: with the size asked for.
-        model_scale: how often the model enlarges.
+        sizes_hw: sizes of its frames or pages.
+        settings: output settings with the requested size.
+        model_scale: scale of the model.
 
     Raises:
         DggnError: see `target_size_hw`.
@@ -152,13 +152,13 @@ def fit(
     does not bleed into what is seen.
 
     Args:
-        picture: what the model made, in one pass or two; not changed.
-        source_size_hw: of the picture that the model was given.
-        settings: with the size asked for.
-        model_scale: how often the model enlarges.
+        picture: the model's result, from one pass or two; not changed.
+        source_size_hw: size of the model's input.
+        settings: output settings with the requested size.
+        model_scale: scale of the model.
 
     Returns:
-        The same object where its size is right already and it is a single picture.
+        The same object if its size is right already and it is a single picture.
 
     Raises:
         DggnError: see `target_size_hw`.

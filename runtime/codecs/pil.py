@@ -69,7 +69,7 @@ def loaded_picture(
     Args:
         image: any mode; it is loaded.
         png: the file of a single picture that it comes from, to read all 16 bits of its colours.
-        colours: that its file states beside a profile.
+        colours: colours that its file states without a profile.
     """
     raw = raw_mode(image)
     with quiet_pillow():
@@ -97,11 +97,11 @@ def channels_picture(
     """Return the upright picture from an image's colours and metadata.
 
     Args:
-        channels: as stored.
-        image: where metadata comes from.
-        orientation: of `channels`.
+        channels: channels as stored.
+        image: source of the metadata.
+        orientation: orientation of `channels`.
         undone: the orientation that was stored; `orientation` where None.
-        colours: that its file states beside a profile.
+        colours: colours that its file states without a profile.
     """
     colour, alpha = upright(channels.colour, orientation), channels.alpha_hw
     is_grey = colour.ndim == 2
@@ -132,9 +132,9 @@ def with_metadata(
 
     Args:
         picture: its notes are kept.
-        image: where metadata comes from; it need not be loaded, where that tells no more.
-        orientation: that has been undone.
-        colours: that its file states beside a profile and EXIF.
+        image: source of the metadata; needs loading only if that reveals more.
+        orientation: the orientation already applied.
+        colours: colours that its file states without a profile or EXIF.
     """
     with quiet_pillow():
         picture = with_profile_of(picture, colours or colours_of_exif(image))

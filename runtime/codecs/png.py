@@ -46,10 +46,10 @@ def write_png(
     and the samples.
 
     Args:
-        header: has the size and kind of the whole; its samples are not looked at.
+        header: size and kind of the whole; its samples are ignored.
         strips: all rows from top to bottom.
         file: binary.
-        options: for Pillow: profile, EXIF, text and resolution.
+        options: Pillow's options: profile, EXIF, text and resolution.
     """
     depth = 8 * header.rgb_hwc.itemsize
     channels = (1 if header.is_grey else 3) + (header.alpha_hw is not None)

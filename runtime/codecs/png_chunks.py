@@ -85,7 +85,7 @@ def chunks_of(file: IO[bytes], *, check_samples: bool = False) -> Chunks:
 
     Args:
         file: at any place.
-        check_samples: look at their checksums.
+        check_samples: verify checksums of samples.
 
     Raises:
         ImageReadError: what the picture depends on is damaged.
@@ -95,7 +95,7 @@ def chunks_of(file: IO[bytes], *, check_samples: bool = False) -> Chunks:
     for chunk, is_sound in walk_chunks(file, check_samples=check_samples):
         if chunk.name == b"CgBI":
             raise ImageReadError(
-                "is a PNG as Apple's tools pack it into apps (CgBI), which only they read: "
+                "is a PNG as Apple's tools pack it into apps (CgBI), which only they can read: "
                 "convert it back, for example with pngcrush -revert-iphone-optimizations"
             )
         needed = not chunk.name[0] & 0x20 or chunk.name in _PICTURE
@@ -119,7 +119,7 @@ def walk_chunks(file: IO[bytes], *, check_samples: bool = False) -> Iterator[tup
 
     Args:
         file: at any place.
-        check_samples: look at their checksums.
+        check_samples: verify checksums of samples.
 
     Raises:
         ImageReadError: the file ends before the last block, or a block cannot be one.

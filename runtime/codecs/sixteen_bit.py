@@ -19,7 +19,7 @@ def deep_samples(data: bytes, raw: str) -> NDArray[np.uint16] | None:
 
     Args:
         data: a PNG file.
-        raw: how its samples lie, in Pillow's words; see `colour.raw_mode`.
+        raw: Pillow's raw mode of the file; see `colour.raw_mode`.
 
     Returns:
         (H, W, C), C being 2 for grey and alpha, 3 for RGB or 4 for RGBA; None where the samples

@@ -149,7 +149,7 @@ def layout_of(table: Table) -> Layout:
 def _check(layout: Layout, table: Table, channels: int) -> None:
     if layout.photometric in _CAMERA:
         raise ImageReadError(
-            "holds what a camera's sensor saw, not a picture yet: develop it with a raw converter, "
+            "contains raw sensor data, not a picture: develop it with a raw converter, "
             "and save it as TIFF of 16 bits"
         )
     if min(layout.size_hw) < 1 or not channels or len(layout.bits) != channels:
@@ -157,7 +157,7 @@ def _check(layout: Layout, table: Table, channels: int) -> None:
     if layout.compression not in _READ:
         name = _UNREAD.get(layout.compression, f"method {layout.compression}")
         raise ImageReadError(
-            f"is TIFF compressed with {name}, which is not read: save it with LZW or Deflate"
+            f"is TIFF compressed with {name}, which is not supported: save it with LZW or Deflate"
         )
     if layout.is_float and (layout.photometric == CMYK or not layout.is_ours):
         raise ImageReadError(
@@ -166,7 +166,7 @@ def _check(layout: Layout, table: Table, channels: int) -> None:
         )
     if not layout.is_float and any(kind != 1 for kind in layout.formats):
         raise ImageReadError(
-            "its samples are signed or complex numbers, whose black and white are not stated: "
+            "its samples are signed or complex numbers, whose black and white levels are unknown: "
             "convert it to 8 or 16 bits unsigned"
         )
     if not layout.is_float and max(layout.bits) > 16:

@@ -115,7 +115,7 @@ def _has_further_pictures(table: Table) -> bool:
 def _only_reduced(tables: list[Table]) -> ImageReadError:
     if any(_DNG in table.entries or _FURTHER in table.entries for table in tables):
         return ImageReadError(
-            "is a camera's raw file, of which only the preview could be read: develop it with a "
+            "is a camera raw file, of which only the preview could be read: develop it with a "
             "raw converter, and save it as TIFF of 16 bits"
         )
     return ImageReadError(

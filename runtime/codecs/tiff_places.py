@@ -26,8 +26,8 @@ def with_places(picture: Picture, table: Table, orientation: int) -> Picture:
 
     Args:
         picture: upright.
-        table: of its page.
-        orientation: that has been undone.
+        table: tag table of its page.
+        orientation: the orientation already applied.
     """
     notes = []
     geo = {tag: value for tag in GEO_TAGS if (value := _value(table, tag)) is not None}

@@ -32,8 +32,8 @@ def read_samples(data: bytes, table: Table, layout: Layout) -> Samples:
 
     Args:
         data: the file.
-        table: of the page.
-        layout: of its samples, `is_ours`.
+        table: tag table of the page.
+        layout: its sample layout, with `is_ours` true.
 
     Returns:
         (H, W, C) as stored, white being the highest; uint8 or uint16 over the type's full range.

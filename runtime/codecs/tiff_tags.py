@@ -50,7 +50,7 @@ class Table:
         file: stays open as long as values are asked for.
         order: `<` or `>`.
         is_big: a BigTIFF's table, whose counts and places have 64 bits.
-        place: where it begins.
+        place: offset of the table.
     """
 
     def __init__(self, file: IO[bytes], order: str, is_big: bool, place: int) -> None:
@@ -144,7 +144,7 @@ def alone(data: bytes, table: Table, changes: Mapping[int, tuple[int, ...] | Non
 
     Args:
         data: the file that the table is in, below 4 GiB.
-        table: of the page; its values stay where they are.
+        table: tag table of the page; its values stay where they are.
         changes: whole numbers instead of a tag's own; None leaves the tag out.
     """
     end = len(data) + len(data) % 2

@@ -36,7 +36,7 @@ class VipsReader:
 
     Args:
         path: a PNG, JPEG or TIFF file, whatever its name.
-        memory_bytes: that may be used for files whose samples must be held whole.
+        memory_bytes: memory limit for files whose samples must be held whole.
 
     Raises:
         ImageReadError: it cannot be read this way; the message begins with its name and says

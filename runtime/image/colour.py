@@ -61,7 +61,7 @@ def channels_of(
 
     Args:
         image: loaded; not changed.
-        raw: what :func:`raw_mode` said before it was loaded.
+        raw: result of :func:`raw_mode` before it was loaded.
         deep: its samples with 16 bits, where it has so many; see
             `sixteen_bit.deep_samples`.
 
@@ -82,7 +82,7 @@ def channels_of_samples(image: Image.Image, samples: Samples, *, is_cmyk: bool) 
     """Return the colours of samples that Pillow did not read.
 
     Args:
-        image: has their profile.
+        image: source of their profile.
         samples: (H, W, C), uint8 or uint16, C being 1 for grey, 3 for RGB or 4 for CMYK, and one
             more for alpha.
         is_cmyk: their colours are CMYK.
@@ -139,7 +139,7 @@ def check_kind(image: Image.Image, raw: str) -> None:
 
     Args:
         image: loaded or not.
-        raw: what :func:`raw_mode` said before it was loaded.
+        raw: result of :func:`raw_mode` before it was loaded.
 
     Raises:
         ImageReadError: they are such.
@@ -164,7 +164,7 @@ def check_kind(image: Image.Image, raw: str) -> None:
 def _black_and_white_unknown(image: Image.Image) -> ImageReadError:
     return ImageReadError(
         f"its samples (Pillow mode {image.mode}) are not 8 or 16 bits unsigned, so their "
-        "black and white are not stated: convert it to 8 or 16 bits unsigned"
+        "black and white levels are unknown: convert it to 8 or 16 bits unsigned"
     )
 
 

@@ -30,8 +30,8 @@ def composed(layers: Iterable[Layer], size_hw: tuple[int, int]) -> Iterator[NDAr
     """Yield the composed frames.
 
     Args:
-        layers: in order.
-        size_hw: of the canvas, which is transparent to begin with.
+        layers: the layers in order.
+        size_hw: size of the canvas, which starts transparent.
 
     Yields:
         (H, W, 4), alpha apart from the colours; not changed afterwards.

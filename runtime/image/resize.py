@@ -29,7 +29,7 @@ def fit_part(picture: Picture, size_hw: tuple[int, int], box: Box | None = None)
 
     Args:
         picture: not changed.
-        size_hw: of the result.
+        size_hw: size of the result.
         box: the part, its edges in pixels and fractions of them; the whole where None.
     """
     if picture.alpha_hw is not None:
@@ -52,8 +52,8 @@ def fit_strips(
 
     Args:
         strips: all rows from top to bottom.
-        size_hw: of the whole they make.
-        target_hw: of the whole that is wanted, no larger.
+        size_hw: size of the whole picture.
+        target_hw: size of the whole result, no larger.
 
     Yields:
         Strips of the reduced picture, from top to bottom.
@@ -88,7 +88,7 @@ def enlarge_alpha(alpha_hw: Samples, scale: int, *, rows: tuple[int, int] | None
     Args:
         alpha_hw: (H, W), uint8 or uint16.
         scale: result pixels per source pixel, along each axis.
-        rows: of the source, whose results are wanted; all where None. The result is that of the
+        rows: source rows to return results for; all if None. The result matches that of the
             whole if `ALPHA_CONTEXT_PX` rows on both sides are there, or all that the whole has.
 
     Returns:

@@ -96,7 +96,7 @@ def colours_of_cicp(
     Args:
         primaries: ColourPrimaries.
         transfer: TransferCharacteristics.
-        by: what states them.
+        by: human-readable name of what states them.
         overrides_profile: see `StatedColours`.
 
     Raises:
@@ -104,12 +104,12 @@ def colours_of_cicp(
     """
     if transfer in _HDR:
         raise ImageReadError(
-            f"its colours are HDR ({_HDR[transfer]}, by {by}), which is not read: export it as "
-            "SDR, for example sRGB or Display P3"
+            f"its colours are HDR ({_HDR[transfer]}, by {by}), which is not supported: export it "
+            "as SDR, for example sRGB or Display P3"
         )
     if primaries not in _PRIMARIES or transfer not in _CURVES:
         raise ImageReadError(
-            f"its colours ({by}: primaries {primaries}, transfer {transfer}) are not read: "
+            f"its colours ({by}: primaries {primaries}, transfer {transfer}) are not supported: "
             "convert it to sRGB"
         )
     return StatedColours(

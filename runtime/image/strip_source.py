@@ -74,7 +74,7 @@ class EightBitReader:
     """Reader that reduces another's strips to 8 bits, for a model that takes no more.
 
     Args:
-        reader: of any depth.
+        reader: a reader of any bit depth.
     """
 
     def __init__(self, reader: StripReader) -> None:

@@ -16,7 +16,7 @@ def header_of(picture: Picture, size_hw: tuple[int, int] | None = None) -> Pictu
 
     Args:
         picture: at least one pixel, whose first one all samples then equal.
-        size_hw: the picture's own where None.
+        size_hw: by default the picture's own.
     """
     height, width = size_hw or picture.size_hw
     alpha_hw = picture.alpha_hw

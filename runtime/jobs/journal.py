@@ -55,11 +55,11 @@ class Journal:
     grow with a run. The methods may be called from any thread.
 
     Args:
-        folder: the output folder, which exists.
+        folder: the output folder, which must exist.
         read_only: answer questions only, without a lock; nothing is written, and the folder need
             not exist.
-        wait: waits so many seconds while another run holds the lock, and may raise to give up;
-            None not to wait.
+        wait: called with seconds to wait while another run holds the lock; may raise to give up;
+            None to fail at once.
 
     Raises:
         TargetError: the folder cannot be written, or another run is writing to it.
@@ -125,7 +125,7 @@ class Journal:
         """Return the path of the source that the job's target was made from.
 
         Returns:
-            Its path; empty where it is the job's own source, holds the same picture, or is unknown.
+            Its path; empty if it is the job's own source, holds the same picture, or is unknown.
         """
         entry = self._entries.get(self._key(job))
         if entry is None or entry.source.path in ("", place_of(job.source)):

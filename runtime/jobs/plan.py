@@ -175,7 +175,7 @@ def _refuse_inside(source: Path, target: Path) -> None:
         if folder.exists() and folder.samefile(source):
             where = "is INPUT" if folder == resolved else f"lies inside INPUT {source}"
             raise ConfigError(
-                f"OUTPUT {target} {where}: results would be taken for sources by the next run. "
+                f"OUTPUT {target} {where}: the next run would take results for sources. "
                 "Choose a folder elsewhere"
             )
 

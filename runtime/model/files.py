@@ -26,7 +26,7 @@ _KINDS = (
     (b"PK\x03\x04", f"a ZIP file, as PyTorch checkpoints are: {_TO_ONNX}"),
     (b"\x80\x02", f"a PyTorch checkpoint: {_TO_ONNX}"),
     (b"\x80\x04", f"a Python pickle, which is never opened: {_TO_ONNX}"),
-    (b"7767517", "an ncnn model, which is not run: take its ONNX file or its checkpoint"),
+    (b"7767517", "an ncnn model, which is not supported: take its ONNX file or its checkpoint"),
     (b"ftrt", "a TensorRT engine: give the ONNX file that it was built from"),
     (b"ptrt", "a TensorRT engine: give the ONNX file that it was built from"),
     (b"<?xml", "an XML file, perhaps of OpenVINO: take the model's ONNX file"),
@@ -55,7 +55,7 @@ def other_kind(head: bytes) -> str:
     if head[8:9] == b"{" and head[4:8] == bytes(4):
         return f"a checkpoint in safetensors: {_TO_ONNX}"
     if head[4:8] == b"TFL3":
-        return "a TensorFlow Lite model, which is not run: take its ONNX file"
+        return "a TensorFlow Lite model, which is not supported: take its ONNX file"
     return ""
 
 
@@ -82,7 +82,7 @@ def check_model_file(path: Path) -> None:
                 raise ModelError(f"{path} is {kind}")
             if content.find(_EXTERNAL_KEY) >= 0:
                 raise ModelError(
-                    f"{path} keeps weights in other files, which are not read: "
+                    f"{path} keeps weights in other files, which are not supported: "
                     "save it as one file (`onnx.save_model` without external data)"
                 )
     except OSError as error:

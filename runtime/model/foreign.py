@@ -78,7 +78,7 @@ def foreign_facts(
         where: the model's path, for error messages.
 
     Raises:
-        ModelError: it is no network that enlarges RGB pictures of any size.
+        ModelError: it is not a network that enlarges RGB pictures of any size.
     """
     tensors = _format(inputs, outputs, where)
     trial = _Trial(run, tensors)
@@ -111,7 +111,7 @@ def _format(
     channels_last = shape[3] == 3 and shape[1] != 3
     channels = shape[3 if channels_last else 1]
     if isinstance(channels, int) and channels > 0 and channels != 3:
-        raise ModelError(f"{where} takes pictures of {channels} channels: {_WANTED}")
+        raise ModelError(f"{where} takes pictures with {channels} channels: {_WANTED}")
     height, width = shape[1:3] if channels_last else shape[2:4]
     if any(isinstance(size, int) and size > 0 for size in (height, width)):
         sizes = (size if isinstance(size, int) and size > 0 else "any" for size in (width, height))
@@ -133,7 +133,7 @@ class _Trial:
 
     Args:
         run: see `foreign_facts`.
-        tensors: how it takes pictures, the range aside.
+        tensors: its tensor format, apart from the range.
     """
 
     def __init__(self, run: Run, tensors: TensorFormat) -> None:
@@ -188,7 +188,7 @@ def _size(trial: _Trial, where: str) -> tuple[tuple[int, int], int, int]:
             size_hw = _sizes(multiple, side)
             if scale := trial.scale(size_hw):
                 return size_hw, scale, multiple
-    raise ModelError(f"{where} enlarges no pictures ({trial.reason}): {_WANTED}")
+    raise ModelError(f"{where} cannot enlarge pictures ({trial.reason}): {_WANTED}")
 
 
 def _sizes(multiple: int, side: int) -> tuple[int, int]:
@@ -225,7 +225,7 @@ def _range(
     least = differences.get(best, 1.0)
     if least > UNLIKE:
         raise ModelError(
-            f"{where} takes RGB pictures, but what it makes of them resembles them in none of the "
+            f"{where} takes RGB pictures, but its results match them in none of the "
             f"ranges [0, 1], [0, 255] and [-1, 1] (mean difference {100 * least:.0f} %): expected "
             "a network that enlarges photographs"
         )

@@ -90,7 +90,7 @@ class ModelInfo:
             where: the model's name or path, for error messages.
 
         Raises:
-            ModelError: a property is missing or makes no sense.
+            ModelError: a property is missing or invalid.
         """
 
         def text(name: str) -> str:
@@ -162,8 +162,7 @@ def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> P
     if name_or_file in _shipped_int8_versions():
         if precision not in (None, "int8"):
             raise ConfigError(
-                f"{name_or_file} computes in INT8, and {precision} is asked for: leave one of them "
-                "out"
+                f"{name_or_file} is INT8, and {precision} was requested: leave one of them out"
             )
         return MODELS_FOLDER / f"{name_or_file}.onnx"
     path = Path(name_or_file)
@@ -173,8 +172,8 @@ def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> P
         )
     if precision == "int8":
         raise ConfigError(
-            f"{name_or_file} is a file, which is in INT8 or is not: INT8 can be chosen for shipped "
-            f"models only ({', '.join(shipped)}); dggn-calibrate makes it of others"
+            f"{name_or_file} is a file, whose precision is fixed: INT8 can be chosen for shipped "
+            f"models only ({', '.join(shipped)}); dggn-calibrate makes INT8 versions of others"
         )
     return path
 

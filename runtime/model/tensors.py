@@ -55,8 +55,8 @@ class TensorFormat:
         """Convert an output to samples, rounded and clamped.
 
         Args:
-            output: as the model gives it; overwritten.
-            like: an array of the type that is wanted.
+            output: the model's output; overwritten.
+            like: an array of the type to return.
 
         Returns:
             (N, H, W, 3), the type of `like`.

@@ -19,7 +19,7 @@ class Detail:
     """Finds the part of a picture in which neighbouring pixels differ most.
 
     Args:
-        size_hw: of the picture.
+        size_hw: size of the picture.
         part_hw: height and width of the part, at most the picture's.
     """
 
@@ -81,7 +81,7 @@ class Cutter:
     """Copies a part of a picture whose rows come in strips.
 
     Args:
-        rows: of the part, with or without a step.
+        rows: rows of the part, with or without a step.
         columns: likewise.
     """
 

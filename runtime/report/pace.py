@@ -16,7 +16,7 @@ class Pace:
     A picture's size is known once it is decoded; for the others, the mean is taken.
 
     Args:
-        pictures: how many there are to upscale.
+        pictures: number of pictures to upscale.
         clock: seconds, monotonic.
     """
 

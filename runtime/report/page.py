@@ -30,17 +30,17 @@ class HtmlReport:
     """Writer of one report page.
 
     Args:
-        path: of the page; what is there is replaced when the page is complete.
+        path: file of the page, replaced when the page is complete.
 
     Raises:
-        ConfigError: it is not named like a page, or is a folder.
+        ConfigError: its name does not end in .html, or it is a folder.
         TargetError: its folder cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         if path.suffix.lower() not in SUFFIXES or path.is_dir():
             # Never a photograph that someone named by mistake.
-            raise ConfigError(f"--report is {path}: expected the name of a file ending in .html")
+            raise ConfigError(f"--report is {path}: expected a file name ending in .html")
         self._path = path
         self._guard = threading.Lock()
         with self._translated():
@@ -106,11 +106,11 @@ def slider(
     """Return two superimposed pictures with a slider between them.
 
     Args:
-        name: of the picture.
+        name: name of the picture.
         before: JPEG file of the left one.
         after: JPEG file of the right one.
-        size_hw: of both.
-        labels: what they are called.
+        size_hw: size of both.
+        labels: labels of the two.
     """
     height, width = size_hw
     size = f'width="{width}" height="{height}"'

@@ -49,7 +49,7 @@ class Before:
 
         Args:
             picture: the source; not changed.
-            target_size_hw: how large the result will be.
+            target_size_hw: size of the result.
         """
         rows = max(1, BLOCK_PX // picture.size_hw[1])
         return cls.of_strips(picture, lambda: regrouped((picture,), rows), target_size_hw)
@@ -64,9 +64,9 @@ class Before:
         """Choose the detail to show from a source in strips.
 
         Args:
-            header: of the source.
-            strips: gives its rows from top to bottom; called twice.
-            target_size_hw: how large the result will be.
+            header: header of the source.
+            strips: returns its rows from top to bottom; called twice.
+            target_size_hw: size of the result.
 
         Raises:
             Exception: what `strips` raises.
@@ -97,7 +97,7 @@ class Before:
         """Build the preview from the result.
 
         Args:
-            result: as it is written, reduced or not; not changed.
+            result: the result as written; not changed.
         """
         after = After(self, result.size_hw)
         after.add(result)
@@ -108,8 +108,8 @@ class After:
     """Collector of the same detail from a result in strips.
 
     Args:
-        before: the source's.
-        size_hw: of the whole result, reduced or not.
+        before: data of the source.
+        size_hw: size of the whole result as written.
     """
 
     def __init__(self, before: Before, size_hw: tuple[int, int]) -> None:

@@ -49,7 +49,7 @@ class QuietProgress:
     """Display that prints only errors.
 
     Args:
-        stream: where lines go.
+        stream: stream to write to.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -91,7 +91,7 @@ class PlainProgress(QuietProgress):
     """Display with a line per finished or failed picture, for logs and pipes.
 
     Args:
-        stream: where lines go.
+        stream: stream to write to.
     """
 
     def __init__(self, stream: IO[str]) -> None:

@@ -12,7 +12,7 @@ from runtime.errors import ConfigError
 def path_argument(text: str) -> Path:
     """Parse a path; an empty one, as from an unset shell variable, is an error."""
     if not text:
-        raise typer.BadParameter("it is empty; the current folder is called .")
+        raise typer.BadParameter("it is empty; the current folder is .")
     return Path(text)
 
 

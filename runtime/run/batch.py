@@ -65,8 +65,8 @@ class Batch:
     """A run over everything that the options select.
 
     Args:
-        options: what to do.
-        progress: told how it goes.
+        options: the user's options.
+        progress: receives the progress.
     """
 
     def __init__(self, options: Options, progress: Progress) -> None:
@@ -83,7 +83,7 @@ class Batch:
         """Run to the end; call once.
 
         Raises:
-            DggnError: nothing could be done, or the rest cannot be.
+            DggnError: nothing can be done, or the rest cannot.
             Cancelled: :meth:`cancel` was called.
         """
         options, report, progress = self._options, self.report, self._progress
@@ -205,7 +205,7 @@ def plan_for(options: Options) -> Plan:
     """Plan the work and its targets.
 
     Raises:
-        ConfigError: nothing, or it makes no sense.
+        ConfigError: there is nothing to do, or the options are invalid.
     """
     plan = plan_jobs(options.source, options.target, options.settings, suffix=options.suffix)
     if not plan.jobs and not plan.unreadable:
@@ -223,7 +223,7 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
         The fingerprint of model and settings.
 
     Raises:
-        ConfigError: the scale asked for is larger than the model reaches.
+        ConfigError: the requested scale is beyond the model.
     """
     settings = options.settings
     if settings.scale is not None:  # other sizes depend on the picture

@@ -155,11 +155,11 @@ def expected_s(
     """Estimate a run's duration: its inference, or its encoding if that is slower.
 
     Args:
-        fed_hw: sizes of all that goes through the network.
-        target_px: pixels of all results.
-        speed: of this machine.
+        fed_hw: sizes of all network inputs.
+        target_px: total pixels of the results.
+        speed: measured speed of this machine.
         upscaler: cuts the tiles.
-        jobs: threads that encode.
+        jobs: encoding threads.
     """
     fed_px = sum(_fed_px(size_hw, upscaler) for size_hw in fed_hw)
     return PIPELINE_OVERHEAD * max(fed_px * speed.infer_s, target_px * speed.encode_s / jobs)

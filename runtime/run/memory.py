@@ -34,7 +34,7 @@ class MemoryBudget:
     """Byte counter of upscaled pictures that makes inference wait for room.
 
     Args:
-        limit_bytes: for all of them; one is let through even if it is larger.
+        limit_bytes: total limit; a single larger picture is still admitted.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -51,7 +51,7 @@ class MemoryBudget:
         """Wait for room.
 
         Args:
-            size: in bytes.
+            size: number of bytes.
             stop: ends the wait.
 
         Raises:

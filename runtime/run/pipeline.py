@@ -48,13 +48,13 @@ class Pipeline:
 
     Args:
         upscaler: called from one thread only.
-        settings: how results are written.
-        journal: told what is begun and finished.
-        fingerprint: of model and settings, for the journal.
-        progress: told which picture is being upscaled.
-        jobs: threads that encode; half as many decode.
+        settings: output settings.
+        journal: records started and finished results.
+        fingerprint: fingerprint of model and settings, for the journal.
+        progress: receives the picture being upscaled.
+        jobs: encoding threads; half as many decode.
         previews: make small before and after pictures of every result.
-        memory_bytes: for upscaled pictures; one is let through even if it is larger.
+        memory_bytes: limit for upscaled pictures; a single larger one is still admitted.
         whole_bytes: larger results are made in strips.
     """
 

@@ -28,9 +28,9 @@ class Route:
     """Opens sources whole or in strips, whichever fits into memory.
 
     Args:
-        info: of the model.
-        settings: with the size of results.
-        whole_bytes: results that take more are made in strips; a quarter of what may be used.
+        info: facts of the model.
+        settings: output settings.
+        whole_bytes: larger results are made in strips; a quarter of the memory limit.
     """
 
     def __init__(self, info: ModelInfo, settings: OutputSettings, *, whole_bytes: int) -> None:

@@ -63,11 +63,11 @@ class Stages:
 
     Args:
         upscaler: `infer` and `make_in_strips` are called from one thread only.
-        settings: how results are written.
+        settings: output settings.
         route: opens sources.
-        journal: told what is begun and finished.
-        fingerprint: of model and settings, for the journal.
-        progress: told which picture is being upscaled.
+        journal: records started and finished results.
+        fingerprint: fingerprint of model and settings, for the journal.
+        progress: receives the picture being upscaled.
         previews: make small before and after pictures of every result.
         stop: set to give up.
     """

@@ -69,7 +69,7 @@ def _folders(controller: str) -> Iterator[Path]:
     """Yield the folders of this process's group and of its ancestors.
 
     Args:
-        controller: of version 1, for example `memory`; empty for version 2.
+        controller: controller of version 1, for example `memory`; empty for version 2.
     """
     try:
         lines = MEMBERSHIP.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -41,7 +41,7 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
     It is locked while it is written, so that other runs can tell it from a leftover.
 
     Args:
-        target: in a folder that exists; what is there stays as it was until then.
+        target: path in an existing folder; an existing file stays unchanged until then.
 
     Raises:
         NotReplaced: the file is complete, but the target's name cannot be taken.
@@ -111,7 +111,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Open like :func:`replacing`, but create the folder if missing, and raise errors of ours.
 
     Args:
-        path: what was there before stays until the block has ended well.
+        path: the file; an existing one stays until the block has succeeded.
 
     Raises:
         TargetError: it cannot be written; nothing of it is left.
@@ -191,7 +191,7 @@ def name_problem(target: Path) -> str:
     """Explain why a file cannot have this name; empty if it can. Creates nothing.
 
     Args:
-        target: in a folder that need not exist yet.
+        target: path in a folder that may not exist yet.
     """
     folder = target.parent
     while not os.path.isdir(folder) and folder != folder.parent:  # noqa: PTH112 - raises nothing
@@ -199,12 +199,12 @@ def name_problem(target: Path) -> str:
     longest = _limit(folder, "PC_NAME_MAX", 255)
     for name in target.parts[len(folder.parts) :]:
         if (length := _length(name)) > longest:
-            return f"the name {name[:40]}... has {length} bytes, and this disk holds {longest}"
+            return f"the name {name[:40]}... has {length} bytes, and this disk allows {longest}"
     longest = _limit(folder, "PC_PATH_MAX", 4096) - 1
     # It is written under another name first, which may be longer.
     paths = (target.absolute(), temporary_path(target.absolute()))
     if (length := max(_length(str(path)) for path in paths)) > longest:
-        return f"the path of the result has {length} bytes, and this system takes {longest}"
+        return f"the path of the result has {length} bytes, and this system allows {longest}"
     return ""
 
 

@@ -72,13 +72,13 @@ def show_progress(
     """Show the progress of one task: a bar on a terminal, occasional lines otherwise.
 
     Args:
-        stream: where to; by default standard error.
+        stream: output stream; by default standard error.
         quiet: show nothing.
-        transient: for work within other work: the bar disappears at the end, and only messages
-            are shown where there is no terminal.
+        transient: for nested tasks: the bar disappears at the end, and only messages
+            are shown without a terminal.
 
     Yields:
-        What takes messages, and what takes progress; both from any thread.
+        Callbacks for messages and for progress, both usable from any thread.
     """
     from rich.console import Console
 
@@ -101,7 +101,7 @@ def show_steps(stream: TextIO | None = None) -> Iterator[OnProgress]:
     """Show the progress of several steps: a bar each on a terminal, a line each otherwise.
 
     Args:
-        stream: where to; by default standard error.
+        stream: output stream; by default standard error.
     """
     stream = stream or _stderr()
     if not stream.isatty():

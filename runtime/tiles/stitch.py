@@ -65,12 +65,12 @@ def submit_in_tiles(
 
     Args:
         rgb_hwc: (H, W, 3), uint8 or uint16, RGB; at least 1x1.
-        backend: what super-resolves tiles; after `finish` of it, the picture is done.
+        backend: backend for the tiles; after its `finish`, the picture is done.
         on_done: takes the result, (scale * H, scale * W, 3), the same type, from any thread.
         tile_size: longest side of a tile in LR pixels, overlap included.
         overlap: LR pixels of context at each inner side.
-        on_tile: told how far it is, after each tile, from any thread. What it raises ends this
-            picture, and is raised here, if it is not yet too late for that: then `Watched` tells.
+        on_tile: receives the completed share after each tile, from any thread. Its exceptions end
+            this picture; they are raised here or, once all tiles are submitted, by `Watched.check`.
 
     Raises:
         ConfigError: the tile size or overlap does not suit the model.
@@ -141,8 +141,8 @@ def part_of(on_tile: OnTile | None, number: int, count: int) -> OnTile | None:
 
     Args:
         on_tile: receives the share of all pictures that is done.
-        number: of the picture, from 0.
-        count: of all pictures.
+        number: index of the picture, from 0.
+        count: number of pictures.
     """
     if on_tile is None or count == 1:
         return on_tile

@@ -34,10 +34,10 @@ def upscale_in_strips(
 
     Args:
         reader: the source.
-        backend: what super-resolves tiles.
+        backend: backend for the tiles.
         tile_size: longest side of a tile in LR pixels, overlap included.
         overlap: LR pixels of context at each inner side.
-        on_tile: told the share of the picture that is done, in (0, 1], after each tile.
+        on_tile: receives the completed share of the picture, in (0, 1], after each tile.
 
     Yields:
         The result's rows from top to bottom, a strip for each row of tiles.
@@ -86,8 +86,8 @@ def strip_bytes(header: Picture, backend: Backend, *, tile_size: int, overlap: i
     """Return the size in bytes of the largest result strip.
 
     Args:
-        header: of the source.
-        backend: what will super-resolve its tiles.
+        header: header of the source.
+        backend: backend for its tiles.
         tile_size: longest side of a tile in LR pixels, overlap included.
         overlap: LR pixels of context at each inner side.
     """
@@ -107,7 +107,7 @@ def strip_tile_px(header: Picture, backend: Backend, *, tile_size: int, overlap:
 
     Args:
         header: the source.
-        backend: what super-resolves tiles.
+        backend: backend for the tiles.
         tile_size: LR pixels per side, to be shrunk down to the least default.
         overlap: LR pixels of context at each inner side.
     """

@@ -111,7 +111,7 @@ def restore(
     progress = json.loads((source / PROGRESS_NAME).read_text(encoding="utf-8"))
     content = b"".join((source / name).read_bytes() for name in progress["weights"])
     if hashlib.sha256(content).hexdigest() != progress["sha256"]:
-        raise ModelError(f"{source}: its parts do not belong together; copy all of them again")
+        raise ModelError(f"{source}: its parts do not match; copy all of them again")
     weights = run / WEIGHTS_NAME
     run.mkdir(parents=True, exist_ok=True)
     write_whole(weights, content)

@@ -89,8 +89,8 @@ def build_plan(
     Args:
         library: builds.
         spec: the graph and its settings.
-        on_progress: receives the progress, where the library reports it.
-        cancelled: ends the build, where the library can be asked to.
+        on_progress: receives the progress, if the library reports it.
+        cancelled: ends the build, if the library supports it.
 
     Returns:
         The serialized engine.
@@ -98,9 +98,9 @@ def build_plan(
     Raises:
         ModelError: the parser refuses the graph.
         BackendError: the builder fails, or cannot start.
-        OutOfDeviceMemory: for want of memory.
+        OutOfDeviceMemory: memory ran out.
         Cancelled: it was cancelled.
-        ConfigError: a target is none that the library knows.
+        ConfigError: a target is unknown to the library.
     """
     if cancelled.is_set():
         raise Cancelled("the build was cancelled")
@@ -201,7 +201,7 @@ def _add_profiles(
         profile.set_shape(name, *spec.shapes)
         if config.add_optimization_profile(profile) < 0:
             raise BackendError(
-                f"{library.name} refuses tiles from {list(spec.shapes[0])} to "
+                f"{library.name} rejects tiles from {list(spec.shapes[0])} to "
                 f"{list(spec.shapes[2])}: choose another --tile or --batch"
             )
 
@@ -239,7 +239,7 @@ def _parse_failure(library: Library, parser: Any, mark: int) -> str:
             node = f"{error.node_name()} ({error.node_operator()})"
         reasons.append(f"node {node}: {_one_line(error.desc())}")
     return (
-        f"{library.name} refuses the graph: {'; '.join(reasons) or library.messages.reason(mark)}. "
+        f"{library.name} rejects the graph: {'; '.join(reasons) or library.messages.reason(mark)}. "
         "Try --precision fp32; if that is refused too, the model needs an operator that this "
         "TensorRT does not have: export it another way, or use a newer TensorRT"
     )

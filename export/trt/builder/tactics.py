@@ -30,7 +30,7 @@ def leave_out_missing(module: Any, config: Any) -> None:
 
     Args:
         module: the TensorRT package, of version 8.
-        config: of the build.
+        config: configuration of the build.
     """
     sources = getattr(module, "TacticSource", None)
     if sources is None:

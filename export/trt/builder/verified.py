@@ -81,22 +81,22 @@ def build_engine(
     """Build an engine, verify it if there is a GPU, and only then move it to its final name.
 
     A precision that fails its verification is followed by the next safer one; batch and tile
-    shrink where the GPU's memory does not suffice. Both are told.
+    shrink if the GPU's memory runs out. Either is reported.
 
     Args:
         source: the model.
-        options: of the engine.
+        options: settings of the engine.
         target: the engine's file; replaced together with its sidecar.
         context: tools and callbacks.
 
     Returns:
-        What the sidecar says.
+        Facts for the sidecar.
 
     Raises:
         ConfigError: the options do not fit the model.
         ModelError: the graph cannot be converted, or TensorRT refuses it.
         BackendError: the build fails, or no precision passes verification.
-        OutOfDeviceMemory: the engine does not fit beside what else the GPU holds.
+        OutOfDeviceMemory: the engine does not fit into the GPU's free memory.
         Cancelled: it was cancelled; nothing is left.
         TargetError: a file cannot be written.
     """
@@ -127,8 +127,8 @@ def _build_verified(
         safer = SAFER.get(precision)
         if safer is None:
             raise BackendError(
-                f"the {precision} engine does not compute what the model does: {problem}. Nothing "
-                "was kept; update the driver and TensorRT, or build from the float32 model"
+                f"the {precision} engine does not reproduce the model's results: {problem}. "
+                "Nothing was kept; update the driver and TensorRT, or build from the float32 model"
             )
         context.say(
             f"the {precision} engine is not good enough ({problem}): building {safer} instead"

@@ -22,7 +22,7 @@ def largest_activation(source: SourceModel, tile_hwc: Samples) -> float:
 
     Args:
         source: a model that is not quantized.
-        tile_hwc: uint8 or uint16 RGB, sizes as the model wants them.
+        tile_hwc: uint8 or uint16 RGB of a size that the model takes.
 
     Raises:
         BackendError: ONNX Runtime fails.

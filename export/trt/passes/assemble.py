@@ -37,12 +37,12 @@ def tensorrt_graph(
 
     Args:
         source: the model.
-        precision: that the engine computes in.
-        sample_type: of its input and output.
-        capabilities: of the library that builds it.
+        precision: precision of the engine.
+        sample_type: type of its input and output.
+        capabilities: capabilities of the library that builds it.
 
     Raises:
-        ConfigError: the source does not fit what is asked for.
+        ConfigError: the source does not fit the request.
         ModelError: the graph cannot be converted.
     """
     import onnx

@@ -59,7 +59,7 @@ class _Conversion:
         for number, node in enumerate(list(self.graph.node)):
             if any(entry.HasField("g") or entry.graphs for entry in node.attribute):
                 raise ModelError(
-                    f"{node.op_type} {node.name} holds another graph, which cannot be converted to "
+                    f"{node.op_type} {node.name} contains a subgraph, which cannot be converted to "
                     "float16: use --precision fp32"
                 )
             places = _float_places(node, self.versions)

@@ -52,7 +52,7 @@ def at_most(model: onnx.ModelProto, largest: int) -> onnx.ModelProto:
         largest: the parser's largest opset.
 
     Raises:
-        ModelError: it uses what that opset cannot say.
+        ModelError: it uses features that the opset lacks.
     """
     found = opset(model)
     if found <= largest:
@@ -114,7 +114,7 @@ def _to_17(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(lowered, full_check=True)
     except onnx.checker.ValidationError as error:
-        raise ModelError(f"the model cannot be said in opset 17: {error}") from error
+        raise ModelError(f"the model cannot be expressed in opset 17: {error}") from error
     return lowered
 
 

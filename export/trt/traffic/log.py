@@ -28,9 +28,9 @@ def read_log(messages: Sequence[str], *, tile_px: int, scale: int) -> Traffic:
     """Find the kernels in a builder's messages.
 
     Args:
-        messages: of all severities.
+        messages: messages of all severities.
         tile_px: input pixels per side that the engine was built for.
-        scale: of the model.
+        scale: scale of the model.
 
     Raises:
         BackendError: a part is missing, as it would be if another version said it otherwise.

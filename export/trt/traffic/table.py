@@ -11,7 +11,7 @@ def traffic_table(measured: Mapping[str, Traffic]) -> str:
     """Return two tables: totals per model, and bytes per kind of kernel.
 
     Args:
-        measured: by the model's name, in the order to show them.
+        measured: traffic by model name, in display order.
     """
     return "\n".join([*_totals(measured), "", *_kinds(measured)])
 

@@ -37,7 +37,7 @@ class BindingsDevice:
     """One GPU through `cuda-bindings`.
 
     Args:
-        index: as CUDA numbers them.
+        index: CUDA device index.
 
     Raises:
         MissingDependency: cuda-bindings is not installed.

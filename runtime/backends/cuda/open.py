@@ -39,7 +39,7 @@ def open_device(index: int) -> Device:
     """Open a GPU through the installed package.
 
     Args:
-        index: as CUDA numbers them.
+        index: CUDA device index.
 
     Raises:
         ConfigError: `DGGN_CUDA` names an unknown package.

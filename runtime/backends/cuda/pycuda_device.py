@@ -48,7 +48,7 @@ class PycudaDevice:
     """One GPU through PyCUDA.
 
     Args:
-        index: as CUDA numbers them.
+        index: CUDA device index.
 
     Raises:
         MissingDependency: pycuda is not installed.
@@ -148,7 +148,7 @@ class _Stream:
             cast(_Event, event).event.record(self._stream)
 
     def capture(self, work: Callable[[], None]) -> Graph:
-        raise CaptureRefused("PyCUDA knows no CUDA graphs: cuda-bindings does")
+        raise CaptureRefused("PyCUDA has no CUDA graphs: use cuda-bindings")
 
     def launch(self, graph: Graph) -> None:
         raise AssertionError("there are no graphs to launch")

@@ -100,10 +100,10 @@ class OpenVinoBackend:
     """Backend that runs a model with OpenVINO.
 
     Args:
-        info: of the model.
+        info: facts of the model.
         of_bytes: takes tiles of 8 bits.
         open_words: compiles, when the first tile of 16 bits comes, what takes those.
-        where: what runs where, for people; what it computes in is put into it.
+        where: description of the library and device, completed with the precision.
         uniform_tiles: see :class:`runtime.tiles.backend.TileTaker`.
         least_px: height and width of the smallest tile that the model takes.
     """
@@ -183,7 +183,7 @@ class OpenVinoBackend:
     def _cancellable(self) -> Any:
         """Report failures caused by `cancel` as `Cancelled`."""
         if self._cancelled:
-            raise Cancelled("the backend was cancelled or closed: make a new one")
+            raise Cancelled("the backend was cancelled or closed: open a new one")
         try:
             yield
         except BackendError:

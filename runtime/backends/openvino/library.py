@@ -104,7 +104,7 @@ def require_device(name: str) -> OpenVinoDevice:
         if device.name == name or device.name == f"{name}.0":
             return device
     known = ", ".join(f"{device.name}: {device.full_name}" for device in found)
-    raise BackendError(f"OpenVINO sees no {name} here: expected one of {known or 'nothing'}")
+    raise BackendError(f"OpenVINO finds no {name} here: expected one of {known or 'nothing'}")
 
 
 def reason(error: BaseException) -> str:

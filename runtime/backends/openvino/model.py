@@ -43,9 +43,9 @@ class OpenVinoModel:
 
     Args:
         path: the file; one that `dggn-export` did not write is tried (`runtime.model.foreign`).
-        device: that it is to run on.
-        threads: of the CPU.
-        cache: a folder for compiled models; None to keep none.
+        device: device that runs the model.
+        threads: CPU threads.
+        cache: folder for compiled models; None for no cache.
 
     Raises:
         MissingDependency: OpenVINO is not installed.
@@ -79,11 +79,11 @@ class OpenVinoModel:
         """Compile the model for tiles of (1, H, W, 3), any height and width.
 
         Args:
-            dtype: of the tiles and of the results: uint8 or uint16.
-            computed: what to compute in.
+            dtype: type of tiles and results: uint8 or uint16.
+            computed: precision of the computation.
 
         Returns:
-            A compiled model of OpenVINO's.
+            OpenVINO's compiled model.
 
         Raises:
             BackendError: OpenVINO cannot compile it.

@@ -37,12 +37,12 @@ def open_openvino(
 
     Args:
         onnx: the model.
-        device: as OpenVINO calls it.
-        precision: to compute in; None for the quickest that makes the model's pictures, in
-            which case pictures of 16 bits are computed in float32.
-        int8: whether INT8 models are taken, too.
-        threads: of the CPU; by default every core this process may use.
-        say: told what people should know: a line each.
+        device: OpenVINO's device name.
+        precision: requested one; None for the fastest that reproduces the model's pictures, in
+            which case 16-bit pictures use float32.
+        int8: whether to accept INT8 models.
+        threads: CPU threads; by default one per core that this process may use.
+        say: receives one-line status messages.
         open_reference: opens the same model on ONNX Runtime's CPU, for verification.
 
     Raises:
@@ -53,7 +53,7 @@ def open_openvino(
     """
     opening = _Opening(onnx, require_device(device), threads, say, open_reference)
     if opening.info.precision == "int8" and precision is None and not int8:
-        raise BackendError("INT8 models are quicker with ONNX Runtime")
+        raise BackendError("INT8 models are faster with ONNX Runtime")
     return opening.open(precision)
 
 
@@ -114,7 +114,7 @@ class _Opening:
             )
         if problem:
             raise BackendError(
-                f"OpenVINO in {computed} does not compute what the model does: {problem}"
+                f"OpenVINO in {computed} does not reproduce the model's results: {problem}"
             )
         return compiled
 
@@ -146,7 +146,7 @@ def candidates(
     """
     if info.precision == "int8":
         if wanted not in (None, "int8"):
-            raise ConfigError(f"the model computes in INT8, and {wanted} is asked for")
+            raise ConfigError(f"the model is INT8, and {wanted} was requested")
         return ["int8"]
     if wanted == "float32":
         return ["float32"]
@@ -155,11 +155,11 @@ def candidates(
     if wanted is None:
         return [*quick, "float32"]
     if wanted == "int8":
-        raise ConfigError("the model computes in float32, and INT8 is asked for")
+        raise ConfigError("the model is float32, and INT8 was requested")
     if wanted not in quick:
         raise BackendError(
-            f"{device.full_name} computes in {' and '.join([*quick, 'float32'])}, and {wanted} is "
-            "asked for: leave --precision out"
+            f"{device.full_name} supports {' and '.join([*quick, 'float32'])}, and {wanted} was "
+            "requested: leave --precision out"
         )
     return [wanted]
 

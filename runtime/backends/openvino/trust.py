@@ -73,17 +73,17 @@ def problem_of(
     """Explain why a compiled model cannot be trusted; empty if it can.
 
     Args:
-        subject: what it is, for the verdict that is kept.
-        info: of the model.
-        candidate: runs it.
-        open_reference: opens the same model on ONNX Runtime's CPU; called where there is no
+        subject: key of the cached verdict.
+        info: facts of the model.
+        candidate: backend of the compiled model.
+        open_reference: opens the same model on ONNX Runtime's CPU; called only if there is no
             verdict yet.
-        folder: of the verdicts.
-        say: told where a verdict cannot be kept.
+        folder: folder of the verdicts.
+        say: receives a message if the verdict cannot be stored.
 
     Raises:
         BackendError: one of them fails.
-        MissingDependency: ONNX Runtime, which is to compare with, is not installed.
+        MissingDependency: ONNX Runtime, the reference, is not installed.
     """
     key = hashlib.sha256(json.dumps(asdict(subject), sort_keys=True).encode()).hexdigest()
     path = folder / f"{key[:32]}.json"
@@ -123,8 +123,8 @@ def _judge(subject: Subject, info: ModelInfo, candidate: Backend, reference: Bac
     if found <= SEAM_LEVELS or found <= seam_levels(reference, picture):
         return ""
     return (
-        f"tiles differ from the whole picture by up to {found:.0f} grey levels in "
-        f"{subject.computed}, and may by {SEAM_LEVELS}"
+        f"tiles differ from the whole picture by up to {found:.0f} 8-bit levels in "
+        f"{subject.computed}; the limit is {SEAM_LEVELS}"
     )
 
 

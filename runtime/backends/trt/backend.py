@@ -56,17 +56,17 @@ class TrtBackend:
     engines; nothing is lost.
 
     Args:
-        engine: an engine that has been found to belong to this machine and model.
-        library: the TensorRT that built it.
+        engine: an engine that matches this machine and model.
+        library: TensorRT library that built it.
         device: the GPU; closed by the backend, also if this fails.
-        gpu: description of the same.
+        gpu: description of that GPU.
         say: receives a message when less memory is used than wanted.
         smaller: builds smaller engines.
-        slots: batches at once.
+        slots: batches in flight.
 
     Raises:
         ModelError: the engine is not what its sidecar says.
-        BackendError: it cannot be loaded, or even one slot needs more memory than there is.
+        BackendError: it cannot be loaded, or even one slot does not fit in memory.
     """
 
     uniform_tiles = True
@@ -147,7 +147,7 @@ class TrtBackend:
             if self._closed:
                 return
             self._closed = True
-            # A device that failed may refuse this too, which nobody could do anything about.
+            # A failed device may refuse this too, with no possible remedy.
             with suppress(BackendError), self._device.active():
                 self._close()
             self._device.close()
@@ -159,7 +159,7 @@ class TrtBackend:
                 raise self._failure
             numbers = []
             if work is not None:
-                # Not before: another thread that runs out of memory feeds all of them again.
+                # Not before: another thread that runs out of memory resubmits all of them.
                 numbers.append(next(self._numbers))
                 self._undelivered[numbers[0]] = work
             try:
@@ -196,7 +196,7 @@ class TrtBackend:
 
     def _check_cancelled(self) -> None:
         if self._cancelled:
-            raise Cancelled("the backend was cancelled or closed: make a new one")
+            raise Cancelled("the backend was cancelled or closed: open a new one")
 
     @property
     def _running(self) -> Slots:
@@ -237,14 +237,14 @@ class TrtBackend:
         """Choose a smaller configuration after running out of memory.
 
         Raises:
-            OutOfDeviceMemory: nothing less can be done.
+            OutOfDeviceMemory: no smaller configuration exists.
         """
         self._check_cancelled()
         if self._slot_count > 1:
             self._slot_count -= 1
             plural = "" if self._slot_count == 1 else "es"
             self._say(
-                f"{self._gpu.name} is short of memory: going on with {self._slot_count} "
+                f"{self._gpu.name} is low on memory: continuing with {self._slot_count} "
                 f"batch{plural} at once"
             )
             return
@@ -259,7 +259,7 @@ class TrtBackend:
         self._file = smaller
         self._slot_count = _slots_of(smaller, DEFAULT_SLOTS)
         self._say(
-            f"{self._gpu.name} is short of memory: going on with batches of "
+            f"{self._gpu.name} is low on memory: continuing with batches of "
             f"{smaller.facts.batch} tiles of {smaller.facts.tile_px} px"
         )
 

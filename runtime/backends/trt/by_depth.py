@@ -81,7 +81,7 @@ class BitDepthRouter:
         """Return the backend for 16-bit tiles, opened for the first of them.
 
         Raises:
-            ImageError: there is no such engine; pictures of 8 bits can go on.
+            ImageError: there is no such engine; 8-bit pictures still work.
         """
         if self._of_floats is None and not self._problem:
             try:
@@ -89,7 +89,7 @@ class BitDepthRouter:
             except DggnError as error:
                 self._problem = str(error)
         if self._cancelled:
-            raise Cancelled("the backend was cancelled or closed: make a new one")
+            raise Cancelled("the backend was cancelled or closed: open a new one")
         if self._of_floats is None:
             raise ImageError(
                 f"the picture has 16 bits, which needs an engine of its own: {self._problem}. "

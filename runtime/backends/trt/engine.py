@@ -25,7 +25,7 @@ class Engine:
         library: the TensorRT that built it; a GPU has been looked for, because some versions end
             the process without one.
         path: the plan.
-        facts: what its sidecar says of it.
+        facts: facts from its sidecar.
 
     Raises:
         ModelError: it has other inputs and outputs than its sidecar says.
@@ -46,7 +46,7 @@ class Engine:
         except TypeError as error:  # how 8.5 says that there is no Runtime
             raise self.failed(f"cannot start ({error})", mark) from error
         if self._engine is None:
-            raise self.failed(f"does not load {path}", mark)
+            raise self.failed(f"cannot load {path}", mark)
         self.input_name, self.output_name = self._names()
         self._config: Any = None
         self._kernels: KernelCache | None = None
@@ -57,11 +57,11 @@ class Engine:
         """Create an execution context.
 
         Args:
-            number: of the context; where contexts cannot share a profile, also of its profile.
+            number: index of the context and, if contexts cannot share a profile, of its profile.
 
         Raises:
             OutOfDeviceMemory: it does not fit.
-            BackendError: TensorRT makes none.
+            BackendError: TensorRT cannot create it.
         """
         profile = number if self.facts.profiles > 1 else 0
         if profile >= self.facts.profiles:
@@ -75,7 +75,7 @@ class Engine:
         else:
             context = self._engine.create_execution_context(self._config)
         if context is None:
-            raise self.failed("makes no execution context", mark)
+            raise self.failed("cannot create an execution context", mark)
         return EngineExecution(self, context, profile, captures_itself=captures_itself)
 
     def close(self) -> None:

@@ -28,9 +28,9 @@ def engine_path(onnx_name: str, onnx_sha256: str, options: EngineOptions, gpu: G
 
     Args:
         onnx_name: the model file's name, without its suffix.
-        onnx_sha256: of the model file.
-        options: of the engine.
-        gpu: that it is built on; None, or ignored, where the options' targets say it all (RTX).
+        onnx_sha256: hash of the model file.
+        options: settings of the engine.
+        gpu: GPU that it is built on; None or ignored if the targets suffice (RTX).
     """
     place = gpu.name if gpu is not None and options.flavor == "tensorrt" else ""
     key = json.dumps([onnx_sha256, asdict(options), place], sort_keys=True)

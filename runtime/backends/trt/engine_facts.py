@@ -191,9 +191,9 @@ def why_not(facts: EngineFacts, options: EngineOptions, here: Circumstances) -> 
     """Explain why an engine must not be loaded here; None if it may be.
 
     Args:
-        facts: content of its sidecar.
+        facts: facts from its sidecar.
         options: requested settings.
-        here: where it is to run.
+        here: the machine to run on.
     """
     if facts.onnx_sha256 != here.onnx_sha256:
         return f"it was built from another version of the model ({facts.onnx_name})"

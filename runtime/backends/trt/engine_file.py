@@ -40,7 +40,7 @@ def read_facts(engine: Path) -> EngineFacts:
         engine: the plan; its sidecar lies beside it.
 
     Raises:
-        ModelError: either is missing, damaged, of another format, or they do not belong together.
+        ModelError: either is missing, damaged or in another format, or they do not match.
     """
     sidecar = sidecar_path(engine)
     try:
@@ -58,12 +58,12 @@ def read_facts(engine: Path) -> EngineFacts:
         if found != facts.plan_bytes:
             raise ModelError(f"it has {found:,} bytes: expected {facts.plan_bytes:,}")
         if file_sha256(engine) != facts.plan_sha256:
-            raise ModelError("its content is not what its sidecar describes")
+            raise ModelError("its content does not match its sidecar")
     except OSError as error:
         raise ModelError(f"{engine} cannot be read: {error.strerror or error}") from error
     except ModelError as error:
         raise ModelError(
-            f"{engine} is no usable engine ({error}): build it again with `dggn-export trt --force`"
+            f"{engine} is not a usable engine ({error}): rebuild it with `dggn-export trt --force`"
         ) from error
     return facts
 
@@ -75,7 +75,7 @@ def write_engine(engine: Path, plan: bytes, facts: EngineFacts) -> None:
         TargetError: one cannot be written. A sidecar that was there before describes no plan then.
     """
     if hashlib.sha256(plan).hexdigest() != facts.plan_sha256 or len(plan) != facts.plan_bytes:
-        raise AssertionError("the facts are of another plan")
+        raise AssertionError("the facts belong to another plan")
     write_whole(engine, plan)
     write_facts(engine, facts)
 
@@ -94,9 +94,9 @@ def _parse(content: bytes) -> EngineFacts:
     try:
         read = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"its sidecar is no JSON: {error}") from error
+        raise ModelError(f"its sidecar is not JSON: {error}") from error
     if not isinstance(read, dict):
-        raise ModelError("its sidecar is no JSON object")
+        raise ModelError("its sidecar is not a JSON object")
     if read.pop("format", None) != FORMAT:
         raise ModelError("another version of dggn built it")
     try:
@@ -113,7 +113,7 @@ def _parse(content: bytes) -> EngineFacts:
             **_typed(EngineFacts, read),
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"its sidecar lacks or misspells something: {error}") from error
+        raise ModelError(f"its sidecar is incomplete or misspelled: {error}") from error
     return facts
 
 

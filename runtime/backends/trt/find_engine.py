@@ -43,9 +43,9 @@ def find_engine(request: EngineRequest, library: Library, gpu: Gpu) -> EngineFil
     Batches above the one asked for come last: they may not fit.
 
     Args:
-        request: what is needed; other tiles and batches do, too.
-        library: that is to run it.
-        gpu: where.
+        request: the request; other tile and batch sizes are acceptable.
+        library: TensorRT library to run it.
+        gpu: GPU to run it on.
     """
     fitting = [file for file, _ in _engines(request, library, gpu) if file is not None]
     if not fitting:
@@ -70,10 +70,10 @@ def get_engine(
     """Return an engine that may be loaded, from the cache or newly built.
 
     Args:
-        request: what is needed.
-        library: that is to run it.
-        gpu: where.
-        build: builds it; None where nothing is to be built.
+        request: the request.
+        library: TensorRT library to run it.
+        gpu: GPU to run it on.
+        build: builds it; None to never build.
 
     Raises:
         BackendError: there is none and none is to be built; the message says why the ones that

@@ -20,9 +20,9 @@ def submit_fitted(tile_hwc: Samples, deliver: Deliver, submit: Submit, facts: En
 
     Args:
         tile_hwc: (H, W, 3); H and W multiples of the model's size multiple.
-        deliver: takes its result.
-        submit: takes tiles that the engine takes.
-        facts: of the engine.
+        deliver: receives its result.
+        submit: accepts tiles that fit the engine.
+        facts: facts of the engine.
     """
     if max(tile_hwc.shape[:2]) > facts.tile_px:
         submit_in_tiles(

@@ -27,7 +27,7 @@ class KernelCache:
         except OSError:
             return  # none was kept
         if not cache.deserialize(self._kept):
-            _logger.info("%s is of another GPU, driver or library: made anew", path)
+            _logger.info("%s belongs to another GPU, driver or library: rebuilding it", path)
 
     @classmethod
     def beside(cls, engine: Path, config: Any) -> KernelCache | None:
@@ -35,7 +35,7 @@ class KernelCache:
 
         Args:
             engine: the plan's path; the cache's has another suffix.
-            config: the engine's runtime configuration, which is told to use it.
+            config: the engine's runtime configuration, changed to use the cache.
         """
         if not hasattr(config, "create_runtime_cache"):
             return None

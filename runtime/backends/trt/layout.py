@@ -38,15 +38,15 @@ class Layout(Protocol):
 
         Args:
             buffer: the whole output.
-            number: of the tile in its batch.
+            number: index of the tile in its batch.
             like_hwc: the tile.
-            scale: of the model.
+            scale: scale of the model.
 
         Returns:
             (scale * H, scale * W, 3), the tile's type; valid as long as the buffer is.
 
         Raises:
-            BackendError: it is not finite, where that can be told.
+            BackendError: it is not finite, if that can be detected.
         """
 
     def shape(self, batch: int, height: int, width: int) -> tuple[int, int, int, int]:

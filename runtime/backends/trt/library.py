@@ -2,7 +2,7 @@
 
 The two are different packages with nearly one API, which changed over the years. What a version
 can do is found by looking for the attribute, never by comparing version numbers: a version that
-nobody here has seen then behaves like the one it resembles.
+we have never seen then behaves like the one it resembles.
 
 Finding a library loads no driver, and works on machines without a GPU. Making a `Runtime` does
 not: ask :func:`runtime.backends.gpu.probe` before.
@@ -103,7 +103,7 @@ def find_library(choice: FlavorChoice = "auto") -> Library:
     """Import TensorRT; the same flavor always gives the same object.
 
     Args:
-        choice: which one; `auto` takes classic TensorRT, where it is installed, else RTX.
+        choice: flavor; `auto` prefers classic TensorRT if installed, else RTX.
 
     Raises:
         MissingDependency: it is not installed or cannot be loaded; the message names the extra.
@@ -137,7 +137,7 @@ def _load(flavor: Flavor) -> Library:
             ) from error
         raise MissingDependency(
             f"{name} is installed but cannot be loaded ({error}): reinstall it with "
-            f"pip install --force-reinstall 'dggn[{extra}]', in a fresh environment if need be"
+            f"pip install --force-reinstall 'dggn[{extra}]', in a fresh environment if necessary"
         ) from error
     return library_of(module, flavor)
 

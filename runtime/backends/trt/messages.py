@@ -53,7 +53,7 @@ class Messages:
         """Return the messages after a mark without repeats, oldest first.
 
         Args:
-            mark: as :meth:`mark` gave it.
+            mark: position from :meth:`mark`.
             severities: only these; by default errors of both kinds.
         """
         wanted = severities or ("internal error", "error")

@@ -56,13 +56,13 @@ class Slots:
     Everything is allocated here; later only graphs are, one for each shape that comes twice.
 
     Args:
-        device: where.
-        executions: makes one execution context; called once for each slot, with its number.
-        layout: of the engine's buffers.
-        scale: of the model.
-        count: how many slots.
-        batch: most tiles in one.
-        tile_px: most height and width of a tile.
+        device: the GPU.
+        executions: creates an execution context; called with the number of each slot.
+        layout: layout of the engine's buffers.
+        scale: scale of the model.
+        count: number of slots.
+        batch: maximum number of tiles per batch.
+        tile_px: maximum height and width of a tile.
         say: receives one message if there are no graphs.
 
     Raises:
@@ -167,7 +167,7 @@ class Slots:
             slot.graph = slot.stream.capture(lambda: self._queue(slot))
         except CaptureRefused as error:
             self._graphs = False
-            self._say(f"CUDA graphs are not used, which costs a little speed: {error}")
+            self._say(f"CUDA graphs are not used, which is slightly slower: {error}")
 
     def _queue(self, slot: Slot) -> None:
         assert slot.shape is not None
@@ -190,11 +190,11 @@ class Slot:
     """Resources of one batch; see :class:`Slots`.
 
     Args:
-        device: where.
-        new_execution: makes its own context, after what that uses, so that it is given back first.
-        owned: told how to give everything back.
-        input_bytes: of the largest batch.
-        output_bytes: of its result.
+        device: the GPU.
+        new_execution: creates its context last, so that it is freed first.
+        owned: collects the clean-up of every resource.
+        input_bytes: input size of the largest batch.
+        output_bytes: output size of the largest batch.
     """
 
     def __init__(

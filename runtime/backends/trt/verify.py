@@ -165,7 +165,7 @@ def run_all(backend: Backend, tiles: Sequence[Samples]) -> list[Samples]:
     """Return the results of all tiles in order, whatever the backend's order.
 
     Raises:
-        BackendError: the backend fails, or forgets a tile.
+        BackendError: the backend fails, or loses a tile.
     """
     results: dict[int, Samples] = {}
     lock = threading.Lock()
@@ -181,7 +181,7 @@ def run_all(backend: Backend, tiles: Sequence[Samples]) -> list[Samples]:
         backend.submit(tile, keep(number))
     backend.finish()
     if len(results) != len(tiles):
-        raise BackendError(f"{len(tiles)} tiles were submitted and {len(results)} came back")
+        raise BackendError(f"{len(tiles)} tiles were submitted and {len(results)} were returned")
     return [results[number] for number in range(len(tiles))]
 
 
