@@ -197,7 +197,7 @@ def ppm_bytes(height: int, width: int) -> int:
     return len(_header(height, width)) + height * width * 3
 
 
-def paths_of(folder: Path, names: Iterable[str]) -> list[Path]:
+def sub_image_paths(folder: Path, names: Iterable[str]) -> list[Path]:
     """Return the files of sub-images, HR and LR."""
     return [folder / kind / f"{name}.ppm" for name in names for kind in (HR_FOLDER, LR_FOLDER)]
 

@@ -189,7 +189,7 @@ def pair_paths(folder: Path, pair: TaughtPair) -> dict[str, Path]:
     return {kind: folder / kind / f"{pair.name}.ppm" for kind in kinds}
 
 
-def is_whole(folder: Path, pair: TaughtPair) -> bool:
+def is_pair_complete(folder: Path, pair: TaughtPair) -> bool:
     """Return whether all files of a pair exist with the right length."""
     for kind, path in pair_paths(folder, pair).items():
         scale = 1 if kind == LR_FOLDER else SCALE

@@ -28,12 +28,12 @@ def read_iptc(image: Image.Image) -> tuple[bytes | None, list[str]]:
         resources = _resources(_bytes(image, _RESOURCES_TAG))
         content = _bytes(image, IPTC_TAG)
         if _LAYERS_TAG in image.tag_v2:
-            notes.append("left out: Photoshop's layers")
+            notes.append("dropped: Photoshop's layers")
     else:
         resources = image.info.get("photoshop") or {}
     content = content or resources.get(_IPTC_RESOURCE, b"")
     if any(key in _PATHS for key in resources):
-        notes.append("left out: Photoshop's paths")
+        notes.append("dropped: Photoshop's paths")
     # Every record begins with this byte.
     is_iptc = isinstance(content, bytes) and content.startswith(b"\x1c")
     return (content if is_iptc else None), notes

@@ -230,7 +230,7 @@ def test_grey_bmp_with_rgb_profile_stays_a_picture(tmp_path: Path) -> None:
 def test_damaged_profile_with_bmp(tmp_path: Path) -> None:
     picture = picture_of("rgb", icc_profile=b"damaged" * 30)
     notes = encode(picture, tmp_path / "a.bmp", OutputSettings())
-    assert notes == ["the ICC profile was left out: BMP holds none, and it is damaged"]
+    assert notes == ["the ICC profile was dropped: BMP cannot store it, and it is damaged"]
     assert np.array_equal(np.asarray(read_back(tmp_path / "a.bmp")), smooth(3))
 
 

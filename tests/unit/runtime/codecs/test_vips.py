@@ -190,7 +190,7 @@ REFUSED = {
     "cmyk.jpg": (pillow("CMYK"), "cmyk.*convert it to grey or RGB"),
     "lab.tiff": (pillow("LAB"), "not read in strips: export it again, as grey or RGB"),
     "float.tiff": (vips(noise.astype(np.float32)), "convert it to grey or RGB"),
-    "alpha.png": (pillow("RGBA"), "alpha are not read in strips: save it without alpha"),
+    "alpha.png": (pillow("RGBA"), "alpha are not supported in strips: save it without alpha"),
     "pages.tiff": (pages, "has 2 pages.*save each as a file"),
     "animation.png": (pages, "is an animation"),
     "a.webp": (pillow(), "not one of PNG, JPEG, TIFF.*convert it"),
