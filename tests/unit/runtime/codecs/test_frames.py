@@ -133,7 +133,7 @@ def test_pages_keep_their_sizes_and_kinds(tmp_path: Path) -> None:
     assert [page.is_grey for page in (picture, *picture.more)] == [False, True]
     assert picture.plays is None
     notes = encode(picture, tmp_path / "b.png", OutputSettings())
-    assert notes == ["only the first of 2 pages was written: PNG holds one, tiff all"]
+    assert notes == ["only the first of 2 pages was written: PNG stores one, tiff all"]
 
 
 def test_reduced_copies_are_no_pages(tmp_path: Path) -> None:

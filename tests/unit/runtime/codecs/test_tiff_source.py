@@ -107,8 +107,8 @@ def test_the_picture_is_taken_and_not_its_reduced_copies(
     ("tags", "words"),
     [
         ({}, "only a reduced copy or a mask"),
-        ({50706: b"\1\4\0\0"}, "camera's raw file, of which only the preview"),
-        ({330: (8,)}, "camera's raw file, of which only the preview"),
+        ({50706: b"\1\4\0\0"}, "camera raw file, of which only the preview"),
+        ({330: (8,)}, "camera raw file, of which only the preview"),
     ],
 )
 def test_a_preview_alone_is_refused(tmp_path: Path, tags: Tags, words: str) -> None:

@@ -53,7 +53,7 @@ def test_xmp_that_is_damaged_or_too_long(tmp_path: Path) -> None:
     notes = encode(long, tmp_path / "b.jpg", OutputSettings())
     assert notes == ["XMP was dropped: JPEG stores at most 65504 bytes of it"]
     assert encode(long, tmp_path / "b.bmp", OutputSettings()) == [
-        "the XMP block was left out: BMP holds none"
+        "XMP was dropped: BMP cannot store it"
     ]
 
 
