@@ -146,6 +146,11 @@ class OpenVinoModel:
             [(_kind(value), _shape(value)) for value in values]
             for values in (self._model.inputs, self._model.outputs)
         )
+        if _reflects(self._model):
+            raise BackendError(
+                f"{self._path} pads by reflection, which OpenVINO does not check for pictures that "
+                "are too small: choose --backend onnxruntime"
+            )
         compiled: list[Any] = []
 
         def run(batch: NDArray[Any]) -> NDArray[Any]:
@@ -176,6 +181,15 @@ def _metadata(model: Any) -> dict[str, str]:
         for name, value in section.value.items()
         if name.startswith(PREFIX)
     }
+
+
+def _reflects(model: Any) -> bool:
+    """Whether it pads by reflection: of a smaller picture OpenVINO reads beyond the memory."""
+    return any(
+        node.get_type_name() == "Pad"
+        and node.get_attributes().get("pad_mode") in ("reflect", "symmetric")
+        for node in model.get_ops()
+    )
 
 
 def _kind(value: Any) -> str:
