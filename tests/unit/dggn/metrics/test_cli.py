@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from dggn.data.bicubic import bicubic_resize
 from dggn.metrics import systems
 from dggn.metrics.cli import app
 from dggn.metrics.systems import enlarge_bicubic
@@ -72,8 +71,7 @@ def test_pictures_of_any_program(benchmark: Path, tmp_path: Path) -> None:
     results.mkdir()
     for path in (benchmark / "HR").iterdir():
         with Image.open(path) as image:
-            lr = bicubic_resize(np.asarray(image), scale=1)
-        Image.fromarray(lr).save(results / path.name)
+            image.save(results / path.name)
     report = json.loads(run("images", benchmark / "HR", results, "--json").stdout)
     assert report["model"] == "theirs"
     assert report["benchmarks"][0]["mean"] == {"psnr_db": None, "ssim": 1.0}, "equal pictures"

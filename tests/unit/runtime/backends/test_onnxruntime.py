@@ -27,7 +27,7 @@ def saved(path: Path, nodes: list[Any], *, kind: int = TensorProto.FLOAT, info: 
         "byte_scales": np.array([1, 2, 2, 1], np.float32),
         "zero": np.zeros(1, np.float32),
     }
-    shape = [1, 3, "h", "w"] if kind == TensorProto.FLOAT else [1, "h", "w", 3]
+    shape: list[int | str] = [1, 3, "h", "w"] if kind == TensorProto.FLOAT else [1, "h", "w", 3]
     graph = helper.make_graph(
         nodes,
         "test",
@@ -51,7 +51,7 @@ def model(tmp_path: Path) -> Path:
     return saved(tmp_path / "nearest.onnx", [resize()])
 
 
-def noise(dtype: type) -> Samples:
+def noise(dtype: Any) -> Any:
     shape = (1, 5, 7, 3)
     return np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
 
