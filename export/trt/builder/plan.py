@@ -38,6 +38,10 @@ LONGEST_REASON = 300
 """Characters kept of a parser's message; the rest is about its own source code."""
 
 
+class BuildRefused(BackendError):
+    """TensorRT finds no kernels for a graph; the same model in a safer precision may do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlanSpec:
     """Input of one build: a graph and its settings.
@@ -97,7 +101,8 @@ def build_plan(
 
     Raises:
         ModelError: the parser refuses the graph.
-        BackendError: the builder fails, or cannot start.
+        BackendError: the builder cannot start.
+        BuildRefused: it makes no engine of the graph.
         OutOfDeviceMemory: for want of memory.
         Cancelled: it was cancelled.
         ConfigError: a target is none that the library knows.
@@ -257,7 +262,7 @@ def _build_failure(library: Library, mark: int) -> BackendError:
             f"{library.name} ran out of GPU memory ({reason}): lower --batch or --tile, or close "
             "other programs that use the GPU"
         )
-    return BackendError(
+    return BuildRefused(
         f"{library.name} cannot build the engine ({reason}): try --precision fp32 or a smaller "
         "--tile; if that fails too, please report it with these words"
     )
