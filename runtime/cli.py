@@ -177,6 +177,7 @@ def run(
     for example room on the disk; 130, interrupted, what is finished is kept.
     """
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
+    from export.half_file import half_file
     from export.trt.on_demand import EngineBuilder
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
     from runtime.report.console import complain, print_result, progress_for_people
@@ -210,6 +211,7 @@ def run(
                 openvino_device=openvino_device(devices) if backend == "openvino" else "CPU",
                 threads=threads,
                 build=builder if backend in ("auto", "tensorrt") and not no_build else None,
+                half=half_file,
             ),
             suffix=suffix,
             overlap=overlap,
