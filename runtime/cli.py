@@ -76,6 +76,13 @@ def run(
         int | None,
         typer.Option(min=1, help="Of the processor, for the network; all by default."),
     ] = None,
+    cuda_graphs: Annotated[
+        bool | None,
+        typer.Option(
+            help="Record TensorRT's batches as CUDA graphs [default: on, but not with 8.x].",
+            show_default=False,
+        ),
+    ] = None,
     no_build: Annotated[
         bool, typer.Option("--no-build", help="Use TensorRT only where an engine is there.")
     ] = False,
@@ -212,6 +219,7 @@ def run(
                 threads=threads,
                 build=builder if backend in ("auto", "tensorrt") and not no_build else None,
                 half=half_file,
+                cuda_graphs=cuda_graphs,
             ),
             suffix=suffix,
             overlap=overlap,

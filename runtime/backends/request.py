@@ -51,6 +51,9 @@ class BackendRequest:
     build: BuildEngine | None = None
     """Builds TensorRT engines; None to use existing ones only."""
 
+    cuda_graphs: bool | None = None
+    """Whether TensorRT's batches are recorded as CUDA graphs; None for all versions but 8.x."""
+
     half: Callable[[Path], Path] | None = None
     """Makes a model's float16 version for ONNX Runtime on CUDA; None to compute in float32
     there."""

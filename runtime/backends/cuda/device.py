@@ -137,4 +137,4 @@ class Device(Protocol):
         """Memory of the device."""
 
     def close(self) -> None:
-        """Let go of the device; the last thing to be called."""
+        """Let go of the device; the last thing to be called. Its primary context stays."""

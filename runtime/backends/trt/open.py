@@ -126,6 +126,7 @@ def _open_one(
         gpu,
         say=request.say,
         smaller=nothing_smaller if request.build is None else smaller,
+        graphs=request.cuda_graphs,
     )
     with ExitStack() as on_failure:
         on_failure.enter_context(backend)

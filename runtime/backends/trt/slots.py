@@ -63,6 +63,7 @@ class Slots:
         count: how many slots.
         batch: most tiles in one.
         tile_px: most height and width of a tile.
+        graphs: whether to make CUDA graphs.
         say: receives one message if there are no graphs.
 
     Raises:
@@ -80,6 +81,7 @@ class Slots:
         count: int,
         batch: int,
         tile_px: int,
+        graphs: bool = True,
         say: Say,
     ) -> None:
         self._layout = layout
@@ -94,7 +96,9 @@ class Slots:
                 Slot(device, partial(executions, number), owned, samples, samples * scale**2)
                 for number in range(count)
             ]
-            self._graphs = not any(slot.execution.captures_itself for slot in self._slots)
+            self._graphs = graphs and not any(
+                slot.execution.captures_itself for slot in self._slots
+            )
             for slot in self._slots:
                 owned.callback(slot.stop)
             self._owned = owned.pop_all()
