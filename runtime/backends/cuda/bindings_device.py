@@ -18,7 +18,7 @@ from runtime.backends.cuda.device import CaptureRefused, Event, Graph, Memory, P
 from runtime.errors import BackendError, MissingDependency, OutOfDeviceMemory
 
 _contexts: dict[int, Any] = {}
-"""Primary contexts by CUDA device index: retained by the first device object, until the process ends.
+"""Primary contexts by CUDA device index, retained until the process ends.
 
 The last release of a primary context destroys it, with everything that other libraries of the
 process, or objects that Python has not collected yet, still have in it.
