@@ -91,6 +91,8 @@ class SessionExecution:
                 where="cpu" if self._index is None else "cuda",
                 device=self._index or 0,
                 user_compute_stream=str(stream.handle),
+                # The exhaustive search, its default, is repeated for each shape of a batch.
+                cudnn_conv_algo_search="HEURISTIC",
             )
 
     def reshape(self, shape: BatchShape) -> None:

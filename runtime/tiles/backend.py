@@ -21,7 +21,7 @@ class TileTaker(Protocol):
 
     @property
     def uniform_tiles(self) -> bool:
-        """Whether tiles of one shape for all pictures are quicker than smaller ones."""
+        """Whether few shapes of tiles, alike for all pictures, are quicker than smaller tiles."""
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
         """Super-resolve a tile, now or later; may wait for room.

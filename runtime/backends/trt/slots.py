@@ -12,8 +12,8 @@ another shape begins anew.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Protocol
@@ -29,6 +29,9 @@ Say = Callable[[str], None]
 
 BatchShape = tuple[int, int, int]
 """Tiles, and their height and width."""
+
+WAITING_SHAPES = 4
+"""Shapes whose batches fill at the same time: those of one picture, and of others of its size."""
 
 
 class Execution(Protocol):
@@ -88,39 +91,37 @@ class Slots:
         self._scale = scale
         self._batch = batch
         self._say = say
-        self._filling: Slot | None = None
+        self._waiting: dict[tuple[int, ...], list[tuple[Samples, Deliver]]] = {}
         self._running: deque[Slot] = deque()
+        self._uses: Counter[BatchShape | None] = Counter()
         samples = batch * tile_px**2 * CHANNELS * layout.sample_bytes
         with ExitStack() as owned:
             self._slots = [
                 Slot(device, partial(executions, number), owned, samples, samples * scale**2)
                 for number in range(count)
             ]
-            self._graphs = graphs and not any(
-                slot.execution.captures_itself for slot in self._slots
-            )
+            by_library = any(slot.execution.captures_itself for slot in self._slots)
+            self._graphs = graphs and not by_library
             for slot in self._slots:
                 owned.callback(slot.stop)
             self._owned = owned.pop_all()
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
-        """Add a tile to the batch, and launch that if it is full or of another shape.
+        """Add a tile to the batch of its shape, and launch that if it is full.
+
+        Where tiles of many shapes wait, the batch that began first is launched half-full.
 
         Raises:
             ImageError: the engine cannot take such samples.
             BackendError: the device failed; see :meth:`close`.
         """
         self._layout.check(tile_hwc)
-        slot = self._filling
-        if slot is not None and slot.tiles[0][0].shape != tile_hwc.shape:
-            self._launch(slot)
-            slot = None
-        if slot is None:
-            slot = self._filling = self._free_slot(tile_hwc.shape[:2])
-        self._layout.write(slot.pinned_in.array, len(slot.tiles), tile_hwc)
-        slot.tiles.append((tile_hwc, deliver))
-        if len(slot.tiles) == self._batch:
-            self._launch(slot)
+        waiting = self._waiting.setdefault(tile_hwc.shape, [])
+        waiting.append((tile_hwc, deliver))
+        if len(waiting) == self._batch:
+            self._launch(tile_hwc.shape)
+        elif len(self._waiting) > WAITING_SHAPES:
+            self._launch(next(iter(self._waiting)))
 
     def finish(self) -> None:
         """Launch what is left, and deliver everything.
@@ -128,32 +129,39 @@ class Slots:
         Raises:
             BackendError: the device failed.
         """
-        if self._filling is not None:
-            self._launch(self._filling)
+        while self._waiting:
+            self._launch(next(iter(self._waiting)))
         while self._running:
             self._running[0].event.wait()
             self._collect()
 
     def close(self) -> None:
         """Give everything back, whatever state it is in; tiles not delivered are forgotten."""
-        self._filling = None
+        self._waiting.clear()
         self._running.clear()
         self._owned.close()
 
-    def _free_slot(self, shape_hw: Sequence[int]) -> Slot:
-        """A slot to fill, rather one that knows this shape; waits if all are at work."""
+    def _free_slot(self, shape: BatchShape) -> Slot:
+        """A slot for a batch; waits if all are at work.
+
+        Rather one that knows the shape, and else the one whose own shape is the rarest.
+        """
         self._collect()
         if len(self._running) == len(self._slots):
             self._running[0].event.wait()
             self._collect()
         idle = [slot for slot in self._slots if slot not in self._running]
-        known = [slot for slot in idle if slot.shape and slot.shape[1:] == tuple(shape_hw)]
-        return (known or idle)[0]
+        self._uses[shape] += 1
+        return min(idle, key=lambda slot: (slot.shape != shape, self._uses[slot.shape]))
 
-    def _launch(self, slot: Slot) -> None:
-        self._filling = None
-        height, width, _ = slot.tiles[0][0].shape
-        slot.reshape((len(slot.tiles), height, width))
+    def _launch(self, shape_hwc: tuple[int, ...]) -> None:
+        tiles = self._waiting.pop(shape_hwc)
+        shape = (len(tiles), *shape_hwc[:2])
+        slot = self._free_slot(shape)
+        for number, (tile, _) in enumerate(tiles):
+            self._layout.write(slot.pinned_in.array, number, tile)
+        slot.tiles = tiles
+        slot.reshape(shape)
         if slot.graph is None and slot.has_run and self._graphs:
             self._capture(slot)
         if slot.graph is None:

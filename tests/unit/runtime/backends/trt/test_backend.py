@@ -12,6 +12,7 @@ import pytest
 
 from runtime.backends.trt.backend import TrtBackend
 from runtime.backends.trt.engine import Engine
+from runtime.backends.trt.slots import WAITING_SHAPES
 from runtime.errors import BackendError, Cancelled, ImageError, ModelError
 from runtime.image.picture import Samples
 from runtime.tiles.stitch import OnTile, Watched, submit_in_tiles, upscale_in_tiles
@@ -44,13 +45,39 @@ def test_a_batch_waits_for_more_tiles_until_it_is_to_finish(bench: Bench) -> Non
     bench.check([tile(number) for number in range(BATCH + 1)])
 
 
-def test_another_shape_begins_another_batch(bench: Bench) -> None:
+def test_batches_of_several_shapes_fill_at_the_same_time(bench: Bench) -> None:
     tiles = [tile(0), tile(1), tile(2, 8, 12), tile(3, 8, 12), tile(4)]
     with bench.open() as backend:
         bench.submit_all(backend, tiles)
         backend.finish()
     bench.check(tiles)
-    assert bench.tensorrt.runs == 3
+    assert bench.tensorrt.runs == 2
+
+
+def test_not_too_many_batches_wait(bench: Bench) -> None:
+    """Pictures of all sizes must not wait for each other until the end."""
+    tiles = [tile(number, 4 + 4 * (number % 4), 4 + 4 * (number // 4)) for number in range(12)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        assert bench.tensorrt.runs == len(tiles) - WAITING_SHAPES
+        backend.finish()
+    bench.check(tiles)
+
+
+def test_pictures_of_one_size_fill_batches_and_use_their_graphs_again(bench: Bench) -> None:
+    """Forty large tiles, and a shorter row and column, of each of 20 pictures."""
+    of_one = [tile(number) for number in range(40)]
+    of_one += [tile(number, 8, 16) for number in range(6)]
+    of_one += [tile(number, 16, 8) for number in range(5)]
+    of_one += [tile(0, 8, 8)]
+    tiles = of_one * 20
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+    batches = len(tiles) / BATCH
+    assert bench.device.records == batches, "all of them are full"
+    assert bench.device.graph_launches >= batches / 2
 
 
 def test_the_host_waits_only_when_all_slots_are_at_work(bench: Bench) -> None:
