@@ -70,6 +70,7 @@ class Trainer:
             on degraded crops is measured on degraded pictures.
         folder: of the run.
         place: of this process; by default the only one, on the CPU.
+        say: receives one-line status messages.
 
     Raises:
         ConfigError: a validation picture is too small, or as in :class:`Step`.
@@ -84,6 +85,7 @@ class Trainer:
         validation: list[Pair],
         folder: Path,
         place: Place | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         check_pictures(validation)
         self._state = state
@@ -92,7 +94,7 @@ class Trainer:
         self._validation = as_trained(validation if is_first else [], state.config.data.degradation)
         self._folder = folder
         self._place = place or Place(device=torch.device("cpu"))
-        self._step = Step(state, batches, self._place)
+        self._step = Step(state, batches, self._place, say)
         self._psnr_db: float | None = None
         self._begun: deque[tuple[int, Outcome]] = deque()
         self._saved_at = time.monotonic()
