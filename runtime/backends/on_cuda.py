@@ -10,9 +10,10 @@ from pathlib import Path
 
 from runtime.backends.cuda.open import open_device
 from runtime.backends.gpu import Gpu, require_gpu
+from runtime.backends.in_slots import SLOTS, SlotModel, SlotsBackend
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.ort_session import load_onnxruntime
-from runtime.backends.ort_slots import SLOTS, OrtSlotsBackend, SlotModel
+from runtime.backends.ort_slots import SessionExecution
 from runtime.backends.request import BackendRequest
 from runtime.backends.trt.by_depth import BitDepthRouter
 from runtime.backends.trt.find_engine import batch_for
@@ -66,7 +67,7 @@ def open_on_cuda(onnx: Path, device: int, request: BackendRequest) -> Backend:
 
 def _open_half(
     onnx: Path, info: ModelInfo, gpu: Gpu, request: BackendRequest
-) -> OrtSlotsBackend | None:
+) -> SlotsBackend | None:
     """Open the float16 version of a model; None where there is none that may be used."""
     if request.half is None:
         return None
@@ -88,7 +89,7 @@ def _open_half(
 
 def _open(
     path: Path, info: ModelInfo, precision: str, gpu: Gpu, request: BackendRequest
-) -> OrtSlotsBackend:
+) -> SlotsBackend:
     tile_px = default_tile_px(info.halo_px) if request.tile_px is None else request.tile_px
     device = open_device(gpu.index)
     with ExitStack() as on_failure:
@@ -97,7 +98,13 @@ def _open(
             batch = batch_for(device.free_bytes(), tile_px, SLOTS)
         on_failure.pop_all()  # from here on the backend closes it
     model = SlotModel(path=path, info=info, precision=precision, tile_px=tile_px, batch=batch)
-    return OrtSlotsBackend(model, device, gpu.name, say=request.say, index=gpu.index)
+    return SlotsBackend(
+        model,
+        lambda number: SessionExecution(model, gpu.index),
+        device,
+        description=f"ONNX Runtime on CUDA in {precision}, {gpu.name}",
+        say=request.say,
+    )
 
 
 def _verify(

@@ -6,53 +6,17 @@ the slot's memory (IO binding); ONNX Runtime copies nothing and waits for nothin
 
 from __future__ import annotations
 
-import threading
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from runtime.backends.cuda.device import Device, Stream
+from runtime.backends.cuda.device import Stream
+from runtime.backends.in_slots import SlotModel
 from runtime.backends.ort_session import load_onnxruntime, make_session
-from runtime.backends.trt.fit import submit_fitted
 from runtime.backends.trt.layout import layout_of
 from runtime.backends.trt.messages import says_out_of_memory
-from runtime.backends.trt.slots import BatchShape, Say, Slots
-from runtime.errors import BackendError, Cancelled, DggnError, OutOfDeviceMemory
-from runtime.image.picture import Samples
-from runtime.model.info import ModelInfo
-from runtime.tiles.backend import Deliver
-
-SLOTS = 2
-"""Batches at once: one computes while the other one's results leave and its tiles come."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SlotModel:
-    """A model, and how it is to run."""
-
-    path: Path
-    """The ONNX file, with bytes or floats in and out as `info.sample_type` says."""
-
-    info: ModelInfo
-    """Its facts."""
-
-    precision: str
-    """What it computes in, for people."""
-
-    tile_px: int
-    """Largest height and width of a tile, in LR pixels."""
-
-    batch: int
-    """Most tiles at a time."""
-
-    @property
-    def least_px(self) -> int:
-        """Smallest height and width of a tile."""
-        return self.info.size_multiple_px
+from runtime.backends.trt.slots import BatchShape
+from runtime.errors import BackendError, DggnError, OutOfDeviceMemory
 
 
 class SessionExecution:
@@ -143,113 +107,3 @@ class _Translated:
                 f"{message}: close other programs that use the GPU, or lower --tile"
             ) from error
         raise BackendError(f"{message}: --backend cpu does without the GPU") from error
-
-
-class OrtSlotsBackend:
-    """Runs a model of ours with ONNX Runtime on one GPU.
-
-    Args:
-        model: the model.
-        device: the GPU; closed by the backend, also if this fails.
-        name: of the GPU, for people.
-        say: receives one-line status messages.
-        index: CUDA device index; None for the CPU, as in :class:`SessionExecution`.
-
-    Raises:
-        BackendError: ONNX Runtime does not start on CUDA.
-        OutOfDeviceMemory: there is no room.
-    """
-
-    uniform_tiles = True
-
-    def __init__(
-        self, model: SlotModel, device: Device, name: str, *, say: Say, index: int | None
-    ) -> None:
-        self._model = model
-        self._device = device
-        self._name = name
-        self._lock = threading.Lock()
-        self._cancelled = self._closed = False
-        self._failure: BaseException | None = None
-        self._slots: Slots | None = None
-        try:
-            with device.active():
-                self._slots = Slots(
-                    device,
-                    lambda number: SessionExecution(model, index),
-                    layout_of(model.info),
-                    scale=model.info.scale,
-                    count=SLOTS,
-                    batch=model.batch,
-                    tile_px=model.tile_px,
-                    say=say,
-                )
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-
-    @property
-    def info(self) -> ModelInfo:
-        """The model's facts."""
-        return self._model.info
-
-    @property
-    def description(self) -> str:
-        """What runs where, for people."""
-        return f"ONNX Runtime on CUDA in {self._model.precision}, {self._name}"
-
-    @property
-    def precision(self) -> str:
-        """What it computes in."""
-        return self._model.precision
-
-    @property
-    def largest_tile_px(self) -> int:
-        """Largest tile; larger ones are cut once more."""
-        return self._model.tile_px
-
-    def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
-        """Super-resolve a tile, now or later; see :class:`runtime.tiles.backend.Backend`."""
-        layout_of(self.info).check(tile_hwc)
-        self._work(partial(submit_fitted, tile_hwc, deliver))
-
-    def finish(self) -> None:
-        """Wait until all that was submitted is delivered."""
-        self._work(None)
-
-    def cancel(self) -> None:
-        """Make every running and later call raise `Cancelled`, from any thread."""
-        self._cancelled = True
-
-    def __enter__(self) -> OrtSlotsBackend:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._cancelled = True
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            slots, self._slots = self._slots, None
-            # A device that failed may refuse this too, which nobody could do anything about.
-            with suppress(BackendError), self._device.active():
-                if slots is not None:
-                    slots.close()
-            self._device.close()
-
-    def _work(self, submit: partial[None] | None) -> None:
-        """Feed a tile to the device, or finish; after a failure every later call fails alike."""
-        with self._lock:
-            if self._failure is not None:
-                raise self._failure
-            try:
-                if self._cancelled or self._slots is None:
-                    raise Cancelled("the backend was cancelled or closed: make a new one")
-                with self._device.active():
-                    if submit is None:
-                        self._slots.finish()
-                    else:
-                        submit(self._slots.submit, self._model)
-            except BaseException as error:
-                self._failure = error
-                raise

@@ -18,7 +18,7 @@ pytest.importorskip("onnx", reason="needs the gpu extra")
 from export.half_file import half_file
 from runtime.backends import on_cuda
 from runtime.backends.onnxruntime import OrtBackend
-from runtime.backends.ort_slots import OrtSlotsBackend
+from runtime.backends.ort_slots import SessionExecution
 from runtime.backends.request import BackendRequest
 from runtime.backends.trt.verify import Bounds
 from runtime.errors import BackendError, ConfigError, MissingDependency
@@ -71,11 +71,10 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, half: Path) -> Scene:
     def plain(onnx: Path, *, threads: int | None, where: str, device: int = 0) -> OrtBackend:
         return OrtBackend(onnx, threads=threads, where="cpu")
 
-    def slots(*arguments: Any, index: int, **options: Any) -> OrtSlotsBackend:
-        return OrtSlotsBackend(*arguments, index=None, **options)
-
     monkeypatch.setattr(on_cuda, "OrtBackend", plain)
-    monkeypatch.setattr(on_cuda, "OrtSlotsBackend", slots)
+    monkeypatch.setattr(
+        on_cuda, "SessionExecution", lambda model, index: SessionExecution(model, None)
+    )
     monkeypatch.setattr(on_cuda, "open_device", scene.open_device)
     monkeypatch.setattr(on_cuda, "require_gpu", lambda index: GPU)
     return scene

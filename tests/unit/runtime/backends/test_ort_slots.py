@@ -13,8 +13,9 @@ import pytest
 pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
 from runtime.backends import ort_slots
+from runtime.backends.in_slots import SlotModel, SlotsBackend
 from runtime.backends.onnxruntime import OrtBackend
-from runtime.backends.ort_slots import OrtSlotsBackend, SessionExecution, SlotModel
+from runtime.backends.ort_slots import SessionExecution
 from runtime.errors import BackendError, Cancelled, ImageError, ModelError, OutOfDeviceMemory
 from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo, model_path
@@ -32,8 +33,14 @@ def slot_model(info: ModelInfo, path: Path = LITE) -> SlotModel:
     return SlotModel(path=path, info=info, precision="float32", tile_px=48, batch=3)
 
 
-def open_backend(model: SlotModel, device: HostDevice) -> OrtSlotsBackend:
-    return OrtSlotsBackend(model, device, "Card", say=lambda line: None, index=None)
+def open_backend(model: SlotModel, device: HostDevice) -> SlotsBackend:
+    return SlotsBackend(
+        model,
+        lambda number: SessionExecution(model, None),
+        device,
+        description="ONNX Runtime on a card",
+        say=lambda line: None,
+    )
 
 
 def tiles_of(kind: type[Any]) -> list[Samples]:
@@ -48,7 +55,7 @@ def test_results_are_those_of_a_session_that_copies(reference: OrtBackend, kind:
     results: dict[int, Samples] = {}
     tiles = tiles_of(kind)
     with open_backend(slot_model(reference.info), device) as backend:
-        assert backend.description == "ONNX Runtime on CUDA in float32, Card"
+        assert backend.precision == "float32"
         assert backend.largest_tile_px == 48
         for number, tile in enumerate(tiles):
             backend.submit(tile, partial(lambda n, one: results.update({n: one.copy()}), number))
