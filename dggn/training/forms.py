@@ -137,7 +137,7 @@ class Trial:
 
 
 def try_forms(
-    forms: Mapping[str, Callable[[], None]],
+    forms: Mapping[str, Callable[[], object]],
     *,
     wait: Callable[[], None],
     budget_s: float = TRIAL_S,
@@ -172,7 +172,10 @@ def try_forms(
 
 
 def _rate(
-    step: Callable[[], None], wait: Callable[[], None], budget_s: float, clock: Callable[[], float]
+    step: Callable[[], object],
+    wait: Callable[[], None],
+    budget_s: float,
+    clock: Callable[[], float],
 ) -> float:
     """Steps a second: rounds grow until one takes a good part of the time."""
     begun, count = clock(), LEAST_STEPS

@@ -155,8 +155,9 @@ def _is_large_pool(node: onnx.NodeProto) -> bool:
     """Whether a node takes means of more samples than float16 may."""
     if node.op_type != "AveragePool":
         return False
-    (window,) = (one.ints for one in node.attribute if one.name == "kernel_shape")
-    return math.prod(window) > SMALL_WINDOW_MOST
+    (window,) = (list(one.ints) for one in node.attribute if one.name == "kernel_shape")
+    samples: int = math.prod(window)
+    return samples > SMALL_WINDOW_MOST
 
 
 def _gate(

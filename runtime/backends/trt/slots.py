@@ -156,7 +156,8 @@ class Slots:
 
     def _launch(self, shape_hwc: tuple[int, ...]) -> None:
         tiles = self._waiting.pop(shape_hwc)
-        shape = (len(tiles), *shape_hwc[:2])
+        height, width, _ = shape_hwc
+        shape = (len(tiles), height, width)
         slot = self._free_slot(shape)
         for number, (tile, _) in enumerate(tiles):
             self._layout.write(slot.pinned_in.array, number, tile)

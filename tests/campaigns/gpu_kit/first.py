@@ -200,7 +200,7 @@ def _waiting(out: dict[str, Any], *, rehearse: bool) -> None:
     with device.active():
         stream, event = device.new_stream(), device.new_event()
         if not rehearse:
-            external = torch.cuda.ExternalStream(stream.handle)  # type: ignore[no-untyped-call]
+            external = torch.cuda.ExternalStream(stream.handle)
             with torch.cuda.stream(external):
                 torch.cuda._sleep(400_000_000)  # cycles
         stream.record(event)

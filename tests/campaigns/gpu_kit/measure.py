@@ -92,20 +92,21 @@ def engine_only(
                 execution.enqueue()
             stream.wait()
             graph = stream.capture(execution.enqueue) if graphs else None
-            lanes.append((stream, execution, graph, [pinned, *memories]))
+            lanes.append((stream, execution, graph, pinned, memories))
 
         def run(count: int) -> None:
             for _ in range(count):
-                for stream, execution, graph, _ in lanes:
+                for stream, execution, graph, *_ in lanes:
                     execution.enqueue() if graph is None else stream.launch(graph)
             for stream, *_ in lanes:
                 stream.wait()
 
         rate = per_second(run, seconds)
-        for stream, execution, graph, memories in lanes:
+        for stream, execution, graph, pinned, memories in lanes:
             if graph is not None:
                 graph.free()
             execution.free()
+            pinned.free()
             for memory in memories:
                 memory.free()
             stream.free()

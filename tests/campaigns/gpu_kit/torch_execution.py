@@ -50,7 +50,7 @@ class TorchExecution:
         """Work on this stream and in this memory from now on."""
         self._addresses = (input_address, output_address)
         if self._device.type == "cuda":
-            self._stream = torch.cuda.ExternalStream(stream.handle)  # type: ignore[no-untyped-call]
+            self._stream = torch.cuda.ExternalStream(stream.handle)
 
     def reshape(self, shape: BatchShape) -> None:
         """Take batches of another shape."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,10 +179,8 @@ def test_without_a_package_for_cuda_tiles_are_copied_one_by_one(
 def test_models_of_other_programs_keep_their_own_way(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make: Callable[..., OrtBackend] = partial(on_cuda.OrtBackend)
-
-    def foreign(*arguments: Any, **options: Any) -> OrtBackend:
-        backend = make(*arguments, **options)
+    def foreign(onnx: Path, **options: Any) -> OrtBackend:
+        backend = OrtBackend(onnx, threads=1, where="cpu")
         backend.is_foreign = True
         return backend
 

@@ -13,6 +13,7 @@ pytest.importorskip("onnx", reason="needs the trt or rtx extra")
 pytest.importorskip("onnxruntime", reason="needs the trt or rtx extra")
 
 from export.trt.builder import verified as build_module
+from export.trt.builder.interrupt import build_interruptibly
 from export.trt.builder.verified import BuildContext, build_engine
 from runtime.backends.gpu import Gpu
 from runtime.backends.onnxruntime import OrtBackend
@@ -205,7 +206,7 @@ def test_when_no_precision_can_be_built_the_last_reason_is_told(
 def test_a_graph_that_the_parser_refuses_in_float16_is_built_in_float32(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = build_module.build_interruptibly
+    build = build_interruptibly
 
     def refuse_half(library: Any, spec: Any, **options: Any) -> bytes:
         if spec.precision == "fp16":
