@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dggn.training.config import TrainConfig
-from dggn.training.parallel import Place
+from dggn.training.parallel import ProcessContext
 
 TRIAL_S = 30.0
 """Of all forms together, without the time to compile or record them."""
@@ -94,7 +94,7 @@ def record_cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
     return graph.replay
 
 
-def possible_forms(config: TrainConfig, place: Place) -> tuple[str, ...]:
+def possible_forms(config: TrainConfig, process: ProcessContext) -> tuple[str, ...]:
     """Names of the forms that a run can have, the plainest first.
 
     Compiling is tried where the run asks for it only, because it takes minutes. Runs with critics,
@@ -106,7 +106,7 @@ def possible_forms(config: TrainConfig, place: Place) -> tuple[str, ...]:
         and not config.fusion_only_steps
         and (not config.loss.perceptual or config.perceptual.compare != "directions")
     )
-    if place.device.type == "cuda" and place.count == 1:
+    if process.device.type == "cuda" and process.count == 1:
         forms = ["eager", "compiled"] if config.compile else ["eager"]
         if is_alike:
             forms += [f"{one}, as a CUDA graph" for one in forms]

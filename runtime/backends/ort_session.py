@@ -164,7 +164,7 @@ def _no_cuda(onnxruntime: Any) -> str:
             f"files: {REMEDY}"
         )
     if CUDA not in onnxruntime.get_available_providers():
-        return f"the installed ONNX Runtime is for processors only: {REMEDY}"
+        return f"the installed ONNX Runtime is for CPUs only: {REMEDY}"
     return ""
 
 

@@ -20,14 +20,14 @@ from dggn.training import step as step_module
 from dggn.training.config import TrainConfig
 from dggn.training.forms import GraphedUpdate, possible_forms, try_forms
 from dggn.training.loss_config import LossConfig
-from dggn.training.parallel import Place
+from dggn.training.parallel import ProcessContext
 from dggn.training.state import WEIGHTS_NAME
 
 if TYPE_CHECKING:
     from dggn.training.trainer import StepReport
 
-CPU = Place(device=torch.device("cpu"))
-CUDA = Place(device=torch.device("cuda", 0))
+CPU = ProcessContext(device=torch.device("cpu"))
+CUDA = ProcessContext(device=torch.device("cuda", 0))
 AS_GRAPH = "eager, as a CUDA graph"
 
 
