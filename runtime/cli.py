@@ -28,7 +28,9 @@ def run(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="INPUT", parser=path_argument, help="A picture, or a folder of pictures."
+            metavar="INPUT",
+            parser=path_argument,
+            help="A picture, a video, or a folder of them.",
         ),
     ],
     target: Annotated[
@@ -36,7 +38,8 @@ def run(
         typer.Argument(
             metavar="OUTPUT",
             parser=path_argument,
-            help="A folder, in which the tree of INPUT is recreated; or, for one picture, a file.",
+            help="A folder, in which the tree of INPUT is recreated; or, for a picture or a video, "
+            "a file.",
         ),
     ],
     model: Annotated[
@@ -119,6 +122,28 @@ def run(
             "--second-pass", help="Enlarge twice where a result is larger than the model makes."
         ),
     ] = False,
+    video_codec: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|h264|hevc|av1|vp9|ENCODER",
+            help="Of videos. auto: VP9 in WebM, HEVC for more than 8 bits, else H.264. Or an "
+            "encoder of FFmpeg, for example h264_nvenc.",
+        ),
+    ] = "auto",
+    crf: Annotated[
+        int | None,
+        typer.Option(min=0, help="Quality of videos; lower is better and larger [default: 18]."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Of the encoder of videos, for example slow [default: its own]."),
+    ] = None,
+    deinterlace: Annotated[
+        bool, typer.Option("--deinterlace", help="Deinterlace videos that are interlaced.")
+    ] = False,
+    hdr: Annotated[
+        bool, typer.Option("--hdr", help="Upscale HDR videos, too, as if they were SDR.")
+    ] = False,
     tile: Annotated[
         int | None,
         typer.Option(
@@ -162,12 +187,15 @@ def run(
     ] = False,
     version: Annotated[bool, version_option()] = False,
 ) -> None:
-    """Upscale a picture or a folder of pictures.
+    """Upscale pictures and videos: one, or a folder of them.
 
     A second run resumes: results that are complete, and were made from the same picture by the
     same model and settings, are left alone. What it needs to know this is in the file
     .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make, or made from another
     picture, is never replaced without --overwrite; its picture is reported as skipped.
+
+    A video resumes at its last whole part of 120 frames, which lie in a hidden folder in OUTPUT
+    until it is complete.
 
     Of --scale, --width, --height, --max-size and --megapixels one may be given. What the model
     makes is reduced to that size; what would be larger is refused without --second-pass.
@@ -187,6 +215,7 @@ def run(
         from runtime.backends.request import BackendRequest
         from runtime.codecs.output import FormatName, OutputSettings
         from runtime.run.batch import Batch, Options
+        from runtime.video.settings import VideoSettings
 
         options = Options(
             source=source,
@@ -210,6 +239,9 @@ def run(
                 openvino_device=openvino_device(devices) if backend == "openvino" else "CPU",
                 threads=threads,
                 build=builder if backend in ("auto", "tensorrt") and not no_build else None,
+            ),
+            video=VideoSettings(
+                codec=video_codec, crf=crf, preset=preset, deinterlace=deinterlace, hdr=hdr
             ),
             suffix=suffix,
             overlap=overlap,

@@ -24,6 +24,7 @@ from runtime.errors import TargetError
 from runtime.jobs.plan import Job
 from runtime.jobs.stamp import SourceStamp, place_of
 from runtime.system.files import NotReplaced, replacing, try_to_lock
+from runtime.video.formats import is_clip
 
 POLL_S = 0.1
 """How often a run that waits for another one looks whether that has ended."""
@@ -46,6 +47,18 @@ class Entry:
 def settings_fingerprint(settings: Mapping[str, Any]) -> str:
     """A short text that differs whenever a setting does."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fingerprints:
+    """Of the model and of the settings that decide what a result is."""
+
+    pictures: str
+    clips: str
+
+    def of(self, job: Job) -> str:
+        """The one that a job's result is kept under."""
+        return self.clips if is_clip(job.source) else self.pictures
 
 
 class Journal:

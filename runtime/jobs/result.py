@@ -39,7 +39,9 @@ class FileResult:
     seconds: float = 0.0
     """Spent working on it, waiting left out."""
     frames: int = 1
-    """Of an animation, or pages."""
+    """Of an animation or a clip, or pages."""
+    clip: str = ""
+    """A clip's facts in one line; empty for a picture."""
     notes: tuple[str, ...] = ()
     preview: Preview | None = None
     """For the report that people look at, where one is written."""

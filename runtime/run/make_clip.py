@@ -1,0 +1,85 @@
+"""All that is done to a clip after it was looked at: segments, the file, and what it could hold."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from runtime.codecs.encode import putting
+from runtime.jobs.journal import Fingerprints, Journal
+from runtime.report.progress import Progress
+from runtime.run.clip import ClipMaker, FrameUpscaler
+from runtime.run.clip_preview import ClipPreview
+from runtime.run.work import Work
+from runtime.video.mux import put_together
+from runtime.video.readback import what_is_lost
+from runtime.video.segments import SegmentStore
+from runtime.video.settings import VideoSettings
+
+
+def make_clip(
+    work: Work,
+    upscaler: FrameUpscaler,
+    video: VideoSettings,
+    *,
+    journal: Journal,
+    fingerprints: Fingerprints,
+    progress: Progress,
+    previews: bool,
+    memory_bytes: int,
+    stop: threading.Event,
+) -> None:
+    """Upscale a clip into its file, which appears when it is complete.
+
+    What an earlier run has made of it is used, and what this one makes is kept if it is ended.
+
+    Args:
+        work: with the clip's plan; gets notes, the number of frames and the time taken.
+        upscaler: what enlarges its frames.
+        video: how it is read.
+        journal: told what is begun and finished.
+        fingerprints: of model and settings.
+        progress: told how it goes.
+        previews: whether the report wants a frame of it.
+        memory_bytes: that frames may take which the model made.
+        stop: set to give up.
+
+    Raises:
+        ImageError: the clip is damaged, or its result cannot be written.
+        TargetError: the folder cannot be written.
+        BackendError: the inference library failed.
+        Cancelled: someone asked to stop.
+    """
+    plan, job, stamp = work.clip, work.job, work.stamp
+    assert plan is not None
+    assert stamp is not None
+    began = time.monotonic()
+    fingerprint = fingerprints.of(job)
+    expected = max(1, plan.clip.frames)
+    progress.upscaling(job.name, plan.clip.shown_hw, plan.shown_hw, frames=expected)
+    store = SegmentStore(job.target, plan.fingerprint(stamp, fingerprint))
+    preview = ClipPreview(plan) if previews else None
+    maker = ClipMaker(
+        upscaler,
+        plan,
+        video,
+        store,
+        name=job.target.name,
+        most_frames=plan.frames_at_once(memory_bytes),
+        on_frame=lambda done: progress.upscaled(min(1.0, done / expected)),
+        preview=preview,
+        stop=stop,
+    )
+    work.notes += maker.run()
+    work.frames = maker.frames
+    journal.begin(job, stamp, fingerprint)
+    with putting(job.target) as file:
+        work.notes += put_together(plan.clip, plan.encoding, store, file, job.target)
+        file.flush()
+        written = Path(file.name)
+        work.notes += what_is_lost(plan.clip, plan.encoding, store, written, job.target.suffix)
+    journal.finish(job, stamp, fingerprint)
+    store.remove()
+    work.preview = preview.preview if preview else None
+    work.seconds += time.monotonic() - began

@@ -1,0 +1,277 @@
+"""Puts a result together: the segments, and all else that the source holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from runtime.video.encoding import Encoding, configure
+from runtime.video.facts import Clip, open_clip, video_stream
+from runtime.video.formats import MUXERS
+from runtime.video.library import fraction, integer, pyav, reading, writing
+from runtime.video.segments import SegmentStore
+from runtime.video.stamps import decoding_stamps, reordering, stored_order_stamps
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+_OF_THE_OLD_FILE = frozenset({"compatible_brands", "encoder", "major_brand", "minor_version"})
+"""Metadata about the source's container, which would be wrong of the result."""
+
+_STATISTICS = ("BPS", "DURATION", "NUMBER_OF", "_STATISTICS", "encoder")
+"""How metadata about the source's packets begin."""
+
+_MOST_TIMESCALE = 2**31 - 1
+_REMEDY = "Choose another container, for example .mkv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """An encoded frame with its times, in ticks of the clip's time base."""
+
+    data: bytes
+    is_key: bool
+    shown: int
+    read: int
+    duration: int
+
+
+def put_together(
+    clip: Clip, encoding: Encoding, store: SegmentStore, file: IO[bytes], target: Path
+) -> list[str]:
+    """Write a result.
+
+    Args:
+        clip: the source's facts.
+        encoding: what the segments were made with.
+        store: all segments.
+        file: where it goes.
+        target: how it will be called.
+
+    Returns:
+        Notes on what the container could not hold.
+
+    Raises:
+        ImageReadError: the source can no longer be read.
+        ImageWriteError: the container does not take it.
+        OSError: the disk is full.
+    """
+    muxer = MUXERS[target.suffix.lower()]
+    old = {"metadata_errors": "surrogateescape"} if _is_old() else {}
+    with reading(clip.path.name):
+        source = open_clip(clip.path)
+    with (
+        source,
+        writing(target.name, _REMEDY),
+        pyav().open(file, "w", format=muxer, container_options={}, **old) as result,
+    ):
+        return _Muxer(clip, encoding, source, result, target).run(store)
+
+
+def describes_old_file(key: str) -> bool:
+    """Whether a file's metadata is about its container, and wrong of another one."""
+    return key in _OF_THE_OLD_FILE
+
+
+def is_statistic(key: str) -> bool:
+    """Whether a stream's metadata is about its packets, and wrong of others."""
+    return key.startswith(_STATISTICS)
+
+
+def _is_old() -> bool:
+    return int(pyav().__version__.partition(".")[0]) < 19
+
+
+class _Muxer:
+    def __init__(
+        self,
+        clip: Clip,
+        encoding: Encoding,
+        source: InputContainer,
+        result: OutputContainer,
+        target: Path,
+    ) -> None:
+        self._clip = clip
+        self._encoding = encoding
+        self._source = source
+        self._result = result
+        self._muxer = MUXERS[target.suffix.lower()]
+        self._suffix = target.suffix
+        self._is_mov = self._muxer in ("mp4", "mov")
+        self._copies: dict[int, Stream] = {}
+        self._notes: list[str] = []
+
+    def run(self, store: SegmentStore) -> list[str]:
+        main = video_stream(self._source, self._clip.path.name)
+        for stream in self._source.streams:
+            if stream.index == main.index:
+                video = self._add_video(stream)
+            else:
+                self._add_copy(stream)
+        shift = self._shift()
+        self._describe(shift)
+        frames = self._frames(store, shift)
+        pending = next(frames, None)
+        copied = [self._source.streams[index] for index in self._copies]
+        for packet in self._source.demux(copied) if copied else ():
+            if packet.dts is None and packet.pts is None and not packet.size:
+                continue  # the end of a stream
+            time = self._moved(packet, shift)
+            while pending and pending.read * self._clip.time_base <= time:
+                self._write(video, pending)
+                pending = next(frames, None)
+            packet.stream = self._copies[packet.stream.index]
+            self._result.mux(packet)
+        while pending:
+            self._write(video, pending)
+            pending = next(frames, None)
+        return self._notes
+
+    def _add_video(self, stream: Stream) -> Any:
+        encoding = self._encoding
+        video = self._result.add_stream(encoding.encoder, rate=encoding.rate)
+        video.width, video.height = encoding.size_hw[1], encoding.size_hw[0]
+        configure(video.codec_context, encoding)
+        video.time_base = self._clip.time_base
+        if self._is_mov and video.codec_context.codec.canonical_name == "hevc":
+            video.codec_context.codec_tag = "hvc1"  # Apple's players take no other
+        if self._clip.turn:
+            video.set_display_matrix(self._turn(self._clip.turn))
+        video.disposition = stream.disposition
+        video.metadata.update(
+            (key, value) for key, value in stream.metadata.items() if not is_statistic(key)
+        )
+        return video
+
+    def _turn(self, turn: Sequence[int]) -> list[int]:
+        """The display matrix, whose shift is counted in pixels."""
+        (height, width), (new_height, new_width) = self._clip.size_hw, self._encoding.size_hw
+        larger = Fraction(new_width + new_height, width + height)
+        moved = [round(turn[place] * larger) for place in (6, 7)]
+        return [*turn[:6], *moved, turn[8]]
+
+    def _add_copy(self, stream: Stream) -> None:
+        if stream.type in ("data", "unknown"):
+            is_known = "timecode" in stream.metadata or self._source.chapters()
+            if not is_known:
+                self._notes.append(f"its data ({stream.name or 'of unknown kind'}) is left out")
+            return
+        try:
+            copy = self._result.add_stream_from_template(stream, opaque=True)
+        except ValueError:
+            kind, name = stream.type, getattr(stream, "name", None) or "of unknown kind"
+            self._notes.append(
+                f"its {kind} ({name}) is left out: {self._suffix} files hold no such"
+            )
+            return
+        copy.disposition = stream.disposition
+        copy.metadata.update(stream.metadata)
+        copy.metadata.pop("encoder", None)
+        if stream.type != "attachment":
+            self._copies[stream.index] = copy
+
+    def _shift(self) -> Fraction:
+        """Seconds that are added to all times; containers other than MP4 hold none below 0."""
+        shift = -self._clip.start
+        if self._is_mov:
+            return shift
+        starts = [
+            stream.start_time * time_base
+            for stream in self._source.streams
+            if stream.start_time is not None and (time_base := fraction(stream.time_base))
+        ]
+        earliest = min(starts, default=Fraction(0)) + shift
+        if earliest < 0:
+            moved = float(-earliest) * 1000
+            self._notes.append(
+                f"all times are {moved:.1f} ms later: {self._suffix} files hold none below 0"
+            )
+            shift -= earliest
+        return shift
+
+    def _describe(self, shift: Fraction) -> None:
+        source, result = self._source, self._result
+        metadata = {k: v for k, v in source.metadata.items() if not describes_old_file(k)}
+        result.metadata.update(metadata)
+        chapters = source.chapters()
+        for chapter in chapters:
+            if time_base := fraction(chapter["time_base"]):
+                ticks = round(shift / time_base)
+                chapter["start"], chapter["end"] = chapter["start"] + ticks, chapter["end"] + ticks
+        result.set_chapters(chapters)
+        # No random identifiers, so that the same clip becomes the same file.
+        result.flags |= pyav().container.Flags.bitexact.value
+        if self._is_mov:
+            # Edit lists are counted in it; with FFmpeg's milliseconds, late starts would move.
+            scale = self._timescale()
+            result.container_options["movie_timescale"] = str(scale)
+            if any(key.startswith("com.") for key in metadata):
+                # What telephones write; else they would be dropped.
+                result.container_options["movflags"] = "use_metadata_tags"
+        else:
+            result.container_options["avoid_negative_ts"] = "disabled"
+
+    def _timescale(self) -> int:
+        scale = self._clip.time_base.denominator
+        for stream in self._source.streams:
+            time_base = fraction(stream.time_base)
+            if time_base and stream.index in self._copies:
+                joint = math.lcm(scale, time_base.denominator)
+                scale = joint if joint <= _MOST_TIMESCALE else scale
+        return scale
+
+    def _frames(self, store: SegmentStore, shift: Fraction) -> Iterator[Timed]:
+        """All encoded frames in the order of decoding."""
+        stamps, order, ahead, last = [], [], 0, 0
+        for head in store.heads():
+            order += [len(stamps) + frame for frame in head.order]
+            ahead = max(ahead, reordering(head.order))
+            stamps += head.stamps
+            last = head.last_duration
+        ticks = round(shift / self._clip.time_base)
+        stamps = [stamp + ticks for stamp in stamps]
+        ends = [*stamps[1:], stamps[-1] + last]
+        if self._is_mov:
+            read = decoding_stamps(stamps, ahead, self._clip.ticks_per_frame)
+        else:
+            read = stored_order_stamps([stamps[frame] for frame in order])
+        place = 0
+        for segment in store:
+            for packet in segment.packets:
+                frame = order[place]
+                yield Timed(
+                    data=packet.data,
+                    is_key=packet.is_key,
+                    shown=stamps[frame],
+                    read=read[place],
+                    duration=ends[frame] - stamps[frame],
+                )
+                place += 1
+
+    def _moved(self, packet: Packet, shift: Fraction) -> Fraction:
+        """Move a packet in time.
+
+        Returns:
+            When it is read, in seconds.
+        """
+        time_base = fraction(packet.time_base) or Fraction(1)
+        ticks = round(shift / time_base)
+        if packet.pts is not None:
+            packet.pts += ticks
+        if packet.dts is not None:
+            packet.dts += ticks
+        return integer(packet.pts if packet.dts is None else packet.dts) * time_base
+
+    def _write(self, video: Any, frame: Timed) -> None:
+        packet = pyav().Packet(frame.data)
+        packet.stream = video
+        packet.time_base = self._clip.time_base
+        packet.pts, packet.dts, packet.duration = frame.shown, frame.read, frame.duration
+        packet.is_keyframe = frame.is_key
+        self._result.mux(packet)
