@@ -30,7 +30,14 @@ MATRICES = {
 }
 """FFmpeg's names of those that its scaler knows."""
 
-_NAMES = {1: "BT.709", 5: "BT.601 (625)", 6: "BT.601 (525)", 9: "BT.2020", 12: "Display P3"}
+_NAMES = {
+    0: "RGB",
+    1: "BT.709",
+    5: "BT.601 (625)",
+    6: "BT.601 (525)",
+    9: "BT.2020",
+    12: "Display P3",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -189,7 +189,7 @@ def _facts(path: Path, container: InputContainer, stream: VideoStream, frame: Vi
     )
     matrix_name(colours.matrix, path.name)
     if any(one.is_alpha for one in components):
-        notes.append("its transparency is not kept: it is shown on black")
+        notes.append("its transparency is not kept")
     if len(container.streams.video) > 1:
         notes.append("only its main video was upscaled; other video and covers are as they were")
     rate = _rate(stream)
@@ -263,7 +263,12 @@ def _start(container: InputContainer) -> Fraction:
     # Broadcasts begin at any time of the day, which means nothing in a file.
     if not container.format.flags & pyav().format.Flags.ts_discont.value:
         return Fraction(0)
-    return Fraction(container.start_time or 0, TIME_STAMPS_PER_S)
+    starts = [
+        stream.start_time * time_base
+        for stream in container.streams
+        if stream.start_time is not None and (time_base := fraction(stream.time_base))
+    ]
+    return min(starts, default=Fraction(0))
 
 
 def _streams(container: InputContainer) -> str:

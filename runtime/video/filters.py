@@ -106,7 +106,8 @@ class ToRgb:
             sample_range: `LIMITED` or `FULL`.
 
         Returns:
-            (H, W, 3), uint8 or uint16, RGB over the type's full range.
+            (H, W, 3), uint8 or uint16, RGB over the type's full range. Of 16 bits, white is 65280
+            and not 65535: FFmpeg's own measure, which `FromRgb` takes back.
         """
         size_hw, pixel_format = (frame.height, frame.width), frame.format.name
         if pixel_format in _GREY_BITS:

@@ -55,7 +55,7 @@ def reading(name: str) -> Iterator[None]:
     """Translate what PyAV raises while a file is read."""
     with _translated(
         lambda reason: ImageReadError(
-            f"{name}: cannot be read as a video: {reason}. Convert it with FFmpeg first"
+            f"{name}: cannot be read as a video: {reason}. Get it again, or convert it with FFmpeg"
         )
     ):
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _OF_THE_OLD_FILE = frozenset({"compatible_brands", "encoder", "major_brand", "minor_version"})
 """Metadata about the source's container, which would be wrong of the result."""
 
-_STATISTICS = ("BPS", "DURATION", "NUMBER_OF", "_STATISTICS", "encoder")
+_STATISTICS = ("BPS", "DURATION", "NUMBER_OF", "_STATISTICS", "ENCODER")
 """How metadata about the source's packets begin."""
 
 _MOST_TIMESCALE = 2**31 - 1
@@ -76,16 +77,23 @@ def put_together(
 
 def describes_old_file(key: str) -> bool:
     """Whether a file's metadata is about its container, and wrong of another one."""
-    return key in _OF_THE_OLD_FILE
+    return key.lower() in _OF_THE_OLD_FILE
 
 
 def is_statistic(key: str) -> bool:
     """Whether a stream's metadata is about its packets, and wrong of others."""
-    return key.startswith(_STATISTICS)
+    return key.upper().startswith(_STATISTICS)
 
 
 def _is_old() -> bool:
     return int(pyav().__version__.partition(".")[0]) < 19
+
+
+def says_nothing(packet: Packet) -> bool:
+    """Whether a packet is the end of a stream, or an empty subtitle, which MP4's writer adds."""
+    if packet.stream.type == "subtitle" and packet.stream.codec_context.name == "mov_text":
+        return bytes(packet) in (b"", b"\0\0")
+    return packet.dts is None and packet.pts is None and not packet.size
 
 
 class _Muxer:
@@ -114,24 +122,29 @@ class _Muxer:
                 video = self._add_video(stream)
             else:
                 self._add_copy(stream)
-        shift = self._shift()
-        self._describe(shift)
-        frames = self._frames(store, shift)
+        self._describe()
+        frames = self._frames(store)
         pending = next(frames, None)
         copied = [self._source.streams[index] for index in self._copies]
         for packet in self._source.demux(copied) if copied else ():
-            if packet.dts is None and packet.pts is None and not packet.size:
-                continue  # the end of a stream
-            time = self._moved(packet, shift)
+            if says_nothing(packet):
+                continue
+            time = self._moved(packet)
             while pending and pending.read * self._clip.time_base <= time:
                 self._write(video, pending)
                 pending = next(frames, None)
-            packet.stream = self._copies[packet.stream.index]
-            self._result.mux(packet)
+            self._copy(packet)
         while pending:
             self._write(video, pending)
             pending = next(frames, None)
         return self._notes
+
+    def _copy(self, packet: Packet) -> None:
+        packet.stream = self._copies[packet.stream.index]
+        errors = pyav().error
+        # Hours of work are not to be lost for a click in the sound; `readback` counts the missing.
+        with contextlib.suppress(errors.InvalidDataError, errors.ArgumentError):
+            self._result.mux(packet)
 
     def _add_video(self, stream: Stream) -> Any:
         encoding = self._encoding
@@ -163,6 +176,8 @@ class _Muxer:
                 self._notes.append(f"its data ({stream.name or 'of unknown kind'}) is left out")
             return
         try:
+            if stream.type == "attachment" and self._muxer != "matroska":
+                raise ValueError
             copy = self._result.add_stream_from_template(stream, opaque=True)
         except ValueError:
             kind, name = stream.type, getattr(stream, "name", None) or "of unknown kind"
@@ -171,40 +186,17 @@ class _Muxer:
             )
             return
         copy.disposition = stream.disposition
-        copy.metadata.update(stream.metadata)
-        copy.metadata.pop("encoder", None)
+        copy.metadata.update(
+            (key, value) for key, value in stream.metadata.items() if not describes_old_file(key)
+        )
         if stream.type != "attachment":
             self._copies[stream.index] = copy
 
-    def _shift(self) -> Fraction:
-        """Seconds that are added to all times; containers other than MP4 hold none below 0."""
-        shift = -self._clip.start
-        if self._is_mov:
-            return shift
-        starts = [
-            stream.start_time * time_base
-            for stream in self._source.streams
-            if stream.start_time is not None and (time_base := fraction(stream.time_base))
-        ]
-        earliest = min(starts, default=Fraction(0)) + shift
-        if earliest < 0:
-            moved = float(-earliest) * 1000
-            self._notes.append(
-                f"all times are {moved:.1f} ms later: {self._suffix} files hold none below 0"
-            )
-            shift -= earliest
-        return shift
-
-    def _describe(self, shift: Fraction) -> None:
+    def _describe(self) -> None:
         source, result = self._source, self._result
         metadata = {k: v for k, v in source.metadata.items() if not describes_old_file(k)}
         result.metadata.update(metadata)
-        chapters = source.chapters()
-        for chapter in chapters:
-            if time_base := fraction(chapter["time_base"]):
-                ticks = round(shift / time_base)
-                chapter["start"], chapter["end"] = chapter["start"] + ticks, chapter["end"] + ticks
-        result.set_chapters(chapters)
+        result.set_chapters(source.chapters())
         # No random identifiers, so that the same clip becomes the same file.
         result.flags |= pyav().container.Flags.bitexact.value
         if self._is_mov:
@@ -214,8 +206,6 @@ class _Muxer:
             if any(key.startswith("com.") for key in metadata):
                 # What telephones write; else they would be dropped.
                 result.container_options["movflags"] = "use_metadata_tags"
-        else:
-            result.container_options["avoid_negative_ts"] = "disabled"
 
     def _timescale(self) -> int:
         scale = self._clip.time_base.denominator
@@ -226,7 +216,7 @@ class _Muxer:
                 scale = joint if joint <= _MOST_TIMESCALE else scale
         return scale
 
-    def _frames(self, store: SegmentStore, shift: Fraction) -> Iterator[Timed]:
+    def _frames(self, store: SegmentStore) -> Iterator[Timed]:
         """All encoded frames in the order of decoding."""
         stamps, order, ahead, last = [], [], 0, 0
         for head in store.heads():
@@ -234,8 +224,8 @@ class _Muxer:
             ahead = max(ahead, reordering(head.order))
             stamps += head.stamps
             last = head.last_duration
-        ticks = round(shift / self._clip.time_base)
-        stamps = [stamp + ticks for stamp in stamps]
+        ticks = round(self._clip.start / self._clip.time_base)
+        stamps = [stamp - ticks for stamp in stamps]
         ends = [*stamps[1:], stamps[-1] + last]
         if self._is_mov:
             read = decoding_stamps(stamps, ahead, self._clip.ticks_per_frame)
@@ -254,18 +244,18 @@ class _Muxer:
                 )
                 place += 1
 
-    def _moved(self, packet: Packet, shift: Fraction) -> Fraction:
-        """Move a packet in time.
+    def _moved(self, packet: Packet) -> Fraction:
+        """Let a packet begin where the clip does.
 
         Returns:
             When it is read, in seconds.
         """
         time_base = fraction(packet.time_base) or Fraction(1)
-        ticks = round(shift / time_base)
+        ticks = round(self._clip.start / time_base)
         if packet.pts is not None:
-            packet.pts += ticks
+            packet.pts -= ticks
         if packet.dts is not None:
-            packet.dts += ticks
+            packet.dts -= ticks
         return integer(packet.pts if packet.dts is None else packet.dts) * time_base
 
     def _write(self, video: Any, frame: Timed) -> None:

@@ -12,7 +12,7 @@ from runtime.errors import ImageWriteError
 from runtime.video.encoding import Encoding
 from runtime.video.facts import Clip, look_at, open_clip, video_stream
 from runtime.video.library import fraction, reading
-from runtime.video.mux import describes_old_file, is_statistic
+from runtime.video.mux import describes_old_file, is_statistic, says_nothing
 from runtime.video.segments import SegmentStore
 from runtime.video.settings import VideoSettings
 
@@ -57,24 +57,29 @@ def what_is_lost(
         expected = [
             stamp * clip.time_base - clip.start for head in store.heads() for stamp in head.stamps
         ]
-        lost = [*_lost_times(old, new, expected, clip.path.name), *_lost_words(old, new)]
+        notes = list(_changed_times(old, new, expected, clip.path.name, suffix))
+        lost = list(_lost_words(old, new))
         if len(new.chapters()) < len(old.chapters()):
             lost.append("chapters")
     lost += _lost_display(clip, encoding, made)
-    return [f"{suffix} files do not hold all of it: {', '.join(lost)}"] if lost else []
+    return [*notes, *([f"{suffix} files do not hold its {', '.join(lost)}"] if lost else [])]
 
 
 def _lost_display(clip: Clip, encoding: Encoding, made: Clip) -> Iterator[str]:
     if (clip.turn or ())[:6] != (made.turn or ())[:6]:
-        yield "its turn for display"
+        yield "turn for display"
     if clip.aspect != made.aspect and {clip.aspect, made.aspect} != {None, Fraction(1)}:
-        yield "the shape of its pixels"
+        yield "shape of pixels"
     if made.colours != encoding.colours:
-        yield "tags of its colours"
+        yield "tags of colours"
 
 
-def _lost_times(
-    old: InputContainer, new: InputContainer, expected: list[Fraction], name: str
+def _changed_times(
+    old: InputContainer,
+    new: InputContainer,
+    expected: list[Fraction],
+    name: str,
+    suffix: str,
 ) -> Iterator[str]:
     before, after = _times(old, name), _times(new, name)
     shown = next(one.shown for one in after if one.is_main)
@@ -84,9 +89,14 @@ def _lost_times(
             "another container, for example .mkv, or another --video-codec"
         )
     shift = min(shown) - min(expected)
+    if shift * 1000 < 1:
+        shift = Fraction(0)  # rounded to what the container counts in
+    else:
+        later = float(shift) * 1000
+        yield f"all times are {later:.2f} ms later: {suffix} files hold none below 0"
     off = max(abs(a - b - shift) for a, b in zip(shown, expected, strict=True))
     if off * 1000 > HARDLY_MS:
-        yield f"times of frames are up to {float(off) * 1000:.2f} ms off"
+        yield f"times of frames are up to {float(off) * 1000:.2f} ms off: {suffix} files round them"
     kept = [one for one in after if not one.is_main]
     for one in before:
         if one.is_main or not one.shown:
@@ -96,7 +106,8 @@ def _lost_times(
             continue  # left out, which was noted when the result was put together
         kept.remove(match)
         if len(match.shown) < len(one.shown):
-            yield f"{len(one.shown) - len(match.shown)} packets of its {one.kind}"
+            missing = len(one.shown) - len(match.shown)
+            yield f"{missing} packets of its {one.kind} did not get into the {suffix} file"
 
 
 def _times(container: InputContainer, name: str) -> list[_Times]:
@@ -104,7 +115,7 @@ def _times(container: InputContainer, name: str) -> list[_Times]:
     streams = [one for one in container.streams if one.type != "attachment"]
     times = {one.index: _Times(kind=str(one.type), is_main=one.index == main) for one in streams}
     for packet in container.demux(streams):
-        if packet.pts is not None and packet.size:
+        if packet.pts is not None and not says_nothing(packet):
             time_base = fraction(packet.time_base) or Fraction(1)
             times[packet.stream.index].shown.append(packet.pts * time_base)
     for one in times.values():
