@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runtime.errors import ImageWriteError
@@ -14,6 +15,7 @@ from runtime.video.segments import Packet, Segment
 if TYPE_CHECKING:
     from av import VideoCodecContext
     from av.packet import Packet as EncodedPacket
+    from av.stream import Stream
 
 _REMEDY = "Choose another --video-codec or --preset"
 
@@ -91,7 +93,7 @@ class SegmentEncoder:
             )
         return segment
 
-    def _keep(self, packets: list[EncodedPacket]) -> None:
+    def _keep(self, packets: Sequence[EncodedPacket[Stream]]) -> None:
         for packet in packets:
             assert packet.pts is not None
             self._packets.append(

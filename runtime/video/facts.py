@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ImageReadError
 from runtime.video.colours import FULL, Colours, matrix_name
@@ -221,7 +221,8 @@ def _shift(frame: VideoFrame) -> tuple[int, int]:
 
 
 def _turn(frame: VideoFrame) -> tuple[int, ...] | None:
-    data = frame.side_data.get("DISPLAYMATRIX")
+    side_data: Any = frame.side_data
+    data = side_data.get("DISPLAYMATRIX")
     if data is None:
         return None
     values = memoryview(bytes(data)).cast("i")

@@ -116,8 +116,7 @@ class ToRgb:
         if key != self._key:
             self._key, self._filter = key, self._made(size_hw, pixel_format, matrix, sample_range)
         assert self._filter is not None
-        rgb: Samples = self._filter.one(frame).to_ndarray()
-        return rgb
+        return cast(Samples, self._filter.one(frame).to_ndarray())
 
     def _made(
         self, size_hw: tuple[int, int], pixel_format: str, matrix: int, sample_range: int
@@ -168,7 +167,8 @@ class FromRgb:
 
 def _grey_samples(frame: VideoFrame, sample_range: int, *, is_deep: bool) -> Samples:
     """Three equal channels; FFmpeg's scaler takes all grey for full range, whatever it says."""
-    bits, plane = _GREY_BITS[frame.format.name], frame.planes[0]
+    bits = _GREY_BITS[frame.format.name]
+    plane: Any = frame.planes[0]
     kind = np.dtype("u1" if bits == 8 else "<u2")
     rows = np.frombuffer(plane, kind).reshape(frame.height, -1)[:, : frame.width]
     black, white = (0, 2**bits - 1) if sample_range == FULL else (16 << bits - 8, 235 << bits - 8)

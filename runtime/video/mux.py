@@ -89,7 +89,7 @@ def _is_old() -> bool:
     return int(pyav().__version__.partition(".")[0]) < 19
 
 
-def says_nothing(packet: Packet) -> bool:
+def says_nothing(packet: Packet[Stream]) -> bool:
     """Whether a packet is the end of a stream, or an empty subtitle, which MP4's writer adds."""
     if packet.stream.type == "subtitle" and packet.stream.codec_context.name == "mov_text":
         return bytes(packet) in (b"", b"\0\0")
@@ -139,7 +139,7 @@ class _Muxer:
             pending = next(frames, None)
         return self._notes
 
-    def _copy(self, packet: Packet) -> None:
+    def _copy(self, packet: Packet[Stream]) -> None:
         packet.stream = self._copies[packet.stream.index]
         errors = pyav().error
         # Hours of work are not to be lost for a click in the sound; `readback` counts the missing.
@@ -148,7 +148,7 @@ class _Muxer:
 
     def _add_video(self, stream: Stream) -> Any:
         encoding = self._encoding
-        video = self._result.add_stream(encoding.encoder, rate=encoding.rate)
+        video: Any = self._result.add_stream(encoding.encoder, rate=encoding.rate)
         video.width, video.height = encoding.size_hw[1], encoding.size_hw[0]
         configure(video.codec_context, encoding)
         video.time_base = self._clip.time_base
@@ -218,7 +218,9 @@ class _Muxer:
 
     def _frames(self, store: SegmentStore) -> Iterator[Timed]:
         """All encoded frames in the order of decoding."""
-        stamps, order, ahead, last = [], [], 0, 0
+        stamps: list[int] = []
+        order: list[int] = []
+        ahead = last = 0
         for head in store.heads():
             order += [len(stamps) + frame for frame in head.order]
             ahead = max(ahead, reordering(head.order))
@@ -244,7 +246,7 @@ class _Muxer:
                 )
                 place += 1
 
-    def _moved(self, packet: Packet) -> Fraction:
+    def _moved(self, packet: Packet[Stream]) -> Fraction:
         """Let a packet begin where the clip does.
 
         Returns:

@@ -140,7 +140,7 @@ class SegmentStore:
 
     def _whole(self) -> list[Path]:
         """Those that can be used; whatever comes after a damaged one is made again."""
-        paths = []
+        paths: list[Path] = []
         while (path := self._path(len(paths))).exists():
             try:
                 Segment.from_bytes(path.read_bytes())

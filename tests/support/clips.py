@@ -77,8 +77,7 @@ def make(
         chapters: likewise.
         pictures: frames instead of those that `picture` makes.
     """
-    import av
-
+    av: Any = pytest.importorskip("av")
     time_base = time_base or 1 / rate
     container_options = dict(muxer_options or {})
     with av.open(str(path), "w", container_options=container_options) as out:
@@ -168,7 +167,7 @@ def _sound(stream: Any, seconds: Fraction, start: Fraction) -> list[Any]:
         frame.time_base = Fraction(1, 48000)
         frame.pts = number * samples + round(start * 48000)
         packets += stream.encode(frame)
-    return packets + stream.encode(None)
+    return [*packets, *stream.encode(None)]
 
 
 def _chapter(title: str, begin: float, end: float, number: int) -> dict[str, Any]:
@@ -204,7 +203,6 @@ def video_of(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def samples_of(path: Path) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
     """All frames as RGB, by PyAV."""
-    import av
-
+    av: Any = pytest.importorskip("av")
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

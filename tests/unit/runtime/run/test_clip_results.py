@@ -236,7 +236,7 @@ def test_ten_bits_stay_ten_bits(bench: Bench, tmp_path: Path) -> None:
     import av
 
     with av.open(str(result.target)) as container:
-        plane = next(container.decode(video=0)).planes[0]
+        plane: Any = next(container.decode(video=0)).planes[0]
         luma = np.frombuffer(plane, "<u2").reshape(192, -1)[96, :256]
     assert len(np.unique(luma)) > 40
 
