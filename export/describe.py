@@ -14,7 +14,7 @@ from runtime.model.tensors import tensors_of
 
 
 def describe(path: Path) -> dict[str, str]:
-    """Facts about an ONNX file, label by label, in the order to show them.
+    """Return facts about an ONNX file by label, in display order.
 
     One of another program is tried out, as `dggn-run` does.
 
@@ -64,7 +64,7 @@ def describe(path: Path) -> dict[str, str]:
 
 
 def describe_engine(path: Path) -> dict[str, str]:
-    """Facts about a TensorRT engine from its sidecar, label by label, in the order to show them.
+    """Return facts about a TensorRT engine from its sidecar by label, in display order.
 
     TensorRT is not needed: the engine itself is only hashed.
 
@@ -75,14 +75,14 @@ def describe_engine(path: Path) -> dict[str, str]:
     options, info = facts.options, facts.info
     is_bytes = info.sample_type == "uint8"
     layout = "batch, height, width, 3" if is_bytes else "batch, 3, height, width"
-    asked = "" if facts.precision == options.precision else f" ({options.precision} was asked for)"
+    asked = "" if facts.precision == options.precision else f" ({options.precision} was requested)"
     largest = facts.largest_activation
     described = {
         "File": f"{path} ({facts.plan_bytes / 1e6:.2f} MB, SHA-256 {facts.plan_sha256[:16]}...)",
         "Model": f"{facts.onnx_name}, SHA-256 {facts.onnx_sha256[:16]}...",
         "Preset": f"{info.preset}, x{info.scale}",
         "Origin": info.origin,
-        "Library": f"{options.flavor} {facts.library_version}, which alone can load it",
+        "Library": f"{options.flavor} {facts.library_version}, the only one that can load it",
         "GPU": ", ".join(options.targets) + (f", built on {facts.gpu_name}" * bool(facts.gpu_name)),
         "Driver": f"CUDA {facts.cuda_version}" if facts.cuda_version else "none where it was built",
         "Precision": facts.precision + asked,

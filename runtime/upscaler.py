@@ -1,4 +1,4 @@
-"""Pictures in, larger pictures out: the runtime's public face."""
+"""The `Upscaler` class, which keeps a model loaded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ AnyImage = TypeVar("AnyImage", Image.Image, NDArray[Any])
 
 
 class Upscaler:
-    """Upscale many pictures with one model, loaded once.
+    """A model, loaded once, that upscales any number of pictures.
 
     Examples:
         >>> import numpy as np
@@ -65,7 +65,7 @@ class Upscaler:
 
     Raises:
         ModelError: the model does not exist, or its file is damaged.
-        DownloadError: it cannot be fetched.
+        DownloadError: it cannot be downloaded.
         ConfigError: the backend or precision is unknown, or the tile size or overlap does not
             suit the model.
         MissingDependency: no inference library is installed.
@@ -102,11 +102,11 @@ class Upscaler:
     def from_request(
         cls, model: str | Path, request: BackendRequest, *, overlap: int | None = None
     ) -> Upscaler:
-        """Open an upscaler for a command, which has put a request together.
+        """Open an upscaler for a command's request.
 
         Args:
             model: a shipped name or an ONNX file.
-            request: what is to run it.
+            request: the backend request.
             overlap: LR pixels of context per side; by default what the model was measured to need.
 
         Raises:
@@ -132,7 +132,7 @@ class Upscaler:
 
     @property
     def description(self) -> str:
-        """A human-readable description of the model, backend and device."""
+        """Human-readable description of the model, backend and device."""
         name = f"{self.info.preset} x{self.info.scale}"
         if self.info.precision != "float32":
             name += f" in {self.info.precision.upper()}"
@@ -140,12 +140,12 @@ class Upscaler:
 
     @property
     def precision(self) -> str:
-        """What most of the work on pictures of 8 bits is computed in: for example `bfloat16`."""
+        """Precision of most of the work on 8-bit pictures, for example `bfloat16`."""
         return self._backend.precision
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the cores are free for other things."""
+        """Whether inference leaves the CPU cores free."""
         return self._backend.uniform_tiles
 
     @overload
@@ -201,7 +201,7 @@ class Upscaler:
         *,
         on_tile: OnTile | None = None,
     ) -> None:
-        """Give a decoded picture with its further frames or pages to the backend.
+        """Submit a decoded picture, with its further frames or pages, to the backend.
 
         Alpha is enlarged by a resampler. Fully transparent pixels take the colours beside them,
         so that none shows at the edges.
@@ -209,7 +209,7 @@ class Upscaler:
         Args:
             picture: the picture; not changed.
             on_done: takes the result, from any thread, at the latest in `finish`.
-            on_tile: told the share of the picture that is done, in (0, 1], after each tile.
+            on_tile: receives the completed share of the picture, in (0, 1], after each tile.
 
         Raises:
             BackendError: the inference library failed.
@@ -247,18 +247,18 @@ class Upscaler:
 
     @property
     def _quick_tile_px(self) -> int:
-        """What tiles are cut to: less than asked for where the backend has come to need less."""
+        """Return the tile size: less than requested if the backend has reduced its limit."""
         largest = self._backend.largest_tile_px
         if largest is not None and 2 * self.overlap < largest < self.tile_size:
             return largest
         return self.tile_size
 
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
-        """The rows of a result that is too large for memory; see `upscale_in_strips`.
+        """Yield the rows of a result too large for memory; see `upscale_in_strips`.
 
         Args:
             reader: the source; read while the strips are asked for.
-            on_tile: told the share of the picture that is done, in (0, 1], after each tile.
+            on_tile: receives the completed share of the picture, in (0, 1], after each tile.
         """
         return upscale_in_strips(
             reader,
@@ -269,7 +269,7 @@ class Upscaler:
         )
 
     def strip_bytes(self, header: Picture) -> int:
-        """How much memory the largest of `strips` takes, of a source with this header."""
+        """Return the size of the largest of `strips` for a source with this header."""
         tile_px = self._strip_tile_px(header)
         return strip_bytes(header, self._backend, tile_size=tile_px, overlap=self.overlap)
 
@@ -281,7 +281,7 @@ class Upscaler:
         )
 
     def finish(self) -> None:
-        """Wait until all that was submitted is done.
+        """Wait until everything submitted is done.
 
         Raises:
             BackendError: the inference library failed.
@@ -290,7 +290,7 @@ class Upscaler:
         self._backend.finish()
 
     def cancel(self) -> None:
-        """Make the running call and all later ones raise `Cancelled`; callable from any thread."""
+        """Make the running call and all later ones raise `Cancelled`, from any thread."""
         self._backend.cancel()
 
     def __enter__(self) -> Upscaler:

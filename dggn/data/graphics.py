@@ -1,4 +1,4 @@
-"""Screenshots, text, line art and flat graphics, drawn at random.
+"""Draws random screenshots, text, line art and flat graphics.
 
 Nothing here comes from a photograph, and a model that has seen photographs alone breaks it:
 thin strokes double, letters melt, flat areas get texture.
@@ -24,10 +24,10 @@ def draw_graphic(
     """Draw a page of text, a window, line art, flat shapes or a chart.
 
     Args:
-        height: of the picture that is made.
-        width: of the picture that is made.
-        random: where all numbers are drawn from.
-        scale: how large everything is drawn: 1 for the letters and lines of a screen, as they
+        height: height of the picture.
+        width: width of the picture.
+        random: random number generator.
+        scale: size of everything drawn: 1 for the letters and lines of a screen, as they
             are; 4 for an HR picture that shows these when it is reduced.
 
     Returns:
@@ -91,7 +91,7 @@ def _window(sheet: Sheet) -> None:
 def _controls(
     sheet: Sheet, x: int, y: int, row: int, size: int, face: Typeface, accent: Colour, edge: Colour
 ) -> None:
-    """A row of a window: a table's cells, or buttons and fields."""
+    """Draw a row of a window: a table's cells, or buttons and fields."""
     cell, radius = sheet.number(24, 110), sheet.number(0, 6)
     is_table, is_striped = sheet.chance(0.4), sheet.chance(0.5)
     while x < sheet.width:
@@ -119,7 +119,7 @@ def _line_art(sheet: Sheet) -> None:
 
 
 def _curve(sheet: Sheet) -> list[list[tuple[float, float]]]:
-    """A cubic Bézier curve, or a polygon's outline."""
+    """Return a cubic Bézier curve, or a polygon's outline."""
     corners = sheet.random.uniform(-0.1, 1.1, size=(4, 2)) * (sheet.width, sheet.height)
     if sheet.chance(0.3):
         return [[(float(x), float(y)) for x, y in (*corners, corners[0])]]
@@ -129,7 +129,7 @@ def _curve(sheet: Sheet) -> list[list[tuple[float, float]]]:
 
 
 def _hatching(sheet: Sheet) -> list[list[tuple[float, float]]]:
-    """Parallel strokes."""
+    """Return parallel strokes."""
     angle, gap = sheet.random.uniform(0, math.pi), sheet.random.uniform(2.5, 8)
     length = sheet.random.uniform(5, 40)
     x, y = sheet.random.uniform(size=2) * (sheet.width, sheet.height)
@@ -154,7 +154,7 @@ def _shapes(sheet: Sheet) -> None:
 
 
 def _shape(sheet: Sheet, canvas: ImageDraw.ImageDraw, scale: float) -> None:
-    """A disc, a ring, a rounded rectangle or a polygon."""
+    """Draw a disc, a ring, a rounded rectangle or a polygon."""
     x, y = sheet.random.uniform(-0.1, 1, size=2) * (sheet.width, sheet.height)
     width, height = sheet.random.uniform(0.05, 0.5, size=2) * (sheet.width, sheet.height)
     box = tuple(round(edge * scale) for edge in (x, y, x + width, y + height))
@@ -173,7 +173,7 @@ def _shape(sheet: Sheet, canvas: ImageDraw.ImageDraw, scale: float) -> None:
 
 
 def _gradient(sheet: Sheet) -> None:
-    """Replace the paper by a blend of two colours."""
+    """Replace the background with a blend of two colours."""
     size = sheet.image.size
     ramp = Image.linear_gradient("L").rotate(90 * sheet.number(0, 3)).resize(size)
     sheet.image.paste(Image.new("RGB", size, sheet.colour()), (0, 0), ramp)

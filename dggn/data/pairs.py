@@ -1,4 +1,4 @@
-"""Pictures with their reductions, from folders of pictures and from prepared sets."""
+"""Pairs of pictures and their reductions, from folders and prepared sets."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Pair:
     """A picture and its reduction."""
 
     name: str
-    """The picture's file name."""
+    """File name of the picture."""
 
     lr_hwc: NDArray[np.uint8]
-    """(H, W, 3), RGB."""
+    """LR picture: (H, W, 3), RGB."""
 
     hr_hwc: NDArray[np.uint8]
-    """(4H, 4W, 3), RGB: what is learnt or measured against."""
+    """HR picture: (4H, 4W, 3), RGB; the target of training or measurement."""
 
     weight: float = 1.0
-    """How much more often a pixel of it is learnt than one of weight 1."""
+    """Relative sampling frequency per pixel."""
 
     @property
     def size_lr_hw(self) -> tuple[int, int]:
@@ -48,14 +48,14 @@ class Pair:
 
 
 class StoredPair(Pair):
-    """A pair of a prepared or taught set: its pixels stay on disk and are read when looked at.
+    """A pair of a prepared or taught set, whose pixels stay on disk until they are accessed.
 
     Args:
-        name: of the pair.
+        name: name of the pair.
         hr_path: PPM file of the HR picture.
         lr_path: PPM file of the LR picture.
         size_hr_hw: height and width of the HR picture.
-        weight: as in :class:`Pair`.
+        weight: sampling weight, as in :class:`Pair`.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class StoredPair(Pair):
 
     @property
     def lr_hwc(self) -> NDArray[np.uint8]:
-        """(H, W, 3), RGB, read-only."""
+        """LR picture: (H, W, 3), RGB, read-only."""
         return map_ppm(self._paths[1], *self.size_lr_hw)
 
     @property
     def hr_hwc(self) -> NDArray[np.uint8]:
-        """(4H, 4W, 3), RGB, read-only."""
+        """HR picture: (4H, 4W, 3), RGB, read-only."""
         return map_ppm(self._paths[0], *self._size_hr_hw)
 
     @property
@@ -95,14 +95,14 @@ class StoredPair(Pair):
 def read_pairs(
     folders: Sequence[Path], *, target: str = "original", originals: float = 0.0
 ) -> list[Pair]:
-    """The pictures of folders: of prepared, taught and benchmark sets as they are.
+    """Read the pairs of folders; prepared, taught and benchmark sets are used as they are.
 
     Pictures of other folders are read and reduced. HR pictures are cropped at the right and
     bottom to a multiple of the scale.
 
     Args:
         folders: each a taught or prepared set, a benchmark (`HR` beside `LR_x4`), or pictures.
-        target: what stands for the HR picture in taught sets, `original` or `teacher`.
+        target: HR picture to use in taught sets, `original` or `teacher`.
         originals: with `teacher`, the share of crops that keep the original, where there is one.
 
     Raises:
@@ -168,7 +168,7 @@ def _benchmark_pairs(folder: Path) -> list[Pair]:
 
 
 def read_pair(hr_path: Path, lr_path: Path | None = None) -> Pair:
-    """Read one HR picture, and read its reduction or make it.
+    """Read an HR picture, and read or compute its reduction.
 
     Args:
         hr_path: is cropped at the right and bottom to a multiple of the scale.

@@ -1,4 +1,4 @@
-"""A prepared set on disk: sub-images and their reductions, ready to be cropped.
+"""Prepared sets on disk: sub-images and their reductions, ready for cropping.
 
     SET/HR/NAME.ppm         sub-images
     SET/LR_x4/NAME.ppm      their reductions, of the same names
@@ -33,16 +33,16 @@ FORMAT = "dggn-prepared-1"
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareOptions:
-    """How pictures are cut into sub-images."""
+    """Settings for cutting pictures into sub-images."""
 
     size_px: int = 480
     """Side of a sub-image (480 in the paper, Section 4.2)."""
 
     step_px: int = 240
-    """Distance between neighbouring sub-images (240 in the paper)."""
+    """Distance between adjacent sub-images (240 in the paper)."""
 
     scales: tuple[float, ...] = (1.0,)
-    """Sizes, as parts of the whole, at which every picture is cut; the paper has 1 alone."""
+    """Scales at which every picture is cut; the paper uses only 1."""
 
     def __post_init__(self) -> None:
         if not self.scales or not all(0.1 <= scale <= 1 for scale in self.scales):
@@ -70,45 +70,45 @@ class SubImage:
     """Path below `HR` and `LR_x4`, without the suffix."""
 
     height: int
-    """Of the HR picture."""
+    """Height of the HR picture."""
 
     width: int
-    """Of the HR picture."""
+    """Width of the HR picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What became of one source picture."""
+    """The result for one source picture."""
 
     name: str
     """Path below the source folder."""
 
     sha256: str
-    """Of the file: a changed picture is cut again."""
+    """Hash of the file; a changed picture is cut again."""
 
     sub_images: tuple[SubImage, ...] = ()
-    """What was cut from it."""
+    """Sub-images cut from it."""
 
     problem: str | None = None
-    """Why nothing was cut from it; None when all is well."""
+    """Reason why it was not cut; None if it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a prepared set holds."""
+    """Contents of a prepared set."""
 
     options: PrepareOptions
-    """How it was cut."""
+    """Settings of the set."""
 
     sources: tuple[Source, ...]
-    """The source pictures dealt with so far."""
+    """Source pictures processed so far."""
 
     complete: bool
-    """Whether that is all of them."""
+    """Whether all source pictures are processed."""
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace a set's manifest; the new one appears when it is complete.
+    """Replace a set's manifest atomically.
 
     Raises:
         TargetError: it cannot be written.
@@ -121,7 +121,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def append_source(folder: Path, source: Source) -> None:
-    """Note in the manifest that a source picture has been dealt with.
+    """Append a processed source picture to the manifest.
 
     Raises:
         TargetError: it cannot be written.
@@ -135,7 +135,7 @@ def append_source(folder: Path, source: Source) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """What a set holds; None where there is no set.
+    """Read a set's manifest; None if there is no set.
 
     A last line that was cut off by a crash is left out.
 
@@ -163,7 +163,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def write_ppm(path: Path, image_hwc: NDArray[np.uint8]) -> None:
-    """Write (H, W, 3) uint8 RGB as binary PPM; the file appears when it is complete.
+    """Write (H, W, 3) uint8 RGB as binary PPM, atomically.
 
     Raises:
         TargetError: it cannot be written.
@@ -172,7 +172,7 @@ def write_ppm(path: Path, image_hwc: NDArray[np.uint8]) -> None:
 
 
 def map_ppm(path: Path, height: int, width: int) -> NDArray[np.uint8]:
-    """The pixels of a PPM file of known size, read only where they are looked at.
+    """Map the pixels of a PPM file of known size, to be read only on access.
 
     Returns:
         (height, width, 3), uint8 RGB, read-only.
@@ -193,12 +193,12 @@ def map_ppm(path: Path, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def ppm_bytes(height: int, width: int) -> int:
-    """Length of the PPM file of a picture of this size."""
+    """Return the length of a PPM file for a picture of this size."""
     return len(_header(height, width)) + height * width * 3
 
 
 def paths_of(folder: Path, names: Iterable[str]) -> list[Path]:
-    """The files of some sub-images, HR and LR."""
+    """Return the files of sub-images, HR and LR."""
     return [folder / kind / f"{name}.ppm" for name in names for kind in (HR_FOLDER, LR_FOLDER)]
 
 

@@ -1,4 +1,4 @@
-"""A taught set on disk: LR pictures, what a teacher made of each, and the originals.
+"""Taught sets on disk: LR pictures, a teacher's results, and the originals.
 
     SET/LR_x4/NAME.ppm      what the network sees
     SET/teacher/NAME.ppm    what the teacher made of it
@@ -31,7 +31,7 @@ TARGETS = ("original", "teacher")
 
 
 def check_target(target: str, originals: float) -> None:
-    """Refuse a choice of targets that makes no sense.
+    """Refuse an invalid choice of targets.
 
     Raises:
         ConfigError: the target is unknown, or the share of originals is none or has no use.
@@ -49,23 +49,24 @@ def check_target(target: str, originals: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TeachOptions:
-    """How the LR pictures of a set are made; pair number k depends on these and on k alone."""
+    """Settings for the LR pictures of a set; pair number k depends only on these and on k."""
 
     size_px: int = 128
-    """Side of an LR picture; smaller where the source is."""
+    """Side of an LR picture; smaller if the source is."""
 
     seed: int = 0
-    """Of all random choices."""
+    """Seed of all random choices."""
 
     unreduced: float = 0.2
-    """Share of LR pictures that are cut from the source at its own size: cameras' files as they
-    are. They have no original."""
+    """Fraction of LR pictures cut from the source at its own size, as straight from a camera. They
+    have no original.
+    """
 
     graphics: float = 0.1
-    """Share of LR pictures that are drawn: text, windows, line art, flat shapes, charts."""
+    """Fraction of LR pictures that are drawn: text, windows, line art, flat shapes, charts."""
 
     largest_reduction: float = 2.5
-    """The source is first reduced by a random factor from 1 to this."""
+    """Maximum of the random factor by which sources are first reduced."""
 
     def __post_init__(self) -> None:
         if self.size_px < 16 or self.size_px % 8:
@@ -82,10 +83,10 @@ class TeachOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """Everything that decides what the pairs of a set are."""
+    """Everything that determines the pairs of a set."""
 
     options: TeachOptions
-    """How LR pictures are made."""
+    """Settings for the LR pictures."""
 
     teacher: str
     """SHA-256 of the teacher's file."""
@@ -99,37 +100,37 @@ class TaughtPair:
     """One pair of a set."""
 
     name: str
-    """Of its files, without the suffix."""
+    """Name of its files, without the suffix."""
 
     height: int
-    """Of the LR picture, in pixels."""
+    """Height of the LR picture, in pixels."""
 
     width: int
-    """Of the LR picture, in pixels."""
+    """Width of the LR picture, in pixels."""
 
     original: bool
-    """Whether there is an original beside the teacher's result."""
+    """Whether the pair has an original besides the teacher's result."""
 
     source: str
-    """The picture that it was cut from, below the source folder; `drawn` for graphics."""
+    """Source picture, relative to the source folder; `drawn` for graphics."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaughtSet:
-    """What the manifest of a set says."""
+    """Contents of a set's manifest."""
 
     lesson: Lesson
-    """How its pairs come about."""
+    """Origin of its pairs."""
 
     pairs: tuple[TaughtPair, ...]
-    """Those that are there."""
+    """Pairs present."""
 
     complete: bool
-    """Whether these were all that was asked for."""
+    """Whether the set is complete."""
 
 
 def begin_manifest(folder: Path, taught: TaughtSet) -> None:
-    """Replace the manifest of a set.
+    """Replace a set's manifest.
 
     Raises:
         TargetError: it cannot be written.
@@ -142,7 +143,7 @@ def begin_manifest(folder: Path, taught: TaughtSet) -> None:
 
 
 def append_pair(folder: Path, pair: TaughtPair) -> None:
-    """Note in the manifest that a pair's files are there.
+    """Append a pair to the manifest, after its files were written.
 
     Raises:
         TargetError: it cannot be written.
@@ -156,7 +157,7 @@ def append_pair(folder: Path, pair: TaughtPair) -> None:
 
 
 def read_taught(folder: Path) -> TaughtSet | None:
-    """The manifest of a set; None where there is none. A line that a crash cut off is left out.
+    """Read a set's manifest, without a line truncated by a crash; None if there is none.
 
     Raises:
         ConfigError: the manifest is damaged or of another version.
@@ -183,13 +184,13 @@ def read_taught(folder: Path) -> TaughtSet | None:
 
 
 def pair_paths(folder: Path, pair: TaughtPair) -> dict[str, Path]:
-    """The files of a pair by the name of their folder."""
+    """Return a pair's files by folder name."""
     kinds = (LR_FOLDER, TEACHER_FOLDER, *((HR_FOLDER,) if pair.original else ()))
     return {kind: folder / kind / f"{pair.name}.ppm" for kind in kinds}
 
 
 def is_whole(folder: Path, pair: TaughtPair) -> bool:
-    """Whether all files of a pair are there, of the right length."""
+    """Return whether all files of a pair exist with the right length."""
     for kind, path in pair_paths(folder, pair).items():
         scale = 1 if kind == LR_FOLDER else SCALE
         expected = ppm_bytes(pair.height * scale, pair.width * scale)

@@ -1,4 +1,4 @@
-"""Batches of crops on the device that trains."""
+"""Batches of crops on the training device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runtime.errors import ConfigError
 
 
 class Batches:
-    """The batches of a run, by their number; a process gets its own crops of each.
+    """The batches of a run by number; each process gets its own crops.
 
     Crop `i` of batch `b` depends on the seed and on `b * batch_size + i` alone: a resumed run
     goes on with the very crops that it would have seen, and several processes see together
@@ -28,10 +28,10 @@ class Batches:
 
     Args:
         config: the crops.
-        seed: of the run.
-        pairs: where to crop.
-        place: of the process.
-        workers: threads that make batches.
+        seed: seed of the run.
+        pairs: pairs to crop.
+        place: device and rank of the process.
+        workers: loader threads.
 
     Raises:
         ConfigError: no picture holds a crop, the processes cannot share a batch evenly, or the
@@ -77,7 +77,7 @@ class Batches:
         return tuple(one.pin_memory() for one in made) if on_gpu else made
 
     def batch(self, number: int) -> tuple[Tensor, Tensor]:
-        """This process's part of batch `number`; the following ones are being made.
+        """Return this process's part of batch `number`, and prepare the following ones.
 
         Returns:
             LR crops (N, 3, P, P) and HR crops (N, 3, 4P, 4P), float32, RGB in [0, 1],
@@ -94,7 +94,7 @@ class Batches:
 def open_batches(
     config: DataConfig, seed: int, pairs: Sequence[Pair], place: Place, workers: int = 1
 ) -> Iterator[Batches]:
-    """The batches of a run, their threads ended with the context.
+    """Provide the batches of a run; the threads end with the context.
 
     Raises:
         ConfigError: as in :class:`Batches`.

@@ -1,4 +1,4 @@
-"""One step of a run: the critics' updates, where there are any, then the generator's."""
+"""One training step: critic updates, if any, then the generator's."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dggn.training.schedule import learning_rate
 from dggn.training.state import TrainingState
 
 FUSION = "image_tail."
-"""The generator's parameters that join the two branches' features."""
+"""Prefix of the generator's parameters that fuse the two branches."""
 
 
 class TrainingForward(nn.Module):
-    """The generator's forward pass in training, as DistributedDataParallel and compilers want it.
+    """The generator's training forward pass, for DistributedDataParallel and compilers.
 
     Args:
         generator: the network.
@@ -34,19 +34,19 @@ class TrainingForward(nn.Module):
         self._with_gradient = with_gradient
 
     def forward(self, lr_nchw: Tensor) -> tuple[Tensor, Tensor | None]:
-        """As :meth:`Generator.forward_with_gradient`."""
+        """Forward as in :meth:`Generator.forward_with_gradient`."""
         if self._with_gradient:
             return self.generator.forward_with_gradient(lr_nchw)
         return self.generator(lr_nchw), None
 
 
 class Step:
-    """Updates all networks of a run once, without ever waiting for the device.
+    """One update of all networks, which never waits for the device.
 
     Args:
-        state: where the run stands; its networks are updated, its counters are not.
-        batches: what it learns from.
-        place: of this process.
+        state: state of the run; its networks are updated, its counters are not.
+        batches: training batches.
+        place: device and rank of this process.
 
     Raises:
         ConfigError: a layer of the perceptual network is unknown.
@@ -78,6 +78,7 @@ class Step:
             config.loss,
             open_perceptual(config.perceptual) if config.loss.perceptual else None,
             {name: critic.network for name, critic in state.critics.items()},
+            compared=config.perceptual.pictures,
         ).to(place.device)
         self._weights: list[Tensor] = list(state.generator.parameters())
         self._averages: list[Tensor] = list(state.average.parameters())
@@ -89,8 +90,8 @@ class Step:
             progress: share of the run that is done, which sets the learning rates.
 
         Returns:
-            What the step comes to. Nothing of the state may be kept before it has been read: it
-            says whether the numbers that the networks were updated with are good.
+            The losses of the step. The state must not be saved before they are read: they
+            show whether the networks were updated with finite numbers.
         """
         state, config = self._state, self._state.config
         rate = learning_rate(

@@ -1,4 +1,4 @@
-"""Make a taught set: LR pictures as the world makes them, and a teacher's results."""
+"""Makes taught sets: realistic LR pictures with a teacher's results."""
 
 from __future__ import annotations
 
@@ -35,36 +35,36 @@ from runtime.model.info import file_sha256
 from runtime.system.terminal import OnProgress
 
 BYTES_PER_LR_PIXEL = 3 * (1 + 2 * SCALE**2)
-"""Of a pair on disk: the LR picture, the teacher's result and the original."""
+"""Disk space of a pair: the LR picture, the teacher's result and the original."""
 
 DRAWN = "drawn"
-"""The source of pairs that no photograph was cut for."""
+"""Source name of drawn pairs."""
 
 Image8 = NDArray[np.uint8]
 
 Teacher = Callable[[Image8], Image8]
-"""Enlarges an (H, W, 3) uint8 RGB picture to (4H, 4W, 3)."""
+"""Maps an (H, W, 3) uint8 RGB picture to (4H, 4W, 3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """The pictures that LR pictures are cut from."""
+    """Pictures that LR pictures are cut from."""
 
     folder: Path
-    """Where they are."""
+    """Folder of the pictures."""
 
     paths: tuple[Path, ...]
-    """All of them, sorted."""
+    """Paths of all pictures, sorted."""
 
     weights: NDArray[np.float64]
-    """Chance of each to be drawn: its share of the pixels."""
+    """Probability of each picture: its share of the pixels."""
 
     sha256: str
-    """Over all names and contents."""
+    """Hash over all names and contents."""
 
 
 def read_sources(folder: Path) -> Sources:
-    """Find the source pictures; of each only the header and the hash are read.
+    """Find the source pictures, reading only headers and hashes.
 
     Raises:
         ConfigError: there is none, or one cannot be opened.
@@ -92,16 +92,16 @@ def teach(
     teacher_sha256: str,
     on_progress: OnProgress,
 ) -> TaughtSet:
-    """Make the first `count` pairs of a set, or go on with what was begun.
+    """Make the first `count` pairs of a set, or resume.
 
     Args:
-        sources: photographs, as sharp and varied as can be had.
+        sources: photographs, as sharp and varied as possible.
         target: folder of the set; pairs that are there and whole are kept.
-        options: how LR pictures are made.
-        count: pairs that the set shall have; a set can be made larger later.
-        teacher: what enlarges them.
-        teacher_sha256: of its file.
-        on_progress: told after every pair.
+        options: settings for LR pictures.
+        count: number of pairs; a set can be enlarged later.
+        teacher: network that enlarges them.
+        teacher_sha256: hash of its file.
+        on_progress: called after every pair.
 
     Raises:
         ConfigError: the folder holds another set, or a source is too small.
@@ -129,7 +129,7 @@ def teach(
 def lr_picture(
     number: int, sources: Sources, options: TeachOptions
 ) -> tuple[Image8, Image8 | None, str]:
-    """LR picture number `number` of a set, its original where there is one, and its source.
+    """Return LR picture `number` of a set, its original if there is one, and its source.
 
     Returns:
         (H, W, 3), (4H, 4W, 3) or None, and a path below the source folder or `DRAWN`.
@@ -153,7 +153,7 @@ def lr_picture(
 def _cut(
     picture: Image8, side: int, factor: float, multiple: int, random: np.random.Generator
 ) -> Image8:
-    """A square of at most `side` pixels from a picture that is first reduced by `factor`."""
+    """Cut a square of at most `side` pixels from a picture first reduced by `factor`."""
     smallest = min(picture.shape[:2])
     side = min(side, smallest // multiple * multiple)
     if not side:
@@ -200,7 +200,7 @@ def _begun(target: Path, lesson: Lesson) -> tuple[TaughtPair, ...]:
     try:
         taught = read_taught(target)
         if taught is None and target.exists() and any(target.iterdir()):
-            raise ConfigError(f"{target} holds other things: choose a new or empty folder")
+            raise ConfigError(f"{target} contains other files: choose a new or empty folder")
     except OSError as error:
         raise TargetError(f"{target} cannot be used: {error.strerror or error}") from error
     if taught is None:
@@ -216,7 +216,7 @@ def _begun(target: Path, lesson: Lesson) -> tuple[TaughtPair, ...]:
     ]
     if differing:
         raise ConfigError(
-            f"{target} was begun with {' and '.join(differing)}: use those, or another folder"
+            f"{target} was started with {' and '.join(differing)}: use those, or another folder"
         )
     return taught.pairs
 
@@ -228,5 +228,5 @@ def _require_space(target: Path, options: TeachOptions, missing: int) -> None:
     if needed > free:
         raise TargetError(
             f"{target} needs {needed / 1e9:.1f} GB for {missing} pairs, and {free / 1e9:.1f} GB "
-            "are free: ask for fewer pairs, or name a folder on a larger disk"
+            "are free: request fewer pairs, or name a folder on a larger disk"
         )

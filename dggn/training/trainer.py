@@ -1,4 +1,4 @@
-"""The training loop, the same for every stage: the configuration decides what a step does."""
+"""The training loop, the same for every stage; the configuration determines the steps."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ from runtime.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class StepReport:
-    """What a progress display needs to know after a step."""
+    """Data for a progress display after a step."""
 
     step: int
-    """Steps done."""
+    """Number of steps done."""
 
     progress: float
-    """Share of the run that is done, in [0, 1]."""
+    """Completed fraction of the run, in [0, 1]."""
 
     loss: float
-    """Of this step."""
+    """Loss of this step."""
 
     images_per_s: float
-    """HR crops a second that the generator learnt from in this step."""
+    """HR crops per second in this step."""
 
     left_s: float
-    """Time left, at this process's pace so far."""
+    """Estimated seconds left, at this process's pace."""
 
     psnr_db: float | None
-    """Of the newest validation."""
+    """PSNR of the latest validation."""
 
 
 class Progress(Protocol):
-    """Is told of every step."""
+    """Receives a report after every step."""
 
     def __call__(self, report: StepReport, /) -> None:
-        """Show it."""
+        """Show the report."""
 
 
 class Trainer:
-    """Runs the steps of one training run in a folder.
+    """The steps of one training run in a folder.
 
     The folder holds `state.safetensors` (everything, to go on), `generator.safetensors` (the
     averaged weights, to use), `log.jsonl` and `tensorboard/` (the terms of the loss, the
@@ -64,12 +64,12 @@ class Trainer:
     the first writes it.
 
     Args:
-        state: where the run stands.
-        batches: what it learns from.
+        state: state of the run.
+        batches: training batches.
         validation: pictures to measure on, reduced by antialiased bicubic; may be empty. A run
             on degraded crops is measured on degraded pictures.
-        folder: of the run.
-        place: of this process; by default the only one, on the CPU.
+        folder: folder of the run.
+        place: device and rank of this process; by default the only one, on the CPU.
 
     Raises:
         ConfigError: a validation picture is too small, or as in :class:`Step`.
@@ -98,14 +98,14 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def run(self, *, progress: Progress, should_stop: Callable[[], bool]) -> bool:
-        """Train to the end, or until `should_stop` says so; the state is saved either way.
+        """Train to the end, or until `should_stop` returns true; either way the state is saved.
 
         Returns:
             Whether the run is complete.
 
         Raises:
             ConfigError: the loss or its gradient is no longer finite with these settings, or a
-                critic explodes; the last good checkpoint stays.
+                critic diverges; the last good checkpoint stays.
             ImageReadError: a picture of a prepared set is damaged.
             TargetError: the folder cannot be written.
         """
@@ -142,9 +142,9 @@ class Trainer:
         return share_done(self._state.config, self._state.step, self._state.elapsed_s)
 
     def _agree(self, should_stop: Callable[[], bool]) -> tuple[bool, bool]:
-        """Whether to stop, and whether to save after the next step.
+        """Agree on whether to stop, and whether to save after the next step.
 
-        The clocks and the signals of the processes differ: the first one's count.
+        Clocks and signals differ between processes: those of the first count.
         """
         stop, unsaved_s, self._state.elapsed_s = self._place.agree(
             [float(should_stop()), time.monotonic() - self._saved_at, self._state.elapsed_s]
@@ -152,7 +152,7 @@ class Trainer:
         return bool(stop), unsaved_s >= 60 * self._state.config.save_every_minutes
 
     def _finish_step(self, log: Log | None, progress: Progress) -> None:
-        """Read what the oldest step that was begun came to; log, validate and report."""
+        """Collect the losses of the oldest pending step; log, validate and report."""
         state, config = self._state, self._state.config
         step, outcome = self._begun.popleft()
         try:
@@ -185,7 +185,7 @@ class Trainer:
         self._free_at = time.monotonic()
 
     def _record(self, log: Log, step: int, terms: Record, images_per_s: float) -> None:
-        """Validate and log after a step, as often as the configuration says."""
+        """Validate and log after a step, at the configured intervals."""
         state, config = self._state, self._state.config
         last = self._share_done() >= 1 and not self._begun
         record: Record = {"step": step, "elapsed_s": round(state.elapsed_s, 1), **terms}

@@ -1,4 +1,4 @@
-"""What each backend sees on this machine, in lines for people."""
+"""Lists the devices that each backend finds on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.system.package import require
 
 
 def seen() -> list[str]:
-    """A line for each device of each backend, or for why it has none."""
+    """Describe each backend's devices, one per line, or why it has none."""
     return [*_tensorrt(), *_cuda(), *_openvino(), _onnxruntime()]
 
 

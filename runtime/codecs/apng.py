@@ -1,4 +1,4 @@
-"""Animated PNG: each frame is a PNG file of its own, put together as browsers do."""
+"""Reads animated PNG: decodes each frame as a PNG of its own, and composes them as browsers do."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ STILL_NOTE = "the still picture for programs that show no animation was left out
 
 
 def apng_pictures(data: bytes, chunks: Chunks, header: PngHeader) -> Iterator[Picture]:
-    """The frames of an animation, with 8 bits.
+    """Yield the frames of an animation, with 8 bits.
 
     Args:
         data: the file that `chunks` tells of.
         chunks: its sound blocks.
-        header: what they say.
+        header: their contents.
 
     Raises:
         ImageReadError: a frame is damaged.
@@ -72,7 +72,7 @@ def _layers(data: bytes, chunks: Chunks, header: PngHeader, notes: list[str]) ->
 
 
 def _samples(data: bytes, chunks: Chunks) -> Iterator[bytes]:
-    """Those of each frame, compressed."""
+    """Yield the compressed samples of each frame."""
     parts: list[bytes] | None = None
     for chunk in chunks.kept:
         if chunk.name == b"fcTL":

@@ -1,4 +1,4 @@
-"""From a file to an upright `Picture`, or several."""
+"""Decodes a file to one or more upright `Picture`s."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def decode(path: Path, *, max_pixels: int | None = None) -> Picture:
     or pages are in `Picture.more`.
 
     Args:
-        path: a regular file, whatever its name says of the format.
-        max_pixels: that it may have, all frames or pages counted; `MAX_PIXELS` where None.
+        path: a regular file; the format is detected from its content.
+        max_pixels: limit over all frames or pages; by default `MAX_PIXELS`.
 
     Raises:
         TooManyPixels: it has more.
@@ -149,7 +149,7 @@ def _bmp(data: bytes, max_pixels: int) -> Picture:
 
 
 def _joined(pictures: list[Picture], notes: Sequence[str], plays: int | None = None) -> Picture:
-    """One picture with the others as its further frames or pages."""
+    """Return the first picture with the others as its further frames or pages."""
     first, *more = pictures
     of_pages = dict.fromkeys(note for page in pictures for note in page.notes)
     return replace(first, more=tuple(more), plays=plays, notes=[*of_pages, *notes])

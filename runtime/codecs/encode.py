@@ -1,4 +1,4 @@
-"""From a `Picture` to a file that is either complete or not there."""
+"""Encodes a `Picture` to a file that is either complete or absent."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SaveOptions: TypeAlias = dict[str, Any]
 
 
 def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str]:
-    """Write a picture in the format that the target's suffix names.
+    """Write a picture in the format named by the target's suffix.
 
     It is written to a temporary name in the target's folder, which must exist, and renamed when
     complete; on any failure the temporary file is removed, and what is at the target stays as it
@@ -54,7 +54,7 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
     Raises:
         ImageWriteError: this picture cannot be written under this name or in this format.
         TargetError: the folder cannot be written, so that no other picture can either.
-        ConfigError: the target's suffix is none that can be written.
+        ConfigError: the target's suffix names no writable format.
     """
     form = output_format(target)
     pages, notes = _pages_for(picture, form)
@@ -73,8 +73,8 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
         raise
     except MemoryError as error:
         raise ImageWriteError(
-            f"{target.name}: encoding it needs more memory than there is: close other programs, "
-            "or use --jobs 1 or a smaller --max-size"
+            f"{target.name}: encoding it needs more memory than is available: close other "
+            "programs, or use --jobs 1 or a smaller --max-size"
         ) from error
     except Exception as error:
         raise ImageWriteError(
@@ -87,7 +87,7 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
 
 
 def _pages_for(picture: Picture, form: OutputFormat) -> tuple[list[Picture], list[str]]:
-    """What of a picture's frames or pages the format can hold, and notes."""
+    """Return the frames or pages that the format can hold, and notes."""
     pages = [replace(picture, more=()), *picture.more]
     name = form.pillow_name
     if len(pages) == 1 or form.has_pages:
@@ -101,7 +101,7 @@ def _pages_for(picture: Picture, form: OutputFormat) -> tuple[list[Picture], lis
 
 
 def _prepare(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
-    """The picture as the format can hold it, with the metadata to write, and notes."""
+    """Return the picture as the format can hold it, with the metadata to write, and notes."""
     picture, notes = samples_for(picture, form)
     picture, metadata_notes = metadata_for(picture, form)
     if picture.icc_profile and not form.has_icc:
@@ -113,7 +113,7 @@ def _prepare(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
 
 
 def samples_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
-    """The picture, or some rows of it, with samples such as the format holds, and notes."""
+    """Convert a picture, or some rows of it, to samples that the format holds; return notes too."""
     notes = []
     name = form.pillow_name
     if picture.alpha_hw is not None and not form.has_alpha:
@@ -131,7 +131,7 @@ def samples_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str
 
 
 def metadata_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
-    """The picture with such metadata as the format holds, stating its size, and notes."""
+    """Keep the metadata that the format holds, updated to the picture's size; return notes too."""
     name = form.pillow_name
     exif, exif_notes = exif_for(
         picture,
@@ -175,7 +175,7 @@ def _if_short(
 
 
 def _without_profile(picture: Picture, name: str) -> tuple[Picture, str]:
-    """The picture in sRGB."""
+    """Convert the picture to sRGB."""
     assert picture.icc_profile is not None
     plain = replace(picture, icc_profile=None, alpha_hw=None)
     try:
@@ -211,7 +211,7 @@ def _save(
 
 
 def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings) -> SaveOptions:
-    """Pillow's arguments: quick ones, for encoding must keep up with the network."""
+    """Return Pillow's arguments, chosen for speed: encoding must keep up with the network."""
     options: SaveOptions = {
         "icc_profile": picture.icc_profile,
         "exif": picture.exif,
@@ -243,7 +243,7 @@ def _write(data: io.BytesIO, target: Path) -> None:
 
 @contextlib.contextmanager
 def putting(target: Path) -> Iterator[IO[bytes]]:
-    """A new file that becomes the target when the block ends well; else nothing changes.
+    """Open a new file that replaces the target when the block succeeds.
 
     Raises:
         ImageWriteError: the target's name cannot be taken.

@@ -17,7 +17,7 @@ _LONG = 4
 
 
 def read_iptc(image: Image.Image) -> tuple[bytes | None, list[str]]:
-    """An image's IPTC records, and notes on what Photoshop keeps beside them.
+    """Return an image's IPTC records, and notes on other Photoshop resources.
 
     Args:
         image: loaded or not.
@@ -40,7 +40,7 @@ def read_iptc(image: Image.Image) -> tuple[bytes | None, list[str]]:
 
 
 def _bytes(image: TiffImageFile, tag: int) -> bytes:
-    """A tag's bytes, which some programs call long integers."""
+    """Return a tag's bytes, which some programs store as long integers."""
     value = image.tag_v2.get(tag, b"")
     if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], bytes):
         return value[0]  # Pillow's answer for a kind that it does not expect
@@ -52,7 +52,7 @@ def _bytes(image: TiffImageFile, tag: int) -> bytes:
 
 
 def _resources(content: bytes) -> dict[int, bytes]:
-    """Photoshop's image resources by number."""
+    """Return Photoshop's image resources by number."""
     found: dict[int, bytes] = {}
     at = 0
     while content[at : at + 4] == b"8BIM" and at + 12 <= len(content):
@@ -68,7 +68,7 @@ def _resources(content: bytes) -> dict[int, bytes]:
 
 
 def jpeg_segment(iptc: bytes) -> bytes | None:
-    """The records as JPEG holds them; None where they are too long."""
+    """Return the records as a JPEG segment; None if they are too long."""
     resource = b"8BIM" + struct.pack(">HHI", _IPTC_RESOURCE, 0, len(iptc)) + iptc
     content = b"Photoshop 3.0\0" + resource + bytes(len(iptc) % 2)
     if len(content) > _MAX_SEGMENT_BYTES:

@@ -1,4 +1,4 @@
-"""Pictures from a TIFF file, one for each page."""
+"""Reads the pages of a TIFF file as pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runtime.image.colour import channels_of_samples
 from runtime.image.picture import Picture, is_deep
 
 _SAMPLES_BYTES_PER_PX = 64
-"""Of all channels of a page, at most."""
+"""Maximum bytes per pixel over all channels of a page."""
 
 # Instead of a page's own samples: one grey pixel, so that Pillow reads the other tags.
 _NO_SAMPLES = {256: (1,), 257: (1,), 258: (8,), 259: (1,), 262: (1,), 273: (0,), 277: (1,)}
@@ -30,7 +30,7 @@ _LEFT_OUT = dict.fromkeys((254, 266, 274, 284, 317, 320, 322, 323, 324, 325, 338
 
 
 def tiff_pictures(data: bytes, max_pixels: int) -> tuple[list[Picture], list[str]]:
-    """All pages that are pictures of their own, upright, and notes on the others.
+    """Read all pages that are pictures, upright, and notes on the others.
 
     Raises:
         TooManyPixels: they have more than `max_pixels` together.
@@ -42,7 +42,7 @@ def tiff_pictures(data: bytes, max_pixels: int) -> tuple[list[Picture], list[str
 
 
 def check_pixels(pages: list[Page], max_pixels: int) -> None:
-    """Refuse pages with more pixels than that together.
+    """Refuse pages with more than `max_pixels` in all.
 
     Raises:
         TooManyPixels: they have more.
@@ -93,13 +93,13 @@ def _opened(data: bytes, layout: Layout | None = None) -> TiffImageFile:
     except (SyntaxError, KeyError) as error:  # Pillow's words for kinds that it does not know
         kind = f": {len(layout.bits)} channels of {max(layout.bits)} bits" if layout else ""
         raise ImageReadError(
-            f"is TIFF of a kind that is not read ({error}{kind}): convert it to grey or RGB of 8 "
+            f"is TIFF of an unsupported kind ({error}{kind}): convert it to grey or RGB of 8 "
             "or 16 bits"
         ) from error
 
 
 def _masked(picture: Picture, data: bytes, mask: Table) -> Picture:
-    """The picture with a mask, in which 1 is opaque, for its alpha."""
+    """Use a mask, in which 1 is opaque, as the picture's alpha."""
     with _opened(alone(data, mask, {262: (1,), 254: None})) as image:
         picture_of_mask = loaded_picture(image)
     alpha = picture_of_mask.rgb_hwc[..., 0]

@@ -1,4 +1,4 @@
-"""What is done to one picture, a method for each step, which `runtime.run.pipeline` calls."""
+"""The stages of one picture, run by `runtime.run.pipeline`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from runtime.video.settings import VideoSettings
 
 
 class PictureUpscaler(Protocol):
-    """The part of `Upscaler` that the pipeline needs."""
+    """The part of `Upscaler` that the pipeline uses."""
 
     info: ModelInfo
 
@@ -48,31 +48,31 @@ class PictureUpscaler(Protocol):
         """Upscale a picture and wait for it; see `Upscaler.upscale_picture`."""
 
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
-        """The rows of a result that is too large for memory; see `Upscaler.strips`."""
+        """Yield the rows of a result too large for memory; see `Upscaler.strips`."""
 
     def strip_bytes(self, header: Picture) -> int:
-        """How much memory the largest of `strips` takes."""
+        """Return the size of the largest of `strips` in bytes."""
 
     def finish(self) -> None:
-        """Wait until all that was submitted is done; see `Upscaler.finish`."""
+        """Wait until everything submitted is done; see `Upscaler.finish`."""
 
     def cancel(self) -> None:
-        """Make the running and every later call raise `Cancelled`."""
+        """Make the running call and all later ones raise `Cancelled`."""
 
 
 class Stages:
-    """The steps from a file to its result.
+    """The stages from a file to its result.
 
     Each raises `ImageError` where the picture is at fault, and `Cancelled` after a stop.
 
     Args:
         upscaler: `infer` and `make_in_strips` are called from one thread only.
-        settings: how results are written.
+        settings: output settings.
         route: opens sources.
-        journal: told what is begun and finished.
-        fingerprints: of model and settings, for the journal.
-        video: how clips are upscaled.
-        progress: told which picture is being upscaled.
+        journal: records started and finished results.
+        fingerprints: fingerprints of model and settings, for the journal.
+        video: settings for videos.
+        progress: receives the picture being upscaled.
         previews: make small before and after pictures of every result.
         stop: set to give up.
     """
@@ -101,7 +101,7 @@ class Stages:
         self._stop = stop
 
     def decode(self, work: Work) -> None:
-        """Open the source, and refuse what could not be written."""
+        """Open the source, and refuse it if the result could not be written."""
         source = work.job.source
         try:
             work.stamp = SourceStamp.of(source)
@@ -168,7 +168,7 @@ class Stages:
         )
 
     def infer(self, work: Work, pass_on: Callable[[Work], None]) -> None:
-        """Upscale what was decoded, now or later; then pass it on, from any thread."""
+        """Upscale a decoded picture, now or later, then pass it on from any thread."""
         assert work.picture is not None
         assert work.source_size_hw is not None
         assert work.target_size_hw is not None
@@ -189,7 +189,7 @@ class Stages:
         self._upscaler.submit_picture(picture, done, on_tile=on_tile)
 
     def make_in_strips(self, work: Work) -> None:
-        """All that is left to do for a picture whose result is too large for memory."""
+        """Finish a picture whose result is too large for memory."""
         assert work.reader is not None
         assert work.source_size_hw is not None
         assert work.stamp is not None
@@ -233,7 +233,7 @@ class Stages:
         return After(before, work.target_size_hw)
 
     def encode(self, work: Work) -> None:
-        """Write what was upscaled."""
+        """Write the upscaled picture."""
         assert work.picture is not None
         assert work.source_size_hw is not None
         assert work.stamp is not None
@@ -253,5 +253,5 @@ class Stages:
 
 
 def fed_headers(header: Picture, scale: int, passes: int) -> list[Picture]:
-    """The headers of what each pass is given."""
+    """Return the headers of each pass's input."""
     return [header, *([enlarged_header(header, scale)] if passes == 2 else [])]

@@ -1,4 +1,4 @@
-"""The graph that a TensorRT builder gets: source, precision, ends and opset put together."""
+"""Assembles the graph for a TensorRT builder: source, precision, input and output types, opset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import onnx
 
 HALF_SCALES_OPSET = 19
-"""From here on, Q/DQ nodes make and read float16."""
+"""First opset in which Q/DQ nodes support float16."""
 
 
 def tensorrt_graph(
@@ -29,7 +29,7 @@ def tensorrt_graph(
     sample_type: SampleType,
     capabilities: Capabilities,
 ) -> onnx.ModelProto:
-    """The graph for one engine.
+    """Return the graph for one engine.
 
     With strong types, all precision is in the graph. Without them (8.x), the graph is float32 with
     or without Q/DQ nodes, and the builder's flags allow the rest; its mixed precision is then
@@ -37,12 +37,12 @@ def tensorrt_graph(
 
     Args:
         source: the model.
-        precision: that the engine computes in.
-        sample_type: of its input and output.
-        capabilities: of the library that builds it.
+        precision: precision of the engine.
+        sample_type: type of its input and output.
+        capabilities: capabilities of the library that builds it.
 
     Raises:
-        ConfigError: the source does not fit what is asked for.
+        ConfigError: the source does not fit the request.
         ModelError: the graph cannot be converted.
     """
     import onnx

@@ -1,4 +1,4 @@
-"""A model that takes and gives bytes: a quarter of the bus, and no conversion on the host.
+"""Byte input and output: a quarter of the bus traffic, and no conversion on the host.
 
     bytes(x) = Cast(Transpose(Round(Clip(255 f(Transpose(Cast(x)) / 255), 0, 255))))
 
@@ -21,7 +21,7 @@ TO_NCHW, TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
 def wrap_in_bytes(model: onnx.ModelProto) -> None:
-    """Turn NCHW float32 in [0, 1] into NHWC uint8 at both ends, in place; names stay.
+    """Change input and output from NCHW float32 in [0, 1] to NHWC uint8, in place; names stay.
 
     Args:
         model: one input and one output, both float32 NCHW.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_source(path: Path) -> SourceModel:
-    """Read a model, of ours or of another program.
+    """Read a model, ours or another program's.
 
     Raises:
         ModelError: the file is damaged, or quantized in a way that TensorRT refuses.
@@ -44,7 +44,7 @@ def read_source(path: Path) -> SourceModel:
 
 
 def _require_symmetric(path: Path, model: onnx.ModelProto) -> None:
-    """Refuse what was quantized for processors: TensorRT knows signed values around zero only."""
+    """Refuse models quantized for CPUs: TensorRT requires signed symmetric quantization."""
     from onnx import TensorProto, numpy_helper
 
     stored = {tensor.name: tensor for tensor in model.graph.initializer}

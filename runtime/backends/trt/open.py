@@ -1,4 +1,4 @@
-"""Opens TensorRT backends: for a model on one or several GPUs, verified before their first use."""
+"""Opens TensorRT backends on one or several GPUs, verified before first use."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def open_tensorrt(onnx: Path, request: BackendRequest) -> Backend:
     """Open a backend for 8-bit pictures, which opens one for 16-bit pictures when needed.
 
     Args:
-        onnx: the model's file.
-        request: how it is to run.
+        onnx: the model file.
+        request: devices, precision and tile size.
 
     Raises:
         MissingDependency: TensorRT or a package for CUDA is not installed.
@@ -58,18 +58,18 @@ def open_tensorrt(onnx: Path, request: BackendRequest) -> Backend:
 
 
 def _engine_precision(info: ModelInfo, wanted: WantedPrecision | None) -> EnginePrecision:
-    """The precision that engines of a model compute in."""
+    """Return the engine precision for a model."""
     if wanted is None:
         return "int8" if info.precision == "int8" else "fp16"
     return "fp32" if wanted == "float32" else "int8"
 
 
 def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
-    """Open a backend of an engine that was just built, to verify it.
+    """Open a backend for a newly built engine, to verify it.
 
     Raises:
         ModelError: it is not what its sidecar says.
-        BackendError: it does not run.
+        BackendError: it fails.
     """
     file = EngineFile(path=path, facts=read_facts(path))
     library = find_library(file.facts.options.flavor)
@@ -80,7 +80,7 @@ def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
 def _open_all(
     request: BackendRequest, wanted: EngineRequest, library: Library, gpus: Sequence[Gpu]
 ) -> Backend:
-    """Open one backend over all GPUs; those that cannot be used are left out, if any can."""
+    """Open one backend over all GPUs; unusable ones are left out if any works."""
     errors: list[BackendError] = []
     with ExitStack() as opened:
         members: list[Backend] = []
@@ -90,7 +90,7 @@ def _open_all(
             except BackendError as error:
                 errors.append(error)
                 if len(gpus) > 1:
-                    request.say(f"GPU {gpu.index}, {gpu.name}, is left out: {error}")
+                    request.say(f"GPU {gpu.index}, {gpu.name}, is not used: {error}")
             else:
                 members.append(opened.enter_context(member))
         if not members:
@@ -136,11 +136,11 @@ def _open_one(
 
 
 def _verify(request: BackendRequest, onnx: Path, file: EngineFile, backend: TrtBackend) -> None:
-    """Compare an engine from a machine without a GPU with the model it was built from.
+    """Verify an engine built without a GPU against its model.
 
     Raises:
-        BackendError: it does not compute what the model does.
-        MissingDependency: ONNX Runtime, which is to compare with, is not installed.
+        BackendError: it does not reproduce the model's results.
+        MissingDependency: ONNX Runtime, the reference, is not installed.
     """
     request.say(f"{file.path.name} is used for the first time: verifying it")
     found = verify_with(
@@ -151,8 +151,8 @@ def _verify(request: BackendRequest, onnx: Path, file: EngineFile, backend: TrtB
     problem = failure(found, file.facts.precision)
     if problem:
         raise BackendError(
-            f"{file.path} does not compute what the model does: {problem}. Build it again with "
-            "`dggn-export trt --force`, in --precision fp32 if need be"
+            f"{file.path} does not reproduce the model's results: {problem}. Build it again with "
+            "`dggn-export trt --force`, with --precision fp32 if necessary"
         )
     try:
         write_facts(file.path, verified(file.facts, found))

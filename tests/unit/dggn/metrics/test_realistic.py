@@ -86,7 +86,7 @@ def test_mistakes_are_named(photo_folder: Path, tmp_path: Path) -> None:
     def run(models: list[str], output: Path | None = None) -> None:
         list(measure_realistic(pictures, models, FIDELITY, benchmark="two", output=output))
 
-    with pytest.raises(ConfigError, match=r"photos holds other things: choose a new"):
+    with pytest.raises(ConfigError, match=r"photos contains other files: choose a new"):
         run(["bicubic"], photo_folder)
     with pytest.raises(ConfigError, match=r"b/one\.onnx and a/one\.onnx are both called one"):
         run(["a/one.onnx", "b/one.onnx"])

@@ -120,13 +120,13 @@ def test_an_interrupted_set_goes_on_and_can_grow(photographs: Path, tmp_path: Pa
 
 def test_another_set_is_not_mixed_in(photographs: Path, tmp_path: Path) -> None:
     made(photographs, tmp_path / "set", count=2)
-    with pytest.raises(ConfigError, match="was begun with another teacher"):
+    with pytest.raises(ConfigError, match="was started with another teacher"):
         made(photographs, tmp_path / "set", teacher_sha256="b" * 64)
     Image.new("RGB", (64, 64)).save(photographs / "three.png")
-    with pytest.raises(ConfigError, match="was begun with other source pictures"):
+    with pytest.raises(ConfigError, match="was started with other source pictures"):
         made(photographs, tmp_path / "set")
     (photographs / "three.png").unlink()
-    with pytest.raises(ConfigError, match=r"was begun with other options.*seed=3"):
+    with pytest.raises(ConfigError, match=r"was started with other options.*seed=3"):
         teach(
             read_sources(photographs),
             tmp_path / "set",

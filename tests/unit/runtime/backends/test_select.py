@@ -33,7 +33,7 @@ def test_auto_says_why_it_does_without_tensorrt(
     assert "there is no TensorRT engine of dggn-lite.onnx" in why()
     monkeypatch.setattr(runtime.backends.trt.library, "installed_flavors", lambda: ())
     assert why() == (
-        "TensorRT would be quicker: pip install 'dggn[trt]', or 'dggn[rtx]' for RTX cards"
+        "TensorRT would be faster: pip install 'dggn[trt]', or 'dggn[rtx]' for RTX cards"
     )
     machine.gpus.clear()
     monkeypatch.setattr(runtime.backends.select, "NVIDIA_DRIVER", tmp_path / "none")
@@ -48,7 +48,7 @@ def test_auto_says_why_it_does_without_tensorrt(
     monkeypatch.setattr(runtime.backends.gpu, "probe", no_package)
     assert why() == "no NVIDIA GPU was found"
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi")
-    assert why() == "TensorRT would be quicker: this needs cuda-bindings, which is not installed"
+    assert why() == "TensorRT would be faster: this needs cuda-bindings, which is not installed"
 
 
 def test_what_is_chosen_needs_no_reason(machine: Machine) -> None:

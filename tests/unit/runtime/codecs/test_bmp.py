@@ -139,7 +139,7 @@ def test_alpha_that_is_never_set_is_none(tmp_path: Path, masks: tuple[int, ...])
     picture = seen(tmp_path / "a.bmp", data)
     assert picture.alpha_hw is None
     assert (picture.rgb_hwc == 255).all()
-    assert picture.notes == ["its alpha is zero everywhere, and so was taken for unused"]
+    assert picture.notes == ["its alpha is zero everywhere, and was treated as unused"]
 
 
 PLAIN = [bytes((3, 2, 1)) * 7] * 5

@@ -74,7 +74,7 @@ def test_what_computes_something_else_is_not_used(
     model: Path, tmp_path: Path, opener: Opener
 ) -> None:
     other = write_model(tmp_path / "other.onnx", weight=0.1)
-    with pytest.raises(BackendError, match="float32 does not compute what the model does: .* dB"):
+    with pytest.raises(BackendError, match="float32 does not reproduce the model's results: .* dB"):
         open_openvino(
             model,
             precision="float32",
@@ -82,7 +82,7 @@ def test_what_computes_something_else_is_not_used(
             say=opener.said.append,
             open_reference=lambda: OrtBackend(other, threads=1, where="cpu"),
         )
-    with pytest.raises(BackendError, match="does not compute what the model does"):
+    with pytest.raises(BackendError, match="does not reproduce the model's results"):
         opener(model, "float32")
     assert opener.verified == 0, "what was found is remembered"
 
@@ -100,7 +100,7 @@ def test_a_precision_that_fails_gives_way_to_float32(
         assert backend.precision == "float32"
     (line,) = opener.said
     assert line.startswith("bfloat16 is not used: ")
-    assert line.endswith("does not compute what the model does: it is pink")
+    assert line.endswith("does not reproduce the model's results: it is pink")
 
 
 def test_what_is_tried_depends_on_the_device_and_the_wish() -> None:

@@ -76,7 +76,7 @@ def test_another_plan_under_the_name(engine: Path, content: bytes) -> None:
 )
 def test_sidecars_that_are_no_json(engine: Path, content: bytes) -> None:
     sidecar_path(engine).write_bytes(content)
-    with pytest.raises(ModelError, match=r"x\.engine is no usable engine"):
+    with pytest.raises(ModelError, match=r"x\.engine is not a usable engine"):
         read_facts(engine)
 
 
@@ -124,7 +124,7 @@ def test_sidecars_that_make_no_sense(engine: Path, path: tuple[str, ...], value:
         place = place[name]
     place[path[-1]] = value
     sidecar.write_text(json.dumps(content))
-    with pytest.raises(ModelError, match=r"x\.engine is no usable engine.*trt --force"):
+    with pytest.raises(ModelError, match=r"x\.engine is not a usable engine.*trt --force"):
         read_facts(engine)
 
 
