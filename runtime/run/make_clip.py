@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from runtime.codecs.encode import putting
+from runtime.errors import ImageReadError
 from runtime.jobs.journal import Fingerprints, Journal
 from runtime.report.progress import Progress
 from runtime.run.clip import ClipMaker, FrameUpscaler
@@ -73,11 +74,12 @@ def make_clip(
     )
     work.notes += maker.run()
     work.frames = maker.frames
+    if not stamp.seems_unchanged(job.source):
+        raise ImageReadError("the file changed while it was read: run the command again")
     journal.begin(job, stamp, fingerprint)
     with putting(job.target) as file:
-        work.notes += put_together(plan.clip, plan.encoding, store, file, job.target)
-        file.flush()
         written = Path(file.name)
+        work.notes += put_together(plan.clip, plan.encoding, store, written, job.target)
         work.notes += what_is_lost(plan.clip, plan.encoding, store, written, job.target.suffix)
     journal.finish(job, stamp, fingerprint)
     store.remove()

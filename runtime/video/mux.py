@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.video.encoding import Encoding, configure
 from runtime.video.facts import Clip, open_clip, video_stream
@@ -44,7 +44,7 @@ class Timed:
 
 
 def put_together(
-    clip: Clip, encoding: Encoding, store: SegmentStore, file: IO[bytes], target: Path
+    clip: Clip, encoding: Encoding, store: SegmentStore, file: Path, target: Path
 ) -> list[str]:
     """Write a result.
 
@@ -52,7 +52,7 @@ def put_together(
         clip: the source's facts.
         encoding: what the segments were made with.
         store: all segments.
-        file: where it goes.
+        file: where it goes; what is there is replaced.
         target: how it will be called.
 
     Returns:
@@ -70,7 +70,7 @@ def put_together(
     with (
         source,
         writing(target.name, _REMEDY),
-        pyav().open(file, "w", format=muxer, container_options={}, **old) as result,
+        pyav().open(str(file), "w", format=muxer, container_options={}, **old) as result,
     ):
         return _Muxer(clip, encoding, source, result, target).run(store)
 

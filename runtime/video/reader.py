@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime.image.picture import Picture
 from runtime.system.cores import usable_cores
@@ -34,6 +34,22 @@ class Frame:
     raw: VideoFrame
 
 
+_SIDE_DATA = {
+    "A53_CC": "closed captions within frames",
+    "CONTENT_LIGHT_LEVEL": "light levels of HDR",
+    "DOVI_METADATA": "Dolby Vision",
+    "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid",
+    "GOP_TIMECODE": "time codes within frames",
+    "ICC_PROFILE": "its ICC profile",
+    "MASTERING_DISPLAY_METADATA": "its mastering display",
+    "S12M_TIMECODE": "time codes within frames",
+    "SPHERICAL": "its spherical projection",
+    "STEREO3D": "its stereoscopic layout",
+}
+"""What frames carry beside their samples and no encoder here is given, by FFmpeg's names."""
+
+
 class ClipReader:
     """Reads a clip from its beginning to its end.
 
@@ -49,6 +65,7 @@ class ClipReader:
         self._to_rgb = ToRgb(clip.codec, is_deep=is_deep and clip.is_deep)
         self._stamps = Stamps(clip.ticks_per_frame)
         self._damaged = 0
+        self._left_out: set[str] = set()
         self._deinterlacer: Filter | None = None
 
     def frames(self) -> Iterator[Frame]:
@@ -85,6 +102,8 @@ class ClipReader:
             notes.append(f"{self._damaged} damaged parts of the file could not be decoded")
         if made_up := self._stamps.made_up:
             notes.append(f"{made_up} time stamps were missing or ran backwards, and were made up")
+        if self._left_out:
+            notes.append(f"not kept: {', '.join(sorted(self._left_out))}")
         return notes
 
     def _decoded(self, waiting: deque[tuple[int, int]]) -> Iterator[VideoFrame]:
@@ -95,6 +114,7 @@ class ClipReader:
             stream.thread_count = min(16, usable_cores())
             for frame in self._readable(container, stream):
                 refuse(frame, self._clip, self._settings)
+                self._left_out |= _side_data(frame)
                 # Files without times of their own have those at which packets are read.
                 stamp = frame.dts if frame.pts is None else frame.pts
                 waiting.append(self._stamps.next(stamp, frame.duration))
@@ -146,6 +166,14 @@ class ClipReader:
             matrix=matrix,
             range=tags["range"] or clip.range,
         )
+
+
+def _side_data(frame: VideoFrame) -> set[str]:
+    """What of `_SIDE_DATA` a frame carries."""
+    side_data: Any = frame.side_data
+    # Newer versions of PyAV give the types, older ones what has a type.
+    names = {getattr(one, "type", one).name for one in side_data}
+    return {_SIDE_DATA[name] for name in names if name in _SIDE_DATA}
 
 
 def same_samples(one: Picture, other: Picture) -> bool:

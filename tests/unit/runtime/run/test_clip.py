@@ -18,6 +18,7 @@ from runtime.errors import Cancelled, TargetError
 from runtime.image.picture import Picture
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
+from runtime.run import make_clip as make_clip_module
 from runtime.system.files import write_whole
 from runtime.video import encoder as encoder_module
 from runtime.video import segments as segments_module
@@ -26,6 +27,7 @@ from runtime.video.settings import VideoSettings
 from tests.support import clips
 from tests.support.clips import samples_of
 from tests.support.pipeline_bench import Bench, NearestUpscaler, run, within_limit
+from tests.support.processes import posix_only
 
 FRAMES = 26
 
@@ -110,13 +112,11 @@ def test_a_run_that_was_ended_goes_on_and_makes_the_same_file(
 def test_nothing_is_computed_when_only_the_end_is_missing(
     bench: Bench, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runtime.run import make_clip
-
     def fail(*arguments: Any) -> None:
         raise TargetError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(make_clip, "put_together", fail)
+        patch.setattr(make_clip_module, "put_together", fail)
         with pytest.raises(TargetError, match="full"):
             outcome(bench, source)
     assert not (bench.out / "clip.mp4").exists()
@@ -291,6 +291,41 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_there(
     assert len(segment_files(bench)) == 3
     bench.upscaler = NearestUpscaler()
     assert outcome(bench, source).status == "done"
+
+
+@posix_only
+def test_a_disk_that_fills_up_at_the_end_keeps_all_segments(
+    bench: Bench, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    real, limit = make_clip_module.put_together, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limited(*arguments: Any) -> list[str]:
+        # Python ignores the signal, so that writing fails as it does on a full disk.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+        try:
+            return real(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(make_clip_module, "put_together", limited)
+        with pytest.raises(TargetError, match="File too large.*Make room"):
+            outcome(bench, source)
+    assert not (bench.out / "clip.mp4").exists()
+    assert not list(bench.out.glob("*.partial"))
+    assert len(segment_files(bench)) == 7
+    bench.upscaler = NearestUpscaler(before=lambda picture: pytest.fail("computed again"))
+    assert outcome(bench, source).status == "done"
+
+
+def test_a_source_that_changes_meanwhile_is_noticed(bench: Bench, source: Path) -> None:
+    content = source.read_bytes()
+    bench.upscaler = NearestUpscaler(before=lambda picture: source.write_bytes(content + b"more"))
+    result = outcome(bench, source)
+    assert result.status == "failed"
+    assert "changed while it was read" in result.message
 
 
 @pytest.mark.parametrize("resumed", [False, True])

@@ -107,6 +107,16 @@ def test_what_is_refused_is_done_when_asked_for(
         assert {int(frame.color_trc) for frame in frames} == {16}
 
 
+def test_what_frames_carry_beside_their_samples_is_noted(bench: Bench, tmp_path: Path) -> None:
+    hdr10 = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+    source = clips.make(
+        tmp_path / "x.mkv", codec="libx265", pixel_format="yuv420p10le", frames=2,
+        options={"x265-params": f"log-level=none:{hdr10}:max-cll=1000,400"}, colours=(9, 16, 9, 1),
+    )  # fmt: skip
+    result = outcome(bench, source, hdr=True)
+    assert "not kept: its mastering display, light levels of HDR" in result.notes
+
+
 @pytest.mark.parametrize("name", ["cut.mkv", "cut.mp4"])
 def test_a_file_that_was_cut_off_is_made_as_far_as_it_goes(
     bench: Bench, tmp_path: Path, name: str

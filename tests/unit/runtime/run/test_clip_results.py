@@ -261,6 +261,13 @@ def test_odd_sizes_that_share_chroma_samples(bench: Bench, tmp_path: Path) -> No
     assert any("even numbers" in note for note in result.notes)
 
 
+def test_a_second_pass(bench: Bench, tmp_path: Path) -> None:
+    source = clips.make(tmp_path / "x.mp4", frames=3, size_hw=(16, 16))
+    result = upscaled(bench, source, settings=OutputSettings(scale=8, second_pass=True))
+    assert result.target_size_hw == (128, 128)
+    assert any("enlarged twice" in note for note in result.notes)
+
+
 @pytest.mark.parametrize(
     ("suffix", "codec", "found"),
     [(".mp4", "h264", "h264"), (".mp4", "hevc", "hevc"), (".mkv", "av1", "av1"),
