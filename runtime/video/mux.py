@@ -15,7 +15,7 @@ from runtime.video.facts import Clip, open_clip, video_stream
 from runtime.video.formats import MUXERS
 from runtime.video.library import fraction, integer, pyav, reading, writing
 from runtime.video.segments import SegmentStore
-from runtime.video.stamps import decoding_stamps, reordering, stored_order_stamps
+from runtime.video.stamps import decoding_stamps, reordering
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -229,10 +229,7 @@ class _Muxer:
         ticks = round(self._clip.start / self._clip.time_base)
         stamps = [stamp - ticks for stamp in stamps]
         ends = [*stamps[1:], stamps[-1] + last]
-        if self._is_mov:
-            read = decoding_stamps(stamps, ahead, self._clip.ticks_per_frame)
-        else:
-            read = stored_order_stamps([stamps[frame] for frame in order])
+        read = decoding_stamps(stamps, ahead, self._clip.ticks_per_frame)
         place = 0
         for segment in store:
             for packet in segment.packets:

@@ -58,18 +58,3 @@ def decoding_stamps(stamps: Sequence[int], ahead: int, usual: int) -> list[int]:
     """
     first = [stamps[0] - (ahead - number) * max(1, usual) for number in range(ahead)]
     return [*first, *stamps][: len(stamps)]
-
-
-def stored_order_stamps(shown: Sequence[int]) -> list[int]:
-    """When each packet is read, for containers that do not store it.
-
-    These take the largest numbers that never fall and are never after a frame is shown, so that
-    nothing has to be moved for being negative.
-
-    Args:
-        shown: when the frame of each packet is shown, in the order of packets.
-    """
-    result = list(shown)
-    for place in range(len(result) - 2, -1, -1):
-        result[place] = min(result[place], result[place + 1])
-    return result

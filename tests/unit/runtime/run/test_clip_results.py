@@ -66,6 +66,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
         "time_base": Fraction(1, 30000),
         "rate": NTSC,
         "audio": 1,
+        "muxer_options": {"movie_timescale": "30000"},
     },
     "late-sound.mov": {"audio": 1, "audio_start": Fraction(1, 7), "frames": 20},
     "b-frames.mp4": {"frames": 30, "options": {"bf": "3", "b-pyramid": "normal", "g": "30"}},

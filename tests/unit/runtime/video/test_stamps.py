@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.video.stamps import Stamps, decoding_stamps, reordering, stored_order_stamps
+from runtime.video.stamps import Stamps, decoding_stamps, reordering
 
 RISING = st.sets(st.integers(-1000, 100_000), min_size=1, max_size=60).map(sorted)
 
@@ -54,9 +54,3 @@ def test_packets_are_read_in_time(stamps: list[int], data: st.DataObject) -> Non
     assert read == sorted(set(read))
     assert all(at <= stamps[frame] for at, frame in zip(read, order, strict=True))
     assert read[ahead:] == stamps[: len(stamps) - ahead]
-
-    shown = [stamps[frame] for frame in order]
-    stored = stored_order_stamps(shown)
-    assert stored == sorted(stored)
-    assert all(at <= when for at, when in zip(stored, shown, strict=True))
-    assert min(stored) == min(shown)
