@@ -122,23 +122,23 @@ def run(
         str,
         typer.Option(
             metavar="auto|h264|hevc|av1|vp9|ENCODER",
-            help="Of videos. auto: VP9 in WebM, HEVC for more than 8 bits, else H.264. Or an "
-            "encoder of FFmpeg, for example h264_nvenc.",
+            help="Codec of videos. auto: VP9 in WebM, HEVC for more than 8 bits, else H.264. Or an "
+            "FFmpeg encoder, for example h264_nvenc.",
         ),
     ] = "auto",
     crf: Annotated[
         int | None,
-        typer.Option(min=0, help="Quality of videos; lower is better and larger [default: 18]."),
+        typer.Option(min=0, help="Constant quality of videos, lower is better [default: 18]."),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Of the encoder of videos, for example slow [default: its own]."),
+        typer.Option(help="Preset of the video encoder, for example slow."),
     ] = None,
     deinterlace: Annotated[
-        bool, typer.Option("--deinterlace", help="Deinterlace videos that are interlaced.")
+        bool, typer.Option("--deinterlace", help="Deinterlace interlaced videos.")
     ] = False,
     hdr: Annotated[
-        bool, typer.Option("--hdr", help="Upscale HDR videos, too, as if they were SDR.")
+        bool, typer.Option("--hdr", help="Upscale HDR videos although models are trained on SDR.")
     ] = False,
     tile: Annotated[
         int | None,

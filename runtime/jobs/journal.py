@@ -51,13 +51,13 @@ def settings_fingerprint(settings: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fingerprints:
-    """Of the model and of the settings that decide what a result is."""
+    """Fingerprints of the model and the settings that affect results."""
 
     pictures: str
     clips: str
 
     def of(self, job: Job) -> str:
-        """The one that a job's result is kept under."""
+        """Return the fingerprint for a job."""
         return self.clips if is_clip(job.source) else self.pictures
 
 

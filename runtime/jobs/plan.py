@@ -33,7 +33,7 @@ PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One picture or clip to upscale."""
+    """One picture or video to upscale."""
 
     source: Path
     target: Path
@@ -92,7 +92,7 @@ def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: s
 
     Raises:
         ConfigError: INPUT does not exist, or OUTPUT would endanger it.
-        MissingDependency: INPUT is a clip, and PyAV is not installed.
+        MissingDependency: INPUT is a video, and PyAV is not installed.
     """
     if "/" in suffix or os.sep in suffix or "\0" in suffix:
         raise ConfigError(f"--suffix is {suffix!r}: expected a part of a name, without slashes")
@@ -130,7 +130,7 @@ def _plan_clip(source: Path, target: Path, suffix: str) -> Plan:
         return Plan(jobs=(job,), folder=target, is_one_file=True)
     if not is_writable(target):
         raise ConfigError(
-            f"INPUT {source} is a video, and OUTPUT {target} names nothing that one is written to: "
+            f"INPUT {source} is a video, but OUTPUT {target} is not named like one: "
             f"expected a name that ends in {', '.join(MUXERS)}, or a folder"
         )
     _refuse_suffix(suffix, target)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 CLIP_LINES_S = 60.0
-"""Between two lines about one clip."""
+"""Seconds between lines about one video."""
 
 
 class Progress(Protocol):
@@ -140,12 +140,12 @@ class PlainProgress(QuietProgress):
         *,
         frames: int = 1,
     ) -> None:
-        """Remember a clip, which may take hours."""
+        """Remember a video, which may take hours."""
         self._clip = name if frames > 1 else ""
         self._said_s = time.monotonic()
 
     def upscaled(self, share: float) -> None:
-        """Print how far a clip is, once a minute."""
+        """Print the share of a video that is done, once a minute."""
         if self._clip and time.monotonic() - self._said_s >= CLIP_LINES_S:
             self._said_s = time.monotonic()
             self._print(f"{self._clip}: {100 * share:.0f} %")

@@ -34,10 +34,10 @@ from runtime.video.settings import VideoSettings
 
 FOREIGN = "the output exists, but was not made by dggn-run; use --overwrite to replace it"
 PICTURES_ONLY = ("format", "quality")
-"""Settings that change nothing of a clip."""
+"""Settings that do not affect videos."""
 
 REFUSE_LESS = ("video_deinterlace", "video_hdr")
-"""Settings without which a clip has no result, so that none can be of another value."""
+"""Settings that only allow more kinds of video, without an effect on others."""
 
 OF_ANOTHER = (
     "the output exists, and is the result of another picture, {}; choose another OUTPUT or a "

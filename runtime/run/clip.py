@@ -1,9 +1,9 @@
-"""One clip from its file to its result.
+"""Decodes, upscales and encodes the frames of a video into segments.
 
     decode thread  ->  queue  ->  the inference thread  ->  in order  ->  encode thread
 
-Frames go through the backend as pictures do, several at once. What is encoded is kept in segments;
-when all are there, they are put together with the sound.
+Frames go through the backend like pictures, several at once. Encoded segments are stored, so that a
+killed run can resume.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from runtime.video.segments import Segment, SegmentStore
 from runtime.video.settings import VideoSettings
 
 CUT_OFF_S, CUT_OFF_SHARE = Fraction(1, 4), Fraction(1, 50)
-"""How much of a clip may be missing, because files are not exact about their length."""
+"""Tolerance for missing ends, since durations in files are inexact."""
 
 JOIN_S = 30.0
-"""For threads after an error: a frame may still be decoded or encoded."""
+"""Time for threads to end after an error, perhaps in the middle of a frame."""
 
 
 class FrameUpscaler(Protocol):
@@ -60,32 +60,32 @@ class _Task:
 
     frame: Frame
     picture: Picture | None
-    """None where it is the same as the frame before."""
+    """None if it is identical to the previous one."""
     is_done: bool = False
-    """Made by an earlier run, and here for the report alone."""
+    """Whether an earlier run has encoded it, and only the report needs it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Made:
-    """An upscaled frame; or, with nothing in it, the end."""
+    """An upscaled frame; the last one has no frame and ends the clip."""
 
     frame: Frame | None = None
     picture: Picture | None = None
 
 
 class ClipMaker:
-    """Makes all segments of a clip that are not there yet.
+    """Makes the missing segments of a video.
 
     Args:
-        upscaler: called from the thread that calls `run` only.
-        plan: what is to be made.
-        video: how the clip is read.
-        store: where segments are kept.
-        name: of the result.
-        most_frames: upscaled ones in memory.
-        on_frame: told how many frames are done.
-        preview: takes frames for the report; None where there is none.
-        stop: set to give up.
+        upscaler: upscaler, called only from the thread that calls `run`.
+        plan: properties and encoder settings.
+        video: settings for reading.
+        store: segments, to which new ones are added.
+        name: name of the result, for messages.
+        most_frames: maximum number of upscaled frames in memory.
+        on_frame: receives the number of finished frames.
+        preview: collects frames for the report, if there is one.
+        stop: set to cancel.
     """
 
     def __init__(
@@ -113,20 +113,20 @@ class ClipMaker:
         self._encoder = SegmentEncoder(plan.encoding, name)
         self.resumed_at = store.frames
         self.frames = self.resumed_at
-        """How many there are in all segments."""
+        """Number of frames in all segments."""
         self.repeated = 0
-        """How many frames were the same as the one before, and were not computed again."""
+        """Number of frames identical to the previous one, which were not computed again."""
         self._decoded: queue.Queue[_Task | None] = queue.Queue(4)
         self._made: InOrder[_Made] = InOrder(self.resumed_at, most_frames, self._has_ended)
 
     def run(self) -> list[str]:
-        """Make them; to be called once.
+        """Make the segments; may be called once.
 
         Returns:
-            Notes for people.
+            Notes for the user.
 
         Raises:
-            ImageError: the clip is damaged or of a kind that is refused, or cannot be encoded.
+            ImageError: the video is damaged or unsupported, or cannot be encoded.
             TargetError: a segment cannot be written.
             BackendError: the inference library failed.
             Cancelled: someone asked to stop.
@@ -141,7 +141,7 @@ class ClipMaker:
             self._infer()
             threads[1].join()
         except Cancelled as error:
-            self._errors.append(error)  # what made it end, if anything, came before
+            self._errors.append(error)  # after the cause, if there is one
         finally:
             self._given_up.set()
             for thread in threads:
@@ -153,14 +153,14 @@ class ClipMaker:
     def _notes(self) -> list[str]:
         notes = self._reader.notes
         if self.resumed_at:
-            notes.append(f"went on from frame {self.resumed_at}, where an earlier run had ended")
+            notes.append(f"resumed from frame {self.resumed_at}")
         if self.repeated:
-            notes.append(f"{self.repeated} repeated frames were computed once")
+            notes.append(f"{self.repeated} repeated frames were not computed again")
         clip = self._plan.clip
         end = self._store.end * clip.time_base
         if clip.end is not None and clip.end - end > max(CUT_OFF_S, clip.end * CUT_OFF_SHARE):
-            ends = f"{float(end):.2f} s of the {float(clip.end):.2f} s that it promises"
-            notes.append(f"the file was cut off: its video ends after {ends}")
+            ends = f"{float(end):.2f} of {float(clip.end):.2f} s"
+            notes.append(f"the file is truncated: its video ends after {ends}")
         return notes
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -233,7 +233,7 @@ class ClipMaker:
 
     def _submit(self, task: _Task) -> None:
         if not self._made.has_room():
-            self._upscaler.finish()  # what is to make room may still wait for a full batch
+            self._upscaler.finish()  # frames that will free room may wait for a full batch
         self._made.reserve()
         frame, picture = task.frame, task.picture
         if picture is None:
@@ -249,7 +249,7 @@ class ClipMaker:
         )
 
     def _show_again(self, task: _Task) -> None:
-        """Make a frame for the report that an earlier run has made for the result."""
+        """Upscale a frame for the report that an earlier run has already encoded."""
         assert self._preview is not None
         assert task.picture is not None
         self._preview.before(task.frame.number, task.picture)

@@ -1,4 +1,4 @@
-"""How long a clip is likely to take, for `dggn-run --dry-run`."""
+"""Estimates the time that a video takes, for `dggn-run --dry-run`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from runtime.video.segments import SegmentStore
 
 SIDE_PX = 512
 FRAMES = 8
-"""Of what is encoded for a measurement."""
+"""Size and number of the frames that are encoded as a measurement."""
 
 GRAIN_PX = 8
-"""Between the points of the noise that is encoded: about as detailed as photographs."""
+"""Pixels between the points of the encoded noise, for about the detail of photographs."""
 
 
 def frames_left(plan: ClipPlan, job: Job, settings: str) -> int:
-    """How many frames of a clip an earlier run has left to do, about.
+    """Estimate how many frames an earlier run has left.
 
     Args:
-        plan: of the clip.
-        job: names source and result.
+        plan: plan of the video.
+        job: source and target.
         settings: fingerprint of model and settings.
 
     Raises:
@@ -41,7 +41,7 @@ def frames_left(plan: ClipPlan, job: Job, settings: str) -> int:
 
 
 def encode_s(encoding: Encoding, *, clock: Callable[[], float] = time.perf_counter) -> float:
-    """What encoding takes here, in seconds per pixel; measured on noise that moves.
+    """Measure the encoding time in seconds per pixel, with moving noise.
 
     Raises:
         ImageWriteError: the encoder failed.
@@ -59,14 +59,14 @@ def encode_s(encoding: Encoding, *, clock: Callable[[], float] = time.perf_count
 
 
 def clip_s(plan: ClipPlan, frames: int, fed_px: float, infer_s: float, *, on_gpu: bool) -> float:
-    """How long a clip takes.
+    """Estimate the time of a video in seconds.
 
     Args:
-        plan: of the clip.
-        frames: that are left to do.
-        fed_px: LR pixels that the network sees of a frame.
-        infer_s: seconds for each.
-        on_gpu: whether the processor encodes while the network is at work, else they share it.
+        plan: plan of the video.
+        frames: number of frames to compute.
+        fed_px: LR pixels fed to the network per frame.
+        infer_s: seconds per LR pixel.
+        on_gpu: whether encoding runs in parallel with inference.
     """
     height, width = plan.encoding.size_hw
     infer = frames * fed_px * infer_s

@@ -1,4 +1,4 @@
-"""What is to be made of a clip, decided before anything is computed."""
+"""Plans the result of a video before anything is computed."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from runtime.video.library import library_versions
 from runtime.video.settings import VideoSettings
 
 FRAMES_AT_LEAST = 4
-"""In memory at once: being decoded, upscaled, reduced and encoded."""
+"""Frames in memory at once: decoded, upscaled, reduced and encoded."""
 
 FRAMES_AT_MOST = 32
-"""Further ones fill no more batches."""
+"""More frames do not fill more batches."""
 
-DEEP_NOTE = "computed with 8 bits, because the model takes no more"
+DEEP_NOTE = "computed with 8 bits, the most that the model supports"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipPlan:
-    """A clip, and what its result is to be."""
+    """Properties of a video, and settings of its result."""
 
     clip: Clip
     encoding: Encoding
     passes: int
-    """Through the model."""
+    """Number of passes through the model."""
     frame_bytes: int
-    """Of what the model makes of a frame."""
+    """Memory of an upscaled frame, before it is reduced."""
     is_deep: bool
-    """Whether the model is given 16 bits a sample."""
+    """Whether the model receives 16-bit samples."""
     notes: tuple[str, ...]
 
     @property
     def shown_hw(self) -> tuple[int, int]:
-        """The result's size as it is shown."""
+        """Displayed size of the result."""
         height, width = self.encoding.size_hw
         return (width, height) if self.clip.is_on_its_side else (height, width)
 
     def frames_at_once(self, memory_bytes: int) -> int:
-        """How many results may be in memory."""
+        """Return how many upscaled frames may be in memory."""
         return max(2, min(FRAMES_AT_MOST, memory_bytes // self.frame_bytes))
 
     def fingerprint(self, source: SourceStamp, settings: str) -> str:
-        """A text that differs whenever a segment would come out otherwise.
+        """Return a fingerprint of everything that affects a segment.
 
         Args:
-            source: the file.
-            settings: fingerprint of the model and all settings.
+            source: stamp of the source file.
+            settings: fingerprint of model and settings.
         """
         facts = {
             "source": source.sha256,
@@ -75,19 +75,19 @@ def plan_clip(
     *,
     memory_bytes: int,
 ) -> ClipPlan:
-    """Look at a clip, and decide what becomes of it.
+    """Inspect a video and plan its result.
 
     Args:
-        source: the clip.
-        target: names the container of its result.
-        settings: with the size asked for.
-        video: how it is encoded.
-        info: of the model.
-        memory_bytes: that frames may take which the model made.
+        source: path of the video.
+        target: path of the result, whose suffix selects the container.
+        settings: output settings with the requested size.
+        video: settings for videos.
+        info: properties of the model.
+        memory_bytes: memory available for upscaled frames.
 
     Raises:
         ImageError: it cannot be read or written, or its frames are too large for memory.
-        ConfigError: an option makes no sense.
+        ConfigError: a setting is invalid.
         MissingDependency: PyAV is not installed.
     """
     clip = look_at(source, video)

@@ -1,4 +1,4 @@
-"""The frame of a clip that the report shows before and after."""
+"""Selects the frame of a video that the report shows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from runtime.run.clip_plan import ClipPlan
 
 
 class ClipPreview:
-    """Waits for the frame in the middle; for the first one, too, should the clip end early.
+    """Collects the middle frame, and the first one in case the video ends early.
 
     Args:
-        plan: of the clip.
+        plan: plan of the video.
     """
 
     def __init__(self, plan: ClipPlan) -> None:
@@ -26,22 +26,22 @@ class ClipPreview:
         self._previews: dict[int, Preview] = {}
 
     def wants(self, number: int) -> bool:
-        """Whether a frame is one of those that may be shown."""
+        """Return whether a frame may be shown."""
         return number in self._numbers
 
     def before(self, number: int, picture: Picture) -> None:
-        """Look at a frame of the source; `picture` is not changed."""
+        """Add a source frame, which is not changed."""
         self._befores[number] = Before.of(self._upright(picture), self._plan.shown_hw)
 
     def after(self, number: int, picture: Picture) -> None:
-        """Look at the result of that frame; a repeated one has no `before`, and is not shown."""
+        """Add the result of a frame; ignored without a source frame, as for repeated ones."""
         if number in self._befores:
             before = self._befores.pop(number)
             self._previews[number] = before.beside(self._upright(picture))
 
     @property
     def preview(self) -> Preview | None:
-        """The frame in the middle, or else the first one; None where neither was seen."""
+        """Preview of the middle frame, else of the first one; None if neither was seen."""
         return self._previews[max(self._previews)] if self._previews else None
 
     def _upright(self, picture: Picture) -> Picture:
@@ -49,7 +49,7 @@ class ClipPreview:
         if turn is None:
             return picture
         rgb_hwc = picture.rgb_hwc
-        # FFmpeg's matrix: x' = a x + c y, y' = b x + d y.
+        # The display matrix maps x' = a x + c y, y' = b x + d y.
         a, b, c, d = turn[0], turn[1], turn[3], turn[4]
         if self._plan.clip.is_on_its_side:
             rgb_hwc, a, d = rgb_hwc.transpose(1, 0, 2), c, b

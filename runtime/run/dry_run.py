@@ -213,7 +213,7 @@ def _planned_clip(
     except OSError as error:
         raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
     done = plan.clip.frames - frames
-    resumed = [f"goes on from frame {done}, where an earlier run had ended"] if done else []
+    resumed = [f"resumes from frame {done}"] if done else []
     result = FileResult(
         name=job.name,
         status="planned",
@@ -234,7 +234,7 @@ def _planned(
     fingerprints: Fingerprints,
     clips: list[tuple[ClipPlan, int]],
 ) -> Iterable[FileResult]:
-    """What becomes of each job; clips get the plans of those that are clips."""
+    """Predict the result of each job, and collect the plans of videos in `clips`."""
     scale = upscaler.info.scale
     settings = options.settings
     route = Route(upscaler.info, settings, whole_bytes=result_bytes(options))

@@ -1,4 +1,4 @@
-"""Hands results on in the order of their numbers, in whatever order they come."""
+"""Passes on results in the order of their numbers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Item = TypeVar("Item")
 
 
 class InOrder(Generic[Item]):
-    """Takes results from any thread, and gives them to one.
+    """Receives results from any thread in any order, and passes them to one thread in order.
 
     Args:
         first: number of the first result.
-        most: how many may be on their way.
-        has_ended: asked while something waits; true to give up.
+        most: maximum number of results on their way.
+        has_ended: polled while waiting; true to give up.
     """
 
     def __init__(self, first: int, most: int, has_ended: Callable[[], bool]) -> None:
@@ -30,7 +30,7 @@ class InOrder(Generic[Item]):
         self._changed = threading.Condition()
 
     def has_room(self) -> bool:
-        """Whether :meth:`reserve` would not wait."""
+        """Return whether :meth:`reserve` would not block."""
         with self._changed:
             return self._on_their_way < self._most
 
@@ -38,23 +38,23 @@ class InOrder(Generic[Item]):
         """Wait until there is room for one more result.
 
         Raises:
-            Cancelled: all has ended.
+            Cancelled: `has_ended` is true.
         """
         with self._changed:
             self._wait(lambda: self._on_their_way < self._most)
             self._on_their_way += 1
 
     def put(self, number: int, item: Item) -> None:
-        """Hand in a result, for which room was reserved; never waits."""
+        """Add a result for which room was reserved; never blocks."""
         with self._changed:
             self._items[number] = item
             self._changed.notify_all()
 
     def take(self) -> Item:
-        """The next result; its room is free when `release` is called.
+        """Wait for the next result, whose room `release` frees.
 
         Raises:
-            Cancelled: all has ended.
+            Cancelled: `has_ended` is true.
         """
         with self._changed:
             self._wait(lambda: self._next in self._items)
@@ -62,7 +62,7 @@ class InOrder(Generic[Item]):
             return self._items.pop(self._next - 1)
 
     def release(self) -> None:
-        """Make room again for one result."""
+        """Free the room of one result."""
         with self._changed:
             self._on_their_way -= 1
             self._changed.notify_all()

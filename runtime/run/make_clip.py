@@ -1,4 +1,4 @@
-"""All that is done to a clip after it was looked at: segments, the file, and what it could hold."""
+"""Upscales a video into its file."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def make_clip(
     memory_bytes: int,
     stop: threading.Event,
 ) -> None:
-    """Upscale a clip into its file, which appears when it is complete.
+    """Upscale a video into its file, which appears once it is complete.
 
-    What an earlier run has made of it is used, and what this one makes is kept if it is ended.
+    Segments of an earlier run are used, and those of this one are kept if it is interrupted.
 
     Args:
-        work: with the clip's plan; gets notes, the number of frames and the time taken.
-        upscaler: what enlarges its frames.
-        video: how it is read.
-        journal: told what is begun and finished.
-        fingerprints: of model and settings.
-        progress: told how it goes.
-        previews: whether the report wants a frame of it.
-        memory_bytes: that frames may take which the model made.
-        stop: set to give up.
+        work: work item with the plan; receives notes, number of frames and time.
+        upscaler: upscaler for the frames.
+        video: settings for videos.
+        journal: records started and finished results.
+        fingerprints: fingerprints of model and settings.
+        progress: receives the share of finished frames.
+        previews: whether to make a preview for the report.
+        memory_bytes: memory available for upscaled frames.
+        stop: set to cancel.
 
     Raises:
-        ImageError: the clip is damaged, or its result cannot be written.
+        ImageError: the video is damaged, or its result cannot be written.
         TargetError: the folder cannot be written.
         BackendError: the inference library failed.
         Cancelled: someone asked to stop.

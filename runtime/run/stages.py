@@ -153,7 +153,7 @@ class Stages:
         work.large_bytes = plan.frame_bytes * plan.frames_at_once(self._route.whole_bytes)
 
     def make_clip(self, work: Work) -> None:
-        """All that is left to do for a clip."""
+        """Upscale and write a video, once it has been inspected."""
         self._upscaler.finish()  # what still waits for a full batch would wait for long
         make_clip(
             work,

@@ -1,4 +1,4 @@
-"""Video files: what is read of them, how frames become pictures and back, and the finished file.
+"""Video files: reads frames as pictures, encodes pictures as frames, and writes the result.
 
-Knows PyAV, and nobody else does. May import `image`, `system` and `errors`.
+The only package that uses PyAV. May import `image`, `system` and `errors`.
 """

@@ -1,4 +1,4 @@
-"""What a clip's numbers mean as colours, in the code points of ITU-T H.273."""
+"""Colour tags of videos, in the code points of ITU-T H.273."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime.errors import ImageReadError
 
 UNSPECIFIED = 2
 LIMITED, FULL = 1, 2
-"""Of FFmpeg's colour range; 0 is unspecified."""
+"""FFmpeg's colour ranges; 0 is unspecified."""
 
 GBR = 0
 BT709, SMPTE170M, BT470BG = 1, 6, 5
@@ -17,7 +17,7 @@ SRGB_TRANSFER = 13
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 SD_MOST_ROWS = 576
-"""Untagged clips with more rows are taken for HD, as players do."""
+"""Untagged videos with more rows are treated as HD, as players do."""
 
 MATRICES = {
     GBR: "gbr",
@@ -28,7 +28,7 @@ MATRICES = {
     7: "smpte240m",
     9: "bt2020nc",
 }
-"""FFmpeg's names of those that its scaler knows."""
+"""Names of the matrices that FFmpeg's scaler supports."""
 
 _NAMES = {
     0: "RGB",
@@ -42,7 +42,7 @@ _NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Colours:
-    """Tags of a clip, none of them unspecified."""
+    """Colour tags of a video, all of them specified."""
 
     primaries: int
     transfer: int
@@ -54,16 +54,16 @@ class Colours:
     def of(
         cls, tags: Mapping[str, int], *, rows: int, is_rgb: bool, is_full: bool
     ) -> tuple[Colours, list[str]]:
-        """What a clip says of itself, and what players take for granted where it says nothing.
+        """Complete a video's tags with the defaults that players use.
 
         Args:
             tags: `primaries`, `transfer`, `matrix` and `range` as FFmpeg gives them.
-            rows: the clip's height as it is stored.
-            is_rgb: the samples are no YUV.
-            is_full: the pixel format itself says that the range is full.
+            rows: stored height of the video.
+            is_rgb: whether the samples are RGB instead of YUV.
+            is_full: whether the pixel format itself implies full range.
 
         Returns:
-            The colours, and a note for people where something had to be guessed.
+            The colours, and a note if the matrix was guessed.
         """
         is_sd = rows <= SD_MOST_ROWS
         primaries = (BT470BG if rows == SD_MOST_ROWS else SMPTE170M) if is_sd else BT709
@@ -73,7 +73,7 @@ class Colours:
             "matrix": GBR if is_rgb else (SMPTE170M if is_sd else BT709),
             "range": FULL if is_full or is_rgb else LIMITED,
         }
-        # 0 is reserved, but for RGB's matrix; a YUV clip that claims it is mistaken.
+        # 0 is reserved except for the matrix of RGB, which makes no sense for YUV.
         known = {
             name: value
             for name, value in tags.items()
@@ -83,21 +83,21 @@ class Colours:
             known.pop("matrix", None)
         colours = cls(**(guess | known))
         untagged = not is_rgb and "matrix" not in known
-        note = f"untagged colours were taken for {colours.name}, and the result says so"
+        note = f"untagged colours were treated as {colours.name}, and the result is tagged so"
         return colours, [note] if untagged else []
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Human-readable name."""
         return _NAMES.get(self.matrix, MATRICES.get(self.matrix, f"matrix {self.matrix}"))
 
     @property
     def hdr(self) -> str:
-        """Which kind of HDR; empty for none."""
+        """Name of the HDR transfer function; empty for SDR."""
         return HDR_TRANSFERS.get(self.transfer, "")
 
     def for_yuv(self) -> Colours:
-        """The colours of a result: the same, but RGB is written as BT.709 of limited range."""
+        """Return the colours of a YUV result: RGB becomes limited-range BT.709."""
         if self.matrix != GBR:
             return self
         return Colours(
@@ -106,10 +106,10 @@ class Colours:
 
 
 def matrix_name(matrix: int, name: str) -> str:
-    """FFmpeg's name of a matrix.
+    """Return FFmpeg's name of a matrix.
 
     Raises:
-        ImageReadError: its scaler cannot convert from that one to RGB.
+        ImageReadError: FFmpeg's scaler does not support it.
     """
     if matrix not in MATRICES:
         raise ImageReadError(

@@ -1,4 +1,4 @@
-"""Pictures into segments, one after the other."""
+"""Encodes pictures into segments."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _REMEDY = "Choose another --video-codec or --preset"
 
 
 class SegmentEncoder:
-    """Encodes frames; every `SEGMENT_FRAMES` of them make a segment.
+    """Encodes frames into segments of `SEGMENT_FRAMES`.
 
-    Each segment has an encoder of its own, so that it comes out the same whether the one before
-    it was made in this run or in an earlier one.
+    Each segment has an encoder of its own, so that it does not depend on whether the previous one
+    was made in this run or in an earlier one.
 
     Args:
-        encoding: how.
-        name: of the result.
+        encoding: encoder settings.
+        name: name of the result, for messages.
     """
 
     def __init__(self, encoding: Encoding, name: str) -> None:
@@ -44,15 +44,16 @@ class SegmentEncoder:
         self._last_duration = 0
 
     def add(self, rgb_hwc: Samples, stamp: int, duration: int) -> Segment | None:
-        """Encode a frame.
+        """Encode one frame.
 
         Args:
-            rgb_hwc: (H, W, 3) of the encoding's size, uint8 or uint16, RGB over the full range.
-            stamp: when it is shown.
-            duration: how long.
+            rgb_hwc: (H, W, 3), uint8 or uint16, RGB over the type's full range; of the encoding's
+                size.
+            stamp: presentation time stamp.
+            duration: duration in the same unit.
 
         Returns:
-            The segment that it completes, if it does.
+            The segment completed by this frame, if any.
 
         Raises:
             ImageWriteError: the encoder failed.
@@ -64,8 +65,8 @@ class SegmentEncoder:
             colours = self._encoding.colours
             frame.color_primaries, frame.color_trc = colours.primaries, colours.transfer
             frame.colorspace, frame.color_range = colours.matrix, colours.range
-            # Numbers instead of times: what an encoder makes of a segment then depends on its
-            # frames alone, and no time has to be one that it can count in.
+            # Frame numbers instead of times, so that packets depend on the frames alone, and any
+            # time base will do.
             frame.pts, frame.time_base = len(self._stamps), self._context.time_base
             self._keep(self._context.encode(frame))
         self._stamps.append(stamp)
@@ -73,10 +74,10 @@ class SegmentEncoder:
         return self.finish() if len(self._stamps) == SEGMENT_FRAMES else None
 
     def finish(self) -> Segment | None:
-        """Complete the segment that was begun; None where none was.
+        """Complete the current segment; return None if it is empty.
 
         Raises:
-            ImageWriteError: the encoder failed, or did not make one packet of each frame.
+            ImageWriteError: the encoder failed, or did not write one packet per frame.
         """
         if self._context is None:
             return None
@@ -88,8 +89,8 @@ class SegmentEncoder:
         self._context, self._packets, self._stamps = None, [], []
         if sorted(segment.order) != list(range(len(segment.stamps))):
             raise ImageWriteError(
-                f"{self._name}: the encoder {self._encoding.encoder} made {len(segment.packets)} "
-                f"packets of {len(segment.stamps)} frames: choose another --video-codec"
+                f"{self._name}: the encoder {self._encoding.encoder} wrote {len(segment.packets)} "
+                f"packets for {len(segment.stamps)} frames: choose another --video-codec"
             )
         return segment
 

@@ -1,4 +1,4 @@
-"""Which encoder writes a result, and how it is set up."""
+"""Selects and configures the encoder of a result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from av.video.format import VideoFormat
 
 SEGMENT_FRAMES = 120
-"""In a segment: what a killed run loses at most, and how often a player can jump in."""
+"""Frames per segment: the most that a killed run loses, and the distance of key frames."""
 
 DEFAULT_CRF = 18
 
@@ -29,10 +29,10 @@ _ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "l
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """All that decides what packets an encoder makes of frames."""
+    """Encoder with all settings that affect its packets."""
 
     encoder: str
-    """FFmpeg's name of it."""
+    """FFmpeg name of the encoder."""
     options: dict[str, str]
     size_hw: tuple[int, int]
     pixel_format: str
@@ -45,24 +45,24 @@ class Encoding:
 def plan_encoding(
     clip: Clip, size_hw: tuple[int, int], target: Path, settings: VideoSettings
 ) -> Encoding:
-    """How a clip's result is encoded, told before anything is computed.
+    """Select an encoder and its settings, before anything is computed.
 
     Args:
-        clip: the source.
-        size_hw: of the result as it is stored.
-        target: names the container.
-        settings: what is asked for.
+        clip: properties of the source.
+        size_hw: stored size of the result.
+        target: path of the result, whose suffix selects the container.
+        settings: requested settings.
 
     Raises:
-        ConfigError: there is no such encoder, or it does not know the preset or the quality.
-        ImageWriteError: the encoder or the container cannot hold this clip.
+        ConfigError: the encoder does not exist, or has no presets or quality setting.
+        ImageWriteError: the encoder cannot be opened, or the container does not support it.
     """
     encoder = _encoder(clip, target, settings)
     pixel_format, notes = _pixel_format(encoder, clip)
     even_hw = _even(size_hw, pixel_format)
     if even_hw != size_hw:
         sizes = "{1}x{0} instead of {3}x{2} pixels".format(*even_hw, *size_hw)
-        notes.append(f"{sizes}, because {pixel_format} needs even numbers")
+        notes.append(f"{sizes}, because {pixel_format} needs even sizes")
     encoding = Encoding(
         encoder=encoder,
         options=_options(encoder, settings),
@@ -78,10 +78,10 @@ def plan_encoding(
 
 
 def open_encoder(encoding: Encoding, name: str) -> VideoCodecContext:
-    """An encoder that is ready for frames numbered from 0.
+    """Open an encoder for frames numbered from 0.
 
     Raises:
-        ImageWriteError: it does not work here, or not with these settings.
+        ImageWriteError: it does not work on this machine or with these settings.
     """
     context: VideoCodecContext = pyav().CodecContext.create(encoding.encoder, "w")
     context.width, context.height = encoding.size_hw[1], encoding.size_hw[0]
@@ -91,12 +91,12 @@ def open_encoder(encoding: Encoding, name: str) -> VideoCodecContext:
     with writing(name, remedy):
         try:
             context.open()
-        except OSError as error:  # what drivers of hardware say, and not about a disk
+        except OSError as error:  # from hardware drivers, not from a disk
             raise ImageWriteError(
                 f"{name}: the encoder {encoding.encoder} cannot be opened: "
                 f"{reason_of(error)}. {remedy}"
             ) from error
-    if "preset" in context.options or "cpu-used" in context.options:  # left over
+    if "preset" in context.options or "cpu-used" in context.options:  # not consumed
         raise ConfigError(
             f"--preset is for encoders that have some, and {encoding.encoder} has none"
         )
@@ -104,11 +104,11 @@ def open_encoder(encoding: Encoding, name: str) -> VideoCodecContext:
 
 
 def configure(context: Any, encoding: Encoding) -> None:
-    """Set up an encoder that is not open yet; always in the same way, so that parts fit together.
+    """Configure an encoder, always in the same way, so that segments fit together.
 
     Args:
-        context: PyAV's codec context, or the stream that has it.
-        encoding: what it is to be.
+        context: PyAV codec context that is not open yet.
+        encoding: encoder settings.
     """
     context.pix_fmt = encoding.pixel_format
     context.framerate = encoding.rate
@@ -141,14 +141,14 @@ def _encoder(clip: Clip, target: Path, settings: VideoSettings) -> str:
     muxer = av.format.ContainerFormat(MUXERS[target.suffix.lower()], "w")
     if not _holds(muxer.name, found.name):
         raise ImageWriteError(
-            f"{target.name}: {target.suffix} files hold no video of {found.name}: choose another "
+            f"{target.name}: {target.suffix} does not support {found.name}: choose another "
             "--video-codec, or name the result .mkv"
         )
     return str(found.name)
 
 
 def _holds(muxer: str, encoder: str) -> bool:
-    """Whether a container takes what an encoder makes; asked of a file that is never written."""
+    """Return whether a muxer supports an encoder."""
     av = pyav()
     with av.open(_Nowhere(), "w", format=muxer) as container:
         try:
@@ -159,15 +159,15 @@ def _holds(muxer: str, encoder: str) -> bool:
 
 
 class _Nowhere:
-    """A file that nothing may be written to."""
+    """A file to ask a muxer about; it must not be written."""
 
     def write(self, data: bytes) -> int:
-        """Refuse; nothing calls it, because no header is written."""
+        """Fail: nothing should be written."""
         raise OSError("not a file")
 
 
 def _pixel_format(encoder: str, clip: Clip) -> tuple[str, list[str]]:
-    """The encoder's format nearest to the clip's: of its chroma, then of its depth."""
+    """Select the format closest to the source: first in chroma, then in depth."""
     formats = [one for one in pyav().codec.Codec(encoder, "w").video_formats or () if _is_yuv(one)]
     if not formats:
         raise ConfigError(f"--video-codec is {encoder!r}, which takes no YUV: choose another one")
@@ -181,10 +181,10 @@ def _pixel_format(encoder: str, clip: Clip) -> tuple[str, list[str]]:
     best = min(formats, key=distance)
     notes = []
     if _chroma_shift(best) != wanted:
-        notes.append(f"its chroma has another resolution: {encoder} writes {best.name}")
+        notes.append(f"chroma resolution changes: {encoder} writes {best.name}")
     if best.components[0].bits < clip.bits:
         notes.append(
-            f"{best.components[0].bits} bits instead of {clip.bits}: {encoder} has no more"
+            f"{best.components[0].bits} bits instead of {clip.bits}: {encoder} supports no more"
         )
     return best.name, notes
 
@@ -206,7 +206,7 @@ def _chroma_shift(form: VideoFormat) -> tuple[int, int]:
 
 
 def _even(size_hw: tuple[int, int], pixel_format: str) -> tuple[int, int]:
-    """The nearest size of which chroma samples take whole pixels; larger where two are as near."""
+    """Round a size to whole chroma samples, upwards if tied."""
     columns, rows = _chroma_shift(pyav().VideoFormat(pixel_format, 256, 256))
     height, width = (
         max(step, (size + step // 2) // step * step)
@@ -219,17 +219,17 @@ def _options(encoder: str, settings: VideoSettings) -> dict[str, str]:
     crf = DEFAULT_CRF if settings.crf is None else settings.crf
     options = _quality(encoder, crf)
     if not options and settings.crf is not None:
-        raise ConfigError(f"--crf is for encoders with such a scale, and {encoder} has none")
+        raise ConfigError(f"--crf does not apply to {encoder}: leave it out")
     if settings.preset is not None:
         options["cpu-used" if encoder.startswith("libvpx") else "preset"] = settings.preset
     if encoder == "libx265":
-        # It writes to standard error by itself unless told otherwise.
+        # It writes to standard error unless told otherwise.
         options["x265-params"] = "log-level=none"
     return options | {"chroma_sample_location": "left"}
 
 
 def _quality(encoder: str, crf: int) -> dict[str, str]:
-    """How an encoder calls its constant quality; nothing where it has none."""
+    """Return the options for constant quality; empty if the encoder has none."""
     if encoder in ("libx264", "libx265", "libsvtav1"):
         return {"crf": str(crf)}
     if encoder.startswith(("libvpx", "libaom")):
@@ -239,6 +239,6 @@ def _quality(encoder: str, crf: int) -> dict[str, str]:
         "nvenc": {"rc": "vbr", "cq": str(crf), "b": "0"},
         "qsv": {"global_quality": str(crf)},
         "amf": {"rc": "cqp", "qp_i": str(crf), "qp_p": str(crf), "qp_b": str(crf)},
-        # Its scale is one of quality, from 0 to 100.
+        # On a scale of quality from 0 to 100.
         "videotoolbox": {"q:v": str(max(1, 100 - 2 * crf))},
     }.get(maker, {})

@@ -1,4 +1,4 @@
-"""What there is to know of a clip before it is decoded, and which clips are refused."""
+"""Inspects a video before it is decoded, and rejects unsupported kinds."""
 
 from __future__ import annotations
 
@@ -18,75 +18,75 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 USUAL_RATE = Fraction(25)
-"""Frames per second of clips that do not say."""
+"""Frame rate assumed if the file has none."""
 
 MOST_RATE = 1000
-"""What files claim beyond it is the fineness of their time stamps."""
+"""Higher rates in files are the resolution of their time stamps."""
 
 TIME_STAMPS_PER_S = 1_000_000
-"""Of FFmpeg's own times, for a file as a whole."""
+"""FFmpeg's AV_TIME_BASE."""
 
 _DEMUXERS = "mov,matroska,avi,mpegts,mpeg,asf,flv,ogg"
-"""No playlists and scripts, which would open other files."""
+"""Allowed demuxers: no playlists or scripts, which open other files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A clip's facts."""
+    """Properties of a video."""
 
     path: Path
     size_hw: tuple[int, int]
-    """As it is stored: what is turned for display is not turned here."""
+    """Stored size, without the rotation for display."""
     turn: tuple[int, ...] | None
-    """FFmpeg's display matrix, nine numbers; None where it is shown as it is stored."""
+    """FFmpeg's display matrix, nine numbers; None if there is none."""
     rate: Fraction
-    """Frames per second on average."""
+    """Average frames per second."""
     time_base: Fraction
-    """Seconds in a tick of the video's time stamps."""
+    """Seconds per tick of the time stamps."""
     frames: int
-    """About how many there are; 0 where nothing tells."""
+    """Estimated number of frames; 0 if unknown."""
     end: Fraction | None
-    """When the video ends, in seconds, as the file promises; None where it does not."""
+    """End time in seconds according to the file; None if unknown."""
     start: Fraction
-    """Seconds that are taken off all time stamps; 0 but for formats that begin anywhere."""
+    """Seconds subtracted from all time stamps; 0 except for broadcast formats."""
     aspect: Fraction | None
-    """Width of a pixel in relation to its height; None for squares."""
+    """Sample aspect ratio; None for square pixels."""
     colours: Colours
     bits: int
-    """Of a sample."""
+    """Bits per sample."""
     chroma_shift: tuple[int, int]
-    """Log2 of how many columns and rows share a chroma sample."""
+    """Log2 of the columns and rows that share a chroma sample."""
     is_grey: bool
     codec: str
-    """FFmpeg's name of the decoder."""
+    """FFmpeg name of the decoder."""
     streams: str
-    """What there is beside the video, for people."""
+    """Human-readable list of audio and subtitle streams."""
     notes: tuple[str, ...]
 
     @property
     def is_deep(self) -> bool:
-        """Whether its samples have more than 8 bits."""
+        """Whether samples have more than 8 bits."""
         return self.bits > 8
 
     @property
     def is_on_its_side(self) -> bool:
-        """Whether its rows are shown as columns."""
+        """Whether rows are displayed as columns."""
         return self.turn is not None and self.turn[0] == 0 == self.turn[4]
 
     @property
     def shown_hw(self) -> tuple[int, int]:
-        """Its size as it is shown."""
+        """Displayed size."""
         height, width = self.size_hw
         return (width, height) if self.is_on_its_side else (height, width)
 
     @property
     def ticks_per_frame(self) -> int:
-        """Of a frame that does not say how long it is shown."""
+        """Default duration of a frame in ticks."""
         return max(1, round(1 / (self.rate * self.time_base)))
 
     @property
     def description(self) -> str:
-        """Its facts in one line, for people."""
+        """One-line description."""
         rate = f"{float(self.rate):.5g} frames a second"
         kind = f"{self.codec}, {self.bits} bits, {self.colours.name}"
         if self.colours.range == FULL:
@@ -98,10 +98,10 @@ def open_clip(path: Path) -> InputContainer:
     """Open a file for reading.
 
     Raises:
-        FFmpegError: it is no video, or damaged; see `library.reading`.
+        FFmpegError: it is not a video, or damaged; see `library.reading`.
     """
     av = pyav()
-    # Metadata of old files are in any encoding, which newer versions allow by themselves.
+    # Metadata in old files may have any encoding, which newer versions allow by default.
     is_old = int(av.__version__.partition(".")[0]) < 19
     container: InputContainer = av.open(
         str(path.absolute()),
@@ -112,7 +112,7 @@ def open_clip(path: Path) -> InputContainer:
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:
-    """The stream that is upscaled: the one that a player would show.
+    """Return the video stream that a player would show.
 
     Raises:
         ImageReadError: there is none.
@@ -122,53 +122,49 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
     best = container.streams.best("video")
     stream = best if best in streams else next(iter(streams), None)
     if stream is None:
-        raise ImageReadError(f"{name}: there is no video in it: leave it out")
+        raise ImageReadError(f"{name}: it contains no video: leave it out")
     if stream.codec_context is None:
-        raise ImageReadError(
-            f"{name}: nothing here decodes its video: convert it with FFmpeg first"
-        )
+        raise ImageReadError(f"{name}: PyAV has no decoder for its video: convert it first")
     return stream
 
 
 def look_at(path: Path, settings: VideoSettings) -> Clip:
-    """Find out what there is to know of a clip; decodes its first frame.
+    """Inspect a video and decode its first frame.
 
     Raises:
-        ImageReadError: it cannot be read, or is of a kind that is refused.
+        ImageReadError: it cannot be read, or is of an unsupported kind.
         MissingDependency: PyAV is not installed.
     """
     with reading(path.name), open_clip(path) as container:
         stream = video_stream(container, path.name)
         frame = next(container.decode(stream), None)
         if frame is None:
-            raise ImageReadError(f"{path.name}: it has no frame that can be decoded: leave it out")
+            raise ImageReadError(f"{path.name}: no frame of it can be decoded: get it again")
         clip = _facts(path, container, stream, frame)
     refuse(frame, clip, settings)
     return clip
 
 
 def refuse(frame: VideoFrame, clip: Clip, settings: VideoSettings) -> None:
-    """Refuse what would come out wrong, at the first frame or any later one.
+    """Reject a frame that would come out wrong.
 
     Raises:
-        ImageReadError: the frame is interlaced, of HDR or of another size than the first, and
-            nothing was said of it.
+        ImageReadError: it is interlaced or HDR without the option that allows this, or differs in
+            size from the first one.
     """
     name = clip.path.name
     if frame.interlaced_frame and not settings.deinterlace:
-        raise ImageReadError(
-            f"{name}: it is interlaced, and its rows would be torn apart: use --deinterlace"
-        )
+        raise ImageReadError(f"{name}: it is interlaced: use --deinterlace")
     if clip.colours.hdr and not settings.hdr:
         raise ImageReadError(
-            f"{name}: it is HDR ({clip.colours.hdr}), and the models were made for SDR: use --hdr "
-            "to upscale it all the same, or convert it to SDR first"
+            f"{name}: it is HDR ({clip.colours.hdr}), and the models are trained on SDR: use --hdr "
+            "to upscale it anyway, or convert it to SDR first"
         )
     if (frame.height, frame.width) != clip.size_hw:
         height, width = clip.size_hw
         raise ImageReadError(
             f"{name}: its frames change from {width}x{height} to {frame.width}x{frame.height} "
-            "pixels: split it where they do"
+            "pixels: split it at that point"
         )
 
 
@@ -189,9 +185,11 @@ def _facts(path: Path, container: InputContainer, stream: VideoStream, frame: Vi
     )
     matrix_name(colours.matrix, path.name)
     if any(one.is_alpha for one in components):
-        notes.append("its transparency is not kept")
+        notes.append("transparency is not kept")
     if len(container.streams.video) > 1:
-        notes.append("only its main video was upscaled; other video and covers are as they were")
+        notes.append(
+            "only the main video was upscaled; other video streams and cover art were copied"
+        )
     rate = _rate(stream)
     shift = (0, 0) if form.is_rgb or not chroma else _shift(frame)
     return Clip(
@@ -215,7 +213,7 @@ def _facts(path: Path, container: InputContainer, stream: VideoStream, frame: Vi
 
 
 def _shift(frame: VideoFrame) -> tuple[int, int]:
-    """Log2 of how many columns and rows share a chroma sample."""
+    """Return log2 of the columns and rows that share a chroma sample."""
     width, height = frame.format.chroma_width(1 << 8), frame.format.chroma_height(1 << 8)
     return 9 - int(width).bit_length(), 9 - int(height).bit_length()
 
@@ -252,7 +250,7 @@ def _end(stream: VideoStream) -> Fraction | None:
     time_base = fraction(stream.time_base)
     if stream.duration and time_base:
         return (integer(stream.start_time) + stream.duration) * time_base
-    # Matroska has no field for it; whoever writes it adds a tag: 00:00:10.010000000.
+    # Matroska has no field for it, but muxers write a tag: 00:00:10.010000000.
     try:
         hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
         return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
@@ -261,7 +259,7 @@ def _end(stream: VideoStream) -> Fraction | None:
 
 
 def _start(container: InputContainer) -> Fraction:
-    # Broadcasts begin at any time of the day, which means nothing in a file.
+    # Broadcasts start at an arbitrary time, which is meaningless in a file.
     if not container.format.flags & pyav().format.Flags.ts_discont.value:
         return Fraction(0)
     starts = [

@@ -1,4 +1,4 @@
-"""FFmpeg's filters: frames to RGB and back, and deinterlacing."""
+"""FFmpeg filters: conversion between frames and RGB, and deinterlacing."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from runtime.video.library import pyav
 if TYPE_CHECKING:
     from av import VideoFrame
 
-# Without these, swscale rounds by up to three levels, and in ways that depend on the processor.
+# Without these flags, swscale is up to three levels off, depending on the processor.
 _SCALER = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 
 _SELF_LOCATING = frozenset(
     {"h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3"}
 )
-"""Decoders that say where chroma samples lie; for others it is the left, as players take it."""
+"""Decoders that report where chroma samples lie; for others, players assume the left."""
 
 _SCALER_MATRICES = MATRICES | {5: "bt470", 9: "bt2020"}
-"""The scaler has names of its own for these two."""
+"""The scaler's names, of which two differ."""
 
 _GREY_BITS = {"gray": 8, "gray10le": 10, "gray12le": 12, "gray14le": 14, "gray16le": 16}
 
 
 class Filter:
-    """A chain of filters, made for frames of one size and format.
+    """A chain of filters for frames of one size and format.
 
     Args:
-        size_hw: of the frames.
-        pixel_format: FFmpeg's name of their format.
-        chain: pairs of a filter's name and its arguments.
+        size_hw: height and width of the frames.
+        pixel_format: FFmpeg name of their format.
+        chain: filter names with their arguments.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class Filter:
         graph.configure()
 
     def push(self, frame: VideoFrame | None) -> Iterator[VideoFrame]:
-        """Hand in a frame, or None at the end.
+        """Filter a frame; None flushes the filters.
 
         Yields:
-            What comes out, which may be of earlier frames.
+            Filtered frames, perhaps of earlier calls.
         """
         self._graph.vpush(frame)
         while True:
@@ -69,13 +69,13 @@ class Filter:
                 return
 
     def one(self, frame: VideoFrame) -> VideoFrame:
-        """The one frame that becomes of a frame."""
+        """Filter a frame that yields exactly one."""
         (result,) = self.push(frame)
         return result
 
 
 def deinterlacer(frame: VideoFrame) -> Filter:
-    """A filter that gives each interlaced frame the rows that it lacks; others stay.
+    """Return a filter that deinterlaces interlaced frames and passes on the others.
 
     It is one frame late, because it looks at the next one.
     """
@@ -84,11 +84,11 @@ def deinterlacer(frame: VideoFrame) -> Filter:
 
 
 class ToRgb:
-    """Makes samples of frames.
+    """Converts frames to RGB samples.
 
     Args:
-        codec: FFmpeg's name of the decoder.
-        is_deep: 16 bits a sample instead of 8.
+        codec: FFmpeg name of the decoder.
+        is_deep: whether samples have 16 bits instead of 8.
     """
 
     def __init__(self, codec: str, *, is_deep: bool) -> None:
@@ -98,16 +98,16 @@ class ToRgb:
         self._filter: Filter | None = None
 
     def samples(self, frame: VideoFrame, matrix: int, sample_range: int) -> Samples:
-        """A frame's samples.
+        """Convert a frame.
 
         Args:
-            frame: of any format that FFmpeg's scaler reads.
+            frame: a frame in any format that FFmpeg's scaler reads.
             matrix: one of `MATRICES`.
             sample_range: `LIMITED` or `FULL`.
 
         Returns:
-            (H, W, 3), uint8 or uint16, RGB over the type's full range. Of 16 bits, white is 65280
-            and not 65535: FFmpeg's own measure, which `FromRgb` takes back.
+            (H, W, 3), uint8 or uint16, RGB over the type's full range. With 16 bits, white is
+            65280 instead of 65535: FFmpeg's own convention, which `FromRgb` shares.
         """
         size_hw, pixel_format = (frame.height, frame.width), frame.format.name
         if pixel_format in _GREY_BITS:
@@ -129,11 +129,11 @@ class ToRgb:
 
 
 class FromRgb:
-    """Makes frames of samples, with chroma samples at the left where there are fewer of them.
+    """Converts RGB samples to frames; subsampled chroma lies at the left.
 
     Args:
-        size_hw: of all pictures.
-        pixel_format: FFmpeg's name of what frames are to have.
+        size_hw: height and width of all pictures.
+        pixel_format: FFmpeg name of the frames' format.
         matrix: one of `MATRICES`, for YUV.
         sample_range: `LIMITED` or `FULL`.
     """
@@ -152,7 +152,7 @@ class FromRgb:
         self._filters: dict[str, Filter] = {}
 
     def frame(self, rgb_hwc: Samples) -> VideoFrame:
-        """A frame.
+        """Convert samples to a frame.
 
         Args:
             rgb_hwc: (H, W, 3), uint8 or uint16, RGB over the type's full range.
@@ -166,7 +166,7 @@ class FromRgb:
 
 
 def _grey_samples(frame: VideoFrame, sample_range: int, *, is_deep: bool) -> Samples:
-    """Three equal channels; FFmpeg's scaler takes all grey for full range, whatever it says."""
+    """Convert grey frames here, since FFmpeg's scaler treats all grey as full range."""
     bits = _GREY_BITS[frame.format.name]
     plane: Any = frame.planes[0]
     kind = np.dtype("u1" if bits == 8 else "<u2")

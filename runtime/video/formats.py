@@ -1,4 +1,4 @@
-"""Which files are clips, and which containers results are written to."""
+"""Container formats of videos, recognised by file suffix."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from importlib.util import find_spec
 from pathlib import Path
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-"""FFmpeg's name of what writes a container, by the suffix of its files in lower case."""
+"""FFmpeg muxers by lower-case file suffix."""
 
 READ_ONLY_SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob"),
     ".wmv",
 )
-"""Of containers that are read; results go into Matroska, which holds any codec."""
+"""Suffixes of containers that are only read; results go into Matroska, which holds any codec."""
 
 CLIP_SUFFIXES = frozenset({*MUXERS, *READ_ONLY_SUFFIXES})
-"""Of the files that are taken for clips, in lower case."""
+"""Lower-case suffixes of files treated as videos."""
 
 EXTRA = "video"
 """The extra that installs PyAV."""
 
 
 def is_clip(path: Path) -> bool:
-    """Whether a file is taken for a clip, judged by its name."""
+    """Return whether a file is treated as a video, judged by its name."""
     return path.suffix.lower() in CLIP_SUFFIXES
 
 
 def is_writable(path: Path) -> bool:
-    """Whether a result can have this name."""
+    """Return whether a result can have this name."""
     return path.suffix.lower() in MUXERS
 
 
 def clip_suffix(source: Path) -> str:
-    """How the name of a clip's result ends: as the source's where that can be written."""
+    """Return the suffix of a video's result: the source's if it can be written, else `.mkv`."""
     return source.suffix if is_writable(source) else ".mkv"
 
 
 def can_read_clips() -> bool:
-    """Whether PyAV is installed."""
+    """Return whether PyAV is installed."""
     return find_spec("av") is not None

@@ -1,4 +1,4 @@
-"""PyAV, imported when it is needed, and its errors in our own words."""
+"""Imports PyAV on demand, and translates its errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runtime.video.formats import EXTRA
 
 @lru_cache(maxsize=1)
 def pyav() -> ModuleType:
-    """The module `av`.
+    """Import the module `av`.
 
     Raises:
         MissingDependency: it is not installed, or cannot be loaded.
@@ -30,29 +30,29 @@ def pyav() -> ModuleType:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of what decodes and encodes: with other ones, frames or packets may differ."""
+    """Return the versions of PyAV and its libraries, on which decoded and encoded bytes depend."""
     av = pyav()
     versions = {"av": av.__version__}
     return versions | {name: str(number) for name, number in av.library_versions.items()}
 
 
 def fraction(value: object) -> Fraction | None:
-    """A number of PyAV's as a fraction; None where it is unknown, which FFmpeg writes as 0/1 too.
+    """Convert PyAV's rational numbers to a fraction; return None if unknown or zero.
 
-    Newer versions have a type of their own for it.
+    PyAV 19 has a type of its own for them.
     """
     numerator, denominator = getattr(value, "numerator", 0), getattr(value, "denominator", 0)
     return Fraction(numerator, denominator) if numerator and denominator else None
 
 
 def integer(value: SupportsInt | None) -> int:
-    """A number that FFmpeg may not know; 0 then."""
+    """Convert a number, treating None as 0."""
     return 0 if value is None else int(value)
 
 
 @contextlib.contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Translate what PyAV raises while a file is read."""
+    """Translate PyAV's errors while a file is read."""
     with _translated(
         lambda reason: ImageReadError(
             f"{name}: cannot be read as a video: {reason}. Get it again, or convert it with FFmpeg"
@@ -63,11 +63,11 @@ def reading(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(name: str, remedy: str) -> Iterator[None]:
-    """Translate what PyAV raises while a file is encoded or put together.
+    """Translate PyAV's errors while a file is encoded or muxed.
 
     Args:
-        name: of the file.
-        remedy: what to do about it.
+        name: name of the file.
+        remedy: advice that ends the message.
     """
     with _translated(
         lambda reason: ImageWriteError(f"{name}: cannot be written as a video: {reason}. {remedy}")
@@ -82,12 +82,12 @@ def _translated(translate: Callable[[str], ImageError]) -> Iterator[None]:
         yield
     except (error_type, ValueError) as error:
         if isinstance(error, OSError):
-            raise  # of the disk: it concerns every file, and is told so elsewhere
+            raise  # a disk error affects every file, and the caller handles it
         raise translate(reason_of(error)) from error
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong, with the last word of the library that failed, where it had any."""
+    """Return an error's reason, with FFmpeg's last log message if there is one."""
     said = str(error).partition("last error log: ")[2].rstrip(".")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"{reason} ({said})" if said and said not in reason else reason

@@ -1,4 +1,4 @@
-"""Puts a result together: the segments, and all else that the source holds."""
+"""Writes a result: the encoded segments, and everything else copied from the source."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 _OF_THE_OLD_FILE = frozenset({"compatible_brands", "encoder", "major_brand", "minor_version"})
-"""Metadata about the source's container, which would be wrong of the result."""
+"""Metadata that describes the source's container."""
 
 _STATISTICS = ("BPS", "DURATION", "NUMBER_OF", "_STATISTICS", "ENCODER")
-"""How metadata about the source's packets begin."""
+"""Prefixes of metadata that describe the source's packets."""
 
 _MOST_TIMESCALE = 2**31 - 1
 _REMEDY = "Choose another container, for example .mkv"
@@ -34,7 +34,7 @@ _REMEDY = "Choose another container, for example .mkv"
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """An encoded frame with its times, in ticks of the clip's time base."""
+    """An encoded frame with its times, in ticks of the video's time base."""
 
     data: bytes
     is_key: bool
@@ -49,18 +49,18 @@ def put_together(
     """Write a result.
 
     Args:
-        clip: the source's facts.
-        encoding: what the segments were made with.
+        clip: properties of the source.
+        encoding: encoder settings of the segments.
         store: all segments.
-        file: where it goes; what is there is replaced.
-        target: how it will be called.
+        file: file to write, which is replaced.
+        target: final path, whose suffix selects the container.
 
     Returns:
-        Notes on what the container could not hold.
+        Notes on streams that the container does not support.
 
     Raises:
         ImageReadError: the source can no longer be read.
-        ImageWriteError: the container does not take it.
+        ImageWriteError: the container cannot be written.
         OSError: the disk is full.
     """
     muxer = MUXERS[target.suffix.lower()]
@@ -76,12 +76,12 @@ def put_together(
 
 
 def describes_old_file(key: str) -> bool:
-    """Whether a file's metadata is about its container, and wrong of another one."""
+    """Return whether metadata of a file describes its container."""
     return key.lower() in _OF_THE_OLD_FILE
 
 
 def is_statistic(key: str) -> bool:
-    """Whether a stream's metadata is about its packets, and wrong of others."""
+    """Return whether metadata of a stream describes its packets."""
     return key.upper().startswith(_STATISTICS)
 
 
@@ -90,7 +90,7 @@ def _is_old() -> bool:
 
 
 def says_nothing(packet: Packet[Stream]) -> bool:
-    """Whether a packet is the end of a stream, or an empty subtitle, which MP4's writer adds."""
+    """Return whether a packet ends a stream, or is an empty subtitle, which MP4 muxers add."""
     if packet.stream.type == "subtitle" and packet.stream.codec_context.name == "mov_text":
         return bytes(packet) in (b"", b"\0\0")
     return packet.dts is None and packet.pts is None and not packet.size
@@ -142,7 +142,7 @@ class _Muxer:
     def _copy(self, packet: Packet[Stream]) -> None:
         packet.stream = self._copies[packet.stream.index]
         errors = pyav().error
-        # Hours of work are not to be lost for a click in the sound; `readback` counts the missing.
+        # A damaged packet must not cost hours of work; `readback` counts the missing ones.
         with contextlib.suppress(errors.InvalidDataError, errors.ArgumentError):
             self._result.mux(packet)
 
@@ -153,7 +153,7 @@ class _Muxer:
         configure(video.codec_context, encoding)
         video.time_base = self._clip.time_base
         if self._is_mov and video.codec_context.codec.canonical_name == "hevc":
-            video.codec_context.codec_tag = "hvc1"  # Apple's players take no other
+            video.codec_context.codec_tag = "hvc1"  # required by Apple's players
         if self._clip.turn:
             video.set_display_matrix(self._turn(self._clip.turn))
         video.disposition = stream.disposition
@@ -163,7 +163,7 @@ class _Muxer:
         return video
 
     def _turn(self, turn: Sequence[int]) -> list[int]:
-        """The display matrix, whose shift is counted in pixels."""
+        """Scale the translation in a display matrix, which is in pixels."""
         (height, width), (new_height, new_width) = self._clip.size_hw, self._encoding.size_hw
         larger = Fraction(new_width + new_height, width + height)
         moved = [round(turn[place] * larger) for place in (6, 7)]
@@ -173,16 +173,16 @@ class _Muxer:
         if stream.type in ("data", "unknown"):
             is_known = "timecode" in stream.metadata or self._source.chapters()
             if not is_known:
-                self._notes.append(f"its data ({stream.name or 'of unknown kind'}) is left out")
+                self._notes.append(f"data stream ({stream.name or 'unknown'}) was left out")
             return
         try:
             if stream.type == "attachment" and self._muxer != "matroska":
                 raise ValueError
             copy = self._result.add_stream_from_template(stream, opaque=True)
         except ValueError:
-            kind, name = stream.type, getattr(stream, "name", None) or "of unknown kind"
+            kind, name = stream.type, getattr(stream, "name", None) or "unknown"
             self._notes.append(
-                f"its {kind} ({name}) is left out: {self._suffix} files hold no such"
+                f"its {kind} ({name}) was left out: {self._suffix} does not support it"
             )
             return
         copy.disposition = stream.disposition
@@ -197,14 +197,14 @@ class _Muxer:
         metadata = {k: v for k, v in source.metadata.items() if not describes_old_file(k)}
         result.metadata.update(metadata)
         result.set_chapters(source.chapters())
-        # No random identifiers, so that the same clip becomes the same file.
+        # Without random identifiers, so that results are reproducible.
         result.flags |= pyav().container.Flags.bitexact.value
         if self._is_mov:
-            # Edit lists are counted in it; with FFmpeg's milliseconds, late starts would move.
+            # Edit lists are in this unit; FFmpeg's default of milliseconds would shift late starts.
             scale = self._timescale()
             result.container_options["movie_timescale"] = str(scale)
             if any(key.startswith("com.") for key in metadata):
-                # What telephones write; else they would be dropped.
+                # Metadata written by phones, which are dropped otherwise.
                 result.container_options["movflags"] = "use_metadata_tags"
 
     def _timescale(self) -> int:
@@ -217,7 +217,7 @@ class _Muxer:
         return scale
 
     def _frames(self, store: SegmentStore) -> Iterator[Timed]:
-        """All encoded frames in the order of decoding."""
+        """Yield all encoded frames in decoding order."""
         stamps: list[int] = []
         order: list[int] = []
         ahead = last = 0
@@ -244,10 +244,10 @@ class _Muxer:
                 place += 1
 
     def _moved(self, packet: Packet[Stream]) -> Fraction:
-        """Let a packet begin where the clip does.
+        """Subtract `Clip.start` from a packet's time stamps.
 
         Returns:
-            When it is read, in seconds.
+            Its decoding time in seconds.
         """
         time_base = fraction(packet.time_base) or Fraction(1)
         ticks = round(self._clip.start / time_base)

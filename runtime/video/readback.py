@@ -1,4 +1,4 @@
-"""Reads a finished result back, and says what of the source its container could not hold."""
+"""Reads a finished result back to find what its container could not hold."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 HARDLY_MS = 0.001
-"""What nobody needs to be told of."""
+"""Differences in time that are not worth a note."""
 
 _WRITTEN_BY_MUXERS = frozenset({"handler_name", "vendor_id", "language", "creation_time"})
 
 
 @dataclass(kw_only=True)
 class _Times:
-    """When the packets of a stream are shown, in seconds."""
+    """Presentation times of a stream's packets, in seconds."""
 
     kind: str
     is_main: bool
@@ -40,17 +40,17 @@ def what_is_lost(
     """Compare a result with its source.
 
     Args:
-        clip: the source's facts.
-        encoding: what the result's video was made with.
-        store: the segments that it was put together from.
-        result: the finished file, under whatever name.
-        suffix: of the name that it will get.
+        clip: properties of the source.
+        encoding: encoder settings of the result.
+        store: segments of the result.
+        result: finished file, under a temporary name.
+        suffix: suffix of its final name.
 
     Returns:
-        Notes for people; none where everything was kept.
+        Notes for the user; empty if everything was kept.
 
     Raises:
-        ImageWriteError: the result has another number of frames than were made.
+        ImageWriteError: the result does not have as many frames as were encoded.
     """
     made = look_at(result, VideoSettings(deinterlace=True, hdr=True))
     with reading(clip.path.name), open_clip(clip.path) as old, open_clip(result) as new:
@@ -62,7 +62,7 @@ def what_is_lost(
         if len(new.chapters()) < len(old.chapters()):
             lost.append("chapters")
     lost += _lost_display(clip, encoding, made)
-    return [*notes, *([f"{suffix} files do not hold its {', '.join(lost)}"] if lost else [])]
+    return [*notes, *([f"not supported by {suffix}: {', '.join(lost)}"] if lost else [])]
 
 
 def _lost_display(clip: Clip, encoding: Encoding, made: Clip) -> Iterator[str]:
@@ -90,24 +90,24 @@ def _changed_times(
         )
     shift = min(shown) - min(expected)
     if shift * 1000 < 1:
-        shift = Fraction(0)  # rounded to what the container counts in
+        shift = Fraction(0)  # rounding by the container
     else:
         later = float(shift) * 1000
-        yield f"all times are {later:.2f} ms later: {suffix} files hold none below 0"
+        yield f"all times are {later:.2f} ms later: {suffix} does not support negative ones"
     off = max(abs(a - b - shift) for a, b in zip(shown, expected, strict=True))
     if off * 1000 > HARDLY_MS:
-        yield f"times of frames are up to {float(off) * 1000:.2f} ms off: {suffix} files round them"
+        yield f"times of frames are up to {float(off) * 1000:.2f} ms off: {suffix} rounds them"
     kept = [one for one in after if not one.is_main]
     for one in before:
         if one.is_main or not one.shown:
             continue
         match = next((other for other in kept if other.kind == one.kind), None)
         if match is None:
-            continue  # left out, which was noted when the result was put together
+            continue  # left out, which was noted when the result was muxed
         kept.remove(match)
         if len(match.shown) < len(one.shown):
             missing = len(one.shown) - len(match.shown)
-            yield f"{missing} packets of its {one.kind} did not get into the {suffix} file"
+            yield f"{missing} packets of its {one.kind} are damaged and were left out"
 
 
 def _times(container: InputContainer, name: str) -> list[_Times]:

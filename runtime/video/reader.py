@@ -1,4 +1,4 @@
-"""Decodes a clip: its frames in the order they are shown, each with its time stamp."""
+"""Decodes a video into frames in presentation order, with time stamps."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """A frame as it was decoded."""
+    """A decoded frame."""
 
     number: int
-    """From 0, in the order they are shown."""
+    """Number from 0, in presentation order."""
     stamp: int
-    """When it is shown, in ticks of the clip's time base, `Clip.start` not yet taken off."""
+    """Time stamp in ticks of the video's time base, before `Clip.start` is subtracted."""
     duration: int
     raw: VideoFrame
 
@@ -47,16 +47,16 @@ _SIDE_DATA = {
     "SPHERICAL": "its spherical projection",
     "STEREO3D": "its stereoscopic layout",
 }
-"""What frames carry beside their samples and no encoder here is given, by FFmpeg's names."""
+"""Side data of frames that the result lacks, by FFmpeg's names."""
 
 
 class ClipReader:
-    """Reads a clip from its beginning to its end.
+    """Reads a video from start to end.
 
     Args:
-        clip: its facts.
-        settings: what is refused, and whether frames are deinterlaced.
-        is_deep: whether pictures of clips with more than 8 bits have 16; else all have 8.
+        clip: properties of the video.
+        settings: allowed kinds of video, and deinterlacing.
+        is_deep: whether pictures have 16 bits if the video has more than 8.
     """
 
     def __init__(self, clip: Clip, settings: VideoSettings, *, is_deep: bool) -> None:
@@ -69,12 +69,12 @@ class ClipReader:
         self._deinterlacer: Filter | None = None
 
     def frames(self) -> Iterator[Frame]:
-        """All frames; to be called once.
+        """Decode all frames; may be called once.
 
-        Damaged ones are left out, and the end of a file that was cut off is its end; `notes` tell.
+        Damaged ones are skipped, and a truncated file simply ends; both appear in `notes`.
 
         Raises:
-            ImageReadError: a frame is of a kind that is refused, or the file cannot be read.
+            ImageReadError: the file cannot be read, or a frame is of an unsupported kind.
         """
         waiting: deque[tuple[int, int]] = deque()
         for number, frame in enumerate(self._deinterlaced(self._decoded(waiting))):
@@ -82,7 +82,7 @@ class ClipReader:
             yield Frame(number=number, stamp=stamp, duration=duration, raw=frame)
 
     def picture(self, frame: Frame) -> Picture:
-        """A frame's samples.
+        """Convert a frame to a picture.
 
         Raises:
             ImageReadError: its colours cannot be converted.
@@ -96,12 +96,12 @@ class ClipReader:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know once all frames were read."""
+        """Messages for the user, complete once all frames were read."""
         notes = []
         if self._damaged:
-            notes.append(f"{self._damaged} damaged parts of the file could not be decoded")
+            notes.append(f"{self._damaged} damaged frames or packets were skipped")
         if made_up := self._stamps.made_up:
-            notes.append(f"{made_up} time stamps were missing or ran backwards, and were made up")
+            notes.append(f"{made_up} time stamps were missing or out of order, and were replaced")
         if self._left_out:
             notes.append(f"not kept: {', '.join(sorted(self._left_out))}")
         return notes
@@ -115,13 +115,13 @@ class ClipReader:
             for frame in self._readable(container, stream):
                 refuse(frame, self._clip, self._settings)
                 self._left_out |= _side_data(frame)
-                # Files without times of their own have those at which packets are read.
+                # Some files only have decoding time stamps.
                 stamp = frame.dts if frame.pts is None else frame.pts
                 waiting.append(self._stamps.next(stamp, frame.duration))
                 yield frame
 
     def _readable(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-        """What can be decoded; counts the rest."""
+        """Yield the frames that can be decoded, and count the rest."""
         invalid = pyav().error.InvalidDataError
         packets = container.demux(stream)
         while True:
@@ -153,7 +153,7 @@ class ClipReader:
             yield from self._deinterlacer.push(None)
 
     def _colours(self, frame: VideoFrame) -> Colours:
-        """A frame's own colours, where it says otherwise than the first one."""
+        """Return a frame's colours, which may differ from those of the first one."""
         form = frame.format
         tags = {"matrix": int(frame.colorspace), "range": int(frame.color_range)}
         clip = self._clip.colours
@@ -169,13 +169,13 @@ class ClipReader:
 
 
 def _side_data(frame: VideoFrame) -> set[str]:
-    """What of `_SIDE_DATA` a frame carries."""
+    """Return the kinds of `_SIDE_DATA` in a frame."""
     side_data: Any = frame.side_data
-    # Newer versions of PyAV give the types, older ones what has a type.
+    # Iteration yields types in PyAV 19, and objects that have a type before.
     names = {getattr(one, "type", one).name for one in side_data}
     return {_SIDE_DATA[name] for name in names if name in _SIDE_DATA}
 
 
 def same_samples(one: Picture, other: Picture) -> bool:
-    """Whether two pictures of a clip look alike to the last bit."""
+    """Return whether two pictures have identical samples."""
     return bool((one.rgb_hwc == other.rgb_hwc).all())

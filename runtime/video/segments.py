@@ -1,7 +1,7 @@
-"""Encoded parts of a result, kept until all are there: what a killed run goes on from.
+"""Stores encoded segments of a result, from which a killed run resumes.
 
-A segment is a file of its own: a line of JSON with the frames' time stamps and the packets' sizes,
-then the packets. No container does: MP4 and Matroska change or drop times of decoding.
+A segment file has one line of JSON with time stamps and packet sizes, followed by the packets.
+Containers would not do, because MP4 and Matroska change or drop decoding times.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ class Packet:
     """An encoded frame."""
 
     frame: int
-    """Its number within the segment, in the order frames are shown."""
+    """Frame number within the segment, in presentation order."""
     is_key: bool
     data: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Frames that were encoded by themselves, and can be decoded so."""
+    """Frames that were encoded, and can be decoded, independently of others."""
 
     stamps: Sequence[int]
-    """When each frame is shown, in ticks of the clip's time base, rising."""
+    """Presentation time stamps in ticks of the video's time base, rising."""
     last_duration: int
-    """How long the last one is shown."""
+    """Duration of the last frame."""
     packets: Sequence[Packet]
-    """In the order of decoding; as many as frames."""
+    """One packet per frame, in decoding order."""
 
     @property
     def order(self) -> list[int]:
-        """Numbers of frames in the order of their packets."""
+        """Frame numbers in packet order."""
         return [packet.frame for packet in self.packets]
 
     def as_bytes(self) -> bytes:
-        """The content of its file."""
+        """Return the content of the segment file."""
         payload = b"".join(packet.data for packet in self.packets)
         header = {
             "stamps": list(self.stamps),
@@ -60,15 +60,15 @@ class Segment:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Segment:
-        """Read the content of a file.
+        """Parse the content of a segment file.
 
         Raises:
-            ValueError: it is not as it was written.
+            ValueError: it is damaged.
         """
         line, _, payload = content.partition(b"\n")
         header = json.loads(line)
         if hashlib.sha256(payload).hexdigest() != header["sha256"]:
-            raise ValueError("the packets have changed")
+            raise ValueError("the checksum of the packets does not match")
         packets, begin = [], 0
         for frame, is_key, size in header["packets"]:
             data = payload[begin : begin + size]
@@ -78,12 +78,12 @@ class Segment:
 
 
 class SegmentStore:
-    """The segments of one result, in a hidden folder beside it.
+    """Segments of one result, in a hidden folder beside it.
 
     Args:
-        target: the result.
-        fingerprint: of the source and of all that decides what becomes of it.
-        read_only: only look what there is.
+        target: path of the result.
+        fingerprint: fingerprint of the source and of everything that affects the result.
+        read_only: do not create or remove anything.
 
     Raises:
         TargetError: the folder cannot be written.
@@ -95,7 +95,7 @@ class SegmentStore:
         self._target = target
         is_current = self._made_with() == fingerprint
         self.count = len(self._whole()) if is_current else 0
-        """How many segments there are, from the first one on without a gap."""
+        """Number of consecutive usable segments, from the first one."""
         if read_only:
             return
         if not is_current:
@@ -105,7 +105,7 @@ class SegmentStore:
         remove_temporaries([self._folder])
 
     def add(self, segment: Segment) -> None:
-        """Keep one more segment.
+        """Store the next segment.
 
         Raises:
             TargetError: it cannot be written; nothing of it is left.
@@ -118,28 +118,28 @@ class SegmentStore:
             yield Segment.from_bytes(self._path(number).read_bytes())
 
     def heads(self) -> Iterator[Segment]:
-        """Each segment without the content of its packets."""
+        """Yield each segment without the content of its packets."""
         for number in range(self.count):
             with self._path(number).open("rb") as file:
                 yield _without_data(json.loads(file.readline()))
 
     @property
     def frames(self) -> int:
-        """How many frames there are in all segments."""
+        """Number of frames in all segments."""
         return sum(len(head.stamps) for head in self.heads())
 
     @property
     def end(self) -> int:
-        """When the last frame ends, in ticks of the clip's time base; 0 where there is none."""
+        """End of the last frame in ticks of the video's time base; 0 if there is none."""
         return max((head.stamps[-1] + head.last_duration for head in self.heads()), default=0)
 
     def remove(self) -> None:
-        """Remove all of it."""
+        """Remove all segments."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self._folder)
 
     def _whole(self) -> list[Path]:
-        """Those that can be used; whatever comes after a damaged one is made again."""
+        """Return the usable files; those after a damaged one are made again."""
         paths: list[Path] = []
         while (path := self._path(len(paths))).exists():
             try:

@@ -1,4 +1,4 @@
-"""How results are encoded, and what is done to clips that need something first."""
+"""Settings for reading and encoding videos."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from dataclasses import dataclass
 from runtime.errors import ConfigError
 
 MOST_CRF = 63
-"""Of VP9 and AV1; H.264 and HEVC end at 51."""
+"""Largest value for VP9 and AV1; H.264 and HEVC end at 51."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSettings:
-    """How clips are upscaled.
+    """Settings for upscaling videos.
 
     Raises:
         ConfigError: a value is out of range.
     """
 
     codec: str = "auto"
-    """`h264`, `hevc`, `av1`, `vp9`, or FFmpeg's name of an encoder; `auto`: VP9 in WebM, else
-    HEVC for more than 8 bits, else H.264."""
+    """`h264`, `hevc`, `av1`, `vp9`, or the name of an FFmpeg encoder; `auto` selects VP9 for WebM,
+    HEVC for more than 8 bits, and H.264 otherwise."""
 
     crf: int | None = None
-    """Constant quality, lower is better; None for 18, where the encoder has such a scale."""
+    """Constant quality, lower is better; None for 18 if the encoder supports it."""
 
     preset: str | None = None
-    """By the encoder's own name; None for its default."""
+    """Encoder preset; None for its default."""
 
     deinterlace: bool = False
-    """Whether interlaced frames are deinterlaced first."""
+    """Whether to deinterlace interlaced frames."""
 
     hdr: bool = False
-    """Whether clips with an HDR transfer are upscaled."""
+    """Whether to upscale videos with an HDR transfer function."""
 
     def __post_init__(self) -> None:
         if self.crf is not None and not 0 <= self.crf <= MOST_CRF:

@@ -1,4 +1,4 @@
-"""Time stamps: of frames in the order they are shown, and of packets in the order they are read."""
+"""Presentation and decoding time stamps."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 class Stamps:
-    """Gives every frame a time stamp after that of the one before.
+    """Gives every frame a time stamp later than the previous one's.
 
     Args:
-        usual: how long a frame is shown where nothing tells, in ticks of the clip's time base.
+        usual: default duration of a frame, in ticks of the video's time base.
     """
 
     def __init__(self, usual: int) -> None:
@@ -17,14 +17,14 @@ class Stamps:
         self._last: int | None = None
         self._last_duration = 0
         self.made_up = 0
-        """How many were missing, or not after the one before."""
+        """Number of time stamps that were missing or not later than the previous one."""
 
     def next(self, stamp: int | None, duration: int) -> tuple[int, int]:
-        """A frame's time stamp and duration.
+        """Return the time stamp and duration of the next frame.
 
         Args:
-            stamp: as the file has it; None where it has none.
-            duration: likewise; 0 where it has none.
+            stamp: time stamp in the file; None if missing.
+            duration: duration in the file; 0 if missing.
         """
         shown = duration if duration > 0 else self._usual
         if self._last is None:
@@ -40,21 +40,23 @@ class Stamps:
 
 
 def reordering(order: Sequence[int]) -> int:
-    """By how many frames packets must be read ahead of their being shown.
+    """Return how many frames earlier than its presentation a packet must be decoded.
 
     Args:
-        order: numbers of frames in the order of their packets, each once.
+        order: frame numbers in packet order, each once.
     """
     return max((place - number for place, number in enumerate(order)), default=0)
 
 
 def decoding_stamps(stamps: Sequence[int], ahead: int, usual: int) -> list[int]:
-    """When each packet is read: strictly rising, and never after its frame is shown.
+    """Return the decoding time stamp of each packet.
+
+    They rise strictly, and none is later than the presentation of its frame.
 
     Args:
-        stamps: of the frames in the order they are shown, strictly rising.
-        ahead: at least what `reordering` found of any part that is encoded by itself.
-        usual: ticks between frames, for what lies before the first one.
+        stamps: presentation time stamps, strictly rising.
+        ahead: maximum of `reordering` over all segments.
+        usual: ticks between frames, used before the first one.
     """
     first = [stamps[0] - (ahead - number) * max(1, usual) for number in range(ahead)]
     return [*first, *stamps][: len(stamps)]

@@ -87,7 +87,7 @@ def test_a_killed_run_goes_on_and_makes_the_same_file(
         assert not (out / "x.mp4").exists()
     last = run(clip, out / "x.mp4", *MODEL, first=SHORT_SEGMENTS)
     assert last.returncode == 0, last.stderr
-    assert "went on from frame" in last.stderr
+    assert "resumed from frame" in last.stderr
     assert (out / "x.mp4").read_bytes() == (tmp_path / "a/x.mp4").read_bytes()
     assert files(out) == {"x.mp4"}
 
@@ -151,8 +151,8 @@ def test_a_dry_run_tells_how_long(clip: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [
-        ("clip.mp4", "x.png", "is a video, and OUTPUT"),
-        ("clip.mp4", "x.avi", "is a video, and OUTPUT"),
+        ("clip.mp4", "x.png", "is a video, but OUTPUT"),
+        ("clip.mp4", "x.avi", "is a video, but OUTPUT"),
         ("a.png", "x.mp4", "names no format that can be written"),
         ("in", "x.mp4", "named like a video"),
     ],
