@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runtime.video.colours import LIMITED, Colours
+from runtime.video.encoding import Encoding
+from runtime.video.facts import Clip
 from tests.support.processes import run
 
 RATE = Fraction(25)
@@ -206,3 +210,40 @@ def samples_of(path: Path) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
     av: Any = pytest.importorskip("av")
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def a_clip(**changes: Any) -> Clip:
+    """The properties of a small video, with changes."""
+    clip = Clip(
+        path=Path("x.mp4"),
+        size_hw=SIZE,
+        turn=None,
+        rate=RATE,
+        time_base=Fraction(1, 12800),
+        frames=10,
+        end=None,
+        start=Fraction(0),
+        aspect=None,
+        colours=Colours(primaries=1, transfer=1, matrix=1, range=LIMITED),
+        bits=8,
+        chroma_shift=(1, 1),
+        is_grey=False,
+        codec="h264",
+        streams="no sound",
+        notes=(),
+    )
+    return replace(clip, **changes)
+
+
+def an_encoding(**changes: Any) -> Encoding:
+    """Encoder settings for its result, with changes."""
+    encoding = Encoding(
+        encoder="libx264",
+        options={"crf": "18"},
+        size_hw=(4 * SIZE[0], 4 * SIZE[1]),
+        pixel_format="yuv420p",
+        rate=RATE,
+        aspect=None,
+        colours=Colours(primaries=1, transfer=1, matrix=1, range=LIMITED),
+    )
+    return replace(encoding, **changes)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +10,13 @@ import pytest
 pytest.importorskip("av", reason="needs the video extra")
 
 from runtime.errors import ConfigError, ImageError, ImageWriteError
-from runtime.video.colours import LIMITED, Colours
 from runtime.video.encoder import SegmentEncoder
 from runtime.video.encoding import SEGMENT_FRAMES, Encoding, plan_encoding
 from runtime.video.facts import Clip
 from runtime.video.settings import VideoSettings
+from tests.support.clips import a_clip
 
-CLIP = Clip(
-    path=Path("x.mp4"),
-    size_hw=(48, 64),
-    turn=None,
-    rate=Fraction(25),
-    time_base=Fraction(1, 12800),
-    frames=10,
-    end=None,
-    start=Fraction(0),
-    aspect=None,
-    colours=Colours(primaries=1, transfer=1, matrix=1, range=LIMITED),
-    bits=8,
-    chroma_shift=(1, 1),
-    is_grey=False,
-    codec="h264",
-    streams="no sound",
-    notes=(),
-)
+CLIP = a_clip()
 
 
 def planned(
