@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from runtime.codecs.encode import putting
-from runtime.errors import ImageReadError
+from runtime.errors import ImageReadError, TargetError
 from runtime.jobs.journal import Fingerprints, Journal
 from runtime.report.progress import Progress
 from runtime.run.clip import ClipMaker, FrameUpscaler
@@ -74,7 +74,11 @@ def make_clip(
     )
     work.notes += maker.run()
     work.frames = maker.frames
-    if not stamp.seems_unchanged(job.source):
+    try:
+        unchanged = stamp.seems_unchanged(job.source)
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+    if not unchanged:
         raise ImageReadError("the file changed while it was read: run the command again")
     journal.begin(job, stamp, fingerprint)
     with putting(job.target) as file:
@@ -82,6 +86,9 @@ def make_clip(
         work.notes += put_together(plan.clip, plan.encoding, store, written, job.target)
         work.notes += what_is_lost(plan.clip, plan.encoding, store, written, job.target.suffix)
     journal.finish(job, stamp, fingerprint)
-    store.remove()
+    try:
+        store.remove()
+    except TargetError as error:
+        work.notes.append(str(error))  # the result is complete
     work.preview = preview.preview if preview else None
     work.seconds += time.monotonic() - began

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 from types import ModuleType
 from typing import SupportsInt
 
-from runtime.errors import ImageError, ImageReadError, ImageWriteError
+from runtime.errors import ImageReadError, ImageWriteError
 from runtime.system.package import load
 from runtime.video.formats import EXTRA
 
@@ -53,12 +53,13 @@ def integer(value: SupportsInt | None) -> int:
 @contextlib.contextmanager
 def reading(name: str) -> Iterator[None]:
     """Translate PyAV's errors while a file is read."""
-    with _translated(
-        lambda reason: ImageReadError(
-            f"{name}: cannot be read as a video: {reason}. Get it again, or convert it with FFmpeg"
-        )
-    ):
+    try:
         yield
+    except (pyav().error.FFmpegError, ValueError) as error:
+        raise ImageReadError(
+            f"{name}: cannot be read as a video: {reason_of(error)}. "
+            "Get it again, or convert it with FFmpeg"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -69,21 +70,14 @@ def writing(name: str, remedy: str) -> Iterator[None]:
         name: name of the file.
         remedy: advice that ends the message.
     """
-    with _translated(
-        lambda reason: ImageWriteError(f"{name}: cannot be written as a video: {reason}. {remedy}")
-    ):
-        yield
-
-
-@contextlib.contextmanager
-def _translated(translate: Callable[[str], ImageError]) -> Iterator[None]:
-    error_type = pyav().error.FFmpegError
     try:
         yield
-    except (error_type, ValueError) as error:
+    except (pyav().error.FFmpegError, ValueError) as error:
         if isinstance(error, OSError):
             raise  # a disk error affects every file, and the caller handles it
-        raise translate(reason_of(error)) from error
+        raise ImageWriteError(
+            f"{name}: cannot be written as a video: {reason_of(error)}. {remedy}"
+        ) from error
 
 
 def reason_of(error: Exception) -> str:

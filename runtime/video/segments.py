@@ -6,7 +6,6 @@ Containers would not do, because MP4 and Matroska change or drop decoding times.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runtime.errors import TargetError
 from runtime.system.files import make_folder, remove_temporaries, write_whole
 
 FOLDER_PREFIX, FOLDER_SUFFIX = ".dggn-", ".segments"
@@ -134,9 +134,20 @@ class SegmentStore:
         return max((head.stamps[-1] + head.last_duration for head in self.heads()), default=0)
 
     def remove(self) -> None:
-        """Remove all segments."""
-        with contextlib.suppress(FileNotFoundError):
+        """Remove all segments.
+
+        Raises:
+            TargetError: they cannot be removed.
+        """
+        try:
             shutil.rmtree(self._folder)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            reason = error.strerror or error
+            raise TargetError(
+                f"cannot remove {self._folder}: {reason}. Remove it, or choose another OUTPUT"
+            ) from error
 
     def _whole(self) -> list[Path]:
         """Return the usable files; those after a damaged one are made again."""

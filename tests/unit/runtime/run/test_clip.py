@@ -321,6 +321,17 @@ def test_a_disk_that_fills_up_at_the_end_keeps_all_segments(
     assert outcome(bench, source).status == "done"
 
 
+def test_a_source_that_vanishes_meanwhile_fails_alone(bench: Bench, source: Path) -> None:
+    def vanish(picture: Picture) -> None:
+        source.unlink(missing_ok=True)
+
+    bench.upscaler = NearestUpscaler(before=vanish)
+    result = outcome(bench, source)
+    assert result.status == "failed"
+    assert "No such file" in result.message
+    assert "unexpected" not in result.message
+
+
 def test_a_source_that_changes_meanwhile_is_noticed(bench: Bench, source: Path) -> None:
     content = source.read_bytes()
     bench.upscaler = NearestUpscaler(before=lambda picture: source.write_bytes(content + b"more"))

@@ -127,6 +127,21 @@ def test_frames_that_an_edit_list_takes_out_stay_out(bench: Bench, tmp_path: Pat
     assert times(after, 1) == pytest.approx(times(before, 1), abs=1e-6)
 
 
+def test_missing_time_stamps_are_made_up(bench: Bench, tmp_path: Path) -> None:
+    """AVI stores none; with B-frames, FFmpeg has to guess them."""
+    source = clips.make(tmp_path / "x.avi", codec="mpeg4", options={"bf": "2"}, frames=20)
+    assert any("pts_time" not in packet for packet in probe(source)["packets"])
+    command = ["ffprobe", "-v", "error", "-of", "csv=p=0", "-show_entries"]
+    command += ["frame=best_effort_timestamp_time", str(source)]
+    guesses = [line.strip(",") for line in run_command(command).stdout.split()]
+    expected: list[float] = []
+    for guess in guesses:  # ffprobe has none for the last frames either
+        expected.append(expected[-1] + 0.04 if guess == "N/A" else float(guess))
+    result = upscaled(bench, source, ".mkv")
+    assert shown_at(Path(str(result.target))) == pytest.approx(expected, abs=1e-3)
+    assert len(expected) == 20
+
+
 def test_two_tracks_of_sound_and_subtitles(bench: Bench, tmp_path: Path) -> None:
     source = clips.make(
         tmp_path / "tracks.mp4",

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from runtime.errors import TargetError
 from runtime.video.segments import Packet, Segment, SegmentStore
 
 
@@ -54,6 +56,21 @@ def test_other_fingerprints_and_targets_begin_anew(tmp_path: Path) -> None:
 def test_looking_makes_nothing(tmp_path: Path) -> None:
     assert SegmentStore(tmp_path / "x.mp4", "a", read_only=True).frames == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_old_segments_that_cannot_be_removed_are_never_taken_for_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SegmentStore(tmp_path / "x.mp4", "a").add(segment())
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", refuse)
+        with pytest.raises(TargetError, match="cannot remove .*Permission denied"):
+            SegmentStore(tmp_path / "x.mp4", "b")
+    assert SegmentStore(tmp_path / "x.mp4", "b", read_only=True).count == 0
 
 
 def test_a_torn_segment_ends_what_can_be_used(tmp_path: Path) -> None:
