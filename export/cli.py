@@ -158,7 +158,7 @@ def trt(
     """
     with errors_reported("dggn-export"):
         chosen = _precision(precision, fp16=fp16, int8=int8)
-        from export.trt.builder.interrupt import leave
+        from export.trt.builder.interrupt import exit_process
         from export.trt.command import build_or_reuse, model_file
         from runtime.backends.trt.request import EngineRequest
 
@@ -179,7 +179,7 @@ def trt(
                 built = build_or_reuse(request, say=say, on_progress=on_progress)
         except (Cancelled, KeyboardInterrupt):
             typer.echo(NOTHING_WRITTEN, err=True)
-            leave(INTERRUPTED)
+            exit_process(INTERRUPTED)
     word = "built with" if built.was_built else "up to date, built with"
     facts = built.facts
     largest = facts.largest_activation
@@ -197,16 +197,18 @@ def _precision(
     asked |= {"fp16"} if fp16 else set()
     asked |= {"int8"} if int8 else set()
     if len(asked) > 1:
-        raise ConfigError(f"{' and '.join(sorted(asked))} are both asked for: choose one precision")
+        raise ConfigError(
+            f"{' and '.join(sorted(asked))} were both requested: choose one precision"
+        )
     return asked.pop() if asked else "fp16"
 
 
 def _local(model: str) -> str:
     """Return a model's name or path; a URL is downloaded first."""
     from runtime.backends.fetch import local_model
-    from runtime.report.console import progress_for_people
+    from runtime.report.console import choose_progress
 
-    progress = progress_for_people(quiet=False)
+    progress = choose_progress(quiet=False)
     return local_model(model, say=progress.say, bar=progress.fetching)
 
 

@@ -10,7 +10,7 @@ from runtime.backends.trt.engine_file import read_facts
 from runtime.errors import ModelError
 from runtime.model.files import check_model_file
 from runtime.model.info import PREFIX, ModelInfo, file_sha256
-from runtime.model.tensors import tensors_of
+from runtime.model.tensors import tensor_format_of
 
 
 def describe(path: Path) -> dict[str, str]:
@@ -35,7 +35,7 @@ def describe(path: Path) -> dict[str, str]:
     properties = {entry.key: entry.value for entry in model.metadata_props}
     if any(name.startswith(PREFIX) for name in properties):
         info = ModelInfo.from_metadata(properties, where=str(path))
-        tensors = tensors_of(info)
+        tensors = tensor_format_of(info)
     else:
         with OrtBackend(path, threads=1, where="cpu") as backend:
             info, tensors = backend.info, backend.tensors

@@ -201,7 +201,7 @@ def run(
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
     from export.trt.on_demand import EngineBuilder
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
-    from runtime.report.console import complain, print_result, progress_for_people
+    from runtime.report.console import choose_progress, complain, print_result
     from runtime.run.interrupt import run_interruptibly
 
     builder = EngineBuilder(quiet=quiet)
@@ -252,7 +252,7 @@ def run(
     except DggnError as error:
         complain(error)
         raise typer.Exit(error.exit_code) from None
-    batch = Batch(options, progress_for_people(quiet=quiet))
+    batch = Batch(options, choose_progress(quiet=quiet))
     code = 0
     try:
         if not run_interruptibly(batch.run, (batch.cancel, builder.cancel)):

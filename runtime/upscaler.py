@@ -18,7 +18,7 @@ from runtime.backends.request import BackendName, BackendRequest
 from runtime.backends.select import open_backend
 from runtime.backends.trt.request import BuildEngine
 from runtime.codecs.decode import decode
-from runtime.codecs.frames import all_of
+from runtime.codecs.frames import all_frames
 from runtime.codecs.pil import image_from_picture, picture_from_image
 from runtime.image.arrays import array_like, picture_from_array
 from runtime.image.picture import Picture, Samples
@@ -27,7 +27,7 @@ from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
 from runtime.model.info import DEFAULT_MODEL, WantedPrecision, file_sha256, model_path
 from runtime.tiles.plan import check_tiling, default_tile_px
-from runtime.tiles.stitch import OnTile, Watched, part_of, submit_in_tiles
+from runtime.tiles.stitch import OnTile, Watched, part_progress, submit_in_tiles
 from runtime.tiles.strips import strip_bytes, strip_tile_px, upscale_in_strips
 
 _logger = logging.getLogger(__name__)
@@ -216,7 +216,7 @@ class Upscaler:
             ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: `cancel` was called.
         """
-        pictures = all_of(picture)
+        pictures = all_frames(picture)
         results: list[Picture | None] = [None] * len(pictures)
         lock, done = threading.Lock(), 0
 
@@ -242,7 +242,7 @@ class Upscaler:
                 partial(keep, number, alpha_hw),
                 tile_size=self._quick_tile_px,
                 overlap=self.overlap,
-                on_tile=part_of(on_tile, number, len(pictures)),
+                on_tile=part_progress(on_tile, number, len(pictures)),
             )
 
     @property

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dggn.data.sheet import Colour, Sheet, Typeface, between
+from dggn.data.sheet import Colour, Sheet, Typeface, blend_colours
 from dggn.model.config import SCALE
 from runtime.system.package import require
 
@@ -70,9 +70,9 @@ def _line_of_text(
 
 def _window(sheet: Sheet) -> None:
     bar, side = sheet.number(16, 32), sheet.number(0, sheet.width // 3)
-    accent, edge = sheet.colour(), between(sheet.paper, sheet.ink, 0.2)
+    accent, edge = sheet.colour(), blend_colours(sheet.paper, sheet.ink, 0.2)
     sheet.box(0, 0, sheet.width, bar, accent if sheet.chance(0.4) else edge)
-    sheet.box(0, bar, side, sheet.height, between(sheet.paper, sheet.ink, 0.06))
+    sheet.box(0, bar, side, sheet.height, blend_colours(sheet.paper, sheet.ink, 0.06))
     size = sheet.number(8, 14)
     face = sheet.typeface(size)
     sheet.text(6, (bar - size) // 2, sheet.words(14, face), face, sheet.ink)
@@ -96,7 +96,7 @@ def _controls(
     is_table, is_striped = sheet.chance(0.4), sheet.chance(0.5)
     while x < sheet.width:
         if is_table:
-            fill = between(sheet.paper, sheet.ink, 0.05) if is_striped else None
+            fill = blend_colours(sheet.paper, sheet.ink, 0.05) if is_striped else None
             sheet.box(x, y, cell, row, fill, edge)
         else:
             sheet.box(x, y, cell - 6, row - 2, accent if sheet.chance(0.3) else None, edge, radius)
@@ -182,7 +182,7 @@ def _gradient(sheet: Sheet) -> None:
 def _chart(sheet: Sheet) -> None:
     left, bottom = sheet.number(14, 30), sheet.height - sheet.number(12, 24)
     size = sheet.number(6, 11)
-    face, grid = sheet.typeface(size), between(sheet.paper, sheet.ink, 0.15)
+    face, grid = sheet.typeface(size), blend_colours(sheet.paper, sheet.ink, 0.15)
     for y in range(sheet.number(4, 12), bottom, sheet.number(10, 24)):
         sheet.box(left, y, sheet.width, 1, grid)
         sheet.text(2, y - size // 2, str(sheet.number(0, 99)), face, sheet.ink)

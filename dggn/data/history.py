@@ -96,7 +96,7 @@ class History:
     """JPEG saves; empty for a picture that was never compressed lossily."""
 
 
-def live_through(hr_hwc: NDArray[np.uint8], history: History) -> NDArray[np.uint8]:
+def apply_history(hr_hwc: NDArray[np.uint8], history: History) -> NDArray[np.uint8]:
     """Apply a history to an HR picture, and return the LR picture.
 
     Args:

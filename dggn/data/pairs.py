@@ -17,10 +17,10 @@ from dggn.data.prepared import (
     LR_FOLDER,
     Manifest,
     map_ppm,
-    paths_of,
     read_manifest,
+    sub_image_paths,
 )
-from dggn.data.taught import TEACHER_FOLDER, TaughtSet, is_whole, pair_paths, read_taught
+from dggn.data.taught import TEACHER_FOLDER, TaughtSet, is_pair_complete, pair_paths, read_taught
 from dggn.model.config import SCALE
 from runtime.errors import ConfigError
 
@@ -131,14 +131,14 @@ def _prepared_pairs(folder: Path, manifest: Manifest) -> list[Pair]:
     return [
         StoredPair(one.name, hr_path, lr_path, (one.height, one.width))
         for one in sub_images
-        for hr_path, lr_path in [paths_of(folder, [one.name])]
+        for hr_path, lr_path in [sub_image_paths(folder, [one.name])]
     ]
 
 
 def _taught_pairs(folder: Path, taught: TaughtSet, target: str, originals: float) -> list[Pair]:
     if not taught.complete:
         raise ConfigError(f"{folder} is not completely taught: run `dggn-train teach` again")
-    missing = [pair.name for pair in taught.pairs if not is_whole(folder, pair)]
+    missing = [pair.name for pair in taught.pairs if not is_pair_complete(folder, pair)]
     if missing:
         raise ConfigError(
             f"{folder} lacks files of {len(missing)} of its {len(taught.pairs)} pairs, of "

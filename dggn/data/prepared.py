@@ -10,7 +10,6 @@ decoding the rest. (PNG is decoded as a whole: docs/benchmarks has both.)
 
 from __future__ import annotations
 
-import json
 import mmap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dggn.data.manifest import append_record, read_records, write_records
 from dggn.model.config import SCALE
 from dggn.settings import from_mapping, to_mapping
-from runtime.errors import ConfigError, ImageReadError, TargetError
+from runtime.errors import ConfigError, ImageReadError
 from runtime.system.files import write_whole
 
 MANIFEST_NAME = "prepared.jsonl"
@@ -113,11 +113,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     Raises:
         TargetError: it cannot be written.
     """
-    lines = [json.dumps({"format": FORMAT, "options": to_mapping(manifest.options)})]
-    lines += [_line(source) for source in manifest.sources]
-    if manifest.complete:
-        lines.append(json.dumps({"complete": len(manifest.sources)}))
-    write_whole(folder / MANIFEST_NAME, "".join(f"{line}\n" for line in lines).encode())
+    header = {"options": to_mapping(manifest.options)}
+    sources = map(to_mapping, manifest.sources)
+    path = folder / MANIFEST_NAME
+    write_records(path, FORMAT, header, sources, complete=manifest.complete)
 
 
 def append_source(folder: Path, source: Source) -> None:
@@ -126,40 +125,17 @@ def append_source(folder: Path, source: Source) -> None:
     Raises:
         TargetError: it cannot be written.
     """
-    path = folder / MANIFEST_NAME
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(_line(source) + "\n")
-    except OSError as error:
-        raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
+    append_record(folder / MANIFEST_NAME, to_mapping(source))
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Read a set's manifest; None if there is no set.
-
-    A last line that was cut off by a crash is left out.
+    """Read a set's manifest, without a line truncated by a crash; None if there is no set.
 
     Raises:
         ConfigError: the manifest is damaged or of another version.
     """
-    path = folder / MANIFEST_NAME
-    if not path.is_file():
-        return None
-    try:
-        text = path.read_text(encoding="utf-8")
-        records = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-        first, *others = records
-        if first["format"] != FORMAT:
-            raise ConfigError(f"its format is {first['format']!r}, expected {FORMAT!r}")
-        options = from_mapping(PrepareOptions, first["options"], where="options")
-        complete = bool(others) and "complete" in others[-1]
-        sources = tuple(_source(record) for record in (others[:-1] if complete else others))
-    except (OSError, KeyError, ValueError, TypeError, ConfigError) as error:
-        raise ConfigError(
-            f"{path} is damaged or of another version ({error}): "
-            "prepare the pictures again, into another folder"
-        ) from error
-    return Manifest(options=options, sources=sources, complete=complete)
+    remedy = "prepare the pictures again, into another folder"
+    return read_records(folder / MANIFEST_NAME, FORMAT, _manifest, remedy=remedy)
 
 
 def write_ppm(path: Path, image_hwc: NDArray[np.uint8]) -> None:
@@ -197,7 +173,7 @@ def ppm_bytes(height: int, width: int) -> int:
     return len(_header(height, width)) + height * width * 3
 
 
-def paths_of(folder: Path, names: Iterable[str]) -> list[Path]:
+def sub_image_paths(folder: Path, names: Iterable[str]) -> list[Path]:
     """Return the files of sub-images, HR and LR."""
     return [folder / kind / f"{name}.ppm" for name in names for kind in (HR_FOLDER, LR_FOLDER)]
 
@@ -206,9 +182,9 @@ def _header(height: int, width: int) -> bytes:
     return f"P6\n{width} {height}\n255\n".encode()
 
 
-def _line(source: Source) -> str:
-    return json.dumps(to_mapping(source))
-
-
-def _source(record: dict[str, Any]) -> Source:
-    return from_mapping(Source, record, where="a source picture")
+def _manifest(header: dict[str, Any], records: list[dict[str, Any]], complete: bool) -> Manifest:
+    return Manifest(
+        options=from_mapping(PrepareOptions, header["options"], where="options"),
+        sources=tuple(from_mapping(Source, one, where="a source picture") for one in records),
+        complete=complete,
+    )

@@ -20,7 +20,7 @@ from dggn.data.history import (
     History,
     Noise,
     Save,
-    live_through,
+    apply_history,
 )
 from runtime.errors import ConfigError
 
@@ -105,7 +105,7 @@ def degrade_realistic(
     Returns:
         (H, W, 3), uint8 RGB.
     """
-    return live_through(hr_hwc, draw_history(random, realism))
+    return apply_history(hr_hwc, draw_history(random, realism))
 
 
 def draw_history(

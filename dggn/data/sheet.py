@@ -152,7 +152,7 @@ def load_font(number: int, size_px: int) -> ImageFont.FreeTypeFont | ImageFont.I
     return ImageFont.truetype(str(path), size_px)
 
 
-def between(one: Colour, other: Colour, share: float) -> Colour:
+def blend_colours(one: Colour, other: Colour, share: float) -> Colour:
     """Blend two colours, with this share of the other."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue

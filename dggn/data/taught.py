@@ -11,16 +11,15 @@ where L1 against the original photograph must blur what cannot be known.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dggn.data.manifest import append_record, read_records, write_records
 from dggn.data.prepared import HR_FOLDER, LR_FOLDER, ppm_bytes
 from dggn.model.config import SCALE
 from dggn.settings import from_mapping, to_mapping
-from runtime.errors import ConfigError, TargetError
-from runtime.system.files import write_whole
+from runtime.errors import ConfigError
 
 MANIFEST_NAME = "taught.jsonl"
 TEACHER_FOLDER = "teacher"
@@ -135,11 +134,8 @@ def begin_manifest(folder: Path, taught: TaughtSet) -> None:
     Raises:
         TargetError: it cannot be written.
     """
-    lines = [{"format": FORMAT, **to_mapping(taught.lesson)}, *map(to_mapping, taught.pairs)]
-    if taught.complete:
-        lines.append({"complete": len(taught.pairs)})
-    text = "".join(f"{json.dumps(line)}\n" for line in lines)
-    write_whole(folder / MANIFEST_NAME, text.encode())
+    header, pairs = to_mapping(taught.lesson), map(to_mapping, taught.pairs)
+    write_records(folder / MANIFEST_NAME, FORMAT, header, pairs, complete=taught.complete)
 
 
 def append_pair(folder: Path, pair: TaughtPair) -> None:
@@ -148,12 +144,7 @@ def append_pair(folder: Path, pair: TaughtPair) -> None:
     Raises:
         TargetError: it cannot be written.
     """
-    path = folder / MANIFEST_NAME
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(to_mapping(pair))}\n")
-    except OSError as error:
-        raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
+    append_record(folder / MANIFEST_NAME, to_mapping(pair))
 
 
 def read_taught(folder: Path) -> TaughtSet | None:
@@ -162,25 +153,8 @@ def read_taught(folder: Path) -> TaughtSet | None:
     Raises:
         ConfigError: the manifest is damaged or of another version.
     """
-    path = folder / MANIFEST_NAME
-    if not path.is_file():
-        return None
-    try:
-        text = path.read_text(encoding="utf-8")
-        first, *others = (json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines())
-        if first.pop("format") != FORMAT:
-            raise ConfigError(f"it is not of the format {FORMAT!r}")
-        complete = bool(others) and "complete" in others[-1]
-        return TaughtSet(
-            lesson=from_mapping(Lesson, first, where="its first line"),
-            pairs=tuple(map(_pair, others[:-1] if complete else others)),
-            complete=complete,
-        )
-    except (OSError, KeyError, ValueError, TypeError, ConfigError) as error:
-        raise ConfigError(
-            f"{path} is damaged or of another version ({error}): "
-            "make the set again, in another folder"
-        ) from error
+    remedy = "make the set again, in another folder"
+    return read_records(folder / MANIFEST_NAME, FORMAT, _taught, remedy=remedy)
 
 
 def pair_paths(folder: Path, pair: TaughtPair) -> dict[str, Path]:
@@ -189,7 +163,7 @@ def pair_paths(folder: Path, pair: TaughtPair) -> dict[str, Path]:
     return {kind: folder / kind / f"{pair.name}.ppm" for kind in kinds}
 
 
-def is_whole(folder: Path, pair: TaughtPair) -> bool:
+def is_pair_complete(folder: Path, pair: TaughtPair) -> bool:
     """Return whether all files of a pair exist with the right length."""
     for kind, path in pair_paths(folder, pair).items():
         scale = 1 if kind == LR_FOLDER else SCALE
@@ -199,5 +173,9 @@ def is_whole(folder: Path, pair: TaughtPair) -> bool:
     return True
 
 
-def _pair(record: dict[str, Any]) -> TaughtPair:
-    return from_mapping(TaughtPair, record, where="a pair")
+def _taught(header: dict[str, Any], records: list[dict[str, Any]], complete: bool) -> TaughtSet:
+    return TaughtSet(
+        lesson=from_mapping(Lesson, header, where="its first line"),
+        pairs=tuple(from_mapping(TaughtPair, one, where="a pair") for one in records),
+        complete=complete,
+    )

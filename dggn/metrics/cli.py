@@ -104,7 +104,7 @@ def model(
     with errors_reported("dggn-eval"):
         from dggn.metrics.evaluate import evaluate, find_benchmark
         from dggn.metrics.report import BenchmarkResult
-        from dggn.metrics.systems import opened, system_name
+        from dggn.metrics.systems import open_system, system_name
 
         form = _form(as_json, as_csv, as_markdown)
         folders = [*(benchmarks or []), *(more or [])]
@@ -113,7 +113,7 @@ def model(
         found = [find_benchmark(folder) for folder in folders]
         metrics = _metrics(perceptual, features, niqe)
         finished = []
-        with opened(model) as super_resolve:
+        with open_system(model) as super_resolve:
             for benchmark in found:
                 results = evaluate(super_resolve, benchmark.pairs, metrics)
                 done = _shown(benchmark.name, results, form)

@@ -20,7 +20,7 @@ from dggn.metrics.evaluate import (
     path_pairs,
     super_resolve_and_measure,
 )
-from dggn.metrics.systems import BICUBIC, opened, system_name
+from dggn.metrics.systems import BICUBIC, open_system, system_name
 from runtime.errors import ConfigError
 from runtime.system.files import write_whole
 
@@ -106,7 +106,7 @@ def comparison_rows(
         raise ConfigError(f"{len(crops)} crops for {len(paths)} pictures: give one for each")
     names = [*([] if BICUBIC in models else [BICUBIC]), *models]
     with ExitStack() as stack:
-        systems = {name: stack.enter_context(opened(name)) for name in names}
+        systems = {name: stack.enter_context(open_system(name)) for name in names}
         return [
             _row(_pair_of(path), crops[number] if crops else None, systems)
             for number, path in enumerate(paths)

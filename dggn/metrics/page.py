@@ -13,7 +13,7 @@ from PIL import Image
 
 from dggn.data.folder import picture_paths, read_rgb
 from dggn.metrics.evaluate import SuperResolve
-from dggn.metrics.systems import opened, system_name
+from dggn.metrics.systems import open_system, system_name
 from dggn.model.config import SCALE
 from runtime.errors import ConfigError, ModelError, TargetError
 from runtime.report.detail import Detail
@@ -62,7 +62,7 @@ def write_page(path: Path, folder: Path, models: tuple[str, str]) -> int:
     facts |= {"facts": f"<p>{_text(str(folder))}</p>", "attention": "0", "style": STYLE}
     head, foot = page_parts(facts)
     with ExitStack() as stack:
-        left, right = (stack.enter_context(opened(model)) for model in models)
+        left, right = (stack.enter_context(open_system(model)) for model in models)
         try:
             with replacing(path) as page:
                 page.write(_bytes(head))
@@ -76,7 +76,7 @@ def write_page(path: Path, folder: Path, models: tuple[str, str]) -> int:
     return len(paths)
 
 
-def part_of(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def most_detailed_part(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the most detailed part, at most `PART_LR_PX`; (H, W, 3), uint8 RGB."""
     height, width = image_hwc.shape[:2]
     most = PART_LR_PX if height > width else PART_LR_PX[::-1]
@@ -93,7 +93,7 @@ def _article(
     systems: tuple[SuperResolve, SuperResolve],
     labels: tuple[str, str],
 ) -> str:
-    lr = part_of(image_hwc)
+    lr = most_detailed_part(image_hwc)
     height, width = lr.shape[:2]
     size_hw = height * SCALE, width * SCALE
     jpegs = [_jpeg(label, run(lr), size_hw) for run, label in zip(systems, labels, strict=True)]

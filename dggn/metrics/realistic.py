@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dggn.data.folder import by_stem, picture_paths, read_rgb
-from dggn.data.history import History, Noise, Save, live_through
+from dggn.data.history import History, Noise, Save, apply_history
 from dggn.data.pairs import Pair
 from dggn.data.prepared import HR_FOLDER, LR_FOLDER
 from dggn.metrics.evaluate import Metric, PictureScores, measure, super_resolve_and_measure
 from dggn.metrics.report import BenchmarkResult
-from dggn.metrics.systems import BICUBIC, opened, system_name
+from dggn.metrics.systems import BICUBIC, open_system, system_name
 from dggn.model.config import SCALE
 from dggn.settings import to_mapping
 from runtime.errors import ConfigError
@@ -85,7 +85,7 @@ class RealisticSet:
             if 0 in hr.shape:
                 raise ConfigError(f"{path} is too small to reduce: remove it")
             history = draw_measured_history(number, self._seed)
-            pair = Pair(name=path.name, lr_hwc=live_through(hr, history), hr_hwc=hr)
+            pair = Pair(name=path.name, lr_hwc=apply_history(hr, history), hr_hwc=hr)
             yield RealisticPicture(path=path, stem=stem, pair=pair, history=history)
 
 
@@ -170,7 +170,7 @@ def measure_realistic(
     with ExitStack() as stack:
         # All at first: a mistake in the last name should not come out after an hour.
         opened_systems = {
-            name: stack.enter_context(opened(model)) for name, model in systems.items()
+            name: stack.enter_context(open_system(model)) for name, model in systems.items()
         }
         originals = [
             measure(one.path, one.pair.hr_hwc, one.pair.hr_hwc, metrics) for one in pictures

@@ -31,7 +31,7 @@ def system_name(model: str) -> str:
 
 
 @contextmanager
-def opened(model: str) -> Iterator[SuperResolve]:
+def open_system(model: str) -> Iterator[SuperResolve]:
     """Open a super-resolution function for as long as the context lasts.
 
     Args:

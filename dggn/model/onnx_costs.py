@@ -64,6 +64,8 @@ def _computed_shapes(
     picture = np.zeros((1, 3, *size_hw), np.float32)
     source = model.graph.input[0].name if model.graph.input else ""
     wanted = sorted(names - {source})
+    if not wanted:
+        return {source: picture.shape}
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
     options = onnxruntime.SessionOptions()

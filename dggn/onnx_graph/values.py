@@ -72,7 +72,7 @@ def element_types(model: onnx.ModelProto) -> dict[str, int]:
     return types
 
 
-def fresh(name: str, taken: set[str]) -> str:
+def unused_name(name: str, taken: set[str]) -> str:
     """Return an unused name, and mark it as used."""
     candidates = (name if not number else f"{name}.{number}" for number in count())
     chosen = next(candidate for candidate in candidates if candidate not in taken)

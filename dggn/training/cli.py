@@ -243,26 +243,26 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
     from dggn.data.pairs import read_pairs
     from dggn.training.allocator import keep_freed_memory
     from dggn.training.batches import open_batches
-    from dggn.training.parallel import open_place
+    from dggn.training.parallel import open_process
     from dggn.training.progress import show_training
     from dggn.training.state import WEIGHTS_NAME, TrainingState
     from dggn.training.trainer import Trainer
 
     keep_freed_memory()
-    with open_place(device) as place:
-        state = TrainingState.open(folder, config, place.device)
+    with open_process(device) as process:
+        state = TrainingState.open(folder, config, process.device)
         pictures = read_pairs(
             [Path(name) for name in config.data.train],
             target=config.data.target,
             originals=config.data.originals,
         )
         validation = read_pairs([Path(name) for name in config.data.validation])
-        with open_batches(config.data, config.seed, pictures, place, workers) as batches:
-            trainer = Trainer(state, batches, validation, folder, place)
-            if place.is_first:
+        with open_batches(config.data, config.seed, pictures, process, workers) as batches:
+            trainer = Trainer(state, batches, validation, folder, process)
+            if process.is_first:
                 typer.echo(
                     f"{len(pictures)} training and {len(validation)} validation pictures on "
-                    f"{place.device}; step {state.step}, {state.elapsed_s / 60:.1f} min done",
+                    f"{process.device}; step {state.step}, {state.elapsed_s / 60:.1f} min done",
                     err=True,
                 )
 
@@ -277,6 +277,6 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
             signal.signal(signal.SIGTERM, stop)
             with show_training(sys.stderr) as progress:
                 complete = trainer.run(progress=progress, should_stop=lambda: interrupted)
-            if complete and place.is_first:
+            if complete and process.is_first:
                 typer.echo(folder / WEIGHTS_NAME)
             return complete

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dggn.training.config import TrainConfig
-from dggn.training.parallel import Place
+from dggn.training.parallel import ProcessContext
 from runtime.errors import ConfigError
 
 NORM = "norm"
@@ -24,7 +24,7 @@ class Outcome:
             generator's, with `loss`, its terms and `norm`.
         learning_rate: the generator's.
         config: configuration of the run.
-        place: device and rank of this process; values are averaged over all processes.
+        process: device and rank of this process; values are averaged over all processes.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class Outcome:
         updates: Sequence[Mapping[str, Tensor]],
         learning_rate: float,
         config: TrainConfig,
-        place: Place,
+        process: ProcessContext,
     ) -> None:
         self._names = [list(update) for update in updates]
         self._learning_rate, self._config = learning_rate, config
         scalars = [scalar.detach().float() for update in updates for scalar in update.values()]
-        self._values = place.mean(torch.stack(scalars)).to("cpu", non_blocking=True)
+        self._values = process.mean(torch.stack(scalars)).to("cpu", non_blocking=True)
         self._arrival: torch.cuda.Event | None = None
-        if place.device.type == "cuda":
+        if process.device.type == "cuda":
             self._arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._arrival.record()
 

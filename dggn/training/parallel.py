@@ -21,7 +21,7 @@ LONGEST_WAIT = timedelta(hours=2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class ProcessContext:
     """A process's device and its rank in the run."""
 
     device: torch.device
@@ -84,7 +84,7 @@ class Place:
 
 
 @contextmanager
-def open_place(device: str) -> Iterator[Place]:
+def open_process(device: str) -> Iterator[ProcessContext]:
     """Join torchrun's other processes, if any, and select the device.
 
     Args:
@@ -101,13 +101,13 @@ def open_place(device: str) -> Iterator[Place]:
         # All crops have one size: the search for the fastest convolutions is worth its time.
         torch.backends.cudnn.benchmark = True
     if count == 1:
-        yield Place(device=found)
+        yield ProcessContext(device=found)
         return
     # What processes agree on stays off the GPU, which would have to finish its work first.
     backend = "gloo" if found.type == "cpu" else "cpu:gloo,cuda:nccl"
     distributed.init_process_group(backend, timeout=LONGEST_WAIT)
     try:
-        yield Place(device=found, rank=rank, count=count)
+        yield ProcessContext(device=found, rank=rank, count=count)
     finally:
         distributed.destroy_process_group()
 

@@ -23,8 +23,8 @@ from dggn.data.prepared import (
     Source,
     SubImage,
     append_source,
-    paths_of,
     read_manifest,
+    sub_image_paths,
     write_manifest,
     write_ppm,
 )
@@ -162,7 +162,7 @@ def _current(path: Path, target: Path, known: Source | None) -> Source | None:
             return None
     except OSError:
         return None
-    files = paths_of(target, (sub_image.name for sub_image in known.sub_images))
+    files = sub_image_paths(target, (sub_image.name for sub_image in known.sub_images))
     return known if all(file.is_file() for file in files) else None
 
 
@@ -209,7 +209,7 @@ def _windows(
 
 
 def _remove(target: Path, source: Source) -> None:
-    for path in paths_of(target, (sub_image.name for sub_image in source.sub_images)):
+    for path in sub_image_paths(target, (sub_image.name for sub_image in source.sub_images)):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:

@@ -57,10 +57,10 @@ class ResidentPictures:
             (2, 3, N), int64, on the CPU: `first`, `down` and `right`, for LR and for HR.
         """
         windows = [window for number in numbers for window in self._sampler.windows(number)]
-        places = [[self._place(one, scale) for one in windows] for scale in (1, SCALE)]
+        places = [[self._position(one, scale) for one in windows] for scale in (1, SCALE)]
         return torch.tensor(places, dtype=torch.int64).transpose(1, 2).contiguous()
 
-    def _place(self, window: Window, scale: int) -> tuple[int, int, int]:
+    def _position(self, window: Window, scale: int) -> tuple[int, int, int]:
         side, width = self._side * scale, self._widths[window.pair] * scale
         corner = self._begins[window.pair] * scale**2 + window.top * scale * width
         corner += window.left * scale

@@ -26,7 +26,7 @@ def learning_rate(config: OptimizerConfig, step: int, progress: float, steps: in
     return config.learning_rate * warmup * factor
 
 
-def share_done(config: TrainConfig, step: int, elapsed_s: float) -> float:
+def completed_share(config: TrainConfig, step: int, elapsed_s: float) -> float:
     """Return the completed fraction of the run, by steps or time, whichever is larger.
 
     Args:

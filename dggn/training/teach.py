@@ -14,7 +14,7 @@ from PIL import Image
 
 from dggn.data.folder import picture_paths, read_rgb
 from dggn.data.graphics import draw_graphic
-from dggn.data.history import live_through
+from dggn.data.history import apply_history
 from dggn.data.prepared import HR_FOLDER, LR_FOLDER, write_ppm
 from dggn.data.realistic import GRAPHICS, PHOTOGRAPHS, draw_history
 from dggn.data.taught import (
@@ -25,7 +25,7 @@ from dggn.data.taught import (
     TeachOptions,
     append_pair,
     begin_manifest,
-    is_whole,
+    is_pair_complete,
     pair_paths,
     read_taught,
 )
@@ -110,7 +110,7 @@ def teach(
         TargetError: the set cannot be written, or does not fit on the disk.
     """
     lesson = Lesson(options=options, teacher=teacher_sha256, sources=sources.sha256)
-    kept = [pair for pair in _begun(target, lesson) if is_whole(target, pair)]
+    kept = [pair for pair in _begun(target, lesson) if is_pair_complete(target, pair)]
     _require_space(target, options, count - len(kept))
     begin_manifest(target, TaughtSet(lesson=lesson, pairs=tuple(kept), complete=False))
     done = {pair.name: pair for pair in kept}
@@ -126,7 +126,7 @@ def teach(
     return finished
 
 
-def lr_picture(
+def make_lr_picture(
     number: int, sources: Sources, options: TeachOptions
 ) -> tuple[Image8, Image8 | None, str]:
     """Return LR picture `number` of a set, its original if there is one, and its source.
@@ -139,15 +139,15 @@ def lr_picture(
     if kind < options.graphics:
         side = options.size_px * SCALE
         original = draw_graphic(side, side, random)
-        return live_through(original, draw_history(random, GRAPHICS)), original, DRAWN
+        return apply_history(original, draw_history(random, GRAPHICS)), original, DRAWN
     path = sources.paths[int(random.choice(len(sources.paths), p=sources.weights))]
     picture, source = read_rgb(path), path.relative_to(sources.folder).as_posix()
     if kind < options.graphics + options.unreduced:
         cut = _cut(picture, options.size_px, 1.0, 8, random)
-        return live_through(cut, draw_history(random, PHOTOGRAPHS, reduced=False)), None, source
+        return apply_history(cut, draw_history(random, PHOTOGRAPHS, reduced=False)), None, source
     factor = options.largest_reduction ** random.random()
     original = _cut(picture, options.size_px * SCALE, factor, 8 * SCALE, random)
-    return live_through(original, draw_history(random, PHOTOGRAPHS)), original, source
+    return apply_history(original, draw_history(random, PHOTOGRAPHS)), original, source
 
 
 def _cut(
@@ -177,7 +177,7 @@ def _make(
     options: TeachOptions,
     teacher: Teacher,
 ) -> TaughtPair:
-    lr, original, source = lr_picture(number, sources, options)
+    lr, original, source = make_lr_picture(number, sources, options)
     taught = teacher(lr)
     height, width = lr.shape[:2]
     if taught.shape != (height * SCALE, width * SCALE, 3):

@@ -17,11 +17,11 @@ from dggn.model.checkpoint import save_generator
 from dggn.training.batches import Batches
 from dggn.training.log import Log, Record
 from dggn.training.outcome import Outcome
-from dggn.training.parallel import Place
-from dggn.training.schedule import share_done
+from dggn.training.parallel import ProcessContext
+from dggn.training.schedule import completed_share
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
 from dggn.training.step import Step
-from dggn.training.validation import SAMPLES_FOLDER, as_trained, check_pictures, validate
+from dggn.training.validation import SAMPLES_FOLDER, check_pictures, degraded_as_trained, validate
 from runtime.errors import ConfigError
 
 
@@ -69,7 +69,7 @@ class Trainer:
         validation: pictures to measure on, reduced by antialiased bicubic; may be empty. A run
             on degraded crops is measured on degraded pictures.
         folder: folder of the run.
-        place: device and rank of this process; by default the only one, on the CPU.
+        process: device and rank of this process; by default the only one, on the CPU.
 
     Raises:
         ConfigError: a validation picture is too small, or as in :class:`Step`.
@@ -83,16 +83,18 @@ class Trainer:
         batches: Batches,
         validation: list[Pair],
         folder: Path,
-        place: Place | None = None,
+        process: ProcessContext | None = None,
     ) -> None:
         check_pictures(validation)
         self._state = state
         # The other processes never look at them.
-        is_first = place is None or place.is_first
-        self._validation = as_trained(validation if is_first else [], state.config.data.degradation)
+        is_first = process is None or process.is_first
+        self._validation = degraded_as_trained(
+            validation if is_first else [], state.config.data.degradation
+        )
         self._folder = folder
-        self._place = place or Place(device=torch.device("cpu"))
-        self._step = Step(state, batches, self._place)
+        self._process = process or ProcessContext(device=torch.device("cpu"))
+        self._step = Step(state, batches, self._process)
         self._psnr_db: float | None = None
         self._begun: deque[tuple[int, Outcome]] = deque()
         self._saved_at = time.monotonic()
@@ -114,7 +116,7 @@ class Trainer:
         if state.step == 0:
             # A folder that cannot be written shows at once, not after the first hundred steps.
             self._save()
-        with Log(self._folder, state.step) if self._place.is_first else nullcontext() as log:
+        with Log(self._folder, state.step) if self._process.is_first else nullcontext() as log:
             self._start_clocks()
             while True:
                 stop, save_due = self._agree(should_stop)
@@ -125,7 +127,7 @@ class Trainer:
                 save_due |= state.step % config.save_every == 0
                 # Nothing is measured or saved that may hold what a bad step has done.
                 complete = save_due or state.step % config.validate_every == 0
-                while len(self._begun) > (0 if complete else self._place.steps_ahead):
+                while len(self._begun) > (0 if complete else self._process.steps_ahead):
                     self._finish_step(log, progress)
                 if save_due:
                     self._save()
@@ -139,14 +141,14 @@ class Trainer:
         self._share_before = self._share_done()
 
     def _share_done(self) -> float:
-        return share_done(self._state.config, self._state.step, self._state.elapsed_s)
+        return completed_share(self._state.config, self._state.step, self._state.elapsed_s)
 
     def _agree(self, should_stop: Callable[[], bool]) -> tuple[bool, bool]:
         """Agree on whether to stop, and whether to save after the next step.
 
         Clocks and signals differ between processes: those of the first count.
         """
-        stop, unsaved_s, self._state.elapsed_s = self._place.agree(
+        stop, unsaved_s, self._state.elapsed_s = self._process.agree(
             [float(should_stop()), time.monotonic() - self._saved_at, self._state.elapsed_s]
         )
         return bool(stop), unsaved_s >= 60 * self._state.config.save_every_minutes
@@ -175,7 +177,7 @@ class Trainer:
             progress(
                 StepReport(
                     step=step,
-                    progress=min(1.0, share_done(config, step, state.elapsed_s)),
+                    progress=min(1.0, completed_share(config, step, state.elapsed_s)),
                     loss=terms["loss"],
                     images_per_s=images_per_s,
                     left_s=max(0.0, pace * (1 - done)),
@@ -199,7 +201,7 @@ class Trainer:
             log.write(record)
 
     def _save(self) -> None:
-        if self._place.is_first:
+        if self._process.is_first:
             self._state.save(self._folder / STATE_NAME)
             save_generator(self._folder / WEIGHTS_NAME, self._state.average)
         self._saved_at = time.monotonic()

@@ -57,7 +57,7 @@ def check_pictures(pairs: Sequence[Pair]) -> None:
             )
 
 
-def as_trained(pairs: Sequence[Pair], degradation: str) -> list[Pair]:
+def degraded_as_trained(pairs: Sequence[Pair], degradation: str) -> list[Pair]:
     """Return the validation pictures with LR pictures degraded as in training.
 
     Args:

@@ -16,14 +16,14 @@ from runtime.backends.trt.engine_facts import (
     EngineFacts,
     EngineOptions,
     EnginePrecision,
-    why_not,
+    reason_not_to_load,
 )
 from runtime.backends.trt.engine_file import SUFFIX, read_facts
 from runtime.backends.trt.library import FlavorChoice, Library, find_library
 from runtime.backends.trt.open import open_engine
 from runtime.backends.trt.request import EngineRequest
 from runtime.errors import BackendError, ConfigError, MissingDependency, ModelError
-from runtime.model.info import ModelInfo, for_tensorrt, model_path, shipped_models
+from runtime.model.info import ModelInfo, model_path, shipped_models, tensorrt_model_path
 from runtime.system.package import require
 from runtime.system.terminal import OnProgress
 from runtime.tiles.plan import default_tile_px
@@ -105,7 +105,7 @@ def model_file(name: str, precision: EnginePrecision) -> Path:
         ModelError: there is no such model.
     """
     is_shipped_int8 = precision == "int8" and name in shipped_models()
-    return for_tensorrt(model_path(name, "int8" if is_shipped_int8 else None))
+    return tensorrt_model_path(model_path(name, "int8" if is_shipped_int8 else None))
 
 
 def _choose_gpu(request: EngineRequest) -> tuple[Gpu | None, FlavorChoice]:
@@ -158,5 +158,5 @@ def _reusable(
     except ModelError as error:
         return None, str(error)
     here = Circumstances(onnx_sha256=sha256, library_version=library.version, gpu=gpu)
-    reason = why_not(facts, options, here)
+    reason = reason_not_to_load(facts, options, here)
     return (None, reason) if reason else (facts, "")

@@ -11,7 +11,7 @@ from runtime.system.cores import usable_cores
 from runtime.system.package import require
 
 
-def seen() -> list[str]:
+def describe_devices() -> list[str]:
     """Describe each backend's devices, one per line, or why it has none."""
     return [*_tensorrt(), *_cuda(), *_openvino(), _onnxruntime()]
 

@@ -14,7 +14,7 @@ from runtime.image.picture import Samples
 from runtime.model.files import check_model_file
 from runtime.model.foreign import foreign_facts
 from runtime.model.info import PREFIX, ModelInfo
-from runtime.model.tensors import TensorFormat, tensors_of
+from runtime.model.tensors import TensorFormat, tensor_format_of
 from runtime.system.cores import usable_cores
 from runtime.system.package import load
 from runtime.tiles.backend import Deliver
@@ -77,7 +77,7 @@ class OrtBackend:
         properties = self._session.get_modelmeta().custom_metadata_map
         if any(name.startswith(PREFIX) for name in properties):
             info = ModelInfo.from_metadata(properties, where=str(path))
-            return info, tensors_of(info), 1
+            return info, tensor_format_of(info), 1
         self._is_foreign = True
         inputs, outputs = (
             [(value.type, value.shape) for value in values]

@@ -17,11 +17,11 @@ from runtime.codecs.png import has_all_samples
 from runtime.codecs.png_chunks import SIGNATURE, Chunks, chunk_bytes
 from runtime.codecs.png_header import FrameControl, PngHeader
 from runtime.errors import ImageReadError
-from runtime.image.layers import Afterwards, Layer, composed
+from runtime.image.layers import Afterwards, Layer, composed_frames
 from runtime.image.picture import Picture
 
 _AFTERWARDS: dict[int, Afterwards] = {1: "clear", 2: "restore"}
-STILL_NOTE = "the still picture for programs that show no animation was left out"
+STILL_NOTE = "the still picture for viewers without animation was dropped"
 
 
 def apng_pictures(data: bytes, chunks: Chunks, header: PngHeader) -> Iterator[Picture]:
@@ -40,7 +40,7 @@ def apng_pictures(data: bytes, chunks: Chunks, header: PngHeader) -> Iterator[Pi
     orientation = read_orientation(image)
     notes: list[str] = []
     layers = _layers(data, chunks, header, notes)
-    for control, rgba in zip(header.controls, composed(layers, header.size_hw), strict=True):
+    for control, rgba in zip(header.controls, composed_frames(layers, header.size_hw), strict=True):
         seen = upright(rgba, orientation)
         yield replace(
             base,

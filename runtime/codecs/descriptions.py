@@ -7,9 +7,9 @@ from functools import partial
 
 _OME = re.compile(r"<(?:\w+:)?OME\b")
 _OME_TYPE = re.compile(r'(<(?:\w+:)?Pixels\b[^>]*\bType\s*=\s*["\'])[\w-]+')
-OME_NOTE = "left out: the OME description, which holds for all pages of a TIFF only"
-IMAGEJ_NOTE = "left out: ImageJ's description, which holds for all pages of a TIFF only"
-SHAPE_NOTE = "left out: a description of the samples' layout, which no longer holds"
+OME_NOTE = "dropped: the OME description, which only describes all pages of a TIFF"
+IMAGEJ_NOTE = "dropped: ImageJ's description, which only describes all pages of a TIFF"
+SHAPE_NOTE = "dropped: a description of the sample layout, which no longer applies"
 
 
 def is_measured(text: str) -> bool:

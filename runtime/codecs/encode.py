@@ -31,7 +31,7 @@ from runtime.codecs.output import OutputSettings
 from runtime.codecs.pil import image_from_picture
 from runtime.codecs.png import write_png
 from runtime.codecs.tiff import write_tiff
-from runtime.codecs.xmp_text import COMMENT, png_words, text_for, xmp_for
+from runtime.codecs.xmp_text import COMMENT, png_text_chunks, text_for, xmp_for
 from runtime.errors import ImageWriteError, TargetError
 from runtime.image.colour import to_srgb
 from runtime.image.picture import Picture, is_deep, on_white, with_8_bits
@@ -92,11 +92,11 @@ def _pages_for(picture: Picture, form: OutputFormat) -> tuple[list[Picture], lis
     name = form.pillow_name
     if len(pages) == 1 or form.has_pages:
         timed = len(pages) > 1 and picture.plays is not None
-        return pages, ["the frames' times were left out: TIFF holds none"] if timed else []
+        return pages, ["frame durations were dropped: TIFF cannot store them"] if timed else []
     if form.has_frames and picture.plays is not None:
         return pages, []
     what, instead = ("frames", "webp") if picture.plays is not None else ("pages", "tiff")
-    note = f"only the first of {len(pages)} {what} was written: {name} holds one, {instead} all"
+    note = f"only the first of {len(pages)} {what} was written: {name} stores one, {instead} all"
     return pages[:1], [note]
 
 
@@ -108,7 +108,7 @@ def _prepare(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
         picture, note = _without_profile(picture, form.pillow_name)
         notes.append(note)
     if form is GIF:
-        notes.append("reduced to 256 colours: GIF holds no more; webp and png would")
+        notes.append("reduced to 256 colours, the limit of GIF; webp and png keep all")
     return picture, notes + metadata_notes
 
 
@@ -120,13 +120,13 @@ def samples_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str
         picture = replace(
             picture, rgb_hwc=on_white(picture.rgb_hwc, picture.alpha_hw), alpha_hw=None
         )
-        notes.append(f"alpha was flattened onto white: {name} has none")
+        notes.append(f"alpha was flattened onto white: {name} does not support it")
     if is_deep(picture) and not (form.has_16_bits and picture.plays is None):
         picture = with_8_bits(picture)
-        notes.append(f"reduced to 8 bits: {name} holds no more")
+        notes.append(f"reduced to 8 bits, the limit of {name}")
     if form is TIFF and picture.is_grey and picture.alpha_hw is not None and is_deep(picture):
         picture = replace(picture, is_grey=False)
-        notes.append("grey was written as RGB: few programs read 16-bit grey with alpha in TIFF")
+        notes.append("grey was written as RGB: few programs support 16-bit grey with alpha in TIFF")
     return picture, notes
 
 
@@ -138,10 +138,8 @@ def metadata_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[st
         with_dpi=not form.has_dpi and form.max_exif_bytes is None,
         is_tiff=form is TIFF,
     )
-    exif, left_out = _if_short(exif, form.max_exif_bytes, f"the EXIF block was left out: {name}")
-    xmp, xmp_left_out = _if_short(
-        xmp_for(picture), form.max_xmp_bytes, f"the XMP block was left out: {name}"
-    )
+    exif, left_out = _if_short(exif, form.max_exif_bytes, f"EXIF was dropped: {name}")
+    xmp, xmp_left_out = _if_short(xmp_for(picture), form.max_xmp_bytes, f"XMP was dropped: {name}")
     text, text_notes = text_for(picture, form)
     picture, other_notes = _with_places_and_iptc(picture, form)
     picture = replace(picture, exif=exif, xmp=xmp, text=text)
@@ -154,14 +152,14 @@ def _with_places_and_iptc(picture: Picture, form: OutputFormat) -> tuple[Picture
     if places and form.has_places:
         places = places.scaled(picture.factor_xy)
     elif places:
-        what = "the georeferencing" if places.geo else "the measured size of pixels"
-        notes.append(f"{what} was left out: {name} holds none, TIFF does")
+        what = "the georeferencing" if places.geo else "the physical pixel size"
+        notes.append(f"{what} was dropped: {name} cannot store it, TIFF can")
         places = None
     if iptc and not form.has_iptc:
-        notes.append(f"the IPTC block was left out: {name} holds none, JPEG and TIFF do")
+        notes.append(f"IPTC was dropped: {name} cannot store it, JPEG and TIFF can")
         iptc = None
     elif iptc and form is JPEG and jpeg_segment(iptc) is None:
-        notes.append("the IPTC block was left out: JPEG holds 64 KiB of it")
+        notes.append("IPTC was dropped: JPEG stores at most 64 KiB of it")
         iptc = None
     return replace(picture, places=places, iptc=iptc), notes
 
@@ -171,7 +169,8 @@ def _if_short(
 ) -> tuple[bytes | None, list[str]]:
     if block is None or limit is None or len(block) <= limit:
         return block, []
-    return None, [f"{complaint} holds {limit or 'none'}{' bytes of it' if limit else ''}"]
+    fact = f"stores at most {limit} bytes of it" if limit else "cannot store it"
+    return None, [f"{complaint} {fact}"]
 
 
 def _without_profile(picture: Picture, name: str) -> tuple[Picture, str]:
@@ -181,11 +180,11 @@ def _without_profile(picture: Picture, name: str) -> tuple[Picture, str]:
     try:
         converted = to_srgb(image_from_picture(plain), picture.icc_profile)
     except ImageCms.PyCMSError:
-        note = f"the ICC profile was left out: {name} holds none, and it is damaged"
+        note = f"the ICC profile was dropped: {name} cannot store it, and it is damaged"
         return replace(picture, icc_profile=None), note
     if picture.is_grey:
         converted = converted.convert("L").convert("RGB")
-    note = f"colours were converted to sRGB: {name} holds no ICC profile"
+    note = f"colours were converted to sRGB: {name} cannot store an ICC profile"
     return replace(picture, rgb_hwc=np.asarray(converted), icc_profile=None), note
 
 
@@ -219,7 +218,7 @@ def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings)
     }
     if form is PNG:
         # Pillow's default of 6 takes over three times as long for a fifth of the size.
-        options |= {"compress_level": 1, "pnginfo": png_words(picture)}
+        options |= {"compress_level": 1, "pnginfo": png_text_chunks(picture)}
     else:
         options |= {"xmp": picture.xmp, "comment": picture.text.get(COMMENT)}
     if form is JPEG:
@@ -237,12 +236,12 @@ def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings)
 
 
 def _write(data: io.BytesIO, target: Path) -> None:
-    with putting(target) as file:
+    with replacing_target(target) as file:
         file.write(data.getbuffer())
 
 
 @contextlib.contextmanager
-def putting(target: Path) -> Iterator[IO[bytes]]:
+def replacing_target(target: Path) -> Iterator[IO[bytes]]:
     """Open a new file that replaces the target when the block succeeds.
 
     Raises:

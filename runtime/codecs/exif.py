@@ -30,7 +30,7 @@ _KEPT_TAGS = frozenset(
 _BLOCKS = (IFD.Exif, IFD.GPSInfo)
 """Tags that point to nested tables."""
 
-BROKEN_NOTE = "the EXIF block is damaged and was left out"
+BROKEN_NOTE = "EXIF is damaged and was dropped"
 
 
 def read_orientation(image: Image.Image) -> int:

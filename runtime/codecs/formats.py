@@ -152,7 +152,7 @@ def output_format(target: Path) -> OutputFormat:
         return _FORMATS_BY_SUFFIX[target.suffix.lower()]
     except KeyError:
         raise ConfigError(
-            f"{target.name} names no format that can be written: expected a name that ends in "
+            f"{target.name} names no writable format: expected a name that ends in "
             f"{', '.join(WRITABLE_SUFFIXES)}"
         ) from None
 

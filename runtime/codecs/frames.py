@@ -43,14 +43,14 @@ def duration_ms(image: Image.Image) -> float:
     return float(value) if valid else 0.0
 
 
-def all_of(picture: Picture) -> tuple[Picture, ...]:
+def all_frames(picture: Picture) -> tuple[Picture, ...]:
     """Return a picture and its further frames or pages."""
     return (picture, *picture.more)
 
 
-def all_with_8_bits(picture: Picture) -> tuple[Picture, list[str]]:
+def all_frames_with_8_bits(picture: Picture) -> tuple[Picture, list[str]]:
     """Return all frames or pages with 8 bits, for a model that takes no more, and notes."""
-    if not any(is_deep(page) for page in all_of(picture)):
+    if not any(is_deep(page) for page in all_frames(picture)):
         return picture, []
     more = tuple(with_8_bits(page) for page in picture.more)
     return replace(with_8_bits(picture), more=more), ["reduced to 8 bits: the model takes no more"]

@@ -18,7 +18,7 @@ from PIL import Image
 from runtime.codecs.limits import quiet_pillow
 from runtime.codecs.pil import loaded_picture
 from runtime.errors import ImageReadError
-from runtime.image.layers import Afterwards, Layer, composed
+from runtime.image.layers import Afterwards, Layer, composed_frames
 from runtime.image.picture import Picture
 
 _IMAGE, _EXTENSION, _END = 0x2C, 0x21, 0x3B
@@ -106,7 +106,7 @@ def gif_pictures(data: bytes, gif: Gif, image: Image.Image) -> Iterator[Picture]
     is_grey = all(_opened(data, gif, frame).mode == "L" for frame in gif.frames)
     base = loaded_picture(image)
     layers = (_layer(data, gif, frame) for frame in gif.frames)
-    for frame, rgba in zip(gif.frames, composed(layers, gif.size_hw), strict=True):
+    for frame, rgba in zip(gif.frames, composed_frames(layers, gif.size_hw), strict=True):
         yield replace(
             base,
             rgb_hwc=np.ascontiguousarray(rgba[..., :3]),

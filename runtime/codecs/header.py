@@ -22,7 +22,7 @@ from runtime.codecs.limits import (
     naming,
     quiet_pillow,
     refuse_too_large,
-    say_what_heif_needs,
+    require_heif_support,
     too_many_frames,
     too_many_pixels,
     translated,
@@ -65,7 +65,7 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
         with translated(), quiet_pillow(), path.open("rb") as file:
             begin = file.read(HEADER_BYTES)
             refuse_foreign(begin)
-            say_what_heif_needs(begin)
+            require_heif_support(begin)
             limit = MAX_PIXELS if max_pixels is None else max_pixels
             if is_tiff(begin):
                 return _of_pages(file, limit)

@@ -111,7 +111,8 @@ def _tiff(file: IO[bytes]) -> LargeHeader:
         ) from error
     header = _header(image, "TIFF", tuple(notes))
     metadata = with_places(header.metadata, page.table, layout.orientation)
-    return replace(header, page=page.number, metadata=metadata)
+    # Pillow has turned the size upright already.
+    return replace(header, size_hw=layout.size_hw, page=page.number, metadata=metadata)
 
 
 def _header(image: ImageFile.ImageFile, name: str, notes: tuple[str, ...]) -> LargeHeader:

@@ -69,7 +69,7 @@ def check_file(path: Path, max_bytes: int) -> None:
         raise ImageReadError("the file is empty: copy or export it again")
 
 
-def say_what_heif_needs(begin: bytes) -> None:
+def require_heif_support(begin: bytes) -> None:
     """Refuse HEIC if no reader is installed.
 
     Args:

@@ -65,7 +65,7 @@ def chunk_bytes(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + check
 
 
-def sound(data: bytes) -> tuple[bytes, Chunks]:
+def without_damaged_chunks(data: bytes) -> tuple[bytes, Chunks]:
     """Return a PNG file without its damaged optional chunks.
 
     Returns:
@@ -108,7 +108,7 @@ def chunks_of(file: IO[bytes], *, check_samples: bool = False) -> Chunks:
             if not fault and texts > MAX_TEXTS_BYTES:
                 fault = f"all texts together have more than {MAX_TEXTS_BYTES >> 20} MiB"
         if fault:
-            chunks.notes.append(f"left out: the block {_title(chunk)}: {fault}")
+            chunks.notes.append(f"dropped: the chunk {_title(chunk)}: {fault}")
         else:
             chunks.kept.append(chunk)
     return chunks

@@ -66,12 +66,12 @@ def pages_of(file: IO[bytes]) -> tuple[list[Page], list[str]]:
     ]
     notes = []
     if reduced:
-        notes.append(f"left out: reduced copies of pages ({reduced})")
+        notes.append(f"dropped: reduced copies of pages ({reduced})")
     lost_masks += sum(page.mask is not None and page.layout.alpha is not None for page in pages)
     if lost_masks:
-        notes.append(f"left out: masks of transparency that fit no page ({lost_masks})")
+        notes.append(f"dropped: transparency masks that match no page ({lost_masks})")
     if any(_has_further_pictures(page.table) for page in pages):
-        notes.append("left out: further pictures inside of pages (in sub-directories)")
+        notes.append("dropped: further pictures inside pages (in sub-directories)")
     return pages, notes
 
 

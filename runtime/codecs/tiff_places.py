@@ -33,9 +33,9 @@ def with_places(picture: Picture, table: Table, orientation: int) -> Picture:
     geo = {tag: value for tag in GEO_TAGS if (value := _value(table, tag)) is not None}
     if geo and orientation != 1:
         geo = {}
-        notes.append("left out: the georeferencing, for the picture was turned upright")
+        notes.append("dropped: the georeferencing, because the picture was rotated upright")
     if _RPC in table.entries:
-        notes.append("left out: the camera's model of the ground (RPC)")
+        notes.append("dropped: the camera model (RPC)")
     density = _density(table)
     unit = table.integer(_UNIT, _INCH)
     description = _value(table, _DESCRIPTION)

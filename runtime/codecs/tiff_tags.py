@@ -139,7 +139,9 @@ def tables_of(file: IO[bytes]) -> list[Table]:
     return tables
 
 
-def alone(data: bytes, table: Table, changes: Mapping[int, tuple[int, ...] | None]) -> bytes:
+def single_page_tiff(
+    data: bytes, table: Table, changes: Mapping[int, tuple[int, ...] | None]
+) -> bytes:
     """Build a classic TIFF with one page: the file, followed by a new table.
 
     Args:

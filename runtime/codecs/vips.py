@@ -160,11 +160,11 @@ def _header(image: Any, facts: LargeHeader) -> Picture:
     if image.format not in _TYPES or image.interpretation not in ("b-w", "grey16", "srgb", "rgb16"):
         raise ImageReadError(
             f"is too large to be read whole, and its colours ({image.interpretation}, "
-            f"{image.format}) are not read in strips: convert it to grey or RGB of 8 or 16 bits"
+            f"{image.format}) are not supported in strips: convert it to 8- or 16-bit grey or RGB"
         )
     if image.bands not in (1, 3):
         raise ImageReadError(
-            "is too large to be read whole, and pictures with alpha are not read in strips: "
+            "is too large to be read whole, and pictures with alpha are not supported in strips: "
             "save it without alpha, cut it into parts, or allow more with --memory"
         )
     pixel = facts.metadata

@@ -49,7 +49,9 @@ def without_stale(packet: bytes) -> tuple[bytes, list[str]]:
         return packet, []
     titles = [name.decode("utf-8", "replace") for name in dict.fromkeys(found)]
     more = " and more" if len(titles) > 4 else ""
-    return packet, [f"left out of XMP, for it no longer holds: {', '.join(titles[:4])}{more}"]
+    return packet, [
+        f"dropped from XMP, because it no longer applies: {', '.join(titles[:4])}{more}"
+    ]
 
 
 def with_panorama(packet: bytes, factor_xy: tuple[float, float]) -> bytes:

@@ -15,7 +15,7 @@ _XMP_TAG = 700
 COMMENT = "Comment"
 """Key for a comment without a name, as the PNG specification suggests."""
 
-XMP_BROKEN_NOTE = "the XMP block is damaged and was left out"
+XMP_BROKEN_NOTE = "XMP is damaged and was dropped"
 _XMP_KEY = "XML:com.adobe.xmp"
 # What other programs hide in text: EXIF and XMP once more, which would contradict the real ones.
 _NOT_WORDS = re.compile(r"(?i)xml:com\.adobe\.xmp|raw profile type .*")
@@ -72,10 +72,10 @@ def text_for(picture: Picture, form: OutputFormat) -> tuple[dict[str, str], list
     if not lost:
         return kept, []
     names = ", ".join(lost[:5]) + (" and more" if len(lost) > 5 else "")
-    return kept, [f"text was left out ({names}): {form.pillow_name} holds none, PNG does"]
+    return kept, [f"text was dropped ({names}): {form.pillow_name} cannot store it, PNG can"]
 
 
-def png_words(picture: Picture) -> PngInfo:
+def png_text_chunks(picture: Picture) -> PngInfo:
     """Return the picture's texts and XMP for Pillow's PNG writer."""
     words = PngInfo()
     if picture.xmp:

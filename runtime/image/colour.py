@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, TiffImagePlugin
 
 from runtime.errors import ImageReadError
 from runtime.image.picture import Samples, reduce_to_8_bits
-from runtime.image.profile import checked_profile, profile_of, what_is_wrong
+from runtime.image.profile import checked_profile, profile_of, profile_problem
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANAR, _TIFF_SAMPLE_FORMAT = 258, 262, 284, 339
 
@@ -202,7 +202,7 @@ def _from_print(image: Image.Image, profile: bytes) -> Channels:
         return _converted(colour, note)
     rgb: Image.Image | None = None
     note = "CMYK without a profile was converted to RGB: colours are approximate"
-    wrong = what_is_wrong(profile, b"CMYK") if profile else ""
+    wrong = profile_problem(profile, b"CMYK") if profile else ""
     if profile and not wrong:
         try:
             rgb = to_srgb(image, profile)

@@ -26,7 +26,9 @@ class Layer:
     """Disposal of its area before the next frame: keep, clear, or restore the previous state."""
 
 
-def composed(layers: Iterable[Layer], size_hw: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+def composed_frames(
+    layers: Iterable[Layer], size_hw: tuple[int, int]
+) -> Iterator[NDArray[np.uint8]]:
     """Yield the composed frames.
 
     Args:

@@ -23,13 +23,13 @@ def profile_of(image: Image.Image) -> bytes:
 def checked_profile(image: Image.Image, *, is_grey: bool) -> tuple[bytes | None, list[str]]:
     """Return the ICC profile unless it cannot belong to the picture, and a note if so."""
     profile = profile_of(image)
-    wrong = what_is_wrong(profile, b"GRAY" if is_grey else b"RGB ") if profile else ""
+    wrong = profile_problem(profile, b"GRAY" if is_grey else b"RGB ") if profile else ""
     if not profile or wrong:
-        return None, [f"the ICC profile {wrong}, and was left out"] if wrong else []
+        return None, [f"the ICC profile {wrong}, and was dropped"] if wrong else []
     return profile, []
 
 
-def what_is_wrong(profile: bytes, wanted: bytes) -> str:
+def profile_problem(profile: bytes, wanted: bytes) -> str:
     """Explain why a profile does not match; empty if it does.
 
     Args:

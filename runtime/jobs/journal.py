@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from runtime.errors import TargetError
 from runtime.jobs.plan import Job
-from runtime.jobs.stamp import SourceStamp, place_of
+from runtime.jobs.stamp import SourceStamp, canonical_path
 from runtime.system.files import NotReplaced, replacing, try_to_lock
 from runtime.video.formats import is_clip
 
@@ -141,7 +141,7 @@ class Journal:
             Its path; empty if it is the job's own source, holds the same picture, or is unknown.
         """
         entry = self._entries.get(self._key(job))
-        if entry is None or entry.source.path in ("", place_of(job.source)):
+        if entry is None or entry.source.path in ("", canonical_path(job.source)):
             return ""
         try:
             is_same = SourceStamp.of(job.source).sha256 == entry.source.sha256

@@ -147,7 +147,7 @@ def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str
     if asked is None:
         # Hardly a folder that is to be made: `large.jp2` and `large.pgn` mean a picture.
         raise ConfigError(
-            f"OUTPUT {target} is no folder, and names no format that can be written: expected a "
+            f"OUTPUT {target} is not a folder, and names no writable format: expected a "
             f"name that ends in {', '.join(WRITABLE_SUFFIXES)}, or a folder; make it first if "
             "there is a dot in its name"
         )

@@ -43,7 +43,7 @@ class SourceStamp:
             sha256=file_sha256(path),
             inode=status.st_ino,
             ctime_ns=status.st_ctime_ns,
-            path=place_of(path),
+            path=canonical_path(path),
         )
 
     def seems_unchanged(self, path: Path) -> bool:
@@ -66,10 +66,10 @@ class SourceStamp:
         status = path.stat()
         found = (status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
         kept = (self.size_bytes, self.mtime_ns, self.inode, self.ctime_ns)
-        return found == kept and self.path == place_of(path)
+        return found == kept and self.path == canonical_path(path)
 
 
-def place_of(path: Path) -> str:
+def canonical_path(path: Path) -> str:
     """Return a file's canonical path, whatever path it was named by; a link counts as itself."""
     return str(Path(_resolved(path.parent.absolute()), path.name))
 

@@ -178,7 +178,7 @@ def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> P
     return path
 
 
-def for_tensorrt(path: Path) -> Path:
+def tensorrt_model_path(path: Path) -> Path:
     """Return the file that a model's engines are built from.
 
     It is another one for shipped INT8 models: TensorRT takes signed values around zero only, and

@@ -100,6 +100,6 @@ OF_BYTES = TensorFormat(
 """Format of `dggn-export onnx --io uint8`."""
 
 
-def tensors_of(info: ModelInfo) -> TensorFormat:
+def tensor_format_of(info: ModelInfo) -> TensorFormat:
     """Return the tensor format of a model written by `dggn-export`."""
     return OF_BYTES if info.sample_type == "uint8" else PLAIN

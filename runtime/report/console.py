@@ -35,7 +35,7 @@ def print_result(text: str) -> int:
     return 0
 
 
-def progress_for_people(*, quiet: bool) -> Progress:
+def choose_progress(*, quiet: bool) -> Progress:
     """Choose a bar on a terminal, lines elsewhere, or errors only."""
     # There is none where the caller closed it, and print(file=None) would go to the results.
     stream = sys.stderr or io.StringIO()

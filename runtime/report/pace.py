@@ -94,7 +94,7 @@ class Pace:
         return self._known_work * (1 + unknown / self._known)
 
 
-def facts(pace: Pace, pictures: int) -> str:
+def pace_figures(pace: Pace, pictures: int) -> str:
     """Return the figures shown beside the bar."""
     left = "" if pace.left_s is None else f"  {duration(pace.left_s)} left"
     return f"{pace.ended}/{pictures} images  {pace.mp_per_s:.1f} MP/s{left}"

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from runtime.jobs.result import FileResult
 from runtime.report.lines import done_line, needs_attention, problem_line
-from runtime.report.pace import Pace, facts
+from runtime.report.pace import Pace, pace_figures
 from runtime.system.terminal import printable
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class PlainProgress(QuietProgress):
     ) -> AbstractContextManager[Callable[[int], None]]:
         """Print one line per download."""
         size = "" if total_bytes is None else f" ({total_bytes / 1e6:.1f} MB)"
-        self._print(f"fetching {name}{size}")
+        self._print(f"downloading {name}{size}")
         return nullcontext(lambda received: None)
 
     def upscaling(
@@ -192,7 +192,7 @@ class BarProgress(QuietProgress):
             redirect_stdout=False,  # results go there, and would end up on the bar's stream
             refresh_per_second=5,
         )
-        self._task = self._bar.add_task("", total=1.0, facts=facts(self._pace, pictures))
+        self._task = self._bar.add_task("", total=1.0, facts=pace_figures(self._pace, pictures))
         self._bar.start()
 
     def say(self, line: str) -> None:
@@ -213,7 +213,7 @@ class BarProgress(QuietProgress):
         )
 
         self._bar = bar = Progress(
-            TextColumn("fetching {task.description}", markup=False),
+            TextColumn("downloading {task.description}", markup=False),
             BarColumn(bar_width=20),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -273,7 +273,7 @@ class BarProgress(QuietProgress):
                 self._task,
                 completed=self._pace.share,
                 description=description,
-                facts=facts(self._pace, self._pictures),
+                facts=pace_figures(self._pace, self._pictures),
             )
 
     def _print(self, line: str) -> None:

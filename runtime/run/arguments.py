@@ -20,9 +20,9 @@ def list_devices(devices: str | None) -> str | None:
     """Print the choices for `--devices` and exit, if requested."""
     if devices != "list":
         return devices
-    from runtime.backends.devices import seen
+    from runtime.backends.devices import describe_devices
 
-    for line in seen():
+    for line in describe_devices():
         typer.echo(line)
     raise typer.Exit
 

@@ -15,7 +15,7 @@ from runtime.errors import Cancelled, ConfigError
 from runtime.jobs.journal import Fingerprints, Journal, settings_fingerprint
 from runtime.jobs.plan import Job, Plan, plan_jobs
 from runtime.jobs.result import FileResult
-from runtime.jobs.stamp import place_of
+from runtime.jobs.stamp import canonical_path
 from runtime.model.info import DEFAULT_MODEL
 from runtime.report.page import HtmlReport
 from runtime.report.progress import Progress
@@ -277,7 +277,7 @@ def sort_out(
     settled = [
         FileResult(name=name, status="failed", message=message) for name, message in plan.unreadable
     ]
-    sources = {place_of(job.source) for job in plan.jobs}
+    sources = {canonical_path(job.source) for job in plan.jobs}
     for job in plan.jobs:
         if problem := name_problem(job.target):
             message = f"{problem}: shorten the name, or choose another OUTPUT"

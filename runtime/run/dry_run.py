@@ -121,12 +121,12 @@ def forecast(report: Report) -> str:
         line += (
             f": {estimate['source_megapixels']:.1f} megapixels in, "
             f"{estimate['output_megapixels']:.1f} out, "
-            f"about {in_words(estimate['seconds'])} on this machine"
+            f"about {rough_duration(estimate['seconds'])} on this machine"
         )
     return line
 
 
-def in_words(seconds: float) -> str:
+def rough_duration(seconds: float) -> str:
     """Format a rough duration: `8 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"

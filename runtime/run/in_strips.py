@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
-from runtime.codecs.encode import metadata_for, putting, samples_for, save_options
+from runtime.codecs.encode import metadata_for, replacing_target, samples_for, save_options
 from runtime.codecs.formats import JPEG, PNG, TIFF, OutputFormat, output_format
 from runtime.codecs.jpeg import write_jpeg
 from runtime.codecs.output import OutputSettings
@@ -117,7 +117,7 @@ def write_in_strips(
     header, notes = _target_header(reader.header, target_hw, form)
     enlarged = upscaler.strips(reader, on_tile=on_tile)
     fitted = fit_strips(enlarged, (scale * height, scale * width), target_hw)
-    with putting(target) as file:
+    with replacing_target(target) as file:
 
         def write(strips: Iterator[Picture]) -> None:
             try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from runtime.codecs.decode import decode
-from runtime.codecs.frames import all_of, all_with_8_bits
+from runtime.codecs.frames import all_frames, all_frames_with_8_bits
 from runtime.codecs.header import read_outline
 from runtime.codecs.limits import MAX_PIXELS, TooManyPixels
 from runtime.codecs.output import OutputSettings, passes_for
@@ -85,9 +85,9 @@ class Route:
             reader: StripReader = VipsReader(source, memory_bytes=self.memory_bytes)
             return EightBitReader(reader) if reduce else reader
         if reduce:
-            picture, notes = all_with_8_bits(picture)
+            picture, notes = all_frames_with_8_bits(picture)
             picture.notes += notes
-        result_bytes = picture.nbytes * self._growth(page.size_hw for page in all_of(picture))
+        result_bytes = picture.nbytes * self._growth(page.size_hw for page in all_frames(picture))
         if self.is_whole(result_bytes):
             return picture
         if picture.more:

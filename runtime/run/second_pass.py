@@ -60,7 +60,7 @@ class EnlargedReader:
         return EnlargedReader(self._upscaler, self._reader.again(), self._scale)
 
 
-def shares(on_tile: OnTile, scale: int) -> tuple[OnTile, OnTile]:
+def two_pass_progress(on_tile: OnTile, scale: int) -> tuple[OnTile, OnTile]:
     """Split one progress callback over two passes; the second takes `scale`² times as long."""
     first = 1 / (1 + scale**2)
     return (lambda share: on_tile(first * share)), (

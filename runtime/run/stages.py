@@ -9,7 +9,7 @@ from typing import Protocol
 
 from runtime.codecs.encode import encode
 from runtime.codecs.formats import check_size
-from runtime.codecs.frames import all_of
+from runtime.codecs.frames import all_frames
 from runtime.codecs.output import OutputSettings, fit, passes_for, target_size_hw
 from runtime.errors import Cancelled, ImageReadError
 from runtime.image.picture import Picture
@@ -23,7 +23,12 @@ from runtime.run.clip_plan import plan_clip
 from runtime.run.in_strips import check_strips, write_in_strips
 from runtime.run.make_clip import make_clip
 from runtime.run.route import Route
-from runtime.run.second_pass import SECOND_PASS_NOTE, EnlargedReader, enlarged_header, shares
+from runtime.run.second_pass import (
+    SECOND_PASS_NOTE,
+    EnlargedReader,
+    enlarged_header,
+    two_pass_progress,
+)
 from runtime.run.work import Work
 from runtime.tiles.stitch import OnTile
 from runtime.video.formats import is_clip
@@ -120,10 +125,10 @@ class Stages:
         work.source_size_hw = seen.size_hw
         work.target_size_hw = target_size_hw(work.source_size_hw, self._settings, scale)
         # Better now than after the work of upscaling it.
-        for page in all_of(seen):
+        for page in all_frames(seen):
             check_size(target_size_hw(page.size_hw, self._settings, scale), work.job.target)
         work.frames = 1 + len(seen.more)
-        work.passes = passes_for([page.size_hw for page in all_of(seen)], self._settings, scale)
+        work.passes = passes_for([page.size_hw for page in all_frames(seen)], self._settings, scale)
         work.notes += [*seen.notes, *([SECOND_PASS_NOTE] if work.passes == 2 else [])]
         if work.reader:
             work.large_bytes = check_strips(
@@ -177,7 +182,7 @@ class Stages:
         picture = work.picture
         on_tile: OnTile = self._progress.upscaled
         if work.passes == 2:
-            first, on_tile = shares(on_tile, self._upscaler.info.scale)
+            first, on_tile = two_pass_progress(on_tile, self._upscaler.info.scale)
             picture = self._upscaler.upscale_picture(picture, on_tile=first)
 
         def done(picture: Picture) -> None:

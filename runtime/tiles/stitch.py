@@ -136,7 +136,7 @@ def upscale_in_tiles(
     return results[0]
 
 
-def part_of(on_tile: OnTile | None, number: int, count: int) -> OnTile | None:
+def part_progress(on_tile: OnTile | None, number: int, count: int) -> OnTile | None:
     """Report the progress of one of several pictures as a share of all.
 
     Args:

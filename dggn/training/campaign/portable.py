@@ -24,7 +24,7 @@ from dggn.model.checkpoint import FORMAT_KEY, GENERATOR_FORMAT, read_tensors
 from dggn.settings import from_mapping, to_mapping
 from dggn.training.config import TrainConfig
 from dggn.training.log import LOG_NAME, read_log
-from dggn.training.schedule import share_done
+from dggn.training.schedule import completed_share
 from dggn.training.state import STATE_NAME, TRAINING_FORMAT, WEIGHTS_NAME, TrainingState
 from runtime.errors import ModelError
 from runtime.system.files import write_whole
@@ -43,7 +43,7 @@ def is_complete(run: Path) -> bool:
         return False
     _, header = read_tensors(run / STATE_NAME, format_name=TRAINING_FORMAT)
     config = from_mapping(TrainConfig, header["config"], where=str(run))
-    return share_done(config, header["step"], header["elapsed_s"]) >= 1
+    return completed_share(config, header["step"], header["elapsed_s"]) >= 1
 
 
 def write_portable(run: Path, target: Path) -> None:

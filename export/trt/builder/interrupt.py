@@ -92,7 +92,7 @@ def _active(device: int) -> Iterator[None]:
         gpu.close()
 
 
-def leave(exit_code: int) -> NoReturn:
+def exit_process(exit_code: int) -> NoReturn:
     """Exit the process, even while a library that cannot be cancelled is still building."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from export.trt.builder.progress import make_monitor
-from export.trt.builder.tactics import leave_out_missing
+from export.trt.builder.tactics import disable_missing_tactics
 from runtime.backends.trt.engine_facts import EnginePrecision
 from runtime.backends.trt.library import Library
 from runtime.errors import (
@@ -120,7 +120,7 @@ def build_plan(
     config = builder.create_builder_config()
     _set_precision(library, config, network, spec)
     if library.capabilities.precision_flags:
-        leave_out_missing(module, config)
+        disable_missing_tactics(module, config)
     _set_targets(library, config, spec.targets)
     _add_profiles(library, builder, config, network, spec)
     _read_timing_cache(library, config, spec.timing_cache)

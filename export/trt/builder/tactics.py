@@ -25,7 +25,7 @@ LIBRARIES = {
 _logger = logging.getLogger(__name__)
 
 
-def leave_out_missing(module: Any, config: Any) -> None:
+def disable_missing_tactics(module: Any, config: Any) -> None:
     """Disable tactic sources whose libraries cannot be loaded.
 
     Args:

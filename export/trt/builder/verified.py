@@ -21,10 +21,15 @@ from export.trt.passes.islands import float32_layers
 from runtime.backends.gpu import Gpu
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.trt.engine_cache import cache_folder
-from runtime.backends.trt.engine_facts import EngineFacts, EngineOptions, EnginePrecision, verified
+from runtime.backends.trt.engine_facts import (
+    EngineFacts,
+    EngineOptions,
+    EnginePrecision,
+    with_verification,
+)
 from runtime.backends.trt.engine_file import write_engine
 from runtime.backends.trt.library import Library
-from runtime.backends.trt.verify import failure, verification_tiles, verify_with
+from runtime.backends.trt.verify import verification_failure, verification_tiles, verify_with
 from runtime.errors import BackendError, ConfigError, ModelError, OutOfDeviceMemory, TargetError
 from runtime.model.info import ModelInfo
 from runtime.system.files import make_folder
@@ -258,7 +263,7 @@ def _verify(
         raise  # a safer precision needs more of it
     except (BackendError, ModelError) as error:
         return str(error), facts
-    return failure(found, facts.precision), verified(facts, found)
+    return verification_failure(found, facts.precision), with_verification(facts, found)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dggn.onnx_graph.evaluate import as_input, evaluate
 from dggn.onnx_graph.source import SourceModel
-from dggn.onnx_graph.values import all_names, element_types, fresh
+from dggn.onnx_graph.values import all_names, element_types, unused_name
 from runtime.image.picture import Samples
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ def _with_maxima(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
     for node in model.graph.node:
         for name in node.output:
             if types.get(name) == TensorProto.FLOAT:
-                magnitude, largest = fresh("probe.abs", taken), fresh("probe.max", taken)
+                magnitude, largest = (
+                    unused_name("probe.abs", taken),
+                    unused_name("probe.max", taken),
+                )
                 graph.node.append(helper.make_node("Abs", [name], [magnitude]))
                 graph.node.append(helper.make_node("ReduceMax", [magnitude], [largest], keepdims=0))
                 names.append(largest)

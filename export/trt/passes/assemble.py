@@ -9,7 +9,7 @@ from dggn.onnx_graph.source import SourceModel
 from export.trt.passes.bytes_io import wrap_in_bytes
 from export.trt.passes.half import to_half
 from export.trt.passes.islands import float32_nodes
-from export.trt.passes.opset import at_least, at_most
+from export.trt.passes.opset import lower_opset, raise_opset
 from runtime.backends.trt.engine_facts import EnginePrecision
 from runtime.backends.trt.library import Capabilities
 from runtime.errors import ConfigError, ModelError
@@ -60,11 +60,11 @@ def tensorrt_graph(
         wrap_in_bytes(model)
     if precision != "fp32":
         if precision == "int8" and capabilities.strong_types:
-            model = at_least(model, HALF_SCALES_OPSET)
+            model = raise_opset(model, HALF_SCALES_OPSET)
         if capabilities.strong_types or precision == "fp16":
             to_half(model, float32_nodes(model))
             drop_unread(model)
-    model = at_most(model, capabilities.largest_opset)
+    model = lower_opset(model, capabilities.largest_opset)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dggn.onnx_graph.values import FLOAT_TYPES, all_names, element_types, fresh
+from dggn.onnx_graph.values import FLOAT_TYPES, all_names, element_types, unused_name
 from runtime.errors import ModelError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class _Conversion:
             return name
         if (name, wanted) not in self.casts:
             suffix = "half" if wanted == self.half else "float32"
-            other = fresh(f"{name}.{suffix}", self.taken)
+            other = unused_name(f"{name}.{suffix}", self.taken)
             self.casts[name, wanted] = other
             if name in self.stored:
                 self.graph.initializer.append(_half_weight(self.stored[name], other))
@@ -99,7 +99,7 @@ class _Conversion:
     def _keep_output(self, node: onnx.NodeProto, place: int) -> None:
         """Preserve the type of a graph output produced by a float16 node."""
         name = node.output[place]
-        inner = fresh(f"{name}.half", self.taken)
+        inner = unused_name(f"{name}.half", self.taken)
         node.output[place] = inner
         self.nodes.append(self._cast(inner, name, self.single))
         self.now[name] = self.single

@@ -44,7 +44,7 @@ REDUCTIONS = (
 )
 
 
-def at_most(model: onnx.ModelProto, largest: int) -> onnx.ModelProto:
+def lower_opset(model: onnx.ModelProto, largest: int) -> onnx.ModelProto:
     """Convert a model to an opset that a parser reads.
 
     Args:
@@ -65,7 +65,7 @@ def at_most(model: onnx.ModelProto, largest: int) -> onnx.ModelProto:
     return _to_17(model)
 
 
-def at_least(model: onnx.ModelProto, least: int) -> onnx.ModelProto:
+def raise_opset(model: onnx.ModelProto, least: int) -> onnx.ModelProto:
     """Convert a model to an opset that supports a pass.
 
     Raises:

@@ -54,7 +54,7 @@ def _require_symmetric(path: Path, model: onnx.ModelProto) -> None:
         zero = stored.get(node.input[2])
         if zero is None or zero.data_type != TensorProto.INT8 or numpy_helper.to_array(zero).any():
             raise ModelError(
-                f"{path} was quantized for processors (its zero points are not those of signed, "
+                f"{path} was quantized for CPUs (its zero points are not those of signed, "
                 "symmetric values), which TensorRT refuses: calibrate the float32 model with "
                 "`dggn-calibrate PHOTOS --target tensorrt`, and give the result as --onnx"
             )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends.openvino.library import load_openvino, reason
+from runtime.backends.openvino.library import load_openvino, openvino_reason
 from runtime.backends.openvino.model import Computed
 from runtime.errors import BackendError, Cancelled, ImageError
 from runtime.image.picture import Samples
@@ -72,7 +72,7 @@ class _Lane:
         except Exception as error:  # OpenVINO's exceptions share no base class of their own.
             height, width = flight.batch.shape[1:3]
             raise BackendError(
-                f"OpenVINO failed on a tile of {height}x{width} px ({reason(error)}): "
+                f"OpenVINO failed on a tile of {height}x{width} px ({openvino_reason(error)}): "
                 "if memory ran out, lower --tile"
             ) from error
         flight.deliver(result[0])

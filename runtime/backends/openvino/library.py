@@ -70,7 +70,7 @@ def openvino_core() -> Any:
     try:
         return _core_of(openvino)
     except Exception as error:  # OpenVINO's exceptions share no base class of their own.
-        raise BackendError(f"OpenVINO cannot start: {reason(error)}") from error
+        raise BackendError(f"OpenVINO cannot start: {openvino_reason(error)}") from error
 
 
 @functools.cache
@@ -89,7 +89,7 @@ def openvino_devices() -> tuple[OpenVinoDevice, ...]:
     try:
         return tuple(_device(core, name) for name in core.available_devices)
     except Exception as error:  # As above.
-        raise BackendError(f"OpenVINO cannot start: {reason(error)}") from error
+        raise BackendError(f"OpenVINO cannot start: {openvino_reason(error)}") from error
 
 
 def require_device(name: str) -> OpenVinoDevice:
@@ -107,7 +107,7 @@ def require_device(name: str) -> OpenVinoDevice:
     raise BackendError(f"OpenVINO finds no {name} here: expected one of {known or 'nothing'}")
 
 
-def reason(error: BaseException) -> str:
+def openvino_reason(error: BaseException) -> str:
     """Return the message of an OpenVINO error without its source locations."""
     lines = [line.strip() for line in str(error).splitlines()]
     said = [line for line in lines if line and not line.startswith(_PLACES)]

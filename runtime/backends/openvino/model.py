@@ -12,7 +12,7 @@ from runtime.backends.openvino.library import (
     OpenVinoDevice,
     load_openvino,
     openvino_core,
-    reason,
+    openvino_reason,
 )
 from runtime.errors import BackendError, ModelError
 from runtime.model.files import check_model_file
@@ -70,8 +70,8 @@ class OpenVinoModel:
             self._model = reader.convert(reader.load(str(path)))
         except Exception as error:  # OpenVINO's exceptions share no base class of their own.
             raise ModelError(
-                f"{path} cannot be loaded by OpenVINO ({reason(error)}): expected a model that "
-                "enlarges pictures, such as `dggn-export onnx` writes"
+                f"{path} cannot be loaded by OpenVINO ({openvino_reason(error)}): expected a model "
+                "that enlarges pictures, such as `dggn-export onnx` writes"
             ) from error
         self.info, self.least_px = self._facts()
 
@@ -96,7 +96,7 @@ class OpenVinoModel:
         except Exception as error:  # As above.
             raise BackendError(
                 f"OpenVINO cannot compile {self._path} for the {self._device.name} "
-                f"({reason(error)}): choose another --backend"
+                f"({openvino_reason(error)}): choose another --backend"
             ) from error
 
     def _compile(self, model: Any, computed: Computed) -> Any:
@@ -159,7 +159,7 @@ class OpenVinoModel:
                     compiled.append(self._compile(self._model.clone(), "float32"))
                 result: NDArray[Any] = compiled[0](batch)[0]
             except Exception as error:  # As above.
-                raise BackendError(f"OpenVINO failed: {reason(error)}") from error
+                raise BackendError(f"OpenVINO failed: {openvino_reason(error)}") from error
             return result
 
         found = foreign_facts(inputs, outputs, run, where=str(self._path))

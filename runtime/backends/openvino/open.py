@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from runtime.backends.openvino.backend import Compiled, OpenVinoBackend
 from runtime.backends.openvino.library import OpenVinoDevice, load_openvino, require_device
 from runtime.backends.openvino.model import Computed, OpenVinoModel
-from runtime.backends.openvino.trust import Subject, problem_of
+from runtime.backends.openvino.trust import Subject, trust_problem
 from runtime.errors import BackendError, ConfigError
 from runtime.model.info import ModelInfo, WantedPrecision, file_sha256
 from runtime.system.cache import user_cache
@@ -78,7 +78,9 @@ class _Opening:
         self._onnx_sha256 = file_sha256(onnx)
 
     def open(self, precision: WantedPrecision | None) -> OpenVinoBackend:
-        of_bytes = self._first_trusted(candidates(self.info, precision, self._device), np.uint8)
+        of_bytes = self._first_trusted(
+            candidate_precisions(self.info, precision, self._device), np.uint8
+        )
         deep: Computed = "float32" if precision is None else of_bytes.computed
         if self.info.precision == "int8":
             deep = "int8"
@@ -104,7 +106,7 @@ class _Opening:
             samples=np.dtype(dtype).name,
         )
         with self._backend(compiled, lambda: compiled) as candidate:
-            problem = problem_of(
+            problem = trust_problem(
                 subject,
                 self.info,
                 candidate,
@@ -135,7 +137,7 @@ class _Opening:
         )
 
 
-def candidates(
+def candidate_precisions(
     info: ModelInfo, wanted: WantedPrecision | None, device: OpenVinoDevice
 ) -> list[Computed]:
     """List the precisions to try, fastest first.

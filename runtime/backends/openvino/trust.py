@@ -18,7 +18,13 @@ from PIL import Image
 
 from runtime.backends.openvino.library import OpenVinoDevice
 from runtime.backends.openvino.model import Computed
-from runtime.backends.trt.verify import PHOTOGRAPH, Bounds, beyond, verification_tiles, verify
+from runtime.backends.trt.verify import (
+    PHOTOGRAPH,
+    Bounds,
+    exceeded_bound,
+    verification_tiles,
+    verify,
+)
 from runtime.errors import TargetError
 from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo
@@ -61,7 +67,7 @@ class Subject:
     """Sample type of tiles and results: `uint8` or `uint16`."""
 
 
-def problem_of(
+def trust_problem(
     subject: Subject,
     info: ModelInfo,
     candidate: Backend,
@@ -114,7 +120,7 @@ def _judge(subject: Subject, info: ModelInfo, candidate: Backend, reference: Bac
     as_fed = replace(info, sample_type="uint8") if eight_bits else info
     tiles = verification_tiles(as_fed, _seam_tile_px(info))
     bounds = BOUNDS[subject.computed]
-    problem = beyond(bounds, verify(candidate, reference, tiles), subject.computed)
+    problem = exceeded_bound(bounds, verify(candidate, reference, tiles), subject.computed)
     if problem or subject.computed == "float32":
         return problem or ""
     picture = _picture(info, eight_bits=eight_bits)

@@ -44,7 +44,7 @@ Smaller = Callable[[EngineFile], EngineFile | None]
 """Builds an engine that needs less memory than the given one; None if there is none."""
 
 
-def nothing_smaller(engine: EngineFile) -> None:
+def no_smaller_engine(engine: EngineFile) -> None:
     """Offer no smaller engine, where none can be built."""
 
 
@@ -79,7 +79,7 @@ class TrtBackend:
         gpu: Gpu,
         *,
         say: Say,
-        smaller: Smaller = nothing_smaller,
+        smaller: Smaller = no_smaller_engine,
         slots: int = DEFAULT_SLOTS,
     ) -> None:
         self._file = engine

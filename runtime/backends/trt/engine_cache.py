@@ -35,11 +35,11 @@ def engine_path(onnx_name: str, onnx_sha256: str, options: EngineOptions, gpu: G
     place = gpu.name if gpu is not None and options.flavor == "tensorrt" else ""
     key = json.dumps([onnx_sha256, asdict(options), place], sort_keys=True)
     mark = hashlib.sha256(key.encode()).hexdigest()[:12]
-    beginning = name_begins(onnx_name, options.precision, options.sample_type)
+    beginning = engine_name_prefix(onnx_name, options.precision, options.sample_type)
     return cache_folder() / f"{beginning}{'-'.join(options.targets)}-{mark}{SUFFIX}"
 
 
-def name_begins(onnx_name: str, precision: EnginePrecision, sample_type: SampleType) -> str:
+def engine_name_prefix(onnx_name: str, precision: EnginePrecision, sample_type: SampleType) -> str:
     """Return the file name prefix of a model's engines, whatever their tiles, batches and GPUs."""
     kind = "uint8" if sample_type == "uint8" else "float"
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", onnx_name)[:40]

@@ -187,7 +187,9 @@ class Circumstances:
     """The GPU; None to check only that the file is current, on a machine without one."""
 
 
-def why_not(facts: EngineFacts, options: EngineOptions, here: Circumstances) -> str | None:
+def reason_not_to_load(
+    facts: EngineFacts, options: EngineOptions, here: Circumstances
+) -> str | None:
     """Explain why an engine must not be loaded here; None if it may be.
 
     Args:
@@ -217,7 +219,7 @@ def why_not(facts: EngineFacts, options: EngineOptions, here: Circumstances) -> 
     return None
 
 
-def verified(facts: EngineFacts, verification: Verification) -> EngineFacts:
+def with_verification(facts: EngineFacts, verification: Verification) -> EngineFacts:
     """Return facts with a verification added."""
     return replace(facts, verification=verification)
 

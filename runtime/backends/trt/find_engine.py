@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from runtime.backends.gpu import Gpu
 from runtime.backends.trt.backend import EngineFile
-from runtime.backends.trt.engine_cache import cache_folder, name_begins
+from runtime.backends.trt.engine_cache import cache_folder, engine_name_prefix
 from runtime.backends.trt.engine_facts import (
     DEFAULT_BATCH,
     Circumstances,
     EngineFacts,
-    why_not,
+    reason_not_to_load,
 )
 from runtime.backends.trt.engine_file import SUFFIX, read_facts
 from runtime.backends.trt.library import Library
@@ -111,14 +111,14 @@ def _engines(
     """Yield cached engines of a model, precision and sample type, or why each is unusable."""
     sha256 = file_sha256(request.onnx)
     here = Circumstances(onnx_sha256=sha256, library_version=library.version, gpu=gpu)
-    beginning = name_begins(request.onnx.stem, request.precision, request.sample_type)
+    beginning = engine_name_prefix(request.onnx.stem, request.precision, request.sample_type)
     for path in sorted(cache_folder().glob(f"{beginning}*{SUFFIX}")):
         try:
             facts = read_facts(path)
         except ModelError as error:
             yield None, str(error)
             continue
-        reason = why_not(
+        reason = reason_not_to_load(
             facts,
             replace(
                 facts.options,

@@ -12,16 +12,16 @@ from runtime.backends.gpu import Gpu, require_gpu
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.request import BackendRequest
 from runtime.backends.team import DeviceTeam
-from runtime.backends.trt.backend import DEFAULT_SLOTS, EngineFile, TrtBackend, nothing_smaller
+from runtime.backends.trt.backend import DEFAULT_SLOTS, EngineFile, TrtBackend, no_smaller_engine
 from runtime.backends.trt.by_depth import BitDepthRouter
-from runtime.backends.trt.engine_facts import EnginePrecision, verified
+from runtime.backends.trt.engine_facts import EnginePrecision, with_verification
 from runtime.backends.trt.engine_file import read_facts, write_facts
 from runtime.backends.trt.find_engine import batch_for, get_engine, smaller_request
 from runtime.backends.trt.library import Library, find_library
 from runtime.backends.trt.request import EngineRequest
-from runtime.backends.trt.verify import failure, verify_with
+from runtime.backends.trt.verify import verification_failure, verify_with
 from runtime.errors import BackendError, TargetError
-from runtime.model.info import ModelInfo, SampleType, WantedPrecision, for_tensorrt
+from runtime.model.info import ModelInfo, SampleType, WantedPrecision, tensorrt_model_path
 from runtime.tiles.backend import Backend
 from runtime.tiles.plan import default_tile_px
 
@@ -38,7 +38,7 @@ def open_tensorrt(onnx: Path, request: BackendRequest) -> Backend:
         BackendError: there is no GPU, or no engine that can be used on it.
         DggnError: building an engine failed.
     """
-    onnx = for_tensorrt(onnx)
+    onnx = tensorrt_model_path(onnx)
     with OrtBackend(onnx, threads=1, where="cpu") as model:
         info = model.info
     # Before TensorRT is touched: without a GPU, some versions end the process.
@@ -125,7 +125,7 @@ def _open_one(
         device,
         gpu,
         say=request.say,
-        smaller=nothing_smaller if request.build is None else smaller,
+        smaller=no_smaller_engine if request.build is None else smaller,
     )
     with ExitStack() as on_failure:
         on_failure.enter_context(backend)
@@ -148,13 +148,13 @@ def _verify(request: BackendRequest, onnx: Path, file: EngineFile, backend: TrtB
         lambda: OrtBackend(onnx, threads=request.threads, where="cpu"),
         file.facts.tile_px,
     )
-    problem = failure(found, file.facts.precision)
+    problem = verification_failure(found, file.facts.precision)
     if problem:
         raise BackendError(
             f"{file.path} does not reproduce the model's results: {problem}. Build it again with "
             "`dggn-export trt --force`, with --precision fp32 if necessary"
         )
     try:
-        write_facts(file.path, verified(file.facts, found))
+        write_facts(file.path, with_verification(file.facts, found))
     except TargetError as error:
         request.say(f"the next run will verify it again: {error}")

@@ -119,12 +119,12 @@ def verify(engine: Backend, reference: Backend, tiles: Sequence[Samples]) -> Ver
     )
 
 
-def failure(found: Verification, precision: EnginePrecision) -> str | None:
+def verification_failure(found: Verification, precision: EnginePrecision) -> str | None:
     """Explain why an engine of that precision fails; None if it passes."""
-    return beyond(BOUNDS[precision], found, precision)
+    return exceeded_bound(BOUNDS[precision], found, precision)
 
 
-def beyond(bounds: Bounds, found: Verification, precision: str) -> str | None:
+def exceeded_bound(bounds: Bounds, found: Verification, precision: str) -> str | None:
     """Explain which bound is exceeded; None if all hold.
 
     Args:

@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="needs the train extra")
 
 from dggn.data.pairs import read_pairs
 from dggn.data.taught import TaughtSet, TeachOptions, pair_paths, read_taught
-from dggn.training.teach import lr_picture, read_sources, teach
+from dggn.training.teach import make_lr_picture, read_sources, teach
 from runtime.errors import ConfigError, ImageReadError, ModelError, TargetError
 
 OPTIONS = TeachOptions(size_px=16, seed=3, unreduced=0.3, graphics=0.2)
@@ -80,8 +80,8 @@ def test_a_set_depends_on_its_settings_alone(photographs: Path, tmp_path: Path) 
     made(photographs, tmp_path / "two")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     sources = read_sources(photographs)
-    first, again = (lr_picture(5, sources, OPTIONS)[0] for _ in range(2))
-    other = lr_picture(5, sources, TeachOptions(size_px=16, seed=4))[0]
+    first, again = (make_lr_picture(5, sources, OPTIONS)[0] for _ in range(2))
+    other = make_lr_picture(5, sources, TeachOptions(size_px=16, seed=4))[0]
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -136,7 +136,7 @@ def test_another_set_is_not_mixed_in(photographs: Path, tmp_path: Path) -> None:
             teacher_sha256="a" * 64,
             on_progress=lambda *_: None,
         )
-    with pytest.raises(ConfigError, match="holds other things"):
+    with pytest.raises(ConfigError, match="contains other files"):
         made(photographs, photographs)
 
 

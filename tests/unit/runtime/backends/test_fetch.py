@@ -121,7 +121,7 @@ def test_urls_with_one_name_are_different_models(server: Server, url: str) -> No
 
 
 def test_another_content_than_the_one_asked_for(server: Server, url: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=f"SHA-256 {SHA256}, and {'0' * 64} was asked for"):
+    with pytest.raises(ModelError, match=f"SHA-256 {SHA256}, and {'0' * 64} was requested"):
         local_model(f"{url}#sha256={'0' * 64}", say=pytest.fail)
     assert kept(tmp_path) == []
 
@@ -236,7 +236,7 @@ def test_people_see_how_far_it_is(server: Server, url: str) -> None:
         assert progress._stream.getvalue() == expected  # type: ignore[attr-defined]
     terminal = Terminal()
     local_model(url, say=lambda line: None, bar=BarProgress(terminal).fetching)
-    assert "fetching 4x Nice.onnx" in terminal.getvalue()
+    assert "downloading 4x Nice.onnx" in terminal.getvalue()
     assert "1.0/1.0 MB" in terminal.getvalue()
 
 
@@ -253,7 +253,7 @@ def test_a_run_with_a_url_is_one_with_its_file(server: Server, tmp_path: Path) -
         return json.loads(result.stdout), result.stderr
 
     planned, said = report(url, "--dry-run")
-    assert "fetching lite.onnx" in said
+    assert "downloading lite.onnx" in said
     assert planned["files"][0]["status"] == "planned"
     assert not out.exists()
     done, _ = report(url)

@@ -90,9 +90,9 @@ def test_precisions_that_cannot_be_had() -> None:
     int8 = model_path("dggn-lite", "int8")
     with pytest.raises(ConfigError, match="ONNX Runtime computes no bfloat16"):
         opened(name="cpu", precision="bfloat16")
-    with pytest.raises(ConfigError, match="computes in INT8, and float32 is asked for"):
+    with pytest.raises(ConfigError, match="is INT8, and float32 was requested"):
         opened(int8, name="cpu", precision="float32")
-    with pytest.raises(ConfigError, match="INT8, and float32 is asked for"):
+    with pytest.raises(ConfigError, match="INT8, and float32 was requested"):
         opened(int8, precision="float32")
     with pytest.raises(ConfigError, match="bfloat16 is for OpenVINO"):
         opened(name="tensorrt", precision="bfloat16")

@@ -190,7 +190,7 @@ def test_a_gpu_that_cannot_be_opened_is_left_out(machine: Machine) -> None:
     backend, _ = machine.open(devices=(0, 1))
     with backend:
         assert len(machine.said) == 3
-        assert machine.said[-1].startswith("GPU 1, Fake GPU, is left out: ")
+        assert machine.said[-1].startswith("GPU 1, Fake GPU, is not used: ")
     assert machine.devices[1].closed
 
 
