@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from runtime.codecs.encode import putting
+from runtime.codecs.encode import replacing_target
 from runtime.errors import ImageReadError, TargetError
 from runtime.jobs.journal import Fingerprints, Journal
 from runtime.report.progress import Progress
@@ -81,7 +81,7 @@ def make_clip(
     if not unchanged:
         raise ImageReadError("the file changed while it was read: run the command again")
     journal.begin(job, stamp, fingerprint)
-    with putting(job.target) as file:
+    with replacing_target(job.target) as file:
         written = Path(file.name)
         work.notes += put_together(plan.clip, plan.encoding, store, written, job.target)
         work.notes += what_is_lost(plan.clip, plan.encoding, store, written, job.target.suffix)

@@ -22,6 +22,7 @@ from runtime.run import make_clip as make_clip_module
 from runtime.system.files import write_whole
 from runtime.video import encoder as encoder_module
 from runtime.video import segments as segments_module
+from runtime.video.mux import put_together
 from runtime.video.segments import Segment
 from runtime.video.settings import VideoSettings
 from tests.support import clips
@@ -300,7 +301,7 @@ def test_a_disk_that_fills_up_at_the_end_keeps_all_segments(
 ) -> None:
     import resource
 
-    real, limit = make_clip_module.put_together, resource.getrlimit(resource.RLIMIT_FSIZE)
+    real, limit = put_together, resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def limited(*arguments: Any) -> list[str]:
         # Python ignores the signal, so that writing fails as it does on a full disk.
@@ -334,7 +335,11 @@ def test_a_source_that_vanishes_meanwhile_fails_alone(bench: Bench, source: Path
 
 def test_a_source_that_changes_meanwhile_is_noticed(bench: Bench, source: Path) -> None:
     content = source.read_bytes()
-    bench.upscaler = NearestUpscaler(before=lambda picture: source.write_bytes(content + b"more"))
+
+    def change(picture: Picture) -> None:
+        source.write_bytes(content + b"more")
+
+    bench.upscaler = NearestUpscaler(before=change)
     result = outcome(bench, source)
     assert result.status == "failed"
     assert "changed while it was read" in result.message
