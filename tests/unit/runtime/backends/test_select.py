@@ -66,9 +66,7 @@ def test_gpus_are_not_for_the_cpu(machine: Machine) -> None:
 def test_gpus_that_were_chosen_are_not_passed_over(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        runtime.backends.onnxruntime, "_providers", lambda where, device: ["CPUExecutionProvider"]
-    )
+    monkeypatch.setattr(runtime.backends.select, "has_cuda", lambda: False)
     with pytest.raises(BackendError) as caught:
         machine.open(devices=(0, 1))
     message = str(caught.value)
