@@ -1,4 +1,4 @@
-"""A model in float16 with bytes in and out, for ONNX Runtime on CUDA, kept in the user's cache."""
+"""Float16 models with byte input and output for ONNX Runtime on CUDA, in the user's cache."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from runtime.system.files import make_folder, write_whole
 from runtime.system.package import require
 
 FOLDER = "half"
-"""In the user's cache."""
+"""Folder in the user's cache."""
 
 VERSION = 1
-"""Of the conversion; a new one makes all files anew."""
+"""Version of the conversion; a new one rebuilds all files."""
 
 
 def half_file(onnx: Path) -> Path:
-    """Convert a model, or find what an earlier run made of it.
+    """Convert a model, or return an earlier conversion.
 
     It is the graph that TensorRT engines are built from: float16, but for the parts that need
     float32 (`export.trt.passes.islands`).

@@ -51,7 +51,7 @@ class ModelError(DggnError):
 
 
 class EnvironmentProblem(DggnError):
-    """Something missing from this machine or installation."""
+    """A requirement that this machine or installation lacks."""
 
     exit_code = 3
 

@@ -1,4 +1,4 @@
-"""The forms in which a GPU can compute an update, and a trial that finds the fastest one here.
+"""Ways in which a GPU can compute an update, and a trial that finds the fastest one here.
 
 A GPU of today computes a step of a small network faster than Python can queue it. Replayed as one
 CUDA graph, a step is queued at once; compiled, it has fewer and larger kernels. Which of them is
@@ -19,19 +19,19 @@ from dggn.training.config import TrainConfig
 from dggn.training.parallel import ProcessContext
 
 TRIAL_S = 30.0
-"""Of all forms together, without the time to compile or record them."""
+"""Time to measure all forms, without compiling or recording them."""
 
 LEAST_STEPS = 3
-"""Steps that a form is timed for at least."""
+"""Minimum number of steps to time per form."""
 
 WARM_UP_STEPS = 3
-"""Before a step is recorded, so that libraries have chosen their kernels and memory."""
+"""Number of steps before recording, so that libraries have chosen kernels and memory."""
 
 Terms = dict[str, Tensor]
 
 
 class Update(Protocol):
-    """Computes a loss and all gradients of one batch, but changes no weights."""
+    """Computes a loss and all gradients of one batch without changing weights."""
 
     def __call__(self, lr: Tensor, hr: Tensor, shift: tuple[int, int]) -> Terms:
         """Leave the gradients in the parameters.
@@ -47,11 +47,11 @@ class Update(Protocol):
 
 
 Record = Callable[[Callable[[], None]], Callable[[], None]]
-"""Records work on the device without doing it, and gives a function that queues it."""
+"""Records work on the device without running it, and returns a function that queues it."""
 
 
 class GraphedUpdate:
-    """An update that is recorded once, and replayed with other crops in the same memory.
+    """An update recorded once and replayed with other crops in the same memory.
 
     Args:
         update: what is recorded; it allocates the gradients, whose memory stays the same after.
@@ -66,7 +66,7 @@ class GraphedUpdate:
         self._terms: Terms = {}
 
     def __call__(self, lr: Tensor, hr: Tensor, shift: tuple[int, int]) -> Terms:
-        """As :class:`Update`; the results hold until the next call."""
+        """Compute like :class:`Update`; the results hold until the next call."""
         assert shift == (0, 0), "a graph's sizes cannot change"
         if self._replay is None:
             self._lr, self._hr = lr.clone(), hr.clone()
@@ -81,7 +81,7 @@ class GraphedUpdate:
 
 
 def record_cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
-    """Record work as a CUDA graph, after some rounds of it on another stream, as PyTorch asks."""
+    """Record work as a CUDA graph, after warm-up rounds on another stream, as PyTorch requires."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -95,7 +95,7 @@ def record_cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
 
 
 def possible_forms(config: TrainConfig, process: ProcessContext) -> tuple[str, ...]:
-    """Names of the forms that a run can have, the plainest first.
+    """Return the names of the forms that a run can use, simplest first.
 
     Compiling is tried where the run asks for it only, because it takes minutes. Runs with critics,
     with several processes or with an update that differs from step to step are not recorded.
@@ -115,22 +115,22 @@ def possible_forms(config: TrainConfig, process: ProcessContext) -> tuple[str, .
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What a trial found."""
+    """Result of a trial."""
 
     steps_per_s: Mapping[str, float]
-    """By form, of those that work."""
+    """Steps per second of the forms that work."""
 
     problems: Mapping[str, str]
-    """Why a form does not work, by its name."""
+    """Reasons for forms that do not work, by name."""
 
     @property
     def fastest(self) -> str:
-        """The name of the fastest form."""
+        """Name of the fastest form."""
         return max(self.steps_per_s, key=lambda form: self.steps_per_s[form])
 
     @property
     def lines(self) -> list[str]:
-        """The result in words."""
+        """Return the result as text."""
         found = [f"{form} {rate:.1f}" for form, rate in self.steps_per_s.items()]
         lines = [f"steps a second: {'; '.join(found)}: training {self.fastest}"]
         return [*lines, *(f"not {form}: {why}" for form, why in self.problems.items())]
@@ -177,7 +177,7 @@ def _rate(
     budget_s: float,
     clock: Callable[[], float],
 ) -> float:
-    """Steps a second: rounds grow until one takes a good part of the time."""
+    """Measure steps per second, in rounds that grow until one takes a good part of the time."""
     begun, count = clock(), LEAST_STEPS
     while True:
         started = clock()

@@ -99,7 +99,7 @@ class Step:
             state.generator.compile()  # for their steps, which want no gradients
 
     def _choose_form(self, say: Say) -> str:
-        """The form in which updates are computed: the fastest here, where there is a choice."""
+        """Return the form of updates: the fastest here, if there is a choice."""
         forms = possible_forms(self._state.config, self._process)
         if len(forms) == 1:
             return forms[0]
@@ -123,7 +123,7 @@ class Step:
         return trial.fastest
 
     def _in_form(self, form: str) -> Update:
-        """A new update of a form; compiled ones are compiled once."""
+        """Create an update of a form; compiled ones are compiled once."""
         plain, _, recorded = form.partition(", ")
         if plain not in self._plain:
             forward = TrainingForward(self._state.generator, self._wants_gradient)

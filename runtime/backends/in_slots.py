@@ -22,36 +22,36 @@ from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Deliver
 
 SLOTS = 2
-"""Batches at once: one computes while the other one's results leave and its tiles come."""
+"""Batches in flight: one computes while the other's results leave and its tiles arrive."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlotModel:
-    """A model, and how it is to run."""
+    """A model with its settings for slots."""
 
     path: Path
-    """The ONNX file, with bytes or floats in and out as `info.sample_type` says."""
+    """ONNX file, with byte or float input and output according to `info.sample_type`."""
 
     info: ModelInfo
-    """Its facts."""
+    """Facts about the model."""
 
     precision: str
-    """What it computes in, for people."""
+    """Human-readable precision of the computation."""
 
     tile_px: int
-    """Largest height and width of a tile, in LR pixels."""
+    """Maximum tile height and width, in LR pixels."""
 
     batch: int
-    """Most tiles at a time."""
+    """Maximum number of tiles per batch."""
 
     @property
     def least_px(self) -> int:
-        """Smallest height and width of a tile."""
+        """Minimum tile height and width."""
         return self.info.size_multiple_px
 
 
 class SlotsBackend:
-    """Runs a model of ours on one GPU, through any library that works on a stream and an address.
+    """Backend that runs a model of ours on one GPU, through a library with streams and addresses.
 
     Args:
         model: the model.
@@ -111,12 +111,12 @@ class SlotsBackend:
 
     @property
     def precision(self) -> str:
-        """What it computes in."""
+        """Precision of the computation."""
         return self._model.precision
 
     @property
     def largest_tile_px(self) -> int:
-        """Largest tile; larger ones are cut once more."""
+        """Largest tile; larger ones are split."""
         return self._model.tile_px
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
@@ -125,7 +125,7 @@ class SlotsBackend:
         self._work(partial(submit_fitted, tile_hwc, deliver))
 
     def finish(self) -> None:
-        """Wait until all that was submitted is delivered."""
+        """Wait until every submitted tile is delivered."""
         self._work(None)
 
     def cancel(self) -> None:
@@ -149,7 +149,7 @@ class SlotsBackend:
             self._device.close()
 
     def _work(self, submit: partial[None] | None) -> None:
-        """Feed a tile to the device, or finish; after a failure every later call fails alike."""
+        """Feed a tile to the device, or finish; after a failure all later calls fail alike."""
         with self._lock:
             if self._failure is not None:
                 raise self._failure

@@ -1,4 +1,4 @@
-"""Opens ONNX Runtime on CUDA: in float16 where that makes the same pictures, else in float32."""
+"""Opens ONNX Runtime on CUDA: in float16 if that reproduces the pictures, otherwise in float32."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runtime.backends.ort_slots import SessionExecution
 from runtime.backends.request import BackendRequest
 from runtime.backends.trt.by_depth import BitDepthRouter
 from runtime.backends.trt.find_engine import batch_for
-from runtime.backends.trt.verify import failure, verify_with
+from runtime.backends.trt.verify import verification_failure, verify_with
 from runtime.errors import BackendError, DggnError, MissingDependency, TargetError
 from runtime.model.info import ModelInfo
 from runtime.system.files import write_whole
@@ -25,7 +25,7 @@ from runtime.tiles.backend import Backend
 from runtime.tiles.plan import default_tile_px
 
 VERIFIED_SUFFIX = ".verified.json"
-"""Ends the name of the note that a float16 model made the same pictures as the float32 one."""
+"""Suffix of the note that a float16 model reproduced the float32 one's pictures."""
 
 
 def open_on_cuda(onnx: Path, device: int, request: BackendRequest) -> Backend:
@@ -68,7 +68,7 @@ def open_on_cuda(onnx: Path, device: int, request: BackendRequest) -> Backend:
 def _open_half(
     onnx: Path, info: ModelInfo, gpu: Gpu, request: BackendRequest
 ) -> SlotsBackend | None:
-    """Open the float16 version of a model; None where there is none that may be used."""
+    """Open the float16 version of a model; None if there is no usable one."""
     if request.half is None:
         return None
     try:
@@ -110,7 +110,7 @@ def _open(
 def _verify(
     onnx: Path, half: Path, backend: Backend, gpu: Gpu, request: BackendRequest
 ) -> str | None:
-    """Compare a float16 model with its float32 one, once on each GPU and version.
+    """Compare a float16 model with its float32 original, once per GPU and version.
 
     Returns:
         Why it may not be used; None where it may.
@@ -128,7 +128,7 @@ def _verify(
         found = verify_with(backend, open_reference, backend.largest_tile_px)
     except BackendError as error:
         return str(error)
-    problem = failure(found, "fp16")
+    problem = verification_failure(found, "fp16")
     if problem is None:
         try:
             write_whole(note, json.dumps({**here, "psnr_db": found.psnr_db}).encode())

@@ -1,4 +1,4 @@
-"""Makes ONNX Runtime's sessions, and finds the reason where CUDA does not start.
+"""Creates ONNX Runtime sessions, and finds the reason if CUDA does not start.
 
 ONNX Runtime itself goes on with the CPU in such a case, says why on stderr alone, and prints to
 stdout when it falls back later: both are turned off here.
@@ -25,7 +25,7 @@ CUDA = "CUDAExecutionProvider"
 Where = Literal["auto", "cuda", "cpu"]
 
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
-"""Of which only one may be installed: their files have the same names."""
+"""Distributions of which only one may be installed: their files have the same names."""
 
 REMEDY = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'dggn[gpu]'"
 
@@ -35,7 +35,7 @@ _PROVIDERS = ("libonnxruntime_providers_cuda.so", "onnxruntime_providers_cuda.dl
 
 
 def load_onnxruntime(*, extra: str = "cpu") -> Any:
-    """ONNX Runtime's package, silent from here on.
+    """Import ONNX Runtime, with its log silenced.
 
     Raises:
         MissingDependency: it is not installed, or only in part, or cannot be loaded.
@@ -47,7 +47,7 @@ def load_onnxruntime(*, extra: str = "cpu") -> Any:
 
 
 def has_cuda() -> bool:
-    """Whether the installed ONNX Runtime, if there is one, was made for CUDA too."""
+    """Return whether ONNX Runtime is installed with CUDA support."""
     try:
         return CUDA in load_onnxruntime().get_available_providers()
     except MissingDependency:
@@ -55,7 +55,7 @@ def has_cuda() -> bool:
 
 
 def cuda_provider(device: int, **more: str) -> tuple[str, dict[str, str]]:
-    """The CUDA provider with its settings.
+    """Return the CUDA provider with its settings.
 
     Args:
         device: CUDA device index.
@@ -112,7 +112,7 @@ def make_session(
 
 @cache
 def preload() -> tuple[str, ...]:
-    """Load CUDA's libraries from NVIDIA's packages, where ONNX Runtime does not look by itself.
+    """Load CUDA's libraries from NVIDIA's packages, which ONNX Runtime may not find itself.
 
     Returns:
         The names of those that cannot be loaded.
@@ -127,7 +127,7 @@ def preload() -> tuple[str, ...]:
 
 
 def why_not_on_cuda(onnxruntime: Any) -> str:
-    """Explain why a session is on the CPU though CUDA was asked for, with the remedy."""
+    """Explain why a session is on the CPU although CUDA was requested, with the remedy."""
     missing = preload()
     if missing:
         plural = "is" if len(missing) == 1 else "are"
@@ -156,7 +156,7 @@ def why_not_on_cuda(onnxruntime: Any) -> str:
 
 
 def _no_cuda(onnxruntime: Any) -> str:
-    """Explain why CUDA need not even be tried; empty where it may start."""
+    """Explain why CUDA is not worth trying; empty if it may work."""
     installed = [name for name in DISTRIBUTIONS if _is_installed(name)]
     if len(installed) > 1:
         return (

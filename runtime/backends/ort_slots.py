@@ -1,4 +1,4 @@
-"""ONNX Runtime on CUDA, kept busy as TensorRT is: in batches, over page-locked memory.
+"""ONNX Runtime on CUDA, kept busy like TensorRT: in batches, over page-locked memory.
 
 Each slot has a session of its own, which queues its work on the slot's stream and reads and writes
 the slot's memory (IO binding); ONNX Runtime copies nothing and waits for nothing.
@@ -28,7 +28,7 @@ class SessionExecution:
     """
 
     captures_itself = True
-    """No CUDA graphs are made: a session may allocate memory in any run."""
+    """Whether CUDA graphs are left to the library; a session may allocate memory in any run."""
 
     def __init__(self, model: SlotModel, index: int | None) -> None:
         self._model = model
@@ -46,7 +46,7 @@ class SessionExecution:
         self._options.intra_op_num_threads = 1
 
     def bind(self, stream: Stream, input_address: int, output_address: int) -> None:
-        """Make the session, which works on a stream from its beginning."""
+        """Create the session, which works on one stream from the start."""
         self._addresses = (input_address, output_address)
         with self._translated("does not load the model"):
             self._session, _ = make_session(
@@ -83,7 +83,7 @@ class SessionExecution:
             self._session.run_with_iobinding(self._binding, self._run_options)
 
     def free(self) -> None:
-        """Give it back."""
+        """Free the session."""
         self._binding = self._session = None
 
     def _translated(self, what: str) -> _Translated:
@@ -91,7 +91,7 @@ class SessionExecution:
 
 
 class _Translated:
-    """Makes the family's errors of ONNX Runtime's, which share no public base class."""
+    """Converts ONNX Runtime's exceptions, which share no public base class, to ours."""
 
     def __init__(self, what: str) -> None:
         self._what = what

@@ -67,7 +67,7 @@ def tensorrt_graph(
 
 
 def half_graph(source: SourceModel) -> onnx.ModelProto:
-    """A float32 model in float16 with bytes in and out, for libraries that take any opset.
+    """Return a float32 model in float16 with byte input and output, for libraries with any opset.
 
     Raises:
         ConfigError: the source is quantized.

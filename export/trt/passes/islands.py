@@ -54,8 +54,9 @@ DELICATE = frozenset(
 """Operators that always lose too much precision in float16."""
 
 SMALL_WINDOW_MOST = 64
-"""Samples of a mean that float16 may take, 8 by 8: with every partial sum rounded to float16, the
-worst order there is, dggn-lite-photo stays at 121 dB of what it computes otherwise."""
+"""Maximum samples of a mean in float16, 8 by 8: with every partial sum rounded to float16, the
+worst order there is, dggn-lite-photo stays within 121 dB of its usual result.
+"""
 
 POOLS = frozenset(["AveragePool", "GlobalAveragePool", "ReduceMean"])
 GATE_STEPS = frozenset(
@@ -152,7 +153,7 @@ def float32_layers(model: onnx.ModelProto) -> frozenset[str]:
 
 
 def _is_large_pool(node: onnx.NodeProto) -> bool:
-    """Whether a node takes means of more samples than float16 may."""
+    """Return whether a node averages more samples than float16 allows."""
     if node.op_type != "AveragePool":
         return False
     (window,) = (list(one.ints) for one in node.attribute if one.name == "kernel_shape")

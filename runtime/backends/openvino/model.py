@@ -184,7 +184,7 @@ def _metadata(model: Any) -> dict[str, str]:
 
 
 def _reflects(model: Any) -> bool:
-    """Whether it pads by reflection: of a smaller picture OpenVINO reads beyond the memory."""
+    """Return whether a model pads by reflection, for which OpenVINO reads beyond small pictures."""
     return any(
         node.get_type_name() == "Pad"
         and node.get_attributes().get("pad_mode") in ("reflect", "symmetric")

@@ -16,7 +16,7 @@ Submit = Callable[[Samples, Deliver], None]
 
 
 class Limits(Protocol):
-    """What an engine takes."""
+    """Tile limits of an engine."""
 
     @property
     def info(self) -> ModelInfo:
@@ -24,11 +24,11 @@ class Limits(Protocol):
 
     @property
     def tile_px(self) -> int:
-        """Largest height and width of a tile, in LR pixels."""
+        """Maximum tile height and width, in LR pixels."""
 
     @property
     def least_px(self) -> int:
-        """Smallest height and width of a tile."""
+        """Minimum tile height and width."""
 
 
 def submit_fitted(tile_hwc: Samples, deliver: Deliver, submit: Submit, facts: Limits) -> None:

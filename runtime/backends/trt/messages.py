@@ -81,7 +81,7 @@ class Messages:
 
 
 def says_out_of_memory(text: str) -> bool:
-    """Whether a library's message means that memory ran out."""
+    """Return whether a library's message reports a lack of memory."""
     return any(phrase in text.lower() for phrase in MEMORY_PHRASES)
 
 
