@@ -46,6 +46,8 @@ class Outline:
     has_alpha: bool
     is_deep: bool
     """It has 16 bits a sample."""
+    format: str
+    """Pillow's name of the file's format."""
 
 
 def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
@@ -93,6 +95,7 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
                 frames=count,
                 has_alpha=image.has_transparency_data,
                 is_deep=";16" in raw or image.mode.startswith("I"),
+                format=image.format or "PNG",
             )
 
 
@@ -104,6 +107,7 @@ def _of_pages(file: IO[bytes], max_pixels: int) -> Outline:
         frames=len(pages),
         has_alpha=pages[0].has_alpha,
         is_deep=pages[0].layout.is_deep,
+        format="TIFF",
     )
 
 
@@ -121,6 +125,7 @@ def _of_png(file: IO[bytes], max_pixels: int) -> Outline:
         frames=frames,
         has_alpha=header.has_alpha,
         is_deep=header.is_deep,
+        format="PNG",
     )
 
 
@@ -129,11 +134,17 @@ def _of_gif(file: IO[bytes], max_pixels: int) -> Outline:
     if len(gif.frames) * gif.size_hw[0] * gif.size_hw[1] > max_pixels:
         raise too_many_frames(len(gif.frames), max_pixels)
     return Outline(
-        size_hw=gif.size_hw, frames=len(gif.frames), has_alpha=gif.has_alpha, is_deep=False
+        size_hw=gif.size_hw,
+        frames=len(gif.frames),
+        has_alpha=gif.has_alpha,
+        is_deep=False,
+        format="GIF",
     )
 
 
 def _of_bmp(bmp: Bmp, max_pixels: int) -> Outline:
     if bmp.size_hw[0] * bmp.size_hw[1] > max_pixels:
         raise too_many_pixels(bmp.size_hw, max_pixels)
-    return Outline(size_hw=bmp.size_hw, frames=1, has_alpha=bmp.has_alpha, is_deep=False)
+    return Outline(
+        size_hw=bmp.size_hw, frames=1, has_alpha=bmp.has_alpha, is_deep=False, format="BMP"
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from runtime.codecs.formats import FORMATS, HAS_HEIF
+from runtime.codecs.kinds import KindNotRead
 from runtime.errors import ImageReadError
 
 MAX_PIXELS = 178_956_970
@@ -74,10 +75,10 @@ def say_what_heif_needs(begin: bytes) -> None:
         begin: `HEIF_BRAND_BYTES` of the file, or more.
 
     Raises:
-        ImageReadError: it is HEIC.
+        KindNotRead: it is HEIC.
     """
     if not HAS_HEIF and begin[4:HEIF_BRAND_BYTES] in _HEIF_BRANDS:
-        raise ImageReadError("is HEIC, which a package of its own reads: pip install 'dggn[heif]'")
+        raise KindNotRead("is HEIC, which a package of its own reads: pip install 'dggn[heif]'")
 
 
 def refuse_too_large(image: Image.Image, max_pixels: int) -> None:
@@ -114,7 +115,7 @@ def translated() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise TooManyPixels(_too_large("too many pixels", MAX_PIXELS)) from error
     except UnidentifiedImageError as error:
-        raise ImageReadError(
+        raise KindNotRead(
             f"is not a picture that can be read: expected an intact {', '.join(FORMATS)} file "
             "with 8 or 16 bits a sample"
         ) from error
@@ -122,7 +123,7 @@ def translated() -> Iterator[None]:
         raise ImageReadError("needs more memory than there is: cut it into parts") from error
     except Exception as error:
         if _NOT_READ.search(str(error)):
-            raise ImageReadError(
+            raise KindNotRead(
                 f"is of a kind that is not read ({error}): save it as PNG or TIFF"
             ) from error
         raise ImageReadError(

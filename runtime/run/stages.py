@@ -14,11 +14,10 @@ from runtime.codecs.output import OutputSettings, fit, passes_for, target_size_h
 from runtime.errors import Cancelled, ImageReadError
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader, strips_of
-from runtime.jobs.journal import Journal
+from runtime.jobs.plan import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.model.info import ModelInfo
 from runtime.report.preview import BLOCK_PX, After, Before
-from runtime.report.progress import Progress
 from runtime.run.in_strips import check_strips, write_in_strips
 from runtime.run.route import Route
 from runtime.run.second_pass import SECOND_PASS_NOTE, EnlargedReader, enlarged_header, shares
@@ -56,6 +55,28 @@ class PictureUpscaler(Protocol):
         """Make the running and every later call raise `Cancelled`."""
 
 
+class Record(Protocol):
+    """The part of `Journal` that the stages need."""
+
+    def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
+        """A result is about to be written."""
+
+    def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
+        """It is complete."""
+
+
+class Watcher(Protocol):
+    """The part of `Progress` that the stages need."""
+
+    def upscaling(
+        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+    ) -> None:
+        """The inference begins with a picture."""
+
+    def upscaled(self, share: float) -> None:
+        """The inference has done a share of its picture, in [0, 1]."""
+
+
 class Stages:
     """The steps from a file to its result.
 
@@ -78,9 +99,9 @@ class Stages:
         settings: OutputSettings,
         *,
         route: Route,
-        journal: Journal,
+        journal: Record,
         fingerprint: str,
-        progress: Progress,
+        progress: Watcher,
         previews: bool,
         stop: threading.Event,
     ) -> None:
