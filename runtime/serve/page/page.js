@@ -87,11 +87,6 @@ const listen = () => {
     document.body.classList.remove("dragging");
     add([...event.dataTransfer.files]);
   });
-  let width = innerWidth; // telephones change the height while they scroll
-  addEventListener("resize", () => {
-    if (innerWidth !== width) { for (const picture of pictures) { picture.show(); } }
-    width = innerWidth;
-  });
   addEventListener("beforeunload", (event) => { if (pictures.some((picture) => picture.busy)) { event.preventDefault(); } });
 };
 

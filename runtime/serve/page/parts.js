@@ -15,11 +15,13 @@ export const partAround = (centre, size, scale, view) => {
 };
 
 // The same with the context that the network looks at, on the grid on which it pools: thus the
-// part comes out as in the whole picture.
+// part comes out as in the whole picture. Its size does not depend on where it lies, away from the
+// edges, for a size that is new to a library is slow.
 export const withContext = (part, size, { overlap, size_multiple: multiple }) => {
   const along = (start, length, whole) => {
     const first = Math.max(0, Math.floor((start - overlap) / multiple) * multiple);
-    return [first, Math.min(whole, start + length + overlap) - first];
+    const most = (Math.ceil((length + 2 * overlap) / multiple) + 1) * multiple;
+    return [first, Math.min(whole - first, most)];
   };
   const [x, width] = along(part.x, part.width, size.width);
   const [y, height] = along(part.y, part.height, size.height);

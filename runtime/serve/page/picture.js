@@ -39,6 +39,8 @@ export class Picture {
       if (this.isNear && this.isStale) { this.show(); }
     }, { rootMargin: "400px" });
     this.near.observe(card);
+    this.sized = new ResizeObserver(() => { if (card.clientWidth !== this.shownAt) { this.show(); } });
+    this.sized.observe(card);
     this.opened = this.open();
   }
 
@@ -77,6 +79,7 @@ export class Picture {
     this.find(".make").textContent = this.result ? "Enlarge again" : "Enlarge";
     if (!this.isNear) { return; }
     this.isStale = false;
+    this.shownAt = this.card.clientWidth;
     const view = { width: this.card.clientWidth - 26, height: Math.min(MOST_VIEW_PX, 0.7 * innerHeight) };
     const part = partAround(this.centre, this, scale, view);
     const shown = { width: Math.round(part.width * scale), height: Math.round(part.height * scale) };
@@ -154,7 +157,7 @@ export class Picture {
     });
   }
 
-  get wants() { return !this.busy && !this.isGone && this.result?.query !== String(wholeQuery()); }
+  get wants() { return Boolean(this.image) && !this.busy && !this.isGone && this.result?.query !== String(wholeQuery()); }
 
   // Makes the whole picture.
   async make() {
@@ -235,6 +238,7 @@ export class Picture {
     this.preview?.abort();
     clearTimeout(this.timer);
     this.near.disconnect();
+    this.sized.disconnect();
     forget(this.image);
     forget(this.result?.image);
     this.card.remove();
