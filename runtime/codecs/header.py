@@ -32,6 +32,7 @@ from runtime.codecs.png_header import read_png_header
 from runtime.codecs.tiff_pages import pages_of
 from runtime.codecs.tiff_source import check_pixels
 from runtime.codecs.tiff_tags import is_tiff
+from runtime.errors import ImageReadError
 from runtime.image.colour import check_kind, raw_mode
 
 
@@ -64,39 +65,46 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
     load_formats()
     with naming(path):
         check_file(path, MAX_FILE_BYTES)
-        with translated(), quiet_pillow(), path.open("rb") as file:
-            begin = file.read(HEADER_BYTES)
-            refuse_foreign(begin)
-            say_what_heif_needs(begin)
-            limit = MAX_PIXELS if max_pixels is None else max_pixels
-            if is_tiff(begin):
-                return _of_pages(file, limit)
-            if is_bmp(begin) and (bmp := read_bmp(begin)) and bmp.is_ours:
-                return _of_bmp(bmp, limit)
-            if begin.startswith(SIGNATURE):
-                return _of_png(file, limit)
-            file.seek(0)
-            image = Image.open(file, formats=FORMATS)
-            refuse_too_large(image, limit)
-            if is_gif(begin):
-                return _of_gif(file, limit)
-            if image.format in BOXED and not image.info.get("icc_profile"):
-                colours_of_boxes(file)
-            raw = raw_mode(image)
-            check_kind(image, raw)
-            sideways = read_orientation(image) >= 5
-            frames = frames_of(image)
-            count = len(frames.numbers)
-            # Pages may be smaller than the first; frames of an animation are all alike.
-            if frames.plays is not None and count * image.width * image.height > limit:
-                raise too_many_frames(count, limit)
-            return Outline(
-                size_hw=(image.width, image.height) if sideways else (image.height, image.width),
-                frames=count,
-                has_alpha=image.has_transparency_data,
-                is_deep=";16" in raw or image.mode.startswith("I"),
-                format=image.format or "PNG",
-            )
+        outline = _outline(path, max_pixels)
+        if not all(outline.size_hw):
+            raise ImageReadError("is damaged (it has no pixels): copy or export it again")
+        return outline
+
+
+def _outline(path: Path, max_pixels: int | None) -> Outline:
+    with translated(), quiet_pillow(), path.open("rb") as file:
+        begin = file.read(HEADER_BYTES)
+        refuse_foreign(begin)
+        say_what_heif_needs(begin)
+        limit = MAX_PIXELS if max_pixels is None else max_pixels
+        if is_tiff(begin):
+            return _of_pages(file, limit)
+        if is_bmp(begin) and (bmp := read_bmp(begin)) and bmp.is_ours:
+            return _of_bmp(bmp, limit)
+        if begin.startswith(SIGNATURE):
+            return _of_png(file, limit)
+        file.seek(0)
+        image = Image.open(file, formats=FORMATS)
+        refuse_too_large(image, limit)
+        if is_gif(begin):
+            return _of_gif(file, limit)
+        if image.format in BOXED and not image.info.get("icc_profile"):
+            colours_of_boxes(file)
+        raw = raw_mode(image)
+        check_kind(image, raw)
+        sideways = read_orientation(image) >= 5
+        frames = frames_of(image)
+        count = len(frames.numbers)
+        # Pages may be smaller than the first; frames of an animation are all alike.
+        if frames.plays is not None and count * image.width * image.height > limit:
+            raise too_many_frames(count, limit)
+        return Outline(
+            size_hw=(image.width, image.height) if sideways else (image.height, image.width),
+            frames=count,
+            has_alpha=image.has_transparency_data,
+            is_deep=";16" in raw or image.mode.startswith("I"),
+            format=image.format or "PNG",
+        )
 
 
 def _of_pages(file: IO[bytes], max_pixels: int) -> Outline:

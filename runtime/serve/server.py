@@ -91,11 +91,18 @@ def bound_socket(address: Address) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is asked to stop, which uvicorn's lifespan says only at the end."""
+    """Tells when it listens, and when it is asked to stop."""
 
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, on_start: Callable[[], None], on_stop: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._on_start = on_start
         self._on_stop = on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._on_stop()
@@ -140,9 +147,8 @@ def run_server(
             only_loopback=address.is_loopback,
             token=address.token,
         )
-        server = _Server(_config(app), on_stop)
-        host, port = listening.getsockname()[:2]
-        say(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        url = _url(listening)
+        server = _Server(_config(app), on_start=lambda: say(url), on_stop=on_stop)
         # uvicorn raises the signal once more at its end, and nothing is to happen then.
         before = {number: signal.signal(number, _nothing) for number in _SIGNALS}
         try:
@@ -153,6 +159,11 @@ def run_server(
                 signal.signal(number, handler)
     if failures:
         raise BackendError(f"the server had to stop: {failures[0]}") from failures[0]
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

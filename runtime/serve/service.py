@@ -253,12 +253,20 @@ class Service:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the server has ended
                 loop.call_soon_threadsafe(end)
 
-        future = self._threads.submit(work)
+        future = self._threads.submit(_without_stop, work)
         held.hold()
         if turn:
             turn.is_passed_on = True
         future.add_done_callback(ended)
         return await asyncio.wrap_future(future)
+
+
+def _without_stop(work: Callable[[], Anything]) -> Anything:
+    """Work, and make another error of the one that no future of the event loop takes."""
+    try:
+        return work()
+    except StopIteration as error:
+        raise RuntimeError("a generator ended early") from error
 
 
 async def _until_gone(request: Request) -> None:
