@@ -77,7 +77,9 @@ def serve(
     ] = 64,
     max_megapixels: Annotated[
         float,
-        typer.Option(min=0.001, max=178, metavar="MP", help="Of a picture, all its frames counted."),
+        typer.Option(
+            min=0.001, max=178, metavar="MP", help="Of a picture, all its frames counted."
+        ),
     ] = 50,
     queue: Annotated[
         int, typer.Option(min=1, max=1000, help="Requests at once; more are told to come later.")
@@ -111,7 +113,7 @@ def serve(
     from export.trt.on_demand import EngineBuilder
     from runtime.backends.request import BackendRequest
     from runtime.report.console import progress_for_people
-    from runtime.run.batch import RESULT_SHARE
+    from runtime.run.memory import RESULT_SHARE
     from runtime.system.package import require
     from runtime.system.terminal import errors_reported
 

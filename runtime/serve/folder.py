@@ -1,4 +1,4 @@
-"""A private folder for uploads and results, which outlives neither the server nor a crash for long."""
+"""A private folder for uploads and results, which goes with the server that made it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One backend for many requests: their tiles take turns, and each request can give up its own.
 
-    request's thread  ->  its lane  ->  one feeder thread  ->  the backend
+request's thread  ->  its lane  ->  one feeder thread  ->  the backend
 """
 
 from __future__ import annotations

@@ -170,7 +170,9 @@ def wishes_of(values: Mapping[str, Any]) -> Wishes:
         ConfigError: they exclude each other.
     """
     fields = {
-        field: value for name, value in values.items() if (field := PARAMETERS[name].field) is not None
+        field: value
+        for name, value in values.items()
+        if (field := PARAMETERS[name].field) is not None
     }
     return Wishes(settings=OutputSettings(**fields), id=values.get("id"))
 

@@ -41,7 +41,9 @@ class Address:
 
     def __post_init__(self) -> None:
         if self.token is not None and (
-            len(self.token) < LEAST_TOKEN or not self.token.isascii() or not self.token.isprintable()
+            len(self.token) < LEAST_TOKEN
+            or not self.token.isascii()
+            or not self.token.isprintable()
         ):
             raise ConfigError(
                 f"the token must have {LEAST_TOKEN} or more ASCII characters, for example those of "

@@ -94,15 +94,15 @@ class Service:
         self._feeder.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def progress(self, id: str) -> dict[str, object]:
+    def progress(self, request_id: str) -> dict[str, object]:
         """How far a request is.
 
         Raises:
             Problem: there is none with this id.
         """
-        if id not in self._progress:
+        if request_id not in self._progress:
             raise Problem(404, "no request with this id is on its way")
-        found = self._progress[id]
+        found = self._progress[request_id]
         return {"state": found.state, "share": round(found.share, 4)}
 
     async def upscale(self, request: Request) -> Response:
@@ -204,9 +204,7 @@ class Service:
                 settings,
                 upscaler=self.upscaler.over(lane),
                 lane=lane,
-                route=Route(
-                    self.upscaler.info, settings, whole_bytes=self._sizes[-1].most_bytes
-                ),
+                route=Route(self.upscaler.info, settings, whole_bytes=self._sizes[-1].most_bytes),
                 outline=outline,
                 progress=self._progress.get(wishes.id or "", Waiting()),
             )

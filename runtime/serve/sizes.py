@@ -36,7 +36,11 @@ def sizes_for(memory_bytes: int, *, jobs: int) -> tuple[Size, ...]:
         jobs: pictures that are decoded or encoded at once, of each size but the largest.
     """
     small = min(SMALL_BYTES, memory_bytes // 64)
-    limits = (("small", small, 8), ("medium", memory_bytes // 8, 4), ("large", memory_bytes // 4, 2))
+    limits = (
+        ("small", small, 8),
+        ("medium", memory_bytes // 8, 4),
+        ("large", memory_bytes // 4, 2),
+    )
     return tuple(
         Size(
             name=name,

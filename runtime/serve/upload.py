@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import IO
 
@@ -107,7 +107,7 @@ async def _in_thread(file: IO[bytes], block: bytes) -> None:
         await asyncio.to_thread(file.write, block)
 
 
-async def _limited(request: Request, most_bytes: int) -> AsyncIterator[bytes]:
+async def _limited(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:
     received = 0
     async for block in request.stream():
         received += len(block)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -58,10 +59,8 @@ def after(page: Browser, number: int = 0) -> Any:
 def pixels(page: Browser, selector: str) -> np.ndarray:
     """What a canvas shows, (H, W, 3)."""
     url = page.run(f"document.querySelector('{selector}').toDataURL()")
-    path = base64.b64decode(url.partition(",")[2])
-    import io
-
-    return np.asarray(Image.open(io.BytesIO(path)).convert("RGB"))
+    data = io.BytesIO(base64.b64decode(url.partition(",")[2]))
+    return np.asarray(Image.open(data).convert("RGB"))
 
 
 def drop(page: Browser, event: str, name: str, content: bytes) -> None:
@@ -82,9 +81,14 @@ def test_a_preview_at_100_percent_and_the_slider(page: Browser, tmp_path: Path) 
     (tmp_path / "a.png").write_bytes(file_of(noise(400, 900)))
     add(page, tmp_path / "a.png")
     wait_until(lambda: after(page) == "preview")
-    size = page.run("[document.querySelector('.after').width, document.querySelector('.after').height]")
-    box = page.run("[document.querySelector('.after').offsetWidth, document.querySelector('.after').offsetHeight]")
-    assert size == box, "a pixel of the result is one of the screen"
+    sizes = [
+        page.run(
+            f"['{side}Width', '{side}Height'].map((name) => document.querySelector('.after')[name])"
+        )
+        for side in ("offset", "client")
+    ]
+    drawn = page.run("((one) => [one.width, one.height])(document.querySelector('.after'))")
+    assert sizes == [drawn, drawn], "a pixel of the result is one of the screen"
     shown = pixels(page, "article .after")
     y, x = (400 - shown.shape[0] // 2 + 1) // 2, (900 - shown.shape[1] // 2 + 1) // 2
     part = noise(400, 900)[y : y + shown.shape[0] // 2, x : x + shown.shape[1] // 2]
@@ -115,10 +119,12 @@ def test_size_format_and_saving(page: Browser, server: Bench, tmp_path: Path) ->
     page.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     add(page, EXAMPLES / "rocket.jpg")
     wait_until(lambda: after(page) == "preview")
-    page.run("(() => { const size = document.getElementById('size'); size.value = 'side'; "
-             "const side = document.getElementById('side'); side.value = 300; "
-             "document.getElementById('format').value = 'webp'; "
-             "size.dispatchEvent(new Event('input', { bubbles: true })); })()")
+    page.run(
+        "(() => { const size = document.getElementById('size'); size.value = 'side'; "
+        "const side = document.getElementById('side'); side.value = 300; "
+        "document.getElementById('format').value = 'webp'; "
+        "size.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    )
     assert page.run("document.querySelector('.facts').textContent").endswith("300 × 200")
     page.click("article .make")
     wait_until(lambda: after(page) == "after")
@@ -238,7 +244,11 @@ def test_light_and_dark_on_a_telephone(page: Browser, scheme: str, tmp_path: Pat
     media = [{"name": "prefers-color-scheme", "value": scheme}]
     page.cdp("Emulation.setEmulatedMedia", features=media)
     page.cdp(
-        "Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=2, mobile=True
+        "Emulation.setDeviceMetricsOverride",
+        width=360,
+        height=700,
+        deviceScaleFactor=2,
+        mobile=True,
     )
     try:
         add(page, *tmp_path.iterdir())

@@ -115,7 +115,10 @@ def test_odd_forms_are_refused(bench: Bench, parts: list[tuple[str, bytes]], wor
         (PICTURE, "multipart/form-data"),
         (PICTURE, "multipart/form-data; boundary=x"),
         (b"--x\r\nno header\r\n\r\n--x--", "multipart/form-data; boundary=x"),
-        (b"--x\r\nContent-Disposition: form-data; filename=a\r\n\r\n", "multipart/form-data; boundary=x"),
+        (
+            b"--x\r\nContent-Disposition: form-data; filename=a\r\n\r\n",
+            "multipart/form-data; boundary=x",
+        ),
     ],
 )
 def test_damaged_forms_are_refused(bench: Bench, body: bytes, kind: str) -> None:

@@ -49,7 +49,8 @@ def status(
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "localhost:8017", "LOCALHOST.:1", "127.0.0.1:8017", "[::1]:8017", "127.1.2.3"]
+    "host",
+    ["localhost", "localhost:8017", "LOCALHOST.:1", "127.0.0.1:8017", "[::1]:8017", "127.1.2.3"],
 )
 def test_this_machine_by_its_own_names(host: str) -> None:
     assert status(("Host", host)) == 200
@@ -57,8 +58,10 @@ def test_this_machine_by_its_own_names(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8017", "localhost.evil.example", "127.0.0.1.evil.example"]
-    + ["192.0.2.1", "[2001:db8::1]", "", ":8017", "127.0.0.1@evil.example", "[", "2130706433"],
+    [
+        *("evil.example", "evil.example:8017", "localhost.evil.example", "127.0.0.1.evil.example"),
+        *("192.0.2.1", "[2001:db8::1]", "", ":8017", "127.0.0.1@evil.example", "[", "2130706433"),
+    ],
 )
 def test_other_names_are_refused(host: str) -> None:
     assert status(("Host", host)) == 403

@@ -56,7 +56,8 @@ def test_many_threads_get_what_each_alone_would(backend: GatedBackend) -> None:
     threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
-    within_limit(lambda: [thread.join() for thread in threads])
+    for thread in threads:
+        within_limit(thread.join)
     for number, picture in enumerate(pictures):
         np.testing.assert_array_equal(results[number], picture.repeat(2, 0).repeat(2, 1))
     assert len(backend.threads) == 1, "one thread owns the backend"

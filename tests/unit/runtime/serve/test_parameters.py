@@ -29,7 +29,12 @@ def test_they_are_the_options_of_the_command() -> None:
     ]
     + [("width", text) for text in ("0", "-5", "1.0", "1e3", "10000000", "१", "+4")]
     + [("quality", "0"), ("quality", "101"), ("format", "exe"), ("format", "PNG")]
-    + [("second_pass", "1"), ("second_pass", "True"), ("id", "short"), ("id", "../../etc/passwd/x")],
+    + [
+        ("second_pass", "1"),
+        ("second_pass", "True"),
+        ("id", "short"),
+        ("id", "../../etc/passwd/x"),
+    ],
 )
 def test_nonsense_is_refused_by_its_name(name: str, text: str) -> None:
     with pytest.raises(Problem, match=f"^{name} is .*: expected ") as caught:

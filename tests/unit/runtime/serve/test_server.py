@@ -24,7 +24,9 @@ def test_this_machine_needs_none(host: str) -> None:
     assert Address(host=host).is_loopback
 
 
-@pytest.mark.parametrize("token", ["", "short", "0123456789abcde", "0123456789abcdé€", "x" * 16 + "\n"])
+@pytest.mark.parametrize(
+    "token", ["", "short", "0123456789abcde", "0123456789abcdé€", "x" * 16 + "\n"]
+)
 def test_weak_tokens_are_refused(token: str) -> None:
     with pytest.raises(ConfigError, match="16 or more"):
         Address(token=token)

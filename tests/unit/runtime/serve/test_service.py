@@ -17,6 +17,7 @@ from tests.support.pipeline_bench import within_limit
 from tests.support.processes import wait_until
 from tests.support.serve_bench import Answered, Bench, file_of, noise, served
 
+ID = "a" * 32
 PICTURE = file_of(noise(40, 30))
 
 
@@ -63,7 +64,12 @@ def test_a_small_picture_overtakes_a_large_one(bench: Bench) -> None:
     large = in_thread(lambda: bench.ask("/upscale", file_of(noise(190, 200))))
     wait_until(bench.backend.waits.is_set)
     small = in_thread(lambda: bench.ask("/upscale", file_of(noise(12, 12))))
-    wait_until(lambda: bench.service._feeder._ranks and len(next(iter(bench.service._feeder._ranks.values()))) == 2)
+    wait_until(
+        lambda: (
+            bench.service._feeder._ranks
+            and len(next(iter(bench.service._feeder._ranks.values()))) == 2
+        )
+    )
     bench.backend.gate.set()
     assert small().status == large().status == 200
     sizes = [tile.shape[0] for tile in bench.backend.taken]
@@ -154,17 +160,16 @@ def test_a_broken_backend_is_told_to_the_server(bench: Bench) -> None:
 
 
 def test_progress_is_told_to_whoever_knows_the_id(bench: Bench) -> None:
-    id = "a" * 32
-    assert bench.ask(f"/progress?id={id}").status == 404
+    assert bench.ask(f"/progress?id={ID}").status == 404
     assert bench.ask("/progress").status == 400
-    answer = hold(bench, f"/upscale?id={id}")
-    assert bench.ask(f"/progress?id={id}").json == {"state": "working", "share": 0.0}
-    again = bench.ask(f"/upscale?id={id}", PICTURE)
+    answer = hold(bench, f"/upscale?id={ID}")
+    assert bench.ask(f"/progress?id={ID}").json == {"state": "working", "share": 0.0}
+    again = bench.ask(f"/upscale?id={ID}", PICTURE)
     assert again.status == 409
     bench.backend.gate.set()
     assert answer().status == 200
     wait_until(bench.is_idle)
-    assert bench.ask(f"/progress?id={id}").status == 404
+    assert bench.ask(f"/progress?id={ID}").status == 404
 
 
 def test_metrics_count_requests_seconds_and_pixels(bench: Bench) -> None:
