@@ -1,4 +1,4 @@
-"""BMP with bit fields or palettes of 2 bits, of which Pillow knows few; and what none reads.
+"""Reads BMP with bit fields or 2-bit palettes, which Pillow hardly supports.
 
 Pillow reads the others. Alpha that is zero everywhere is no alpha: programs leave it unset.
 """
@@ -17,11 +17,11 @@ from runtime.errors import ImageReadError
 from runtime.image.stated_colours import Chromaticities, StatedColours
 
 HEADER_BYTES = 14 + 124
-"""At the beginning of a file: all that tells its kind."""
+"""Leading bytes of a file that hold every header."""
 
-ALPHA_NOTE = "its alpha is zero everywhere, and so was taken for unused"
+ALPHA_NOTE = "its alpha is zero everywhere, and was treated as unused"
 _OS2 = (12, 16, 64)
-"""Sizes of OS/2's headers; the last two number compressions in their own way."""
+"""Header sizes of OS/2; the last two number compressions differently."""
 
 _RAW, _RLE8, _RLE4, _BITFIELDS, _JPEG, _PNG, _ALPHA_BITFIELDS = range(7)
 _UNREAD = {_JPEG: "JPEG", _PNG: "PNG", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
@@ -30,50 +30,50 @@ _PLAIN_MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
 
 @dataclass(frozen=True, kw_only=True)
 class Bmp:
-    """What a file's header says."""
+    """Facts from a BMP header."""
 
     size_hw: tuple[int, int]
     bits: int
     is_top_down: bool
     masks: tuple[int, int, int, int]
-    """Which bits of a pixel are red, green, blue and alpha; all 0 where there is a palette."""
+    """Bit masks of red, green, blue and alpha; all 0 if there is a palette."""
     samples_at: int
     palette_at: int
     palette_entries: int
     is_ours: bool
-    """Read here and not by Pillow."""
+    """True if this module decodes the file instead of Pillow."""
     colours: StatedColours | None
-    """That it states beside a profile."""
+    """Colours stated without a profile."""
     profile_at: tuple[int, int]
-    """Where its profile begins, and its length; 0 where it has none."""
+    """Offset and length of the profile; 0 if there is none."""
 
     dpi: tuple[float, float] | None
 
     @property
     def notes(self) -> list[str]:
-        """What is lost."""
+        """Return notes on what is lost."""
         deepest = max(mask.bit_count() for mask in self.masks)
         return ["reduced to 8 bits"] if deepest > 8 else []
 
     @property
     def has_alpha(self) -> bool:
-        """Whether its pixels have alpha, used or not."""
+        """True if pixels have an alpha channel, used or not."""
         return bool(self.masks[3])
 
 
 def is_bmp(begin: bytes) -> bool:
-    """Whether a file that begins so is a BMP."""
+    """Return whether a file's first bytes are those of a BMP."""
     return begin[:2] == b"BM"
 
 
 def read_bmp(begin: bytes) -> Bmp | None:
-    """What the header says; None where Pillow may judge it.
+    """Parse the header; None if Pillow can decide what to do.
 
     Args:
-        begin: `HEADER_BYTES` of the file, or more.
+        begin: at least the first `HEADER_BYTES` of the file.
 
     Raises:
-        ImageReadError: it is of a kind that is not read.
+        ImageReadError: it is of an unsupported kind.
     """
     if len(begin) < 14 + 40:
         return None
@@ -111,7 +111,7 @@ def read_bmp(begin: bytes) -> Bmp | None:
 
 
 def bmp_image(data: bytes, bmp: Bmp) -> Image.Image:
-    """The picture of a file that is `is_ours`.
+    """Decode a file whose `is_ours` is true.
 
     Returns:
         Mode RGB or RGBA.
@@ -160,7 +160,7 @@ def _profile(begin: bytes) -> tuple[int, int]:
 
 
 def _calibrated(begin: bytes) -> StatedColours | None:
-    """Colours given by the light of red, green and blue; most programs leave them zero."""
+    """Parse calibrated colours (red, green and blue endpoints); most programs leave them zero."""
     if len(begin) < 14 + 108 or begin[70:74] != bytes(4):
         return None
     lights = np.array(struct.unpack_from("<9i", begin, 74)).reshape(3, 3) / 2**30
@@ -177,7 +177,7 @@ def _calibrated(begin: bytes) -> StatedColours | None:
 
 
 def _unsupported(what: str) -> ImageReadError:
-    return ImageReadError(f"is BMP with {what}, which is not read: save it as PNG")
+    return ImageReadError(f"is BMP with {what}, which is not supported: save it as PNG")
 
 
 def _check(masks: tuple[int, ...], bits: int) -> None:
@@ -192,7 +192,7 @@ def _check(masks: tuple[int, ...], bits: int) -> None:
 
 
 def _stretched(pixels: NDArray[np.uint32], mask: int) -> NDArray[np.uint8]:
-    """The field of a mask, from 0 to 255; zero where there is none."""
+    """Extract the field of a mask, scaled to 0 to 255; zero for an empty mask."""
     if not mask:
         return np.zeros(pixels.shape, np.uint8)
     low = mask & -mask

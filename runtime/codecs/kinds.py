@@ -1,11 +1,11 @@
-"""Files that are no pictures, or of kinds that are not read, by their first bytes."""
+"""Recognizes files of unsupported kinds by their first bytes."""
 
 from __future__ import annotations
 
 from runtime.errors import ImageReadError
 
 BEGIN_BYTES = 32
-"""Of a file: all that is looked at."""
+"""Number of leading bytes needed."""
 
 _STARTS = {
     b"\0\0\1\0": "an icon (ICO)",
@@ -33,9 +33,9 @@ _STARTS = {
 _CAMERAS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0", b"FOVb", b"\0MRM")
 _CANON = b"CR\2"
 _WORDS = {
-    b"<!doctype html": "a web page, perhaps an error of a download",
-    b"<html": "a web page, perhaps an error of a download",
-    b"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched",
+    b"<!doctype html": "a web page, perhaps a failed download",
+    b"<html": "a web page, perhaps a failed download",
+    b"version https://git-lfs": "a Git LFS pointer, whose file was not downloaded",
 }
 _PORTABLE = tuple(b"P%d" % number for number in range(1, 8))
 
@@ -45,10 +45,10 @@ class KindNotRead(ImageReadError):
 
 
 def refuse_foreign(begin: bytes) -> None:
-    """Refuse what is plainly something else, by its name.
+    """Refuse a file of a recognized other kind, naming it.
 
     Args:
-        begin: `BEGIN_BYTES` of the file, or more.
+        begin: at least the first `BEGIN_BYTES` of the file.
 
     Raises:
         KindNotRead: it is.
@@ -56,14 +56,13 @@ def refuse_foreign(begin: bytes) -> None:
     is_canon = begin[:2] == b"II" and begin[8:11] == _CANON
     if begin.startswith(_CAMERAS) or begin[4:12] == b"ftypcrx " or is_canon:
         raise KindNotRead(
-            "is a camera's raw file: develop it with a raw converter, and save it as TIFF of 16 "
-            "bits"
+            "is a camera raw file: develop it with a raw converter, and save it as TIFF of 16 bits"
         )
     for start, name in _STARTS.items():
         if begin.startswith(start):
-            raise KindNotRead(f"is {name}, which is not read: save it as PNG or TIFF")
+            raise KindNotRead(f"is {name}, which is not supported: save it as PNG or TIFF")
     if begin.startswith(_PORTABLE) and begin[2:3].isspace():
-        raise KindNotRead("is PNM or PFM, which is not read: save it as PNG or TIFF")
+        raise KindNotRead("is PNM or PFM, which is not supported: save it as PNG or TIFF")
     lowered = begin.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     for start, name in _WORDS.items():
         if lowered.startswith(start):

@@ -1,4 +1,4 @@
-"""The pages of a TIFF file that are pictures of their own, and their masks."""
+"""The pages of a TIFF file that are pictures, and their masks."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _OLD_REDUCED, _MASK_COLOURS = 2, 4
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A page that is a picture of its own."""
+    """A page that is a picture."""
 
     number: int
-    """In the file."""
+    """Page number in the file."""
     table: Table
     layout: Layout
     mask: Table | None = None
-    """A page of the same size that says where this one is opaque."""
+    """Page of the same size that marks the opaque pixels."""
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the picture will be transparent somewhere, or may be."""
+        """Whether the picture is or may be transparent anywhere."""
         return self.layout.alpha is not None or self.mask is not None
 
 
 def pages_of(file: IO[bytes]) -> tuple[list[Page], list[str]]:
-    """The pictures in a file, at least one, and notes on what is left out.
+    """Return a file's pictures, at least one, and notes on omitted pages.
 
     Args:
         file: a TIFF file, which stays open as long as the pages are used.
@@ -66,17 +66,17 @@ def pages_of(file: IO[bytes]) -> tuple[list[Page], list[str]]:
     ]
     notes = []
     if reduced:
-        notes.append(f"left out: reduced copies of pages ({reduced})")
+        notes.append(f"dropped: reduced copies of pages ({reduced})")
     lost_masks += sum(page.mask is not None and page.layout.alpha is not None for page in pages)
     if lost_masks:
-        notes.append(f"left out: masks of transparency that fit no page ({lost_masks})")
+        notes.append(f"dropped: transparency masks that match no page ({lost_masks})")
     if any(_has_further_pictures(page.table) for page in pages):
-        notes.append("left out: further pictures inside of pages (in sub-directories)")
+        notes.append("dropped: further pictures inside pages (in sub-directories)")
     return pages, notes
 
 
 def _check_stack(tables: list[Table]) -> None:
-    """Refuse ImageJ's large stacks, whose images but the first have no table.
+    """Refuse ImageJ's large stacks, in which only the first image has a table.
 
     Raises:
         ImageReadError: it is one.
@@ -101,7 +101,7 @@ def _same_size(one: Table, other: Table) -> bool:
 
 
 def _has_further_pictures(table: Table) -> bool:
-    """Whether a page points to pictures that are no reduced copies of it."""
+    """Return whether a page points to pictures other than reduced copies of it."""
     for place in table.integers(_FURTHER):
         try:
             inner = Table(table.file, table.order, table.is_big, place)
@@ -115,7 +115,7 @@ def _has_further_pictures(table: Table) -> bool:
 def _only_reduced(tables: list[Table]) -> ImageReadError:
     if any(_DNG in table.entries or _FURTHER in table.entries for table in tables):
         return ImageReadError(
-            "is a camera's raw file, of which only the preview could be read: develop it with a "
+            "is a camera raw file, of which only the preview could be read: develop it with a "
             "raw converter, and save it as TIFF of 16 bits"
         )
     return ImageReadError(

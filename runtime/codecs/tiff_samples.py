@@ -1,4 +1,4 @@
-"""Samples of TIFF pages that Pillow refuses or reads with 8 bits only.
+"""Reads TIFF samples that Pillow refuses or would reduce to 8 bits.
 
 Pillow's library decompresses any bytes, if told that they are grey of 8 bits. What they mean is
 worked out here (TIFF 6.0; Adobe's technical note 3 for predictor 3), so no bit is lost.
@@ -28,12 +28,12 @@ FLOAT_NOTE = "floating-point samples were read as 0 (black) to 1 (white), with 1
 
 
 def read_samples(data: bytes, table: Table, layout: Layout) -> Samples:
-    """The colours of a page, and its alpha behind them where it has one.
+    """Read the colours of a page, followed by alpha if it has one.
 
     Args:
         data: the file.
-        table: of the page.
-        layout: of its samples, `is_ours`.
+        table: tag table of the page.
+        layout: its sample layout, with `is_ours` true.
 
     Returns:
         (H, W, C) as stored, white being the highest; uint8 or uint16 over the type's full range.
@@ -80,7 +80,7 @@ def _divided_by_alpha(samples: NDArray[Any]) -> NDArray[Any]:
 
 
 def _plane(data: bytes, table: Table, layout: Layout, number: int | None) -> NDArray[Any]:
-    """All channels, or one of those in planes of their own: (H, W, C), in the machine's order."""
+    """Read all channels, or one separate plane: (H, W, C), in native byte order."""
     height, width = layout.size_hw
     channels = len(layout.bits) if number is None else 1
     tiled = 322 in table.entries
@@ -126,7 +126,7 @@ def _parts(
     channels: int,
     height: int,
 ) -> Iterator[NDArray[Any]]:
-    """Strips or tiles, each (H, W, C)."""
+    """Yield strips or tiles, each (H, W, C)."""
     if layout.compression == WEBP:
         yield from (_from_webp(segment, channels) for segment in segments)
         return
@@ -154,7 +154,7 @@ def _from_webp(segment: bytes | memoryview, channels: int) -> NDArray[np.uint8]:
 def _decompressed(
     segments: list[bytes | memoryview], layout: Layout, row_bytes: int, rows: int, count: int
 ) -> NDArray[np.uint8]:
-    """So many rows of bytes."""
+    """Decompress `rows` rows of bytes."""
     is_deflate = layout.compression in (8, 32946) and layout.fill_order == 1
     if layout.compression == 1 or is_deflate:
         size = rows * row_bytes
@@ -177,7 +177,7 @@ def _decompressed(
 def _grey_tiff(
     segments: list[bytes | memoryview], layout: Layout, row_bytes: int, rows: int, count: int
 ) -> bytes:
-    """A file whose strips are the segments, taken for grey of 8 bits."""
+    """Build a TIFF whose strips are the segments, declared as 8-bit grey."""
     lengths = [len(segment) for segment in segments]
     lists = 8 + 2 + 12 * 10 + 4
     places = list(accumulate(lengths[:-1], initial=lists + 8 * len(segments)))
@@ -198,7 +198,7 @@ def _grey_tiff(
 
 
 def _samples(content: NDArray[np.uint8], layout: Layout, channels: int) -> NDArray[Any]:
-    """Rows of bytes as (H, W, C), with differences added up."""
+    """Reshape rows of bytes to (H, W, C), undoing the predictor."""
     kind = _type(layout)
     if layout.predictor == _FLOATING:
         return _with_floating_predictor(content, kind, channels)
@@ -214,7 +214,7 @@ def _samples(content: NDArray[np.uint8], layout: Layout, channels: int) -> NDArr
 def _with_floating_predictor(
     content: NDArray[np.uint8], kind: np.dtype[Any], channels: int
 ) -> NDArray[Any]:
-    """Each row holds the highest bytes of all samples first, and all bytes as differences."""
+    """Undo the floating-point predictor: bytes by significance, as differences."""
     rows = len(content)
     sums = np.cumsum(content.reshape(rows, -1, channels), axis=1, dtype=np.uint8)
     planes = sums.reshape(rows, kind.itemsize, -1)

@@ -139,7 +139,7 @@ def test_alpha_that_is_never_set_is_none(tmp_path: Path, masks: tuple[int, ...])
     picture = seen(tmp_path / "a.bmp", data)
     assert picture.alpha_hw is None
     assert (picture.rgb_hwc == 255).all()
-    assert picture.notes == ["its alpha is zero everywhere, and so was taken for unused"]
+    assert picture.notes == ["its alpha is zero everywhere, and was treated as unused"]
 
 
 PLAIN = [bytes((3, 2, 1)) * 7] * 5
@@ -181,7 +181,7 @@ def test_calibrated_colours_get_a_profile(tmp_path: Path) -> None:
             bmp(PLAIN, bits=32, method=3, masks=(7, 3, 8)),
             "BMP with bit fields that overlap or have",
         ),
-        (bmp(PLAIN, bits=5), "of a kind that is not read"),
+        (bmp(PLAIN, bits=5), "of an unsupported kind"),
     ],
 )
 def test_what_is_not_read_is_named(tmp_path: Path, data: bytes, words: str) -> None:
@@ -209,9 +209,9 @@ def test_samples_that_end_early_are_damage(tmp_path: Path) -> None:
         (b"%PDF-1.7", "a PDF document"),
         (b"P6\n3 2\n255\n", "PNM"),
         (b"<!DOCTYPE html>", "a web page"),
-        (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
-        (b"\0\0\0\x18ftypcrx \0\0\0\1", "a camera's raw file"),
-        (b"II*\0\x10\0\0\0CR\2\0", "a camera's raw file"),
+        (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1", "a camera raw file"),
+        (b"II*\0\x10\0\0\0CR\2\0", "a camera raw file"),
     ],
 )
 def test_other_files_are_named(tmp_path: Path, begin: bytes, words: str) -> None:
