@@ -77,8 +77,8 @@ def test_what_the_command_keeps_is_kept(bench: Bench) -> None:
     assert bench.ask("/upscale", buffer).image.mode == "I;16"
     clear = file_of(np.dstack([RGB, RGB[..., 0]]))
     assert bench.ask("/upscale", clear).image.mode == "RGBA"
-    notes = json.loads(bench.ask("/upscale?format=jpg", clear).headers["dggn-notes"])
-    assert notes == ["alpha was flattened onto white: JPEG has none"]
+    (note,) = json.loads(bench.ask("/upscale?format=jpg", clear).headers["dggn-notes"])
+    assert note.startswith("alpha was flattened onto white")
 
 
 def test_a_form_brings_the_picture_and_its_parameters(bench: Bench) -> None:

@@ -82,7 +82,7 @@ def test_a_client_that_goes_away_frees_its_place(bench: Bench) -> None:
     wait_until(bench.backend.waits.is_set)
     (room,) = bench.rooms
     connection.close()
-    wait_until(lambda: "499" in bench.ask("/metrics").body.decode())
+    wait_until(lambda: 'status="499"' in bench.ask("/metrics").body.decode())
     bench.backend.gate.set()
     wait_until(bench.is_idle)
     assert not room.exists()
