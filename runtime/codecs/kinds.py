@@ -40,6 +40,10 @@ _WORDS = {
 _PORTABLE = tuple(b"P%d" % number for number in range(1, 8))
 
 
+class KindNotRead(ImageReadError):
+    """A file is no picture, or of a kind that is not read; nothing says that it is damaged."""
+
+
 def refuse_foreign(begin: bytes) -> None:
     """Refuse a file of a recognized other kind, naming it.
 
@@ -47,19 +51,19 @@ def refuse_foreign(begin: bytes) -> None:
         begin: at least the first `BEGIN_BYTES` of the file.
 
     Raises:
-        ImageReadError: it is.
+        KindNotRead: it is.
     """
     is_canon = begin[:2] == b"II" and begin[8:11] == _CANON
     if begin.startswith(_CAMERAS) or begin[4:12] == b"ftypcrx " or is_canon:
-        raise ImageReadError(
+        raise KindNotRead(
             "is a camera raw file: develop it with a raw converter, and save it as TIFF of 16 bits"
         )
     for start, name in _STARTS.items():
         if begin.startswith(start):
-            raise ImageReadError(f"is {name}, which is not supported: save it as PNG or TIFF")
+            raise KindNotRead(f"is {name}, which is not supported: save it as PNG or TIFF")
     if begin.startswith(_PORTABLE) and begin[2:3].isspace():
-        raise ImageReadError("is PNM or PFM, which is not supported: save it as PNG or TIFF")
+        raise KindNotRead("is PNM or PFM, which is not supported: save it as PNG or TIFF")
     lowered = begin.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     for start, name in _WORDS.items():
         if lowered.startswith(start):
-            raise ImageReadError(f"is {name}: get the picture itself")
+            raise KindNotRead(f"is {name}: get the picture itself")
