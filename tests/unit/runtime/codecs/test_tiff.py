@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from runtime.codecs import tiff as tiff_module
 from runtime.codecs.decode import decode
@@ -36,6 +37,7 @@ def assert_same(found: Picture, expected: Picture) -> None:
     assert found.is_grey == expected.is_grey
     assert (found.alpha_hw is None) == (expected.alpha_hw is None)
     if expected.alpha_hw is not None:
+        assert found.alpha_hw is not None
         assert np.array_equal(found.alpha_hw, expected.alpha_hw)
 
 
@@ -59,6 +61,7 @@ def test_strips_of_any_height(
     path = saved(tmp_path / "a.tiff", picture_of("rgb"))
     assert_same(decode(path), picture_of("rgb"))
     with Image.open(path) as image:
+        assert isinstance(image, TiffImageFile)
         heights = image.tag_v2[278]
         assert heights == max(1, strip_bytes // (40 * 3))
 

@@ -47,5 +47,5 @@ def test_a_matrix_leads_to_the_same_ground(keys: tuple[int, ...]) -> None:
 
 
 def test_text_and_short_values_do_no_harm() -> None:
-    geo = {TIE_POINTS: (1.0, 2.0), 42112: "<GDALMetadata/>"}
+    geo: dict[int, tuple[float, ...] | str] = {TIE_POINTS: (1.0, 2.0), 42112: "<GDALMetadata/>"}
     assert Places(geo=geo).scaled((4, 4)).geo == geo
