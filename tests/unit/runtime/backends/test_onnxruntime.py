@@ -13,7 +13,8 @@ pytest.importorskip("onnx", reason="needs the export extra")
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from runtime.backends.onnxruntime import OrtBackend, has_cuda
+from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.ort_session import has_cuda
 from runtime.errors import BackendError, Cancelled, ImageError, ModelError
 from runtime.image.picture import Samples
 from tests.support.pipeline_bench import NearestUpscaler

@@ -11,7 +11,7 @@ from PIL import Image
 
 from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled, ConfigError
-from runtime.jobs.journal import Journal
+from runtime.jobs.journal import Fingerprints, Journal
 from runtime.report.progress import PlainProgress
 from runtime.report.summary import Report
 from runtime.run import batch as batch_module
@@ -127,7 +127,7 @@ def test_what_decides_about_a_result(options: Options, upscaler: Any) -> None:
         report = Report()
         found = describe(report, replace(options, settings=OutputSettings(**settings)), upscaler)
         assert report.settings["tile_size"] == 64
-        return found
+        return found.pictures
 
     plain = fingerprint()
     assert fingerprint(scale=4.0) == plain, "the model's own scale"
@@ -142,7 +142,9 @@ def test_names_that_a_disk_does_not_take(options: Options) -> None:
     plan = plan_for(replace(options, suffix="x" * 300))
     options.target.mkdir()
     with Journal(options.target) as journal:
-        todo, settled = sort_out(plan, journal, "f", overwrite=False)
+        todo, settled = sort_out(
+            plan, journal, Fingerprints(pictures="f", clips="f"), overwrite=False
+        )
     assert not todo
     assert {result.status for result in settled} == {"failed"}
     assert all("shorten the name" in result.message for result in settled)
