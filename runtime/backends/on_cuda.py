@@ -17,7 +17,7 @@ from runtime.backends.ort_slots import SessionExecution
 from runtime.backends.request import BackendRequest
 from runtime.backends.trt.by_depth import BitDepthRouter
 from runtime.backends.trt.find_engine import batch_for
-from runtime.backends.trt.verify import failure, verify_with
+from runtime.backends.trt.verify import verification_failure, verify_with
 from runtime.errors import BackendError, DggnError, MissingDependency, TargetError
 from runtime.model.info import ModelInfo
 from runtime.system.files import write_whole
@@ -128,7 +128,7 @@ def _verify(
         found = verify_with(backend, open_reference, backend.largest_tile_px)
     except BackendError as error:
         return str(error)
-    problem = failure(found, "fp16")
+    problem = verification_failure(found, "fp16")
     if problem is None:
         try:
             write_whole(note, json.dumps({**here, "psnr_db": found.psnr_db}).encode())
