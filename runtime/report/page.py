@@ -188,6 +188,8 @@ def _lines(result: FileResult) -> list[str]:
     line = _size(result.source_size_hw)
     if result.target_size_hw:
         line += f" → {_size(result.target_size_hw)}"
+    if result.clip:
+        return [f"{line} · {result.frames} frames · {_seconds(result.seconds)}", result.clip]
     if result.frames > 1:
         line += f" · {result.frames} frames or pages"
     return [f"{line} · {_seconds(result.seconds)}"]

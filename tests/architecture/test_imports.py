@@ -15,6 +15,7 @@ HEAVY = (
     "onnx",
     "onnxruntime",
     "openvino",
+    "av",
     "onnxscript",
     "safetensors",
     "tensorrt",
