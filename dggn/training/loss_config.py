@@ -32,6 +32,10 @@ class LossConfig:
     branch_gradient: float = 0.1
     """Eta: L1 between the gradient branch's prediction and the HR gradient magnitude."""
 
+    phase: float = 0.0
+    """Not the paper's: L1 between the local means of the 16 sub-pixel phases (`phase_means`). It
+    keeps flat colours true, and grids of 4 pixels out, which a perceptual network barely sees."""
+
     def __post_init__(self) -> None:
         weights = {field.name: getattr(self, field.name) for field in fields(self)}
         negative = [f"{name} is {weight}" for name, weight in weights.items() if weight < 0]
@@ -65,6 +69,10 @@ class PerceptualConfig:
     layers: tuple[str, ...] = ()
     """Layers whose features are compared, such as `conv5_4` or `fire9`; none: those two."""
 
+    pictures: int = 0
+    """Pictures of each batch that are compared, the first ones; 0: all. The network costs several
+    times as much as a small generator."""
+
     def __post_init__(self) -> None:
         if self.network not in PERCEPTUAL_NETWORKS:
             raise ConfigError(
@@ -74,6 +82,8 @@ class PerceptualConfig:
             raise ConfigError(
                 f"compare is {self.compare!r}: choose one of {', '.join(COMPARISONS)}"
             )
+        if self.pictures < 0:
+            raise ConfigError(f"pictures is {self.pictures}: it must not be negative")
         if self.network == "squeezenet" and self.weights is None:
             raise ConfigError("squeezenet's weights are not downloaded: name their .npz file")
 

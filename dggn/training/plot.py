@@ -23,6 +23,7 @@ PANELS = {
         "adversarial",
         "gradient_adversarial",
         "branch_gradient",
+        "phase",
     ),
     "critics": ("image_critic", "image_penalty", "gradient_critic", "gradient_penalty"),
     "PSNR (dB)": ("psnr_db",),

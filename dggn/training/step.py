@@ -78,6 +78,7 @@ class Step:
             config.loss,
             open_perceptual(config.perceptual) if config.loss.perceptual else None,
             {name: critic.network for name, critic in state.critics.items()},
+            compared=config.perceptual.pictures,
         ).to(place.device)
         self._weights: list[Tensor] = list(state.generator.parameters())
         self._averages: list[Tensor] = list(state.average.parameters())
