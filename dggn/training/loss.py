@@ -11,7 +11,6 @@ from dggn.model.config import SCALE
 from dggn.model.gradient import GradientMagnitude
 from dggn.training.loss_config import LossConfig
 
-
 PHASE_WINDOW_LR_PX = 8
 """Side of the windows that the means of phases are taken over: large enough for texture to average
 out, small enough to follow shading."""
