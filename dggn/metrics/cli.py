@@ -46,8 +46,8 @@ Niqe = Annotated[
 ]
 
 MODELS_HELP = (
-    "A shipped name (dggn-lite), an ONNX file, a checkpoint (.safetensors, .pth), or the word "
-    "bicubic."
+    "A shipped name (dggn-lite), an ONNX file or its https URL, a checkpoint (.safetensors, .pth), "
+    "or the word bicubic."
 )
 
 

@@ -179,6 +179,12 @@ def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> P
     return path
 
 
+def model_name(path: Path) -> str:
+    """What people call the model of a file: its name, or the shipped one."""
+    shipped = path.parent == MODELS_FOLDER  # where INT8 versions go by the same name
+    return path.stem.partition(INT8_SUFFIX)[0] if shipped else path.stem
+
+
 def for_tensorrt(path: Path) -> Path:
     """The file that engines of a model are built from.
 

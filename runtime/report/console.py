@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from runtime.backends.fetch import local_model
 from runtime.errors import TargetError
 from runtime.report.progress import BarProgress, PlainProgress, Progress, QuietProgress
 from runtime.system import terminal
@@ -44,6 +45,16 @@ def progress_for_people(*, quiet: bool) -> Progress:
     if stream.isatty():
         return BarProgress(stream)
     return PlainProgress(stream)
+
+
+def fetched_model(model: str) -> str:
+    """A model's name or path; of a URL, that of its file, fetched with a bar for people.
+
+    Raises:
+        DggnError: see `local_model`.
+    """
+    progress = progress_for_people(quiet=False)
+    return local_model(model, say=progress.say, bar=progress.fetching)
 
 
 def complain(error: Exception) -> None:

@@ -71,6 +71,7 @@ class OpenVinoModel:
                 f"{path} cannot be loaded by OpenVINO ({reason(error)}): expected a model that "
                 "enlarges pictures, such as `dggn-export onnx` writes"
             ) from error
+        self.is_foreign = not _metadata(self._model)
         self.info, self.least_px = self._facts()
 
     def compile(self, dtype: DTypeLike, computed: Computed) -> Any:
@@ -137,9 +138,8 @@ class OpenVinoModel:
 
     def _facts(self) -> tuple[ModelInfo, int]:
         """What the runtime must know, and the least size of a picture."""
-        properties = _metadata(self._model)
-        if properties:
-            return ModelInfo.from_metadata(properties, where=str(self._path)), 1
+        if not self.is_foreign:
+            return ModelInfo.from_metadata(_metadata(self._model), where=str(self._path)), 1
         inputs, outputs = (
             [(_kind(value), _shape(value)) for value in values]
             for values in (self._model.inputs, self._model.outputs)
