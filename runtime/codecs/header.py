@@ -69,8 +69,8 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
             limit = MAX_PIXELS if max_pixels is None else max_pixels
             if is_tiff(begin):
                 return _of_pages(file, limit)
-            if is_bmp(begin) and (bmp := read_bmp(begin)) and bmp.is_ours:
-                return _of_bmp(bmp, limit)
+            if is_bmp(begin):
+                return _of_bmp(read_bmp(begin), limit)
             if begin.startswith(SIGNATURE):
                 return _of_png(file, limit)
             file.seek(0)
