@@ -91,10 +91,10 @@ def read_bmp(begin: bytes) -> Bmp:
         ImageReadError: it is of a kind that is not read, or damaged.
     """
     samples_at, size = struct.unpack_from("<II", begin.ljust(18, b"\0"), 10)
-    if len(begin) >= 18 and size not in (12, *_OS2, *_WINDOWS):
+    if size > 12 and size not in (*_OS2, *_WINDOWS):
         raise _unsupported(f"a header of {size} bytes")
-    if len(begin) < max(18, 14 + size):
-        raise ImageReadError("is damaged (it is cut off): copy or export it again")
+    if size < 12 or len(begin) < 14 + size:
+        raise ImageReadError("is damaged (its header is cut off): copy or export it again")
     header = begin[14 : 14 + size].ljust(124, b"\0")
     if size == 12:
         width, height, _, bits = struct.unpack_from("<HhHH", header, 4)
