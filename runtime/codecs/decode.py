@@ -15,7 +15,7 @@ from runtime.codecs.colour_marks import BOXED, colours_of_boxes
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import Frames, duration_ms, frames_of, plays_of
 from runtime.codecs.gif import gif_pictures, read_gif
-from runtime.codecs.kinds import refuse_foreign
+from runtime.codecs.kinds import is_jpeg, refuse_foreign, refuse_odd_jpeg
 from runtime.codecs.limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -77,6 +77,8 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
             return _joined(*tiff_pictures(data, max_pixels))
         if data.startswith(SIGNATURE):
             return _png(data, max_pixels)
+        if is_jpeg(data):
+            refuse_odd_jpeg(io.BytesIO(data))
         with quiet_pillow():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         refuse_too_large(image, max_pixels)

@@ -14,7 +14,7 @@ from runtime.codecs.exif import read_orientation
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import frames_of
 from runtime.codecs.gif import is_gif, read_gif
-from runtime.codecs.kinds import refuse_foreign
+from runtime.codecs.kinds import is_jpeg, refuse_foreign, refuse_odd_jpeg
 from runtime.codecs.limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -73,6 +73,8 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
                 return _of_bmp(read_bmp(begin), limit)
             if begin.startswith(SIGNATURE):
                 return _of_png(file, limit)
+            if is_jpeg(begin):
+                refuse_odd_jpeg(file)
             file.seek(0)
             image = Image.open(file, formats=FORMATS)
             refuse_too_large(image, limit)

@@ -269,6 +269,22 @@ def test_other_files_are_named(tmp_path: Path, begin: bytes, words: str) -> None
             read(path)
 
 
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (b"\xff\xc1\0\x0b\x0c", "JPEG of 12 bits a sample"),
+        (b"\xff\xff\xc3\0\x0b\x10", "JPEG of 16 bits a sample"),
+        (b"\xff\xf7\0\x0b\x08", "JPEG-LS"),
+    ],
+)
+def test_jpegs_of_other_kinds_are_named(tmp_path: Path, frame: bytes, words: str) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(9) + frame + bytes(50))
+    for read in (decode, read_outline):
+        with pytest.raises(ImageReadError, match=rf"^a\.jpg: is {words}, .* save it as PNG"):
+            read(path)
+
+
 def test_icons_written_by_pillow_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.ico"
     Image.new("RGB", (32, 32)).save(path)
