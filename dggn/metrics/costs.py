@@ -1,4 +1,4 @@
-"""What models cost, beside what the paper published."""
+"""Costs of models, beside the paper's published figures."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class Costs:
     """One model's costs."""
 
     name: str
-    """For tables."""
+    """Name for tables."""
 
     parameters_m: float
-    """Millions."""
+    """Millions of parameters."""
 
     gflops: float
-    """Thousand millions of operations, two for each multiply-accumulate."""
+    """Billions of operations, two per multiply-accumulate."""
 
     receptive_field_px: int | None = None
-    """LR pixels along an axis, by convolutions alone; None where it is not known."""
+    """Receptive field of the convolutions in LR pixels along an axis; None if unknown."""
 
     receptive_field_se_px: int | None = None
-    """The same with SE's windows."""
+    """Receptive field including SE windows."""
 
     published: bool = False
-    """Whether the paper says so, instead of a measurement of ours."""
+    """Whether the figures are the paper's rather than measured here."""
 
 
 TABLE_4 = tuple(
@@ -50,14 +50,16 @@ TABLE_4 = tuple(
 """The paper's Table 4."""
 
 TABLE_4_SIZE_HW = (50, 50)
-"""The paper does not state it; this gives its figures for ESRGAN and SPSR."""
+"""Input size for the paper's Table 4, which does not state it; this one reproduces its figures for
+ESRGAN and SPSR.
+"""
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Height and width from `50x50`.
+    """Parse height and width from `50x50`.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: it is malformed.
     """
     height, _, width = text.lower().partition("x")
     if not all(
@@ -68,11 +70,11 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def costs_of(models: Sequence[str], size_hw: tuple[int, int]) -> list[Costs]:
-    """Count what models cost.
+    """Compute the costs of models.
 
     Args:
         models: presets, shipped names, ONNX files or checkpoints; none for all presets.
-        size_hw: of the LR picture.
+        size_hw: size of the LR picture.
 
     Raises:
         ModelError: there is no such model, or it cannot be counted.
@@ -83,7 +85,7 @@ def costs_of(models: Sequence[str], size_hw: tuple[int, int]) -> list[Costs]:
 
 
 def costs_report(costs: Sequence[Costs], size_hw: tuple[int, int], form: str) -> str:
-    """Our measurements and the paper's table as text, `markdown` or `json`."""
+    """Format our measurements and the paper's table as text, `markdown` or `json`."""
     rows = [*costs, *TABLE_4]
     if form == "json":
         report = {"size_hw": size_hw, "models": [asdict(row) for row in rows]}

@@ -1,4 +1,4 @@
-"""What can be evaluated, by the words that name it on a command line."""
+"""Systems to evaluate, by their names on the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BICUBIC = "bicubic"
 
 
 def system_name(model: str) -> str:
-    """A short name of what :func:`opened` opens, for tables.
+    """Return the short name of what :func:`opened` opens, for tables.
 
     Every run of `dggn-train` calls its result generator.safetensors: there the folder's name
     says more.
@@ -35,8 +35,8 @@ def system_name(model: str) -> str:
 
 
 @contextmanager
-def opened(model: str) -> Iterator[SuperResolve]:
-    """Something that super-resolves pictures, for as long as the context lasts.
+def open_system(model: str) -> Iterator[SuperResolve]:
+    """Open a super-resolution function for as long as the context lasts.
 
     Args:
         model: a shipped name, an ONNX file or the https URL of one, a checkpoint (our own or the
@@ -69,5 +69,5 @@ def opened(model: str) -> Iterator[SuperResolve]:
 
 
 def enlarge_bicubic(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The baseline of all tables: bicubic enlargement as MATLAB does it."""
+    """Enlarge with the baseline of all tables: bicubic interpolation as in MATLAB."""
     return bicubic_resize(image_hwc, Fraction(SCALE))

@@ -1,4 +1,4 @@
-"""One step of a run: the critics' updates, where there are any, then the generator's."""
+"""One training step: critic updates, if any, then the generator's."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dggn.training.adversary import CriticLoss, interpolation
 from dggn.training.batches import Batches
 from dggn.training.loss import GeneratorLoss
 from dggn.training.outcome import NORM, Outcome
-from dggn.training.parallel import Place
+from dggn.training.parallel import ProcessContext
 from dggn.training.perceptual import open_perceptual, random_shift
 from dggn.training.schedule import learning_rate
 from dggn.training.state import TrainingState
 
 FUSION = "image_tail."
-"""The generator's parameters that join the two branches' features."""
+"""Prefix of the generator's parameters that fuse the two branches."""
 
 
 class TrainingForward(nn.Module):
-    """The generator's forward pass in training, as DistributedDataParallel and compilers want it.
+    """The generator's training forward pass, for DistributedDataParallel and compilers.
 
     Args:
         generator: the network.
@@ -34,19 +34,19 @@ class TrainingForward(nn.Module):
         self._with_gradient = with_gradient
 
     def forward(self, lr_nchw: Tensor) -> tuple[Tensor, Tensor | None]:
-        """As :meth:`Generator.forward_with_gradient`."""
+        """Forward as in :meth:`Generator.forward_with_gradient`."""
         if self._with_gradient:
             return self.generator.forward_with_gradient(lr_nchw)
         return self.generator(lr_nchw), None
 
 
 class Step:
-    """Updates all networks of a run once, without ever waiting for the device.
+    """One update of all networks, which never waits for the device.
 
     Args:
-        state: where the run stands; its networks are updated, its counters are not.
-        batches: what it learns from.
-        place: of this process.
+        state: state of the run; its networks are updated, its counters are not.
+        batches: training batches.
+        process: device and rank of this process.
 
     Raises:
         ConfigError: a layer of the perceptual network is unknown.
@@ -54,32 +54,32 @@ class Step:
         ModelError: the perceptual network's weights are missing or damaged.
     """
 
-    def __init__(self, state: TrainingState, batches: Batches, place: Place) -> None:
+    def __init__(self, state: TrainingState, batches: Batches, process: ProcessContext) -> None:
         config = state.config
-        self._state, self._batches, self._place = state, batches, place
+        self._state, self._batches, self._process = state, batches, process
         wants_gradient = bool(config.loss.branch_gradient and config.generator.gradient_units)
         if config.generator.gradient_units and not wants_gradient:
             # Nothing trains it then, and processes would wait for its gradients.
             state.generator.gradient_tail.requires_grad_(False)
         # On CUDA, grouped convolutions are many times slower than separate ones.
-        state.generator.group_branches(place.device.type == "cpu")
+        state.generator.group_branches(process.device.type == "cpu")
         forward: nn.Module = TrainingForward(state.generator, wants_gradient)
         if config.compile:
             forward.compile()
             if state.critics:
                 state.generator.compile()  # for their steps, which want no gradients
-        self._generate = place.wrap(forward)
+        self._generate = process.wrap(forward)
         self._critic_losses = {
-            name: place.wrap(CriticLoss(critic.network, config.precision))
+            name: process.wrap(CriticLoss(critic.network, config.precision))
             for name, critic in state.critics.items()
         }
-        self._gradient = GradientMagnitude().to(place.device)
+        self._gradient = GradientMagnitude().to(process.device)
         self._loss = GeneratorLoss(
             config.loss,
             open_perceptual(config.perceptual) if config.loss.perceptual else None,
             {name: critic.network for name, critic in state.critics.items()},
             compared=config.perceptual.pictures,
-        ).to(place.device)
+        ).to(process.device)
         self._weights: list[Tensor] = list(state.generator.parameters())
         self._averages: list[Tensor] = list(state.average.parameters())
 
@@ -90,8 +90,8 @@ class Step:
             progress: share of the run that is done, which sets the learning rates.
 
         Returns:
-            What the step comes to. Nothing of the state may be kept before it has been read: it
-            says whether the numbers that the networks were updated with are good.
+            The losses of the step. The state must not be saved before they are read: they
+            show whether the networks were updated with finite numbers.
         """
         state, config = self._state, self._state.config
         rate = learning_rate(
@@ -102,7 +102,7 @@ class Step:
         last = first + config.batches_per_step - 1
         updates = [self._train_critics(number, critic_rate) for number in range(first, last)]
         updates.append(self._train_generator(last, rate))
-        return Outcome(updates, rate, config, self._place)
+        return Outcome(updates, rate, config, self._process)
 
     def _train_critics(self, number: int, rate: float) -> dict[str, Tensor]:
         config = self._state.config
@@ -110,8 +110,8 @@ class Step:
         with torch.no_grad(), self._autocast():
             # Not through the wrapped one: its gradients are not wanted here.
             fake = self._state.generator(lr)
-        mix = interpolation(config.seed, number, len(hr) * self._place.count)
-        mix = self._place.send(self._place.share(mix))
+        mix = interpolation(config.seed, number, len(hr) * self._process.count)
+        mix = self._process.send(self._process.share(mix))
         update: dict[str, Tensor] = {}
         for name, critic in self._state.critics.items():
             seen = (hr, fake) if name == "image" else (self._gradient(hr), self._gradient(fake))
@@ -156,7 +156,7 @@ class Step:
 
     def _autocast(self) -> torch.autocast:
         enabled = self._state.config.precision == "bf16"
-        return torch.autocast(self._place.device.type, torch.bfloat16, enabled=enabled)
+        return torch.autocast(self._process.device.type, torch.bfloat16, enabled=enabled)
 
     @torch.no_grad()
     def _update_average(self) -> None:

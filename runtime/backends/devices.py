@@ -1,4 +1,4 @@
-"""What each backend sees on this machine, in lines for people."""
+"""Lists the devices that each backend finds on this machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from runtime.system.cores import usable_cores
 from runtime.system.package import require
 
 
-def seen() -> list[str]:
-    """A line for each device of each backend, or for why it has none."""
+def describe_devices() -> list[str]:
+    """Describe each backend's devices, one per line, or why it has none."""
     return [*_tensorrt(), *_cuda(), *_openvino(), _onnxruntime()]
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime as a backend."""
+"""ONNX Runtime backend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runtime.image.picture import Samples
 from runtime.model.files import check_model_file
 from runtime.model.foreign import foreign_facts
 from runtime.model.info import PREFIX, ModelInfo
-from runtime.model.tensors import TensorFormat, tensors_of
+from runtime.model.tensors import TensorFormat, tensor_format_of
 from runtime.system.cores import usable_cores
 from runtime.system.package import load
 from runtime.tiles.backend import Deliver
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class OrtBackend:
-    """Runs an ONNX model with ONNX Runtime.
+    """Backend that runs an ONNX model with ONNX Runtime.
 
     Args:
         path: the file; one that `dggn-export` did not write is tried (`runtime.model.foreign`).
-        threads: for the CPU; by default every core this process may use.
+        threads: CPU threads; by default one per core that this process may use.
         where: `auto` is on CUDA where that works, else on the CPU.
-        device: the GPU for CUDA, as CUDA numbers them.
+        device: CUDA device index.
 
     Raises:
         MissingDependency: onnxruntime is not installed.
@@ -62,7 +62,7 @@ class OrtBackend:
         self._session = _session(path, options, providers)
         if where == "cuda" and not self._on_cuda:
             raise BackendError(
-                "ONNX Runtime could not start on CUDA: the driver, CUDA and cuDNN must suit "
+                "ONNX Runtime could not start on CUDA: the driver, CUDA and cuDNN must match "
                 f"onnxruntime-gpu {onnxruntime.__version__}, and there must be a GPU {device}. "
                 "nvidia-smi shows the driver and the GPUs"
             )
@@ -73,11 +73,11 @@ class OrtBackend:
         self.info, self.tensors, self._least_px = self._facts(path)
 
     def _facts(self, path: Path) -> tuple[ModelInfo, TensorFormat, int]:
-        """What the runtime must know, how tensors hold pictures, and the least size."""
+        """Return the model's facts, its tensor format and the smallest input size."""
         properties = self._session.get_modelmeta().custom_metadata_map
         if any(name.startswith(PREFIX) for name in properties):
             info = ModelInfo.from_metadata(properties, where=str(path))
-            return info, tensors_of(info), 1
+            return info, tensor_format_of(info), 1
         self._is_foreign = True
         inputs, outputs = (
             [(value.type, value.shape) for value in values]
@@ -88,7 +88,7 @@ class OrtBackend:
 
     @property
     def description(self) -> str:
-        """What runs where, for people."""
+        """Human-readable name of the library, device and thread count."""
         if self._on_cuda:
             return "ONNX Runtime on CUDA" + (f", GPU {self._device}" if self._device else "")
         plural = "" if self._threads == 1 else "s"
@@ -96,12 +96,12 @@ class OrtBackend:
 
     @property
     def precision(self) -> str:
-        """What it is computed in: as the model file has it."""
+        """Precision of the computation, which is the model file's."""
         return self.info.precision
 
     @property
     def uniform_tiles(self) -> bool:
-        """On CUDA, where each new shape is tuned for."""
+        """True on CUDA, where every new shape is tuned first."""
         return self._on_cuda
 
     @property
@@ -109,11 +109,11 @@ class OrtBackend:
         return bool(self._session.get_providers()[0] == "CUDAExecutionProvider")
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
-        """Super-resolve a tile now; see :class:`runtime.tiles.backend.Backend`."""
+        """Super-resolve a tile at once; see :class:`runtime.tiles.backend.Backend`."""
         deliver(self.run(tile_hwc[None])[0])
 
     def finish(self) -> None:
-        """Do nothing: every tile is delivered when it is submitted."""
+        """Do nothing: every tile is delivered on submission."""
         if self._cancelled:
             raise Cancelled
 
@@ -133,7 +133,7 @@ class OrtBackend:
             Cancelled: :meth:`cancel` was called.
         """
         if self._cancelled:
-            raise Cancelled("the backend was cancelled or closed: make a new one")
+            raise Cancelled("the backend was cancelled or closed: open a new one")
         if self.info.sample_type == "uint8" and tiles_nhwc.dtype != np.uint8:
             raise ImageError(
                 "this model takes 8-bit samples and the picture has 16: convert it to 8 bits, "
@@ -190,7 +190,7 @@ class OrtBackend:
 
 
 def has_cuda() -> bool:
-    """Whether the installed ONNX Runtime, if there is one, was made for CUDA too."""
+    """Return whether ONNX Runtime is installed with CUDA support."""
     if find_spec("onnxruntime") is None:
         return False
     import onnxruntime
@@ -209,7 +209,7 @@ def _providers(where: str, device: int) -> list[Any]:
         return [(cuda, {"device_id": str(device)}), cpu]
     if where == "cuda":
         raise BackendError(
-            "the installed ONNX Runtime is for processors only: "
+            "the installed ONNX Runtime is for CPUs only: "
             "pip uninstall onnxruntime && pip install 'dggn[gpu]'"
         )
     return [cpu]

@@ -1,4 +1,4 @@
-"""BMP of every kind but those that hold other formats: Pillow refuses or misreads some.
+"""Reads BMP of every kind except those that embed other formats; Pillow lacks many.
 
 Alpha that is zero everywhere is no alpha: programs leave it unset.
 """
@@ -18,21 +18,21 @@ from runtime.errors import ImageReadError
 from runtime.image.stated_colours import Chromaticities, StatedColours
 
 HEADER_BYTES = 14 + 124
-"""At the beginning of a file: all that tells its kind."""
+"""Leading bytes of a file that hold every header."""
 
-ALPHA_NOTE = "its alpha is zero everywhere, and so was taken for unused"
-SKIPPED_NOTE = "pixels that its run lengths leave out became transparent"
+ALPHA_NOTE = "its alpha is zero everywhere, and was treated as unused"
+SKIPPED_NOTE = "pixels that its run lengths skip became transparent"
 
 _WINDOWS = (40, 52, 56, 108, 124)
 _OS2 = range(16, 65)
-"""Sizes of headers; OS/2's number compressions in their own way, and may end anywhere."""
+"""Header sizes; OS/2 numbers compressions differently, and its headers may end anywhere."""
 
 _RAW, _RLE8, _RLE4, _BITFIELDS, _JPEG, _PNG, _ALPHA_BITFIELDS = range(7)
 _RLE24 = 104
-"""OS/2's number 4, which is another method's elsewhere."""
+"""OS/2's number 4, which means JPEG elsewhere."""
 
 _RUNS = {_RLE8: 8, _RLE4: 4, _RLE24: 24}
-"""Methods of run lengths, and their bits a pixel."""
+"""Run-length compressions, with their bits per pixel."""
 
 _UNREAD = {_JPEG: "JPEG inside", _PNG: "PNG inside"}
 _UNREAD |= dict.fromkeys((11, 12, 13), "CMYK inside") | {103: "OS/2's Huffman coding"}
@@ -42,53 +42,53 @@ _PLAIN_MASKS |= dict.fromkeys((24, 32), (0xFF0000, 0xFF00, 0xFF, 0))
 
 @dataclass(frozen=True, kw_only=True)
 class Bmp:
-    """What a file's header says."""
+    """Facts from a BMP header."""
 
     size_hw: tuple[int, int]
     bits: int
-    """Of a pixel."""
+    """Bits per pixel."""
     method: int
-    """Of compression."""
+    """Compression method."""
     is_top_down: bool
     masks: tuple[int, int, int, int]
-    """Which bits of a pixel are red, green, blue and alpha; all 0 where there is a palette."""
+    """Bit masks of red, green, blue and alpha; all 0 if there is a palette."""
     samples_at: int
     palette_at: int
     palette_entries: int
     entry_bytes: int
-    """Of the palette: blue, green, red, and nothing or a byte without meaning."""
+    """Size of a palette entry: blue, green, red, and with 4 an unused byte."""
     colours: StatedColours | None
-    """That it states beside a profile."""
+    """Colours stated without a profile."""
     profile_at: tuple[int, int]
-    """Where its profile begins, and its length; 0 where it has none."""
+    """Offset and length of the profile; 0 if there is none."""
 
     dpi: tuple[float, float] | None
 
     @property
     def notes(self) -> list[str]:
-        """What is lost."""
+        """Return notes on what is lost."""
         deepest = max(mask.bit_count() for mask in self.masks)
         return ["reduced to 8 bits"] if deepest > 8 else []
 
     @property
     def has_alpha(self) -> bool:
-        """Whether its pixels have alpha, used or not, or may be left out."""
+        """True if pixels have an alpha channel, used or not, or may be skipped."""
         return bool(self.masks[3]) or self.method in _RUNS
 
 
 def is_bmp(begin: bytes) -> bool:
-    """Whether a file that begins so is a BMP."""
+    """Return whether a file's first bytes are those of a BMP."""
     return begin[:2] == b"BM"
 
 
 def read_bmp(begin: bytes) -> Bmp:
-    """What the header says.
+    """Parse the header.
 
     Args:
-        begin: `HEADER_BYTES` of the file, or all of a shorter one.
+        begin: at least the first `HEADER_BYTES` of the file, or all of a shorter one.
 
     Raises:
-        ImageReadError: it is of a kind that is not read, or damaged.
+        ImageReadError: it is of an unsupported kind or damaged.
     """
     samples_at, size = struct.unpack_from("<II", begin.ljust(18, b"\0"), 10)
     if size > 12 and size not in (*_OS2, *_WINDOWS):
@@ -132,10 +132,10 @@ def read_bmp(begin: bytes) -> Bmp:
 
 
 def bmp_image(data: bytes, bmp: Bmp) -> tuple[Image.Image, list[str]]:
-    """The picture of a file, and notes.
+    """Decode a file.
 
     Returns:
-        Mode L, RGB or RGBA.
+        An image of mode L, RGB or RGBA, and notes.
 
     Raises:
         ImageReadError: samples are missing.
@@ -156,7 +156,7 @@ def bmp_image(data: bytes, bmp: Bmp) -> tuple[Image.Image, list[str]]:
 
 
 def _samples(data: bytes, bmp: Bmp) -> NDArray[np.uint8]:
-    """Indices (H, W), or colours and alpha (H, W, C), in the order of the file's rows."""
+    """Read indices (H, W) or colours and alpha (H, W, C), rows in file order."""
     height, width = bmp.size_hw
     stride = (width * bmp.bits + 31) // 32 * 4
     if len(data) < bmp.samples_at + stride * height:
@@ -178,7 +178,7 @@ def _samples(data: bytes, bmp: Bmp) -> NDArray[np.uint8]:
 
 
 def _palette(data: bytes, bmp: Bmp) -> NDArray[np.uint8]:
-    """What indices mean: (256,) where all are grey, else (256, 3); the missing ones are black."""
+    """Read the palette: (256,) if all entries are grey, else (256, 3); missing ones are black."""
     length = bmp.palette_entries * bmp.entry_bytes
     content = data[bmp.palette_at : bmp.palette_at + length]
     if len(content) < length:
@@ -190,7 +190,7 @@ def _palette(data: bytes, bmp: Bmp) -> NDArray[np.uint8]:
 
 
 def _entries(stated: int, bits: int, room: int, entry_bytes: int) -> int:
-    """How many a palette has: some programs state too many, or leave out the last ones."""
+    """Count palette entries: some programs state too many or omit the last ones."""
     if bits > 8:
         return 0
     count = min(stated or 1 << bits, 1 << bits)
@@ -210,7 +210,7 @@ def _profile(begin: bytes) -> tuple[int, int]:
 
 
 def _calibrated(begin: bytes) -> StatedColours | None:
-    """Colours given by the light of red, green and blue; most programs leave them zero."""
+    """Parse calibrated colours (red, green and blue endpoints); most programs leave them zero."""
     if len(begin) < 14 + 108 or begin[70:74] != bytes(4):
         return None
     lights = np.array(struct.unpack_from("<9i", begin, 74)).reshape(3, 3) / 2**30
@@ -227,7 +227,7 @@ def _calibrated(begin: bytes) -> StatedColours | None:
 
 
 def _unsupported(what: str) -> ImageReadError:
-    return ImageReadError(f"is BMP with {what}, which is not read: save it as PNG")
+    return ImageReadError(f"is BMP with {what}, which is not supported: save it as PNG")
 
 
 def _check_kind(width: int, height: int, bits: int, method: int) -> None:
@@ -240,7 +240,7 @@ def _check_kind(width: int, height: int, bits: int, method: int) -> None:
     if method in (_BITFIELDS, _ALPHA_BITFIELDS) and bits in (16, 24, 32):
         return
     if _RUNS.get(method) != bits:
-        raise _unsupported(f"{bits} bits a pixel and compression {method % 100}")
+        raise _unsupported(f"{bits} bits per pixel and compression {method % 100}")
 
 
 def _check_masks(masks: tuple[int, ...], bits: int) -> None:
@@ -253,7 +253,7 @@ def _check_masks(masks: tuple[int, ...], bits: int) -> None:
 
 
 def _stretched(pixels: NDArray[np.uint32], mask: int) -> NDArray[np.uint8]:
-    """The field of a mask, from 0 to 255; zero where there is none."""
+    """Extract the field of a mask, scaled to 0 to 255; zero for an empty mask."""
     if not mask:
         return np.zeros(pixels.shape, np.uint8)
     low = mask & -mask

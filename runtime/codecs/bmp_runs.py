@@ -1,4 +1,4 @@
-"""Run lengths of BMP: Windows' of 4 and 8 bits a pixel, and OS/2's of 24."""
+"""Decodes run lengths of BMP: those of Windows with 4 and 8 bits per pixel, of OS/2 with 24."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _NEXT_ROW, _END, _MOVE = range(3)
 def read_runs(
     data: bytes, size_hw: tuple[int, int], bits: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """The pixels, and which of them are drawn.
+    """Decode the pixels, and tell which of them are drawn.
 
     Args:
-        data: the samples, and what follows them.
-        size_hw: of the picture.
-        bits: of a pixel: 4, 8 or 24.
+        data: the samples; what follows them is ignored.
+        size_hw: height and width of the picture.
+        bits: bits per pixel: 4, 8 or 24.
 
     Returns:
-        Indices (H, W), or colours (H, W, 3); and 255 (H, W) where pixels are drawn, 0 where they
-        are left out, None where none is. The row that comes first in the file is the first here.
+        Indices (H, W) or colours (H, W, 3), rows in file order; and (H, W), 255 for drawn pixels
+        and 0 for skipped ones, or None if all are drawn.
 
     Raises:
-        ImageReadError: they end early.
+        ImageReadError: the samples end early.
     """
     height, width = size_hw
     size = 3 if bits == 24 else 1
@@ -70,7 +70,7 @@ def read_runs(
 
 
 def _repeated(value: bytes, count: int, bits: int) -> bytes:
-    """A run of one pixel, or with 4 bits of two by turns."""
+    """Repeat one pixel, or with 4 bits two alternating ones."""
     if bits == 24:
         return value * count
     if bits == 8:
@@ -79,7 +79,7 @@ def _repeated(value: bytes, count: int, bits: int) -> bytes:
 
 
 def _unpacked(content: bytes, count: int, bits: int) -> bytes:
-    """Pixels that are each stated."""
+    """Unpack literal pixels."""
     if bits != 4:
         return content
     return bytes(half for byte in content for half in (byte >> 4, byte & 15))[:count]

@@ -1,4 +1,4 @@
-"""From a file to an upright `Picture`, or several."""
+"""Decodes a file to one or more upright `Picture`s."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from runtime.codecs.limits import (
     naming,
     quiet_pillow,
     refuse_too_large,
-    say_what_heif_needs,
+    require_heif_support,
     too_many_frames,
     too_many_pixels,
     translated,
 )
 from runtime.codecs.pil import loaded_picture
 from runtime.codecs.png import has_all_samples
-from runtime.codecs.png_chunks import SIGNATURE, sound
+from runtime.codecs.png_chunks import SIGNATURE, without_damaged_chunks
 from runtime.codecs.png_header import header_of_chunks
 from runtime.codecs.tiff_source import tiff_pictures
 from runtime.codecs.tiff_tags import is_tiff
@@ -46,8 +46,8 @@ def decode(path: Path, *, max_pixels: int | None = None) -> Picture:
     or pages are in `Picture.more`.
 
     Args:
-        path: a regular file, whatever its name says of the format.
-        max_pixels: that it may have, all frames or pages counted; `MAX_PIXELS` where None.
+        path: a regular file; the format is detected from its content.
+        max_pixels: limit over all frames or pages; by default `MAX_PIXELS`.
 
     Raises:
         TooManyPixels: it has more.
@@ -70,7 +70,7 @@ def _read(path: Path) -> bytes:
 def _decode(data: bytes, max_pixels: int) -> Picture:
     with translated():
         refuse_foreign(data)
-        say_what_heif_needs(data)
+        require_heif_support(data)
         if is_bmp(data):
             return _bmp(data, max_pixels)
         if is_tiff(data):
@@ -95,7 +95,7 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
 
 
 def _png(data: bytes, max_pixels: int) -> Picture:
-    data, chunks = sound(data)
+    data, chunks = without_damaged_chunks(data)
     header = header_of_chunks(chunks)
     pixels = header.size_hw[0] * header.size_hw[1]
     if pixels > max_pixels:
@@ -144,7 +144,7 @@ def _bmp(data: bytes, max_pixels: int) -> Picture:
 
 
 def _joined(pictures: list[Picture], notes: Sequence[str], plays: int | None = None) -> Picture:
-    """One picture with the others as its further frames or pages."""
+    """Return the first picture with the others as its further frames or pages."""
     first, *more = pictures
     of_pages = dict.fromkeys(note for page in pictures for note in page.notes)
     return replace(first, more=tuple(more), plays=plays, notes=[*of_pages, *notes])

@@ -1,4 +1,4 @@
-"""What a file's header tells, without decoding its samples."""
+"""Reads a file's size and kind from its header, without decoding samples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runtime.codecs.limits import (
     naming,
     quiet_pillow,
     refuse_too_large,
-    say_what_heif_needs,
+    require_heif_support,
     too_many_frames,
     too_many_pixels,
     translated,
@@ -37,23 +37,23 @@ from runtime.image.colour import check_kind, raw_mode
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """What a file's header tells of the picture that decoding will give."""
+    """Facts from a file's header about the decoded picture."""
 
     size_hw: tuple[int, int]
-    """Once it is upright."""
+    """Height and width of the upright picture."""
     frames: int
-    """Or pages."""
+    """Number of frames or pages."""
     has_alpha: bool
     is_deep: bool
-    """It has 16 bits a sample."""
+    """Whether samples have 16 bits."""
 
 
 def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
-    """What a file holds, from its header alone.
+    """Read a file's facts from its header alone.
 
     Args:
-        path: a regular file, whatever its name says of the format.
-        max_pixels: that it may have, all frames of an animation counted; `MAX_PIXELS` where None.
+        path: a regular file; the format is detected from its content.
+        max_pixels: limit over all frames of an animation; by default `MAX_PIXELS`.
 
     Raises:
         TooManyPixels: it has more.
@@ -65,7 +65,7 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
         with translated(), quiet_pillow(), path.open("rb") as file:
             begin = file.read(HEADER_BYTES)
             refuse_foreign(begin)
-            say_what_heif_needs(begin)
+            require_heif_support(begin)
             limit = MAX_PIXELS if max_pixels is None else max_pixels
             if is_tiff(begin):
                 return _of_pages(file, limit)

@@ -1,4 +1,4 @@
-"""Files that are no pictures, or of kinds that are not read, by their first bytes."""
+"""Recognizes files of unsupported kinds by their first bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import IO
 from runtime.errors import ImageReadError
 
 BEGIN_BYTES = 32
-"""Of a file: all that is looked at."""
+"""Number of leading bytes needed."""
 
 _STARTS = {
     b"\0\0\1\0": "an icon (ICO)",
@@ -36,9 +36,9 @@ _STARTS = {
 _CAMERAS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0", b"FOVb", b"\0MRM")
 _CANON = b"CR\2"
 _WORDS = {
-    b"<!doctype html": "a web page, perhaps an error of a download",
-    b"<html": "a web page, perhaps an error of a download",
-    b"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched",
+    b"<!doctype html": "a web page, perhaps a failed download",
+    b"<html": "a web page, perhaps a failed download",
+    b"version https://git-lfs": "a Git LFS pointer, whose file was not downloaded",
 }
 _PORTABLE = tuple(b"P%d" % number for number in range(1, 8))
 
@@ -48,15 +48,15 @@ _JPEG_LS = 0xF7
 
 
 def is_jpeg(begin: bytes) -> bool:
-    """Whether a file that begins so is a JPEG."""
+    """Return whether a file's first bytes are those of a JPEG."""
     return begin.startswith(b"\xff\xd8\xff")
 
 
 def refuse_odd_jpeg(file: IO[bytes]) -> None:
-    """Refuse JPEGs of which Pillow would only say that it does not know them.
+    """Refuse JPEGs of kinds that Pillow does not recognize.
 
     Raises:
-        ImageReadError: its samples have no 8 bits, or it is JPEG-LS.
+        ImageReadError: its samples are not 8-bit, or it is JPEG-LS.
     """
     place = 2
     while True:
@@ -66,23 +66,23 @@ def refuse_odd_jpeg(file: IO[bytes]) -> None:
             return
         marker = begin[1]
         if marker == _JPEG_LS:
-            raise ImageReadError("is JPEG-LS, which is not read: save it as PNG or TIFF")
+            raise ImageReadError("is JPEG-LS, which is not supported: save it as PNG or TIFF")
         if marker in _JPEG_FRAMES:
             if begin[4] != 8:
                 raise ImageReadError(
-                    f"is JPEG of {begin[4]} bits a sample, which is not read: save it as PNG or "
-                    "TIFF of 16 bits"
+                    f"is JPEG of {begin[4]} bits per sample, which is not supported: save it as "
+                    "PNG or TIFF of 16 bits"
                 )
             return
-        # Fill bytes, or a block.
+        # Fill bytes, or a segment.
         place += 1 if marker == 0xFF else 2 + struct.unpack_from(">H", begin, 2)[0]
 
 
 def refuse_foreign(begin: bytes) -> None:
-    """Refuse what is plainly something else, by its name.
+    """Refuse a file of a recognized other kind, naming it.
 
     Args:
-        begin: `BEGIN_BYTES` of the file, or more.
+        begin: at least the first `BEGIN_BYTES` of the file.
 
     Raises:
         ImageReadError: it is.
@@ -90,14 +90,13 @@ def refuse_foreign(begin: bytes) -> None:
     is_canon = begin[:2] == b"II" and begin[8:11] == _CANON
     if begin.startswith(_CAMERAS) or begin[4:12] == b"ftypcrx " or is_canon:
         raise ImageReadError(
-            "is a camera's raw file: develop it with a raw converter, and save it as TIFF of 16 "
-            "bits"
+            "is a camera raw file: develop it with a raw converter, and save it as TIFF of 16 bits"
         )
     for start, name in _STARTS.items():
         if begin.startswith(start):
-            raise ImageReadError(f"is {name}, which is not read: save it as PNG or TIFF")
+            raise ImageReadError(f"is {name}, which is not supported: save it as PNG or TIFF")
     if begin.startswith(_PORTABLE) and begin[2:3].isspace():
-        raise ImageReadError("is PNM or PFM, which is not read: save it as PNG or TIFF")
+        raise ImageReadError("is PNM or PFM, which is not supported: save it as PNG or TIFF")
     lowered = begin.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     for start, name in _WORDS.items():
         if lowered.startswith(start):

@@ -1,4 +1,4 @@
-"""The blocks of a PNG file: which are sound, and what can be done without.
+"""The chunks of a PNG file: checks them, and drops damaged optional ones.
 
 Pillow refuses a file for a wrong checksum in a comment, and for texts above 1 MiB. Here damage
 costs what is damaged: the picture where it is the picture's, else the block.
@@ -17,17 +17,17 @@ from runtime.errors import ImageReadError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNK_BYTES = 1 << 26
-"""Of anything but samples."""
+"""Maximum size of a chunk other than samples."""
 
 MAX_TEXT_BYTES = 1 << 24
-"""Of one text or profile, decompressed; Pillow is told so, too."""
+"""Maximum size of one text or profile, decompressed; set in Pillow too."""
 
 MAX_TEXTS_BYTES = 3 << 24
-"""Of all of them, below Pillow's own limit of 64 MiB."""
+"""Maximum size of all texts, below Pillow's own limit of 64 MiB."""
 
 SAMPLES = (b"IDAT", b"fdAT")
 _PICTURE = (b"acTL", b"fcTL", b"fdAT")
-"""Optional by their names, but parts of the picture."""
+"""Chunks that are optional by name but part of the picture."""
 
 _LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"cICP": 4, b"tIME": 7}
 _TRANSPARENT = {0: (2,), 2: (6,), 3: range(1, 257)}
@@ -39,37 +39,37 @@ _TEXTS = (b"tEXt", *_COMPRESSED)
 
 @dataclass(frozen=True)
 class Chunk:
-    """One block."""
+    """One chunk."""
 
     name: bytes
     content: bytes
-    """Empty for samples that were not asked for."""
+    """Data; empty for samples that were not requested."""
     start: int
-    """Of the whole block in the file."""
+    """Offset of the whole chunk in the file."""
     stop: int
 
 
 @dataclass(kw_only=True)
 class Chunks:
-    """The blocks of one file that are worth reading."""
+    """The usable chunks of a file."""
 
     kept: list[Chunk] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What was left out."""
+    """Notes on dropped chunks."""
 
     def of(self, name: bytes) -> list[bytes]:
-        """The contents of all blocks of a name."""
+        """Return the data of all chunks of a name."""
         return [chunk.content for chunk in self.kept if chunk.name == name]
 
 
 def chunk_bytes(name: bytes, content: bytes) -> bytes:
-    """A block with its length and checksum."""
+    """Return a chunk with its length and checksum."""
     check = struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
     return struct.pack(">I", len(content)) + name + content + check
 
 
-def sound(data: bytes) -> tuple[bytes, Chunks]:
-    """A PNG file without what is damaged and can be done without.
+def without_damaged_chunks(data: bytes) -> tuple[bytes, Chunks]:
+    """Return a PNG file without its damaged optional chunks.
 
     Returns:
         The file, the argument itself where all is sound, and its blocks but for the samples.
@@ -87,11 +87,11 @@ def sound(data: bytes) -> tuple[bytes, Chunks]:
 
 
 def chunks_of(file: IO[bytes], *, check_samples: bool = False) -> Chunks:
-    """Read the blocks of a file, but not its samples.
+    """Read a file's chunks, except its samples.
 
     Args:
         file: at any place.
-        check_samples: look at their checksums.
+        check_samples: verify checksums of samples.
 
     Raises:
         ImageReadError: what the picture depends on is damaged.
@@ -101,7 +101,7 @@ def chunks_of(file: IO[bytes], *, check_samples: bool = False) -> Chunks:
     for chunk, is_sound in walk_chunks(file, check_samples=check_samples):
         if chunk.name == b"CgBI":
             raise ImageReadError(
-                "is a PNG as Apple's tools pack it into apps (CgBI), which only they read: "
+                "is a PNG as Apple's tools pack it into apps (CgBI), which only they can read: "
                 "convert it back, for example with pngcrush -revert-iphone-optimizations"
             )
         if chunk.name == b"IEND" and not is_sound:
@@ -118,20 +118,20 @@ def chunks_of(file: IO[bytes], *, check_samples: bool = False) -> Chunks:
             if not fault and texts > MAX_TEXTS_BYTES:
                 fault = f"all texts together have more than {MAX_TEXTS_BYTES >> 20} MiB"
         if fault:
-            chunks.notes.append(f"left out: the block {_title(chunk)}: {fault}")
+            chunks.notes.append(f"dropped: the chunk {_title(chunk)}: {fault}")
         else:
             chunks.kept.append(chunk)
     return chunks
 
 
 def walk_chunks(file: IO[bytes], *, check_samples: bool = False) -> Iterator[tuple[Chunk, bool]]:
-    """Blocks up to the last one, and whether their checksums are right.
+    """Yield chunks up to the last, and whether their checksums are right.
 
     A file that is cut off behind its samples gets a last one, which is not.
 
     Args:
         file: at any place.
-        check_samples: look at their checksums.
+        check_samples: verify checksums of samples.
 
     Raises:
         ImageReadError: the file ends in its samples or before, or a block cannot be one.
@@ -165,7 +165,7 @@ def walk_chunks(file: IO[bytes], *, check_samples: bool = False) -> Iterator[tup
 
 
 def _fault(chunk: Chunk, header: list[bytes]) -> tuple[str, int]:
-    """What is wrong with a block whose checksum is right, and how many bytes of text it has."""
+    """Find faults in a chunk whose checksum is right; also return its length of text in bytes."""
     length = len(chunk.content)
     if chunk.name in _LENGTHS and length != _LENGTHS[chunk.name]:
         return "its length is wrong", 0
@@ -191,7 +191,7 @@ def _fault(chunk: Chunk, header: list[bytes]) -> tuple[str, int]:
 
 
 def _packed(chunk: Chunk) -> bytes | None:
-    """The compressed part; None where nothing is."""
+    """Return the compressed part; None if nothing is compressed."""
     _, _, rest = chunk.content.partition(b"\0")
     if chunk.name != b"iTXt":
         return rest[1:]

@@ -1,4 +1,4 @@
-"""The pages of a TIFF file that are pictures of their own, and their masks."""
+"""The pages of a TIFF file that are pictures, and their masks."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _OLD_REDUCED, _MASK_COLOURS = 2, 4
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A page that is a picture of its own."""
+    """A page that is a picture."""
 
     number: int | None
-    """In the file; None for a picture inside of a page, of which that is a reduced copy."""
+    """Page number in the file; None for a picture in a page's sub-directory."""
     table: Table
     layout: Layout
     mask: Table | None = None
-    """A page of the same size that says where this one is opaque."""
+    """Page of the same size that marks the opaque pixels."""
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the picture will be transparent somewhere, or may be."""
+        """Whether the picture is or may be transparent anywhere."""
         return self.layout.alpha is not None or self.mask is not None
 
 
 def pages_of(file: IO[bytes]) -> tuple[list[Page], list[str]]:
-    """The pictures in a file, at least one, and notes on what is left out.
+    """Return a file's pictures, at least one, and notes on omitted pages.
 
     Args:
         file: a TIFF file, which stays open as long as the pages are used.
@@ -69,17 +69,17 @@ def pages_of(file: IO[bytes]) -> tuple[list[Page], list[str]]:
     ]
     notes = []
     if reduced:
-        notes.append(f"left out: reduced copies of pages ({reduced})")
+        notes.append(f"dropped: reduced copies of pages ({reduced})")
     lost_masks += sum(page.mask is not None and page.layout.alpha is not None for page in pages)
     if lost_masks:
-        notes.append(f"left out: masks of transparency that fit no page ({lost_masks})")
+        notes.append(f"dropped: transparency masks that match no page ({lost_masks})")
     if any(_has_further_pictures(page.table) for page in pages if page.number is not None):
-        notes.append("left out: further pictures inside of pages (in sub-directories)")
+        notes.append("dropped: further pictures inside pages (in sub-directories)")
     return pages, notes
 
 
 def _check_stack(tables: list[Table]) -> None:
-    """Refuse ImageJ's large stacks, whose images but the first have no table.
+    """Refuse ImageJ's large stacks, in which only the first image has a table.
 
     Raises:
         ImageReadError: it is one.
@@ -118,7 +118,7 @@ def _pixels(table: Table) -> int:
 
 
 def _inside(table: Table) -> list[Table | None]:
-    """What a page points to, but reduced copies and masks; None for what cannot be read."""
+    """List a page's sub-directories except reduced copies and masks; None if unreadable."""
     inner: list[Table | None] = []
     for place in table.integers(_FURTHER):
         try:
@@ -131,7 +131,7 @@ def _inside(table: Table) -> list[Table | None]:
 
 
 def _pictures_that_it_reduces(table: Table) -> list[Table]:
-    """Pictures inside of a page that is a reduced copy of them, by its own word or its size."""
+    """List pictures in the sub-directories of a page that is a reduced copy, by tag or size."""
     inner = [one for one in _inside(table) if one is not None]
     if _is_reduced(table):
         return inner
@@ -145,7 +145,7 @@ def _has_further_pictures(table: Table) -> bool:
 def _only_reduced(tables: list[Table]) -> ImageReadError:
     if any(_DNG in table.entries or _FURTHER in table.entries for table in tables):
         return ImageReadError(
-            "is a camera's raw file, of which only the preview could be read: develop it with a "
+            "is a camera raw file, of which only the preview could be read: develop it with a "
             "raw converter, and save it as TIFF of 16 bits"
         )
     return ImageReadError(

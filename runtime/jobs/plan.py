@@ -1,4 +1,4 @@
-"""Which pictures are to be upscaled, and where each result goes.
+"""Plans which pictures to upscale, and where each result goes.
 
 The plan is made before anything is decoded: what is ignored, the tree of the output
 folder, and names that would collide.
@@ -18,7 +18,7 @@ from runtime.jobs.names import unique_targets
 from runtime.jobs.walk import walk
 
 PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga"}
-"""Who names the OUTPUT for a folder like this mistakes it for one picture."""
+"""Suffixes that mark OUTPUT as one picture, a mistake when INPUT is a folder."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,34 +28,34 @@ class Job:
     source: Path
     target: Path
     name: str
-    """The source relative to INPUT, with forward slashes: what people and reports call it."""
+    """Path of the source relative to INPUT, with forward slashes, for messages and reports."""
     notes: tuple[str, ...] = ()
-    """What a person should know, for example that the target's name had to be changed."""
+    """Notes for the user, for example that the target's name had to change."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that one run is to do."""
+    """The work of one run."""
 
     jobs: tuple[Job, ...]
     folder: Path
-    """Where the results and the journal go."""
+    """Folder of the results and the journal."""
     is_one_file: bool = False
-    """Whether INPUT is a picture; several commands may be writing into one folder then."""
+    """Whether INPUT is a picture; several commands may then write to one folder."""
     hidden: int = 0
-    """How many hidden files and folders were ignored."""
+    """Number of hidden files and folders ignored."""
     other: int = 0
-    """How many files were ignored because their suffix is not a picture's."""
+    """Number of files ignored because of their suffix."""
     links: int = 0
-    """How many linked folders were not followed: they may lead round in a circle."""
+    """Number of linked folders not followed, since links may form a cycle."""
     system: int = 0
-    """How many folders of storage devices and systems were left out (`walk.SYSTEM_FOLDERS`)."""
+    """Number of system folders skipped (`walk.SYSTEM_FOLDERS`)."""
     unreadable: tuple[tuple[str, str], ...] = ()
-    """Folders that could not be listed, and why."""
+    """Folders that could not be listed, and the reasons."""
 
     @property
     def ignored(self) -> str:
-        """What was ignored, for people; empty if nothing was."""
+        """Human-readable summary of what was ignored; empty if nothing was."""
         counts = (
             (self.hidden, "hidden"),
             (self.other, "not a picture"),
@@ -114,7 +114,7 @@ def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str
     if asked is None:
         # Hardly a folder that is to be made: `large.jp2` and `large.pgn` mean a picture.
         raise ConfigError(
-            f"OUTPUT {target} is no folder, and names no format that can be written: expected a "
+            f"OUTPUT {target} is not a folder, and names no writable format: expected a "
             f"name that ends in {', '.join(WRITABLE_SUFFIXES)}, or a folder; make it first if "
             "there is a dot in its name"
         )
@@ -175,7 +175,7 @@ def _refuse_inside(source: Path, target: Path) -> None:
         if folder.exists() and folder.samefile(source):
             where = "is INPUT" if folder == resolved else f"lies inside INPUT {source}"
             raise ConfigError(
-                f"OUTPUT {target} {where}: results would be taken for sources by the next run. "
+                f"OUTPUT {target} {where}: the next run would take results for sources. "
                 "Choose a folder elsewhere"
             )
 

@@ -1,4 +1,4 @@
-"""What `dggn-run` says: results on standard output, all else on standard error."""
+"""Output of `dggn-run`: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def print_result(text: str) -> int:
     return 0
 
 
-def progress_for_people(*, quiet: bool) -> Progress:
-    """A bar on a terminal, lines elsewhere, or only errors."""
+def choose_progress(*, quiet: bool) -> Progress:
+    """Choose a bar on a terminal, lines elsewhere, or errors only."""
     # There is none where the caller closed it, and print(file=None) would go to the results.
     stream = sys.stderr or io.StringIO()
     if quiet:
@@ -48,12 +48,12 @@ def progress_for_people(*, quiet: bool) -> Progress:
 
 
 def fetched_model(model: str) -> str:
-    """A model's name or path; of a URL, that of its file, fetched with a bar for people.
+    """Return a model's name or path; a URL is downloaded first, with a progress bar.
 
     Raises:
         DggnError: see `local_model`.
     """
-    progress = progress_for_people(quiet=False)
+    progress = choose_progress(quiet=False)
     return local_model(model, say=progress.say, bar=progress.fetching)
 
 

@@ -1,4 +1,4 @@
-"""One run of `dggn-run`: what to do, what is done already, and the rest through the pipeline."""
+"""One run of `dggn-run`: plan, skip what is done, and process the rest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.errors import Cancelled, ConfigError
 from runtime.jobs.journal import Journal, settings_fingerprint
 from runtime.jobs.plan import Job, Plan, plan_jobs
 from runtime.jobs.result import FileResult
-from runtime.jobs.stamp import place_of
+from runtime.jobs.stamp import canonical_path
 from runtime.model.info import DEFAULT_MODEL
 from runtime.report.page import HtmlReport
 from runtime.report.progress import Progress
@@ -39,32 +39,34 @@ OF_ANOTHER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a user asks for."""
+    """The user's options."""
 
     source: Path
     target: Path
     settings: OutputSettings = field(default_factory=OutputSettings)
     model: str = DEFAULT_MODEL
     request: BackendRequest = field(default_factory=BackendRequest)
-    """What is to run the model; its messages go to the progress."""
+    """Backend request; its messages go to the progress display."""
     suffix: str = ""
     overlap: int | None = None
     jobs: int | None = None
     memory_bytes: int | None = None
-    """That pictures may take; what would take more is made in strips. None for all there is."""
+    """Memory limit for pictures, above which they are made in strips; None for all that is
+    available.
+    """
     overwrite: bool = False
     keep_results: bool = False
-    """Whether the report lists every file; off, memory does not grow with their number."""
+    """Whether the report lists every file; if not, memory does not grow with their number."""
     page: Path | None = None
-    """Where to write a page for people to look at; None for nowhere."""
+    """Path of the HTML report; None for none."""
 
 
 class Batch:
-    """Upscales everything that the options ask for.
+    """A run over everything that the options select.
 
     Args:
-        options: what to do.
-        progress: told how it goes.
+        options: the user's options.
+        progress: receives the progress.
     """
 
     def __init__(self, options: Options, progress: Progress) -> None:
@@ -78,10 +80,10 @@ class Batch:
         self._page: HtmlReport | None = None
 
     def run(self) -> None:
-        """Do it all; to be called once.
+        """Run to the end; call once.
 
         Raises:
-            DggnError: nothing could be done, or the rest cannot be.
+            DggnError: nothing can be done, or the rest cannot.
             Cancelled: :meth:`cancel` was called.
         """
         options, report, progress = self._options, self.report, self._progress
@@ -115,7 +117,7 @@ class Batch:
         progress.say(report.totals.summary)
 
     def write_page(self) -> None:
-        """Write the page for people, if one is wanted; to be called last, however it ended.
+        """Write the HTML report if requested; call last, however the run ended.
 
         Raises:
             TargetError: it cannot be written.
@@ -125,7 +127,7 @@ class Batch:
             page.finish(self.report)
 
     def cancel(self, *, within_s: float) -> None:
-        """Stop from another thread; leaves complete files only.
+        """Stop from another thread, leaving only complete files.
 
         Args:
             within_s: how long to wait for files that are being written. What is not complete
@@ -140,7 +142,7 @@ class Batch:
         remove_temporaries(self._folders)
 
     def _wait(self, seconds: float) -> None:
-        """Wait for another run into the same folder; said once."""
+        """Wait for another run into the same folder; announced once."""
         if not self._has_waited:
             self._has_waited = True
             self._progress.say("waiting for another dggn-run that is writing to the same folder")
@@ -154,7 +156,7 @@ class Batch:
             self._progress.say(f"ignored in {self._options.source}: {plan.ignored}")
 
     def _sort_out(self, plan: Plan, journal: Journal, fingerprint: str) -> list[Job]:
-        """Report what needs no work, and return the rest."""
+        """Report pictures that need no work, and return the rest."""
         todo, settled = sort_out(plan, journal, fingerprint, overwrite=self._options.overwrite)
         for result in settled:
             self._add(result)
@@ -182,7 +184,7 @@ class Batch:
 
 
 def open_upscaler(options: Options, progress: Progress) -> Upscaler:
-    """The upscaler that is asked for.
+    """Open the requested upscaler.
 
     Raises:
         DggnError: see `Upscaler`.
@@ -193,17 +195,17 @@ def open_upscaler(options: Options, progress: Progress) -> Upscaler:
 
 
 def result_bytes(options: Options) -> int:
-    """How much of the memory results may take that are made as a whole."""
+    """Return the memory limit for results made whole."""
     if options.memory_bytes is None:
         return default_memory_bytes()
     return options.memory_bytes // RESULT_SHARE
 
 
 def plan_for(options: Options) -> Plan:
-    """What is to be done, and where.
+    """Plan the work and its targets.
 
     Raises:
-        ConfigError: nothing, or it makes no sense.
+        ConfigError: there is nothing to do, or the options are invalid.
     """
     plan = plan_jobs(options.source, options.target, options.settings, suffix=options.suffix)
     if not plan.jobs and not plan.unreadable:
@@ -215,13 +217,13 @@ def plan_for(options: Options) -> Plan:
 
 
 def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
-    """Say in a report what results are made with.
+    """Add the model and backend to a report; return a description of both.
 
     Returns:
         The fingerprint of model and settings.
 
     Raises:
-        ConfigError: the scale asked for is larger than the model reaches.
+        ConfigError: the requested scale is beyond the model.
     """
     settings = options.settings
     if settings.scale is not None:  # other sizes depend on the picture
@@ -244,7 +246,7 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
 def sort_out(
     plan: Plan, journal: Journal, fingerprint: str, *, overwrite: bool
 ) -> tuple[list[Job], list[FileResult]]:
-    """Tell what is to be upscaled from what needs no work.
+    """Separate the pictures to upscale from those that need no work.
 
     Returns:
         The jobs to do, and the results of everything else.
@@ -256,7 +258,7 @@ def sort_out(
     settled = [
         FileResult(name=name, status="failed", message=message) for name, message in plan.unreadable
     ]
-    sources = {place_of(job.source) for job in plan.jobs}
+    sources = {canonical_path(job.source) for job in plan.jobs}
     for job in plan.jobs:
         if problem := name_problem(job.target):
             message = f"{problem}: shorten the name, or choose another OUTPUT"

@@ -1,4 +1,4 @@
-"""`dggn-run --dry-run`: what a run would do, and how long it is likely to take; writes nothing."""
+"""`dggn-run --dry-run`: predicts the work and duration of a run, and writes nothing."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from runtime.tiles.plan import TilePlan
 from runtime.upscaler import Upscaler
 
 FIRST_SIDE_PX = 64
-"""Of the first picture that is timed; a whole tile follows where that is quick."""
+"""Side of the first picture that is timed; a whole tile follows if that was fast."""
 
 GPU_TILES = 5
-"""Tiles per side of what is timed on a GPU: several full batches."""
+"""Tiles per side of the picture timed on a GPU: several full batches."""
 
 QUICK_S = 0.4
 PIPELINE_OVERHEAD = 1.1
-"""Of a whole run over its bare inference; see tests/benchmarks/folder_throughput.py."""
+"""Ratio of a whole run to its bare inference; see tests/benchmarks/folder_throughput.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """What this machine takes, per pixel."""
+    """Measured time per pixel on this machine."""
 
     infer_s: float
-    """Per LR pixel fed to the network."""
+    """Seconds per LR pixel fed to the network."""
     encode_s: float
-    """Per pixel of the result, in one thread."""
+    """Seconds per result pixel, in one thread."""
 
 
 def dry_run(options: Options, progress: Progress) -> Report:
-    """Say what `Batch(options).run()` would do.
+    """Predict what `Batch(options).run()` would do.
 
     Returns:
         A report in which pictures to upscale are `planned`; those whose headers cannot be read
@@ -103,20 +103,20 @@ def dry_run(options: Options, progress: Progress) -> Report:
 
 
 def forecast(report: Report) -> str:
-    """A dry run's result in one line for people."""
+    """Return a dry run's human-readable result in one line."""
     estimate = report.estimate or {}
     line = report.totals.summary
     if report.totals.planned:
         line += (
             f": {estimate['source_megapixels']:.1f} megapixels in, "
             f"{estimate['output_megapixels']:.1f} out, "
-            f"about {in_words(estimate['seconds'])} on this machine"
+            f"about {rough_duration(estimate['seconds'])} on this machine"
         )
     return line
 
 
-def in_words(seconds: float) -> str:
-    """A rough time: `8 s`, `12 min`, `3 h 20 min`."""
+def rough_duration(seconds: float) -> str:
+    """Format a rough duration: `8 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -124,7 +124,7 @@ def in_words(seconds: float) -> str:
 
 
 def measure(upscaler: Upscaler, *, clock: Callable[[], float] = time.perf_counter) -> Speed:
-    """Upscale and encode a little noise, the slowest picture there is to encode."""
+    """Time upscaling and encoding of noise, the slowest content to encode."""
     side = min(FIRST_SIDE_PX, upscaler.tile_size)
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     # The first inference allocates; it tells only whether a whole tile would take long.
@@ -152,21 +152,21 @@ def expected_s(
     *,
     jobs: int,
 ) -> float:
-    """How long a run takes: its inference, or its encoding where that is slower.
+    """Estimate a run's duration: its inference, or its encoding if that is slower.
 
     Args:
-        fed_hw: sizes of all that goes through the network.
-        target_px: pixels of all results.
-        speed: of this machine.
+        fed_hw: sizes of all network inputs.
+        target_px: total pixels of the results.
+        speed: measured speed of this machine.
         upscaler: cuts the tiles.
-        jobs: threads that encode.
+        jobs: encoding threads.
     """
     fed_px = sum(_fed_px(size_hw, upscaler) for size_hw in fed_hw)
     return PIPELINE_OVERHEAD * max(fed_px * speed.infer_s, target_px * speed.encode_s / jobs)
 
 
 def _fed_px(size_hw: tuple[int, int], upscaler: Upscaler) -> int:
-    """LR pixels that the network sees of a picture, overlaps counted as often as they are fed."""
+    """Return the LR pixels fed to the network, counting overlaps each time."""
     plan = TilePlan.of(
         size_hw,
         tile_size=upscaler.tile_size,

@@ -1,4 +1,4 @@
-"""Decoding, inference and encoding at the same time, in bounded memory.
+"""Concurrent decoding, inference and encoding in bounded memory.
 
     decode threads  ->  queue  ->  one inference thread  ->  queue  ->  encode threads
 
@@ -33,7 +33,7 @@ Anything = TypeVar("Anything")
 
 
 def default_jobs(*, on_gpu: bool = False) -> int:
-    """How many threads encode, if nobody says.
+    """Return the default number of encoding threads.
 
     Half the cores, for inference needs some too; all of them where a GPU infers.
     """
@@ -42,19 +42,19 @@ def default_jobs(*, on_gpu: bool = False) -> int:
 
 
 class Pipeline:
-    """Runs jobs through decode, inference and encode.
+    """Pipeline of decode, inference and encode threads.
 
     At most `2 * jobs + 4` pictures are in memory at once, whatever the number of jobs.
 
     Args:
         upscaler: called from one thread only.
-        settings: how results are written.
-        journal: told what is begun and finished.
-        fingerprint: of model and settings, for the journal.
-        progress: told which picture is being upscaled.
-        jobs: threads that encode; half as many decode.
+        settings: output settings.
+        journal: records started and finished results.
+        fingerprint: fingerprint of model and settings, for the journal.
+        progress: receives the picture being upscaled.
+        jobs: encoding threads; half as many decode.
         previews: make small before and after pictures of every result.
-        memory_bytes: for upscaled pictures; one is let through even if it is larger.
+        memory_bytes: limit for upscaled pictures; a single larger one is still admitted.
         whole_bytes: larger results are made in strips.
     """
 
@@ -92,7 +92,7 @@ class Pipeline:
         self._threads: list[threading.Thread] = []
 
     def run(self, jobs: Sequence[Job]) -> Iterator[FileResult]:
-        """Do the jobs; to be called once.
+        """Process the jobs; call once.
 
         Yields:
             A result for every job, in the order of completion.
@@ -132,7 +132,7 @@ class Pipeline:
         self._upscaler.cancel()
 
     def join(self, *, timeout_s: float) -> bool:
-        """Wait for the threads after a stop.
+        """Wait for the threads to end after a stop.
 
         Returns:
             Whether all have ended.
@@ -193,7 +193,7 @@ class Pipeline:
             del work
 
     def _attempt(self, stage: Callable[[Work], None], work: Work) -> bool:
-        """Do one stage; a picture's own error becomes its result.
+        """Run one stage; a picture's own error becomes its result.
 
         Returns:
             Whether the picture goes on to the next stage.

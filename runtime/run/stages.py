@@ -1,4 +1,4 @@
-"""What is done to one picture, a method for each step, which `runtime.run.pipeline` calls."""
+"""The stages of one picture, run by `runtime.run.pipeline`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from runtime.codecs.encode import encode
 from runtime.codecs.formats import check_size
-from runtime.codecs.frames import all_of
+from runtime.codecs.frames import all_frames
 from runtime.codecs.output import OutputSettings, fit, passes_for, target_size_hw
 from runtime.errors import Cancelled, ImageReadError
 from runtime.image.picture import Picture
@@ -21,13 +21,18 @@ from runtime.report.preview import BLOCK_PX, After, Before
 from runtime.report.progress import Progress
 from runtime.run.in_strips import check_strips, write_in_strips
 from runtime.run.route import Route
-from runtime.run.second_pass import SECOND_PASS_NOTE, EnlargedReader, enlarged_header, shares
+from runtime.run.second_pass import (
+    SECOND_PASS_NOTE,
+    EnlargedReader,
+    enlarged_header,
+    two_pass_progress,
+)
 from runtime.run.work import Work
 from runtime.tiles.stitch import OnTile
 
 
 class PictureUpscaler(Protocol):
-    """The part of `Upscaler` that the pipeline needs."""
+    """The part of `Upscaler` that the pipeline uses."""
 
     info: ModelInfo
 
@@ -44,30 +49,30 @@ class PictureUpscaler(Protocol):
         """Upscale a picture and wait for it; see `Upscaler.upscale_picture`."""
 
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
-        """The rows of a result that is too large for memory; see `Upscaler.strips`."""
+        """Yield the rows of a result too large for memory; see `Upscaler.strips`."""
 
     def strip_bytes(self, header: Picture) -> int:
-        """How much memory the largest of `strips` takes."""
+        """Return the size of the largest of `strips` in bytes."""
 
     def finish(self) -> None:
-        """Wait until all that was submitted is done; see `Upscaler.finish`."""
+        """Wait until everything submitted is done; see `Upscaler.finish`."""
 
     def cancel(self) -> None:
-        """Make the running and every later call raise `Cancelled`."""
+        """Make the running call and all later ones raise `Cancelled`."""
 
 
 class Stages:
-    """The steps from a file to its result.
+    """The stages from a file to its result.
 
     Each raises `ImageError` where the picture is at fault, and `Cancelled` after a stop.
 
     Args:
         upscaler: `infer` and `make_in_strips` are called from one thread only.
-        settings: how results are written.
+        settings: output settings.
         route: opens sources.
-        journal: told what is begun and finished.
-        fingerprint: of model and settings, for the journal.
-        progress: told which picture is being upscaled.
+        journal: records started and finished results.
+        fingerprint: fingerprint of model and settings, for the journal.
+        progress: receives the picture being upscaled.
         previews: make small before and after pictures of every result.
         stop: set to give up.
     """
@@ -94,7 +99,7 @@ class Stages:
         self._stop = stop
 
     def decode(self, work: Work) -> None:
-        """Open the source, and refuse what could not be written."""
+        """Open the source, and refuse it if the result could not be written."""
         source = work.job.source
         try:
             work.stamp = SourceStamp.of(source)
@@ -110,10 +115,10 @@ class Stages:
         work.source_size_hw = seen.size_hw
         work.target_size_hw = target_size_hw(work.source_size_hw, self._settings, scale)
         # Better now than after the work of upscaling it.
-        for page in all_of(seen):
+        for page in all_frames(seen):
             check_size(target_size_hw(page.size_hw, self._settings, scale), work.job.target)
         work.frames = 1 + len(seen.more)
-        work.passes = passes_for([page.size_hw for page in all_of(seen)], self._settings, scale)
+        work.passes = passes_for([page.size_hw for page in all_frames(seen)], self._settings, scale)
         work.notes += [*seen.notes, *([SECOND_PASS_NOTE] if work.passes == 2 else [])]
         if work.reader:
             work.large_bytes = check_strips(
@@ -128,7 +133,7 @@ class Stages:
             work.before = Before.of(seen, work.target_size_hw)
 
     def infer(self, work: Work, pass_on: Callable[[Work], None]) -> None:
-        """Upscale what was decoded, now or later; then pass it on, from any thread."""
+        """Upscale a decoded picture, now or later, then pass it on from any thread."""
         assert work.picture is not None
         assert work.source_size_hw is not None
         assert work.target_size_hw is not None
@@ -137,7 +142,7 @@ class Stages:
         picture = work.picture
         on_tile: OnTile = self._progress.upscaled
         if work.passes == 2:
-            first, on_tile = shares(on_tile, self._upscaler.info.scale)
+            first, on_tile = two_pass_progress(on_tile, self._upscaler.info.scale)
             picture = self._upscaler.upscale_picture(picture, on_tile=first)
 
         def done(picture: Picture) -> None:
@@ -149,7 +154,7 @@ class Stages:
         self._upscaler.submit_picture(picture, done, on_tile=on_tile)
 
     def make_in_strips(self, work: Work) -> None:
-        """All that is left to do for a picture whose result is too large for memory."""
+        """Finish a picture whose result is too large for memory."""
         assert work.reader is not None
         assert work.source_size_hw is not None
         assert work.stamp is not None
@@ -193,7 +198,7 @@ class Stages:
         return After(before, work.target_size_hw)
 
     def encode(self, work: Work) -> None:
-        """Write what was upscaled."""
+        """Write the upscaled picture."""
         assert work.picture is not None
         assert work.source_size_hw is not None
         assert work.stamp is not None
@@ -213,5 +218,5 @@ class Stages:
 
 
 def fed_headers(header: Picture, scale: int, passes: int) -> list[Picture]:
-    """The headers of what each pass is given."""
+    """Return the headers of each pass's input."""
     return [header, *([enlarged_header(header, scale)] if passes == 2 else [])]

@@ -17,17 +17,17 @@ from runtime.report.preview import Before
 
 @dataclass(kw_only=True)
 class Work:
-    """One picture: the job, and what the steps found out and made so far."""
+    """A job with what its stages found and made so far."""
 
     job: Job
     stamp: SourceStamp | None = None
     picture: Picture | None = None
     reader: StripReader | None = None
-    """Instead of the picture, where the result is too large for memory."""
+    """Reader used instead of the picture if the result is too large for memory."""
     source_size_hw: tuple[int, int] | None = None
     target_size_hw: tuple[int, int] | None = None
     passes: int = 1
-    """Through the model."""
+    """Number of passes through the model."""
     large_bytes: int = 0
     frames: int = 1
     before: Before | None = None
@@ -36,7 +36,7 @@ class Work:
     notes: list[str] = field(default_factory=list)
 
     def see(self, opened: Picture | StripReader) -> Picture:
-        """Keep what was opened.
+        """Store the opened source.
 
         Returns:
             What tells of its size, kind and metadata.
@@ -49,7 +49,7 @@ class Work:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Add the time of a stage."""
+        """Add the duration of a stage."""
         began = time.monotonic()
         try:
             yield
@@ -57,7 +57,7 @@ class Work:
             self.seconds += time.monotonic() - began
 
     def result(self, status: Status, message: str = "") -> FileResult:
-        """What became of it."""
+        """Return the picture's outcome."""
         done = status == "done"
         return FileResult(
             name=self.job.name,

@@ -1,4 +1,4 @@
-"""The installed package: its version, and the extras that it may lack."""
+"""The installed package: its version, and optional extras."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.errors import MissingDependency
 
 
 def require(*packages: str, extra: str) -> None:
-    """Check that packages can be imported, without importing them.
+    """Check that an extra's packages are installed, without importing them.
 
     Args:
         packages: import names.
@@ -57,7 +57,7 @@ def load(package: str, *, extra: str) -> Any:
 
 
 def _again(package: str) -> str:
-    """How to install a package again."""
+    """Return the command that reinstalls a package."""
     if package == "onnxruntime":
         # Both lie in one folder, and whichever is removed takes the other's files along.
         return (
@@ -68,7 +68,7 @@ def _again(package: str) -> str:
 
 
 def installed_version() -> str:
-    """The version of the installed distribution."""
+    """Return the installed distribution's version."""
     # Here, because every `--help` would pay for it: it brings the email parser along.
     from importlib.metadata import version
 
@@ -76,7 +76,7 @@ def installed_version() -> str:
 
 
 def _at_start(version: bool) -> None:
-    """What every command does first."""
+    """Set up a command: called before anything else."""
     for stream in (sys.stdout, sys.stderr):
         # File names may hold what a legacy encoding does not.
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
@@ -89,7 +89,7 @@ def _at_start(version: bool) -> None:
 
 
 def version_option() -> Any:
-    """A typer option that prints the version and ends the command."""
+    """Return a typer option that prints the version and exits."""
     import typer
 
     return typer.Option("--version", help="Print the version.", callback=_at_start, is_eager=True)

@@ -1,4 +1,4 @@
-"""One tile plan for all backends: where tiles lie, and which part of each is kept."""
+"""Tile planning for all backends: where tiles lie, and which part of each is kept."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from dataclasses import dataclass
 from runtime.errors import ConfigError
 
 LEAST_DEFAULT_TILE_PX = 256
-"""LR pixels, overlap included; see docs/tiling.md for the choice."""
+"""Default tile size in LR pixels, overlap included; see docs/tiling.md for the choice."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of one axis, in LR pixels of the padded picture."""
+    """A tile's extent along one axis, in LR pixels of the padded picture."""
 
     start: int
     """First pixel fed to the network."""
 
     stop: int
-    """One past the last."""
+    """End of the fed pixels, exclusive."""
 
     keep_start: int
     """First pixel whose result is kept."""
 
     keep_stop: int
-    """One past the last."""
+    """End of the kept pixels, exclusive."""
 
     @property
     def fed(self) -> slice:
-        """Where the tile lies in the padded picture."""
+        """Position of the tile in the padded picture."""
         return slice(self.start, self.stop)
 
     def kept_of_result(self, scale: int) -> slice:
-        """What is kept, in pixels of the tile's result."""
+        """Return the kept part, in pixels of the tile's result."""
         return slice((self.keep_start - self.start) * scale, (self.keep_stop - self.start) * scale)
 
     def kept_of_output(self, scale: int) -> slice:
-        """Where that goes, in pixels of the whole output."""
+        """Return the destination of the kept part, in pixels of the whole output."""
         return slice(self.keep_start * scale, self.keep_stop * scale)
 
 
@@ -54,17 +54,17 @@ class Tile:
         return self.rows.fed, self.columns.fed
 
     def kept_of_result(self, scale: int) -> tuple[slice, slice]:
-        """Rows and columns of the tile's result that are kept."""
+        """Return the rows and columns of the tile's result that are kept."""
         return self.rows.kept_of_result(scale), self.columns.kept_of_result(scale)
 
     def kept_of_output(self, scale: int) -> tuple[slice, slice]:
-        """Rows and columns of the whole output where they go."""
+        """Return the rows and columns of the whole output that they fill."""
         return self.rows.kept_of_output(scale), self.columns.kept_of_output(scale)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TilePlan:
-    """How one picture is cut.
+    """The tiles of one picture.
 
     Every tile has the same shape: the smallest that needs no more tiles than the largest one
     allowed, or that one itself. Tiles at the far edges are shifted inwards instead of padded.
@@ -76,16 +76,16 @@ class TilePlan:
     """LR height and width of the picture."""
 
     padded_hw: tuple[int, int]
-    """The same, padded at the bottom and right to the model's size multiple."""
+    """Size after padding at the bottom and right to the model's size multiple."""
 
     tile_hw: tuple[int, int]
     """LR height and width of every tile."""
 
     rows: tuple[Span, ...]
-    """Vertical cuts, top to bottom."""
+    """Vertical extents, top to bottom."""
 
     columns: tuple[Span, ...]
-    """Horizontal cuts, left to right."""
+    """Horizontal extents, left to right."""
 
     @classmethod
     def of(
@@ -130,20 +130,20 @@ class TilePlan:
         return len(self.rows) * len(self.columns)
 
     def __iter__(self) -> Iterator[Tile]:
-        """Tiles from the top left, row by row."""
+        """Yield tiles from the top left, row by row."""
         for rows in self.rows:
             for columns in self.columns:
                 yield Tile(rows, columns)
 
     @property
     def waste(self) -> float:
-        """Pixels computed over pixels delivered."""
+        """Ratio of pixels computed to pixels delivered."""
         computed = len(self) * self.tile_hw[0] * self.tile_hw[1]
         return computed / (self.size_hw[0] * self.size_hw[1])
 
 
 def default_tile_px(halo_px: int) -> int:
-    """How large tiles are when nobody says: larger where more of them is context.
+    """Return the default tile size: larger for models with more context.
 
     Args:
         halo_px: LR pixels of context per side.
@@ -159,7 +159,7 @@ def default_tile_px(halo_px: int) -> int:
 
 
 def check_tiling(*, tile_size: int, overlap: int, multiple: int) -> None:
-    """Check that tiles can be cut this way.
+    """Check that tile size and overlap are possible.
 
     Raises:
         ConfigError: the tile size or overlap does not fit the multiple or each other.
@@ -174,7 +174,7 @@ def check_tiling(*, tile_size: int, overlap: int, multiple: int) -> None:
 
 
 def _tile_length(padded: int, *, tile_size: int, overlap: int, multiple: int) -> int:
-    """The shortest tile that covers an axis with as few tiles as `tile_size` does."""
+    """Return the shortest tile that covers an axis with as few tiles as `tile_size`."""
     if padded <= tile_size:
         return padded
     count = -(-(padded - 2 * overlap) // (tile_size - 2 * overlap))

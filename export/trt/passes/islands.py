@@ -1,4 +1,4 @@
-"""Finds the nodes that must compute in float32 when the rest computes in float16.
+"""Finds the nodes that must stay in float32 when the rest uses float16.
 
 - The gradient operator through its square root: one grey level squared is 1.5e-5 and its square
   root's argument is kept from zero by 1e-6; neither has three digits in float16.
@@ -51,16 +51,16 @@ DELICATE = frozenset(
         "Sqrt",
     ]
 )
-"""Operators that lose too much in float16 wherever they stand."""
+"""Operators that always lose too much precision in float16."""
 
 POOLS = frozenset(["AveragePool", "GlobalAveragePool", "ReduceMean"])
 GATE_STEPS = frozenset(["Conv", "Gemm", "MatMul", "Add", "Relu", "LeakyRelu", "PRelu", "Clip"])
 GATE_STEPS_MOST = 8
-"""Between a mean and its sigmoid there are two small layers; this bounds the search."""
+"""Maximum search depth from a sigmoid back to its mean; there are two small layers between them."""
 
 BEFORE_ROOT = frozenset(["Add", "Sub", "Mul", "Pad", "Slice", "Concat", "Conv"])
 FIXED_FILTER_MOST = 64
-"""A convolution of no more weights is an operator somebody wrote down, not a trained layer."""
+"""Convolutions with no more weights than this are hand-written operators, not trained layers."""
 
 QUANTIZERS = frozenset(["QuantizeLinear", "DequantizeLinear"])
 LEAST_NORMAL_HALF = 2.0**-14
@@ -68,14 +68,14 @@ LEAST_NORMAL_HALF = 2.0**-14
 FINISHING = frozenset(
     ["Add", "Cast", "Clip", "Div", "Identity", "Max", "Min", "Mul", "Round", "Sub", "Transpose"]
 )
-"""Operators that may lie between the last layer and the output."""
+"""Operators allowed between the last layer and the output."""
 
 TYPED_BY_THEMSELVES = QUANTIZERS | {"Cast", "CastLike"}
-"""Operators whose output types are what they are for."""
+"""Operators whose output type is their purpose."""
 
 
 def float32_nodes(model: onnx.ModelProto) -> set[int]:
-    """The positions, in the graph's list of nodes, of those that stay in float32.
+    """Return the indices of the nodes that stay in float32.
 
     Args:
         model: weights as initializers, nodes in topological order.
@@ -122,7 +122,7 @@ def float32_nodes(model: onnx.ModelProto) -> set[int]:
 
 
 def float32_layers(model: onnx.ModelProto) -> frozenset[str]:
-    """The names of those nodes that a library without strong types is to be asked for float32 for.
+    """Return the names of layers to keep in float32 with a library without strong types.
 
     Nodes that make a type are left out: whoever asks the cast to bytes for float32 gets an engine
     that gives floats. So are those that make integers, shapes for example.
@@ -144,7 +144,7 @@ def float32_layers(model: onnx.ModelProto) -> frozenset[str]:
 def _gate(
     nodes: Sequence[onnx.NodeProto], sigmoid: int, before: Callable[[int], list[int]]
 ) -> list[int]:
-    """The nodes between a mean and its sigmoid; none where no mean is near."""
+    """Return the nodes between a mean and its sigmoid; none if no mean is near."""
     chain: list[int] = []
     above = before(sigmoid)
     while above and len(chain) < GATE_STEPS_MOST:
@@ -159,7 +159,7 @@ def _gate(
 
 
 def _after_layers(nodes: Sequence[onnx.NodeProto], sizes: dict[str, int]) -> set[str]:
-    """The values that a trained layer had a part in."""
+    """Return the values that depend on a trained layer."""
     found: set[str] = set()
     for node in nodes:
         is_layer = _weights(node, sizes) > FIXED_FILTER_MOST
@@ -169,7 +169,7 @@ def _after_layers(nodes: Sequence[onnx.NodeProto], sizes: dict[str, int]) -> set
 
 
 def _trained_sizes(model: onnx.ModelProto) -> dict[str, int]:
-    """Numbers of values of initializers, but of those that interpolate: nobody trained them."""
+    """Return the element counts of initializers, except interpolation kernels."""
     from onnx import numpy_helper
 
     return {
@@ -180,7 +180,7 @@ def _trained_sizes(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _interpolates(kernel: NDArray[Any]) -> bool:
-    """Whether every output channel of a convolution is a weighted mean of its input."""
+    """Return whether every output channel of a convolution is a weighted mean of its input."""
     if not np.issubdtype(kernel.dtype, np.floating) or (kernel < 0).any():
         return False
     sums = kernel.sum(axis=(1, 2, 3), dtype=np.float64)
@@ -192,7 +192,7 @@ def _weights(node: onnx.NodeProto, sizes: dict[str, int]) -> int:
 
 
 def _tiny_weights(model: onnx.ModelProto) -> set[str]:
-    """Float weights with a value that float16 would round to fewer digits, or to nothing."""
+    """Return float weights with a value that would become subnormal or zero in float16."""
     from onnx import TensorProto, numpy_helper
 
     return {

@@ -1,4 +1,4 @@
-"""OpenVINO as a backend: tiles go in while others are computed."""
+"""OpenVINO backend, which accepts tiles while others are computed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends.openvino.library import load_openvino, reason
+from runtime.backends.openvino.library import load_openvino, openvino_reason
 from runtime.backends.openvino.model import Computed
 from runtime.errors import BackendError, Cancelled, DggnError, ImageError
 from runtime.image.picture import Samples
@@ -22,18 +22,18 @@ from runtime.tiles.backend import Deliver
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """A compiled model, and what it computes in."""
+    """A compiled model and its precision."""
 
     model: Any
-    """OpenVINO's, from (1, H, W, 3) to (1, scale * H, scale * W, 3)."""
+    """OpenVINO's compiled model, from (1, H, W, 3) to (1, scale * H, scale * W, 3)."""
 
     computed: Computed
-    """What most of the work is computed in."""
+    """Precision of most of the computation."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Flight:
-    """A tile that is being computed, or waits for its turn."""
+    """A tile being computed or waiting for its turn."""
 
     request: Any
     batch: NDArray[Any]
@@ -41,7 +41,7 @@ class _Flight:
 
 
 class _Lane:
-    """One compiled model and its requests: one more than it computes at a time.
+    """One compiled model with its inference requests: one more than run at a time.
 
     Thus the next tile lies ready when one is done, and results are copied while it is computed.
     """
@@ -64,11 +64,11 @@ class _Lane:
         request.set_input_tensor(self._tensor(batch, shared_memory=True))
         request.start_async()
         if self._is_foreign:
-            # It may fail on this picture alone, which is not to be told at a later one's tile.
+            # It may fail on this picture alone, so the error must not surface at a later one.
             self.collect()
 
     def collect(self) -> None:
-        """Wait for the tile that was submitted first, and deliver it."""
+        """Wait for the oldest tile, and deliver it."""
         flight = self._flying.popleft()
         try:
             flight.request.wait()
@@ -82,13 +82,13 @@ class _Lane:
     def _failure(self, error: Exception, batch: NDArray[Any]) -> DggnError:
         height, width = batch.shape[1:3]
         if self._is_foreign and "alloc" not in str(error).lower():
-            # Who knows what it asks of pictures; the next one may suit it.
+            # Its requirements are unknown; the next picture may meet them.
             return ImageError(
-                f"the model fails on a tile of {height}x{width} px ({reason(error)}): choose "
-                "another --tile, or another model"
+                f"the model fails on a tile of {height}x{width} px ({openvino_reason(error)}): "
+                "choose another --tile, or another model"
             )
         return BackendError(
-            f"OpenVINO failed on a tile of {height}x{width} px ({reason(error)}): "
+            f"OpenVINO failed on a tile of {height}x{width} px ({openvino_reason(error)}): "
             "if memory ran out, lower --tile"
         )
 
@@ -103,7 +103,7 @@ class _Lane:
                 flight.request.cancel()
 
     def close(self) -> None:
-        """Wait for what is being computed, and drop it."""
+        """Wait for running requests, and drop their results."""
         while self._flying:
             with contextlib.suppress(Exception):
                 self._flying.popleft().request.wait()
@@ -111,13 +111,13 @@ class _Lane:
 
 
 class OpenVinoBackend:
-    """Runs a model with OpenVINO.
+    """Backend that runs a model with OpenVINO.
 
     Args:
-        info: of the model.
+        info: facts of the model.
         of_bytes: takes tiles of 8 bits.
         open_words: compiles, when the first tile of 16 bits comes, what takes those.
-        where: what runs where, for people; what it computes in is put into it.
+        where: description of the library and device, completed with the precision.
         uniform_tiles: see :class:`runtime.tiles.backend.TileTaker`.
         is_foreign: another program wrote the model: what it fails on is a picture's error.
         least_px: height and width of the smallest tile that the model takes.
@@ -155,7 +155,7 @@ class OpenVinoBackend:
             lane.submit(*self._large_enough(tile_hwc, deliver))
 
     def finish(self) -> None:
-        """Wait until all that was submitted is delivered."""
+        """Wait until every submitted tile is delivered."""
         with self._lock, self._cancellable():
             for lane in self._lanes():
                 lane.finish()
@@ -198,9 +198,9 @@ class OpenVinoBackend:
 
     @contextlib.contextmanager
     def _cancellable(self) -> Any:
-        """What fails because it was cancelled says so."""
+        """Report failures caused by `cancel` as `Cancelled`."""
         if self._cancelled:
-            raise Cancelled("the backend was cancelled or closed: make a new one")
+            raise Cancelled("the backend was cancelled or closed: open a new one")
         try:
             yield
         except (BackendError, ImageError):

@@ -1,4 +1,4 @@
-"""Tiles of any size to an engine that takes a range of them."""
+"""Fits tiles of any size to an engine's supported range."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Submit = Callable[[Samples, Deliver], None]
 
 
 def submit_fitted(tile_hwc: Samples, deliver: Deliver, submit: Submit, facts: EngineFacts) -> None:
-    """Give a tile to an engine: as it is, cut once more, or padded.
+    """Submit a tile to an engine: as it is, split, or padded.
 
     Args:
         tile_hwc: (H, W, 3); H and W multiples of the model's size multiple.
-        deliver: takes its result.
-        submit: takes tiles that the engine takes.
-        facts: of the engine.
+        deliver: receives its result.
+        submit: accepts tiles that fit the engine.
+        facts: facts of the engine.
     """
     if max(tile_hwc.shape[:2]) > facts.tile_px:
         submit_in_tiles(
@@ -51,7 +51,7 @@ def _submit_padded(tile_hwc: Samples, deliver: Deliver, submit: Submit, facts: E
 
 
 class _Parts:
-    """Takes the parts of a tile that is too large for the engine."""
+    """Collector for the parts of a tile too large for the engine."""
 
     uniform_tiles = True
 

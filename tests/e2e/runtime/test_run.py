@@ -171,7 +171,7 @@ def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> No
         (("in", "out", "--scale", "5"), 2, "enlarges 4 times"),
         (("in", "out", "--scale", "nan"), 2, "scale is nan"),
         (("in", "out", "--scale", "2", "--width", "9"), 2, "--scale and --width exclude"),
-        (("in", "out", "--second-pass"), 2, "say how large"),
+        (("in", "out", "--second-pass"), 2, "set the size with"),
         (("in", "out", "--model", "absent"), 2, "absent is neither"),
         (("in", "out", "--tile", "3"), 2, "til"),
         (("in", "out", "--unknown"), 2, "--unknown"),

@@ -297,7 +297,7 @@ def test_a_foreign_onnx_file(tmp_path: Path) -> None:
     graph = onnx.helper.make_graph([node], "foreign", values[:1], values[1:])
     path = tmp_path / "foreign.onnx"
     onnx.save(onnx.helper.make_model(graph), path)
-    with pytest.raises(ModelError, match="holds no usable generator configuration"):
+    with pytest.raises(ModelError, match="has no usable generator configuration"):
         load(str(path))
     with pytest.raises(ModelError, match="has 1 tensors"):
         describe(path)

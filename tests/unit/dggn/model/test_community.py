@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("safetensors", reason="needs the train extra")
 
 from dggn.metrics.fidelity import peak_signal_noise_ratio
-from dggn.metrics.systems import opened
+from dggn.metrics.systems import open_system
 from dggn.model.checkpoint import save_generator
 from dggn.model.community import CommunityModel, _described, load_community, read_module
 from dggn.model.complexity import flops, parameter_count
@@ -194,7 +194,7 @@ def test_a_real_architecture(esrgan: Path, photo: NDArray[np.uint8]) -> None:
     module = load_community(esrgan)
     assert (module.config.architecture, module.config.scale) == ("ESRGAN", 4)
     assert super_resolve(module, photo[:20, :24]).shape == (80, 96, 3)
-    with opened(str(esrgan)) as super_resolve_esrgan:
+    with open_system(str(esrgan)) as super_resolve_esrgan:
         lr, hr = photo[:20, :24], photo[:80, :96]
         assert 0 < peak_signal_noise_ratio(super_resolve_esrgan(lr), hr) < 60
 

@@ -113,7 +113,7 @@ def test_stale_engines_are_built_again_with_the_reason(
         reason = "built on Card, and this is Other"
     elif why == "damage":
         sidecar_path(output).write_text("{")
-        reason = "is no usable engine"
+        reason = "is not a usable engine"
     else:
         request = dataclasses.replace(request, precision="fp32")
         reason = "built for precision fp16, not fp32"

@@ -140,7 +140,7 @@ def test_urls_with_one_name_are_different_models(server: Server, url: str) -> No
 
 
 def test_another_content_than_the_one_asked_for(server: Server, url: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=f"SHA-256 {SHA256}, and {'0' * 64} was asked for"):
+    with pytest.raises(ModelError, match=f"SHA-256 {SHA256}, and {'0' * 64} was requested"):
         local_model(f"{url}#sha256={'0' * 64}", say=pytest.fail)
     assert kept(tmp_path) == []
 
@@ -153,7 +153,7 @@ def test_a_cached_file_of_another_content_is_fetched_again(server: Server, url: 
     said: list[str] = []
     assert local_model(f"{url}#sha256={SHA256}", say=said.append) == str(old)
     assert old.read_bytes() == MODEL
-    assert "its SHA-256 is right" in said[0]
+    assert "its SHA-256 matches" in said[0]
 
 
 @pytest.mark.parametrize(
@@ -208,15 +208,15 @@ def test_redirects_stay_in_https(server: Server, url: str, tmp_path: Path) -> No
 def test_failures_say_what_failed_and_leave_nothing(
     server: Server, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(DownloadError, match=r"/none\.onnx cannot be fetched: 404 Not Found"):
+    with pytest.raises(DownloadError, match=r"/none\.onnx cannot be downloaded: 404 Not Found"):
         local_model(f"{server.url}/none.onnx", say=pytest.fail)
     server.too_short = 5
     with pytest.raises(DownloadError, match=r"ended after 1,024,008 of 1,024,013 bytes"):
         local_model(url, say=pytest.fail)
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(DownloadError, match=r"cannot be fetched \(.*certificate verify failed"):
+    with pytest.raises(DownloadError, match=r"cannot be downloaded \(.*certificate verify failed"):
         local_model(url, say=pytest.fail)
-    with pytest.raises(DownloadError, match=r"cannot be fetched \(.*refused"):
+    with pytest.raises(DownloadError, match=r"cannot be downloaded \(.*refused"):
         local_model("https://127.0.0.1:9/a.onnx", say=pytest.fail)
     assert kept(tmp_path) == []
     (tmp_path / "file").write_bytes(b"")
@@ -255,7 +255,7 @@ def test_people_see_how_far_it_is(server: Server, url: str) -> None:
         assert progress._stream.getvalue() == expected  # type: ignore[attr-defined]
     terminal = Terminal()
     local_model(url, say=lambda line: None, bar=BarProgress(terminal).fetching)
-    assert "fetching 4x Nice.onnx" in terminal.getvalue()
+    assert "downloading 4x Nice.onnx" in terminal.getvalue()
     assert "1.0/1.0 MB" in terminal.getvalue()
 
 
@@ -272,7 +272,7 @@ def test_a_run_with_a_url_is_one_with_its_file(server: Server, tmp_path: Path) -
         return json.loads(result.stdout), result.stderr
 
     planned, said = report(url, "--dry-run")
-    assert "fetching lite.onnx" in said
+    assert "downloading lite.onnx" in said
     assert planned["files"][0]["status"] == "planned"
     assert not out.exists()
     done, _ = report(url)

@@ -72,7 +72,7 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (fake_driver(Status.NO_DEVICE), "does not start (NO_DEVICE 100)"),
         (fake_driver(Status.SYSTEM_DRIVER_MISMATCH), "(SYSTEM_DRIVER_MISMATCH 803)"),
-        (fake_driver(count=0), "sees no GPU"),
+        (fake_driver(count=0), "finds no GPU"),
     ],
 )
 def test_a_driver_without_gpus(monkeypatch: pytest.MonkeyPatch, driver: Any, problem: str) -> None:

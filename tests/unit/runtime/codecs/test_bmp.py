@@ -188,7 +188,7 @@ def test_alpha_that_is_never_set_is_none(tmp_path: Path, masks: tuple[int, ...])
     picture = seen(tmp_path / "a.bmp", data)
     assert picture.alpha_hw is None
     assert (picture.rgb_hwc == 255).all()
-    assert picture.notes == ["its alpha is zero everywhere, and so was taken for unused"]
+    assert picture.notes == ["its alpha is zero everywhere, and was treated as unused"]
 
 
 def test_embedded_profiles_are_kept(tmp_path: Path) -> None:
@@ -226,9 +226,9 @@ def test_calibrated_colours_get_a_profile(tmp_path: Path) -> None:
             bmp(PLAIN, bits=32, method=3, masks=(7, 3, 8)),
             "BMP with bit fields that overlap or have",
         ),
-        (bmp(PLAIN, bits=5), "BMP with 5 bits a pixel"),
-        (bmp(PLAIN, bits=64), "BMP with 64 bits a pixel"),
-        (bmp(PLAIN, bits=24, method=1), "BMP with 24 bits a pixel and compression 1"),
+        (bmp(PLAIN, bits=5), "BMP with 5 bits per pixel"),
+        (bmp(PLAIN, bits=64), "BMP with 64 bits per pixel"),
+        (bmp(PLAIN, bits=24, method=1), "BMP with 24 bits per pixel and compression 1"),
     ],
 )
 def test_what_is_not_read_is_named(tmp_path: Path, data: bytes, words: str) -> None:
@@ -256,9 +256,9 @@ def test_samples_that_end_early_are_damage(tmp_path: Path) -> None:
         (b"%PDF-1.7", "a PDF document"),
         (b"P6\n3 2\n255\n", "PNM"),
         (b"<!DOCTYPE html>", "a web page"),
-        (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
-        (b"\0\0\0\x18ftypcrx \0\0\0\1", "a camera's raw file"),
-        (b"II*\0\x10\0\0\0CR\2\0", "a camera's raw file"),
+        (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1", "a camera raw file"),
+        (b"II*\0\x10\0\0\0CR\2\0", "a camera raw file"),
     ],
 )
 def test_other_files_are_named(tmp_path: Path, begin: bytes, words: str) -> None:
@@ -272,8 +272,8 @@ def test_other_files_are_named(tmp_path: Path, begin: bytes, words: str) -> None
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
-        (b"\xff\xc1\0\x0b\x0c", "JPEG of 12 bits a sample"),
-        (b"\xff\xff\xc3\0\x0b\x10", "JPEG of 16 bits a sample"),
+        (b"\xff\xc1\0\x0b\x0c", "JPEG of 12 bits per sample"),
+        (b"\xff\xff\xc3\0\x0b\x10", "JPEG of 16 bits per sample"),
         (b"\xff\xf7\0\x0b\x08", "JPEG-LS"),
     ],
 )

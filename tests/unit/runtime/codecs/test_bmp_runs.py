@@ -14,7 +14,7 @@ from runtime.errors import ImageReadError
 
 COLOURS = np.random.default_rng(1).integers(1, 256, (16, 3), np.uint8)
 END_OF_ROW, END = b"\0\0", b"\0\1"
-SKIPPED = "pixels that its run lengths leave out became transparent"
+SKIPPED = "pixels that its run lengths skip became transparent"
 
 
 def bmp(runs: bytes, *, bits: int, header: int = 40, top_down: bool = False) -> bytes:

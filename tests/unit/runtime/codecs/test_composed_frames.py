@@ -167,7 +167,7 @@ def test_apng_keeps_its_still_picture_and_metadata_apart(tmp_path: Path) -> None
     picture = decode(path)
     assert picture.dpi == pytest.approx((300, 300), abs=0.01)
     assert picture.duration_ms == 50
-    assert picture.notes == ["the still picture for programs that show no animation was left out"]
+    assert picture.notes == ["the still picture for viewers without animation was dropped"]
 
 
 @pytest.mark.parametrize("damage", ["outside", "missing", "short"])

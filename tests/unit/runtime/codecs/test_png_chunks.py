@@ -69,7 +69,7 @@ def test_damaged_blocks_do_not_cost_the_picture(tmp_path: Path, name: str, where
     np.testing.assert_array_equal(picture.rgb_hwc, NOISE)
     assert picture.alpha_hw is None
     assert picture.text == {"Author": "me"}
-    note = f"left out: the block {title}: its checksum is wrong"
+    note = f"dropped: the chunk {title}: its checksum is wrong"
     assert picture.notes == [note]
     assert read_outline(path).size_hw == (7, 9)
     assert read_large_header(path).metadata.notes == [note]
@@ -95,7 +95,7 @@ def test_impossible_blocks_do_not_cost_the_picture(
     path.write_bytes(png(block))
     picture = decode(path)
     np.testing.assert_array_equal(picture.rgb_hwc, NOISE)
-    assert picture.notes == [f"left out: the block {fault}"]
+    assert picture.notes == [f"dropped: the chunk {fault}"]
     assert read_outline(path).size_hw == (7, 9)
 
 
@@ -124,7 +124,7 @@ def test_all_texts_together_are_bounded(tmp_path: Path) -> None:
     picture = decode(path)
     assert set(picture.text) == {"a", "b", "c"}
     (note,) = picture.notes
-    assert note == "left out: the block zTXt (d): all texts together have more than 48 MiB"
+    assert note == "dropped: the chunk zTXt (d): all texts together have more than 48 MiB"
 
 
 @pytest.mark.parametrize("name", [b"IHDR", b"IDAT"])

@@ -224,7 +224,7 @@ def test_a_builder_that_cannot_start(library: Library) -> None:
 
 def test_a_refused_profile(library: Library) -> None:
     library.module.behaviour.profile_index = -1
-    with pytest.raises(BackendError, match=r"refuses tiles from \[1, 8, 8, 3\].*--tile"):
+    with pytest.raises(BackendError, match=r"rejects tiles from \[1, 8, 8, 3\].*--tile"):
         build(library)
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from export.trt.builder.tactics import LIBRARIES, leave_out_missing
+from export.trt.builder.tactics import LIBRARIES, disable_missing_tactics
 
 MODULE = SimpleNamespace(
     TacticSource=SimpleNamespace(CUBLAS=0, CUBLAS_LT=1, CUDNN=2, EDGE_MASK_CONVOLUTIONS=3),
@@ -55,12 +55,12 @@ def test_only_what_is_missing_is_left_out(
 
     monkeypatch.setattr(ctypes, "CDLL", load)
     config = Config(sources)
-    leave_out_missing(MODULE, config)
+    disable_missing_tactics(MODULE, config)
     assert config.sources == left
     assert config.features == ([] if left == sources else [("own kernels", True)])
     assert ("nvidia-cudnn-cu11<9" in caplog.text) == (left != sources)
 
 
 def test_a_library_without_sources_is_left_alone() -> None:
-    leave_out_missing(SimpleNamespace(), object())
+    disable_missing_tactics(SimpleNamespace(), object())
     assert set(LIBRARIES) <= set(vars(MODULE.TacticSource))

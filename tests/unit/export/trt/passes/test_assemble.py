@@ -215,7 +215,7 @@ def test_int8_graphs_compute_what_the_quantized_model_does(
 
 
 def test_int8_for_processors_is_refused() -> None:
-    with pytest.raises(ModelError, match="quantized for processors.*--target tensorrt"):
+    with pytest.raises(ModelError, match="quantized for CPUs.*--target tensorrt"):
         read_source(model_path("dggn-lite", "int8"))
 
 
