@@ -14,7 +14,7 @@ from runtime.codecs.exif import read_orientation
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import frames_of
 from runtime.codecs.gif import is_gif, read_gif
-from runtime.codecs.kinds import refuse_foreign
+from runtime.codecs.kinds import is_jpeg, refuse_foreign, refuse_odd_jpeg
 from runtime.codecs.limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -79,10 +79,12 @@ def _outline(path: Path, max_pixels: int | None) -> Outline:
         limit = MAX_PIXELS if max_pixels is None else max_pixels
         if is_tiff(begin):
             return _of_pages(file, limit)
-        if is_bmp(begin) and (bmp := read_bmp(begin)) and bmp.is_ours:
-            return _of_bmp(bmp, limit)
+        if is_bmp(begin):
+            return _of_bmp(read_bmp(begin), limit)
         if begin.startswith(SIGNATURE):
             return _of_png(file, limit)
+        if is_jpeg(begin):
+            refuse_odd_jpeg(file)
         file.seek(0)
         image = Image.open(file, formats=FORMATS)
         refuse_too_large(image, limit)
