@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("safetensors", reason="needs the train extra")
 
+from torch import Tensor, nn
+
 from dggn.metrics.fidelity import peak_signal_noise_ratio
 from dggn.metrics.systems import open_system
 from dggn.model.checkpoint import save_generator
@@ -93,7 +95,7 @@ def test_a_community_checkpoint_super_resolves(stand_in: Path, photo: NDArray[np
     assert flops(module, 10, 10) == 2 * 100 * 3 * 3 * 4
 
 
-class Folding(torch.nn.Module):
+class Folding(nn.Module):
     """Folds its branches anew in every call, as SPAN does."""
 
     def __init__(self) -> None:
@@ -105,9 +107,10 @@ class Folding(torch.nn.Module):
         self.folded.weight.data = 2 * self.branch.weight.data
         self.folded.bias.data = 2 * self.branch.bias.data
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         self.update_params()
-        return self.folded(image)
+        result: Tensor = self.folded(image)
+        return result
 
 
 def test_a_network_that_replaces_its_weights_does_so_once() -> None:
@@ -121,7 +124,8 @@ def test_a_network_that_replaces_its_weights_does_so_once() -> None:
         size_requirements=SimpleNamespace(minimum=0, multiple_of=1, square=False),
     )
     module = _described(descriptor, Path("folding.pth"))
-    folding = module.network[0]
+    (folding,) = module.network.children()
+    assert isinstance(folding, Folding)
     weights = folding.folded.weight.data_ptr()
     result = module(torch.ones(1, 3, 4, 4))
     assert folding.folded.weight.data_ptr() == weights
