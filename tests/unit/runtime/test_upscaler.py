@@ -253,6 +253,12 @@ def test_sixteen_bits_are_refused_by_an_8_bit_model(
             backend.run(np.zeros((1, 8, 8, 3), np.uint16))
 
 
-def test_the_description_says_what_runs_where() -> None:
+def test_the_description_says_what_runs_where(tmp_path: Path) -> None:
     with Upscaler("dggn-lite", threads=2, backend="onnxruntime") as upscaler:
         assert upscaler.description == "dggn-lite x4, ONNX Runtime on the CPU, 2 threads"
+    other = tmp_path / "4x-Nice.onnx"
+    other.write_bytes(model_path("dggn-lite").read_bytes())
+    with Upscaler(other, threads=1, backend="cpu") as upscaler:
+        assert upscaler.description.startswith("4x-Nice x4, ONNX Runtime")
+    with Upscaler("dggn-lite-photo", threads=1, backend="cpu") as upscaler:
+        assert upscaler.description.startswith("dggn-lite-photo x4, ONNX Runtime")

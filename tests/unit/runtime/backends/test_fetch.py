@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from runtime.backends import fetch
 from runtime.backends.fetch import local_model
@@ -22,6 +24,7 @@ from runtime.errors import ConfigError, DownloadError, ModelError
 from runtime.model.info import model_path
 from runtime.report.progress import BarProgress, PlainProgress, QuietProgress
 from tests.support.dggn_run import make, run
+from tests.support.gpu_machine import LITE
 
 CERTIFICATE = Path(__file__).parent / "localhost.pem"
 """Made for these tests, with its key, and trusted by nobody else."""
@@ -109,6 +112,22 @@ def test_a_url_is_fetched_once(server: Server, url: str, tmp_path: Path) -> None
     assert local_model(url, say=said.append) == str(path)
     assert local_model(f"{url}#sha256={SHA256.upper()}", say=said.append) == str(path)
     assert (len(said), len(server.asked)) == (1, 1)
+
+
+def test_evaluation_and_calibration_take_urls(server: Server, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the cpu extra")
+    from calibration.cli import app
+    from dggn.metrics.systems import open_system
+
+    server.answers |= dict.fromkeys(("/eval.onnx", "/calibrate.onnx"), LITE.read_bytes())
+    with open_system(f"{server.url}/eval.onnx") as super_resolve:
+        assert super_resolve(np.zeros((8, 9, 3), np.uint8)).shape == (32, 36, 3)
+    pytest.importorskip("onnx", reason="needs the calibrate extra")
+    (tmp_path / "empty").mkdir()
+    arguments = [str(tmp_path / "empty"), "--model", f"{server.url}/calibrate.onnx"]
+    result = CliRunner().invoke(app, arguments)
+    assert "holds no picture" in result.output
+    assert server.asked == ["/eval.onnx", "/calibrate.onnx"]
 
 
 def test_urls_with_one_name_are_different_models(server: Server, url: str) -> None:
