@@ -147,11 +147,11 @@ class Upscaler:
 
     @property
     def backend(self) -> Backend:
-        """What super-resolves the tiles."""
+        """Backend for the tiles."""
         return self._backend
 
     def over(self, backend: Backend) -> Upscaler:
-        """An upscaler that gives the same tiles to another backend of the same model.
+        """Return an upscaler that sends the same tiles to another backend of the same model.
 
         Args:
             backend: for example one that hands its tiles on to this upscaler's.

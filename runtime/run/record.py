@@ -1,4 +1,4 @@
-"""What the stages tell of their work, and to whom."""
+"""Protocols for recording and watching the work of the stages."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from runtime.jobs.stamp import SourceStamp
 
 
 class Record(Protocol):
-    """The part of `Journal` that the stages need."""
+    """The part of `Journal` that the stages use."""
 
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
-        """A result is about to be written."""
+        """Record that a result is about to be written."""
 
     def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
-        """It is complete."""
+        """Record that a result is complete."""
 
 
 class Watcher(Protocol):
-    """The part of `Progress` that the stages need."""
+    """The part of `Progress` that the stages use."""
 
     def upscaling(
         self,
@@ -29,7 +29,7 @@ class Watcher(Protocol):
         *,
         frames: int = 1,
     ) -> None:
-        """The inference begins with a picture, or a video of several frames."""
+        """Start inference on a picture, or on a video of several frames."""
 
     def upscaled(self, share: float) -> None:
-        """The inference has done a share of its picture, in [0, 1]."""
+        """Update the inferred share of the current picture, in [0, 1]."""

@@ -1,4 +1,4 @@
-"""`dggn-serve`: pictures over HTTP, and a page for people.
+"""`dggn-serve`: upscaling over HTTP, with a page for browsers.
 
 May import every other package of the runtime; needs the extra `serve`.
 """

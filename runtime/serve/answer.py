@@ -1,4 +1,4 @@
-"""What goes back to the client: a picture, or JSON that says why there is none."""
+"""Responses: a picture, or JSON that explains why there is none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runtime.serve.problems import Problem, problem_of
 from runtime.serve.work import UPLOAD, Result
 
 GONE = 499
-"""Status, in the metrics, of requests whose client went away; nobody receives it."""
+"""Status, in the metrics, of requests whose client disconnected; nobody receives it."""
 
 MEDIA_TYPES = {
     ".png": "image/png",
@@ -28,11 +28,11 @@ MEDIA_TYPES = {
     ".bmp": "image/bmp",
     ".avif": "image/avif",
 }
-"""Of results, by how their names end."""
+"""Media types of results, by file suffix."""
 
 
 class Held:
-    """What a request occupies, until its answer is sent and its thread has ended.
+    """The resources of a request, held until its response is sent and its thread has ended.
 
     Used in the event loop only.
 
@@ -45,18 +45,18 @@ class Held:
         self._holders = 1
 
     def hold(self) -> None:
-        """One more needs it."""
+        """Add a holder."""
         self._holders += 1
 
     def release(self) -> None:
-        """One less does."""
+        """Remove a holder."""
         self._holders -= 1
         if not self._holders:
             self._stack.close()
 
 
 class Answer(FileResponse):
-    """A result, whose file goes when it is sent, or cannot be.
+    """A result, whose file is deleted once it is sent or cannot be.
 
     Args:
         result: the file.
@@ -76,7 +76,7 @@ class Answer(FileResponse):
         self._deadline = deadline
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
         left = self._deadline - asyncio.get_running_loop().time()
         # Results are made once and sent whole: there are no parts of them to ask for.
         scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"range"]}
@@ -88,14 +88,14 @@ class Answer(FileResponse):
 
 
 def problem_response(problem: Problem) -> Response:
-    """A problem as JSON."""
+    """Return a problem as JSON."""
     return JSONResponse({"error": str(problem)}, problem.status, problem.headers)
 
 
 def answering(
     respond: Callable[[Request], Awaitable[Response]],
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Make an answer of whatever goes wrong with a request."""
+    """Wrap a handler so that every failure becomes a response."""
 
     async def endpoint(request: Request) -> Response:
         try:

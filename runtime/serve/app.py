@@ -1,4 +1,4 @@
-"""The web application: which path does what."""
+"""The web application: its routes."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _PAGE = {
         for name in ("page", "server", "picture", "parts", "settings", "zip")
     },
 }
-"""The page's files by path: package, name in it, and type."""
+"""Files of the page by path: package, name in it, and type."""
 
 _OPEN_PATHS = frozenset({*_PAGE, "/healthz", "/readyz", "/openapi.json"})
-"""Which need no token: they tell nothing and do nothing."""
+"""Paths that need no token: they reveal nothing and change nothing."""
 
 
 def make_app(
     service: Service, *, names: Collection[str], only_loopback: bool, token: str | None
 ) -> ASGIApp:
-    """The application.
+    """Return the application.
 
     Args:
         service: does the work.
@@ -66,7 +66,7 @@ def make_app(
 
 
 def _facts(service: Service, *, with_token: bool) -> list[Route]:
-    """What only tells something."""
+    """Return the routes that only report facts."""
     interface = description(service.limits, with_token=with_token)
     info = service.upscaler.info
 
@@ -126,7 +126,7 @@ def _page_route(path: str, package: str, name: str, media_type: str) -> Route:
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
-    """What the router refuses: an unknown path, or another method."""
+    """Return the response to an unknown path or method."""
     assert isinstance(error, HTTPException)
     words = {404: "there is nothing at this path", 405: "this path takes other methods"}
     response = problem_response(
@@ -137,7 +137,7 @@ async def _http_problem(request: Request, error: Exception) -> Response:
 
 
 class _Counted:
-    """Counts and times requests."""
+    """Middleware that counts and times requests."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str]) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""A private folder for uploads and results, which goes with the server that made it."""
+"""A private folder for uploads and results, removed with its server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOCK = "in-use"
 
 
 class PrivateFolder:
-    """A folder that only this user can read, below the system's folder for temporary files.
+    """A folder readable only by this user, inside the system's temporary folder.
 
     It is locked while the server runs. Making one removes those that crashed servers left.
 
@@ -45,7 +45,7 @@ class PrivateFolder:
 
     @contextlib.contextmanager
     def room(self) -> Iterator[Path]:
-        """A folder for one request, gone at the end of the block."""
+        """Provide a folder for one request, removed at the end of the block."""
         path = self.path / secrets.token_hex(8)
         path.mkdir(mode=0o700)
         try:
@@ -81,7 +81,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _is_left(lock: Path) -> bool:
-    """Whether nobody holds the lock.
+    """Return whether nobody holds the lock.
 
     Raises:
         OSError: someone does, on Windows, which removes no open file.

@@ -1,4 +1,4 @@
-"""Who may talk to the server: the first that every request meets."""
+"""Access control, applied to every request first."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Of every answer."""
+"""Headers of every response."""
 
 
 class Guard:
-    """Refuses what other sites make a browser send, and what comes without the token.
+    """Middleware that rejects cross-site requests and requests without the token.
 
     Args:
         app: what it guards.
@@ -56,7 +56,7 @@ class Guard:
         self._open_paths = frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Pass a request on, or reject it."""
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -114,7 +114,7 @@ def _is_same_site(method: str, host: str, headers: Headers) -> bool:
 
 
 def _netloc(origin: str) -> str:
-    """Host and port of an origin, in lower case; empty where it is none, such as `null`."""
+    """Return an origin's host and port, in lower case; empty if it has none, as in `null`."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -122,7 +122,7 @@ def _netloc(origin: str) -> str:
 
 
 def _name_of(host: str) -> str:
-    """A `Host` header without its port, and without the brackets of an IPv6 address."""
+    """Return a `Host` header without its port and the brackets of an IPv6 address."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].lower().rstrip(".")

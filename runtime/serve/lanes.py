@@ -1,4 +1,4 @@
-"""One backend for many requests: their tiles take turns, and each request can give up its own.
+"""One backend shared by many requests: tiles take turns, and each request can drop its own.
 
 request's thread  ->  its lane  ->  one feeder thread  ->  the backend
 """
@@ -19,14 +19,14 @@ from runtime.tiles.backend import Backend, Deliver
 
 @dataclass(frozen=True, eq=False)
 class _Tile:
-    """A tile that waits for its turn."""
+    """A tile waiting for its turn."""
 
     tile_hwc: Samples
     deliver: Deliver
 
 
 class Feeder:
-    """Feeds a backend from a thread of its own, which alone submits to it and finishes it.
+    """Feeder of a backend, from a thread of its own, which alone calls it.
 
     Lanes of one rank take turns tile by tile, and so do the ranks, so that a request waits for
     as many tiles as there are requests at work, however large those are.
@@ -49,7 +49,7 @@ class Feeder:
         self._thread.start()
 
     def lane(self, rank: int = 0) -> Lane:
-        """A backend for one request.
+        """Return a backend for one request.
 
         Args:
             rank: lanes of one rank share its turns.
@@ -70,7 +70,7 @@ class Feeder:
         self.changed.notify_all()
 
     def drop(self, lane: Lane) -> None:
-        """Take a lane out of the order of turns; the lock is held."""
+        """Remove a lane from the order of turns; the lock is held."""
         lanes = self._ranks.get(lane.rank)
         if lanes and lane in lanes:
             lanes.remove(lane)
@@ -101,7 +101,7 @@ class Feeder:
                 self._on_failure(error)
 
     def _next(self) -> tuple[Lane | None, _Tile | None]:
-        """The next tile and its lane; none when the backend is to deliver what it has.
+        """Return the next tile and its lane; none if the backend should deliver its results first.
 
         Raises:
             BaseException: the work has ended.
@@ -141,7 +141,7 @@ class Feeder:
             self.changed.notify_all()
 
     def _end(self, failure: BaseException) -> bool:
-        """End the work of all lanes.
+        """Fail all lanes.
 
         Returns:
             Whether it had not ended before; the first reason counts.
@@ -156,7 +156,7 @@ class Feeder:
 
 
 class Lane:
-    """One request's share of a backend; itself a backend, which only its request cancels."""
+    """One request's share of a backend, which only its request cancels; itself a backend."""
 
     def __init__(self, feeder: Feeder, rank: int) -> None:
         self.rank = rank
@@ -172,22 +172,22 @@ class Lane:
 
     @property
     def uniform_tiles(self) -> bool:
-        """Whether tiles of one shape for all pictures are quicker than smaller ones."""
+        """Whether one tile shape for all pictures is faster than smaller tiles."""
         return self._feeder.backend.uniform_tiles
 
     @property
     def description(self) -> str:
-        """What runs where, for people."""
+        """Human-readable name of the library and device."""
         return self._feeder.backend.description
 
     @property
     def precision(self) -> str:
-        """What most of the work on pictures of 8 bits is computed in."""
+        """Precision of most of the work on 8-bit pictures."""
         return self._feeder.backend.precision
 
     @property
     def largest_tile_px(self) -> int | None:
-        """Height and width of the largest tile that is quick; None where any size is alike."""
+        """Height and width of the largest fast tile; None if any size is equally fast."""
         return self._feeder.backend.largest_tile_px
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
@@ -199,7 +199,7 @@ class Lane:
             self._feeder.enqueue(self)
 
     def finish(self) -> None:
-        """Wait until all of this lane's tiles are delivered."""
+        """Wait until all tiles of this lane are delivered."""
         changed = self._feeder.changed
         with changed:
             while self._undelivered:
@@ -208,11 +208,11 @@ class Lane:
             self._check()
 
     def cancel(self) -> None:
-        """Give up this lane's tiles, and make every running and later call raise `Cancelled`."""
+        """Drop this lane's tiles, and make every running and later call raise `Cancelled`."""
         self.fail(Cancelled("the request was given up"))
 
     def fail(self, failure: BaseException) -> None:
-        """Give up this lane's tiles; the first reason counts."""
+        """Drop this lane's tiles; the first reason is reported."""
         with self._feeder.changed:
             self._failure = self._failure or failure
             self.waiting.clear()
@@ -220,7 +220,7 @@ class Lane:
             self._feeder.changed.notify_all()
 
     def deliver(self, deliver: Deliver, result: Samples) -> None:
-        """Hand out the result of a tile; what that raises is this lane's failure."""
+        """Deliver the result of a tile; an exception fails only this lane."""
         if self._failure is not None:
             return
         try:

@@ -1,4 +1,4 @@
-"""What `/metrics` tells Prometheus."""
+"""Prometheus metrics at `/metrics`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """The counters of one server."""
+    """Counters of one server."""
 
     def __init__(self) -> None:
         # One of its own, so that two servers in a process do not share theirs.
@@ -48,9 +48,9 @@ class Metrics:
         )
 
     def watch_queue(self, count: Callable[[], float]) -> None:
-        """Ask for the number of places taken whenever the metrics are read."""
+        """Register a function that returns the number of occupied places."""
         self.queue.set_function(count)
 
     def text(self) -> bytes:
-        """Everything, in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""The description of the interface, at `/openapi.json`."""
+"""The OpenAPI description at `/openapi.json`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FAULTS = {
 
 
 def description(limits: Limits, *, with_token: bool) -> dict[str, Any]:
-    """The interface in OpenAPI 3.1.
+    """Return the description in OpenAPI 3.1.
 
     Args:
         limits: of this server.

@@ -14,21 +14,21 @@ from runtime.serve.problems import Problem
 
 FORMATS = tuple(name for name in get_args(FormatName) if name != "avif" or HAS_AVIF)
 MOST_PX = 1_000_000
-"""Of a side: more than any format holds that is not written in strips."""
+"""Maximum side: more than any format holds that is not written in strips."""
 
 ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One parameter."""
+    """A parameter."""
 
     field: str | None
-    """Of `OutputSettings`, if it belongs there."""
+    """Field of `OutputSettings`, if it has one."""
     read: Callable[[str], Any]
-    """Raises `ValueError`."""
+    """Parser, which raises `ValueError`."""
     schema: Mapping[str, Any]
-    """As OpenAPI has it."""
+    """OpenAPI schema."""
     description: str
 
 
@@ -127,12 +127,12 @@ PARAMETERS: dict[str, Parameter] = {
         description="A secret of the client's choice, by which it can ask for /progress.",
     ),
 }
-"""All that may be given, by name; of the five sizes one."""
+"""Parameters by name; at most one of the five sizes may be given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What a request asks for."""
+    """Settings of a request."""
 
     settings: OutputSettings
     id: str | None
@@ -141,7 +141,7 @@ class Wishes:
 def read_parameters(
     pairs: Iterable[tuple[str, str]], *, known: Mapping[str, Parameter] = PARAMETERS
 ) -> dict[str, Any]:
-    """The values of parameters, by name.
+    """Parse parameters to values by name.
 
     Args:
         pairs: names and values, as a query or a form has them.
@@ -164,7 +164,7 @@ def read_parameters(
 
 
 def wishes_of(values: Mapping[str, Any]) -> Wishes:
-    """What values ask for together.
+    """Combine values to settings.
 
     Raises:
         ConfigError: they exclude each other.

@@ -1,4 +1,4 @@
-"""What a request is answered when it gets no picture: a status and a sentence."""
+"""Error responses: a status and a sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtime.codecs.limits import TooManyPixels
 from runtime.errors import Cancelled, ConfigError, DggnError, ImageError
 
 RETRY_AFTER_S = 5
-"""When a client that found no place is told to come again."""
+"""Seconds after which a client without a place should retry."""
 
 _OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
 _logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Problem(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Further headers of the answer."""
+        """Additional response headers."""
         if self.status == 503:
             return {"Retry-After": str(RETRY_AFTER_S)}
         if self.status == 401:
@@ -40,7 +40,7 @@ class Problem(Exception):
 
 
 def problem_of(error: BaseException, *, name: str, parameters: Iterable[str]) -> Problem:
-    """The answer to a request whose picture could not be made.
+    """Return the response to a request whose picture could not be made.
 
     Args:
         error: what the work raised.

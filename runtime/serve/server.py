@@ -1,4 +1,4 @@
-"""The server: its socket, its signals, and its end."""
+"""The server: its socket, signals and shutdown."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from runtime.serve.service import Limits, Service
 from runtime.upscaler import Upscaler
 
 LEAST_TOKEN = 16
-"""Characters: fewer can be guessed."""
+"""Minimum token length; shorter ones can be guessed."""
 
 MOST_CONNECTIONS = 1000
-"""More are refused before anything is read."""
+"""Maximum number of connections; more are refused before anything is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where a server listens, and who may talk to it.
+    """Address of a server, and who may use it.
 
     Raises:
         ConfigError: it is open to other machines without a token, or the token is too short.
@@ -36,7 +36,7 @@ class Address:
     host: str = "127.0.0.1"
     port: int = 8017
     names: Sequence[str] = ()
-    """That it is called by, besides `host` and addresses."""
+    """Names of the server, besides `host` and addresses."""
     token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class Address:
 
 
 def bound_socket(address: Address) -> socket.socket:
-    """A socket with that address; it listens when the server runs.
+    """Return a bound socket, which listens once the server runs.
 
     Raises:
         EnvironmentProblem: the address cannot be had.
@@ -93,7 +93,7 @@ def bound_socket(address: Address) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens, and when it is asked to stop."""
+    """Server that reports when it listens, and when it is asked to stop."""
 
     def __init__(
         self, config: uvicorn.Config, *, on_start: Callable[[], None], on_stop: Callable[[], None]
@@ -119,7 +119,7 @@ def run_server(
     *,
     say: Callable[[str], None],
 ) -> None:
-    """Serve until a signal ends it; what is begun then comes to its end, unless a second one comes.
+    """Serve until a signal arrives; running requests finish, unless a second signal comes.
 
     Args:
         upscaler: opened; only the server uses it.
@@ -172,7 +172,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:
-    """Take a signal."""
+    """Ignore a signal."""
 
 
 def _config(app: object) -> uvicorn.Config:

@@ -1,4 +1,4 @@
-"""Requests on their way: a place, the upload, a turn, the work, and the answer."""
+"""Request handling: a place, the upload, a turn, the work, and the response."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ Make = Callable[[Path, Wishes, Held], Coroutine[Any, Any, Result]]
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a server takes."""
+    """Limits of a server."""
 
     max_bytes: int = 64_000_000
-    """Of an upload."""
+    """Maximum size of an upload."""
     max_pixels: int = min(50_000_000, MAX_PIXELS)
-    """Of a picture, its frames or pages together."""
+    """Maximum pixels of a picture, over all frames or pages."""
     queue: int = 64
-    """Requests at once, whether they wait or are worked on."""
+    """Maximum number of requests, waiting or running."""
     timeout_s: float = 600
-    """For a request, from its first byte to its answer's last."""
+    """Seconds for a request, from its first byte to the last of its response."""
     memory_bytes: int | None = None
-    """That results may occupy; None for what `dggn-run` takes by default."""
+    """Memory for results; None for `dggn-run`'s default."""
 
 
 class Service:
-    """Makes pictures for requests.
+    """Upscaler of requests.
 
     Args:
         upscaler: only the service uses its backend from now on.
@@ -73,7 +73,7 @@ class Service:
         self.limits = limits
         self.metrics = metrics
         self.is_closing = False
-        """Set to take no further requests; those that have a place come to their end."""
+        """Whether new requests are refused; those with a place still finish."""
         self._folder = folder
         self._taken = 0
         self._progress: dict[str, Waiting] = {}
@@ -85,17 +85,17 @@ class Service:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a request would be taken now."""
+        """Whether a request would be accepted now."""
         return not self.is_closing and self._taken < self.limits.queue
 
     def close(self) -> None:
-        """Give up what is still at work."""
+        """Cancel running work."""
         self.is_closing = True
         self._feeder.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def progress(self, request_id: str) -> dict[str, object]:
-        """How far a request is.
+        """Return the progress of a request.
 
         Raises:
             Problem: there is none with this id.
@@ -106,17 +106,17 @@ class Service:
         return {"state": found.state, "share": round(found.share, 4)}
 
     async def upscale(self, request: Request) -> Response:
-        """Answer `/upscale`."""
+        """Handle `/upscale`."""
         return await self._answered(request, PARAMETERS, self._upscaled)
 
     async def view(self, request: Request) -> Response:
-        """Answer `/view`."""
+        """Handle `/view`."""
         return await self._answered(request, {}, self._viewed)
 
     async def _answered(
         self, request: Request, known: Mapping[str, Parameter], make: Make
     ) -> Response:
-        """Take a place, receive the upload, make a result of it within the time, and answer."""
+        """Take a place, receive the upload, make a result within the time limit, and respond."""
         deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
         query = request.query_params.multi_items()
         wishes_of(read_parameters(query, known=known))  # said before the upload
@@ -135,7 +135,7 @@ class Service:
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[ExitStack]:
-        """A place, given back with the stack."""
+        """Provide a place, released with the stack."""
         if self.is_closing:
             raise Problem(503, "the server is stopping: send it again later")
         if self._taken >= self.limits.queue:
@@ -149,7 +149,7 @@ class Service:
         self._taken -= 1
 
     def _register(self, wishes: Wishes, stack: ExitStack) -> None:
-        """Make progress known under the request's id."""
+        """Publish the progress under the request's id."""
         if wishes.id is None:
             return
         if wishes.id in self._progress:
@@ -167,7 +167,7 @@ class Service:
     async def _while_there(
         self, request: Request, making: Coroutine[Any, Any, Result], deadline: float
     ) -> Result:
-        """The result, unless the client goes away or it takes too long."""
+        """Return the result, unless the client disconnects or time runs out."""
         loop = asyncio.get_running_loop()
         work = loop.create_task(making)
         gone = loop.create_task(_until_gone(request))
@@ -239,7 +239,7 @@ class Service:
     async def _in_thread(
         self, held: Held, work: Callable[[], Anything], turn: Turn | None = None
     ) -> Anything:
-        """Work in a thread, which keeps what it needs even when nobody waits for it any more."""
+        """Run in a thread, which keeps its resources even when nobody waits for it any more."""
         loop = asyncio.get_running_loop()
 
         def end() -> None:
@@ -260,7 +260,7 @@ class Service:
 
 
 def _without_stop(work: Callable[[], Anything]) -> Anything:
-    """Work, and make another error of the one that no future of the event loop takes."""
+    """Run work, replacing `StopIteration`, which no future of the event loop accepts."""
     try:
         return work()
     except StopIteration as error:

@@ -1,4 +1,4 @@
-"""Pictures of three sizes: those of one size wait for each other, and never for larger ones."""
+"""Size classes: pictures wait for others of their class, never for larger ones."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 SMALL_BYTES = 24 << 20
-"""Of a result: previews, and pictures up to half a megapixel that are enlarged four times."""
+"""Results of previews, and of pictures up to half a megapixel that are enlarged four times."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """A class of pictures by how much memory their results take."""
+    """A class of pictures by the memory of their results."""
 
     name: str
     rank: int
     most_bytes: int
-    """Of a result that is made as a whole."""
+    """Maximum size of a result that is made whole."""
     at_once: int
-    """How many are worked on."""
+    """Number of pictures processed at once."""
     places: asyncio.Semaphore = field(repr=False)
-    """One for each that is worked on; the event loop's."""
+    """Places for pictures being processed; belongs to the event loop."""
     hands: threading.Semaphore = field(repr=False)
-    """Taken by the threads that decode or encode."""
+    """Permits for threads that decode or encode."""
 
 
 def sizes_for(memory_bytes: int, *, jobs: int) -> tuple[Size, ...]:
-    """The three sizes, smallest first.
+    """Return the three classes, smallest first.
 
     Args:
         memory_bytes: that results may occupy together.
@@ -56,27 +56,27 @@ def sizes_for(memory_bytes: int, *, jobs: int) -> tuple[Size, ...]:
 
 
 def size_of(result_bytes: int, sizes: tuple[Size, ...]) -> Size:
-    """The smallest size that holds a result; the largest for what is made in strips."""
+    """Return the smallest class that fits a result; the largest for results in strips."""
     fitting = (size for size in sizes if result_bytes <= size.most_bytes)
     return next(fitting, sizes[-1])
 
 
 @dataclass
 class Turn:
-    """A place among the pictures of one size."""
+    """A place in a class."""
 
     size: Size
     is_passed_on: bool = False
-    """Whether a thread has it, and gives it back."""
+    """Whether a thread has it and will release it."""
 
     def give_back(self) -> None:
-        """Let the next one in; in the event loop."""
+        """Release the place, in the event loop."""
         self.size.places.release()
 
 
 @contextlib.asynccontextmanager
 async def turn_of(size: Size) -> AsyncIterator[Turn]:
-    """Wait for a place, and give it back at the end unless it was passed on."""
+    """Wait for a place, and release it at the end unless it was passed on."""
     await size.places.acquire()
     turn = Turn(size)
     try:

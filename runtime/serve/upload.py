@@ -1,4 +1,4 @@
-"""The picture of a request: from its body to a file, within limits."""
+"""Receives uploads into files, within limits."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from runtime.serve.problems import Problem
 MULTIPART = "multipart/form-data"
 MOST_FIELDS = 20
 FIELD_BYTES = 1024
-"""Of a form's field that is no file."""
+"""Maximum size of a form field that is not a file."""
 
 FORM_BYTES = 64 << 10
-"""Of what a form may have beside the file."""
+"""Maximum size of a form besides the file."""
 
 
 async def receive(request: Request, target: Path, *, most_bytes: int) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ async def receive(request: Request, target: Path, *, most_bytes: int) -> list[tu
 
 
 def check_length(request: Request, most_bytes: int) -> None:
-    """Refuse a body that says itself that it is too large.
+    """Refuse a body whose declared length is too large.
 
     Raises:
         Problem: it is.

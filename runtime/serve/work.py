@@ -1,4 +1,4 @@
-"""One request's picture, from the upload to the result, in the steps of `dggn-run`."""
+"""The work for one request, from upload to result, in the stages of `dggn-run`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from runtime.tiles.backend import Backend
 from runtime.video.settings import VideoSettings
 
 UPLOAD = "picture"
-"""Name of every upload, in a folder of its own; it never says anything about its format."""
+"""File name of every upload, in a folder of its own; it says nothing about the format."""
 
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tiff"}
 
 
 class Waiting:
-    """How far a request is; written in its thread, read in the event loop."""
+    """Progress of a request, written by its thread and read by the event loop."""
 
     def __init__(self) -> None:
         self.state = "waiting"
@@ -43,22 +43,22 @@ class Waiting:
         *,
         frames: int = 1,
     ) -> None:
-        """The inference begins."""
+        """Record the start of inference."""
         self.state = "working"
 
     def upscaled(self, share: float) -> None:
-        """The inference has done a share."""
+        """Record the inferred share."""
         self.share = share
 
 
 class NoRecord:
-    """Nothing is resumed here, so nothing is recorded."""
+    """A journal that records nothing, since requests do not resume."""
 
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ class PictureWork:
         )
 
     def run(self, size: Size) -> Result:
-        """Do it all, in a thread that may take its time.
+        """Do all the work, in a thread of its own.
 
         Args:
             size: of the picture.
@@ -146,7 +146,7 @@ class PictureWork:
         )
 
     def cancel(self) -> None:
-        """Give it up, from any thread: at the next tile, or at the end of a step."""
+        """Cancel from any thread: at the next tile, or at the end of a stage."""
         self._stop.set()
         self._lane.cancel()
 
@@ -156,7 +156,7 @@ class PictureWork:
 
 
 def suffix_for(outline: Outline, settings: OutputSettings) -> str:
-    """How the name of a result ends, told from its content."""
+    """Return the suffix of a result, given its content."""
     if settings.format != "same":
         return "." + settings.format
     suffix = _SUFFIXES.get(outline.format, "." + outline.format.lower())
@@ -166,7 +166,7 @@ def suffix_for(outline: Outline, settings: OutputSettings) -> str:
 def check_before(
     upload: Path, settings: OutputSettings, *, scale: int, max_pixels: int
 ) -> tuple[Outline, int]:
-    """Refuse what its header shows to be too large, or not to be written.
+    """Refuse an upload whose header shows that it is too large or cannot be written.
 
     Returns:
         What the header tells, and how many bytes the largest result on the way takes.
@@ -185,7 +185,7 @@ def check_before(
 
 
 def view(upload: Path, *, max_pixels: int) -> Result:
-    """The upload's first frame as PNG, for browsers that cannot show its format.
+    """Return the upload's first frame as PNG, for browsers that cannot show its format.
 
     Raises:
         ImageError: it cannot be read.

@@ -37,9 +37,8 @@ TESTED_BY = {
     "runtime/backends/cuda/pycuda_device.py": "unit/runtime/backends/cuda/test_open.py",
     "runtime/backends/in_slots.py": "unit/runtime/backends/test_ort_slots.py",
     # TIFF pages are tested as files, which takes all parts of the reader.
-    "runtime/codecs/tiff_layout.py": "unit/runtime/codecs/test_tiff_source.py",
-    "runtime/codecs/tiff_pages.py": "unit/runtime/codecs/test_tiff_source.py",
-    "runtime/codecs/tiff_samples.py": "unit/runtime/codecs/test_tiff_source.py",
+    "runtime/codecs/tiff_layout.py": "unit/runtime/codecs/test_tiff_samples.py",
+    "runtime/codecs/tiff_source.py": "unit/runtime/codecs/test_tiff_pages.py",
     "runtime/codecs/tiff_places.py": "unit/runtime/codecs/test_what_no_longer_holds.py",
     "runtime/jobs/result.py": "unit/runtime/report/test_summary.py",
     # Videos are tested from file to file.
@@ -51,6 +50,12 @@ TESTED_BY = {
     "runtime/video/mux.py": "unit/runtime/run/test_clip_results.py",
     "runtime/video/readback.py": "unit/runtime/run/test_clip_results.py",
     "runtime/video/reader.py": "unit/runtime/run/test_clip.py",
+    # The server is tested through its application, with requests.
+    "runtime/serve/answer.py": "unit/runtime/serve/test_app.py",
+    "runtime/serve/cli.py": "e2e/runtime/test_serve.py",
+    "runtime/serve/openapi.py": "unit/runtime/serve/test_app.py",
+    "runtime/serve/upload.py": "unit/runtime/serve/test_app.py",
+    "runtime/serve/work.py": "unit/runtime/serve/test_service.py",
     "runtime/tiles/strips.py": "property/runtime/run/test_in_strips.py",
     "export/cli.py": "e2e/test_export.py",
     "calibration/search/mix.py": "unit/calibration/test_calibrate.py",
