@@ -147,7 +147,7 @@ def _fold_for_good(model: nn.Module) -> None:
         fold = getattr(module, "update_params", None)
         if callable(fold):
             fold()
-            module.update_params = _nothing
+            vars(module)["update_params"] = _nothing
 
 
 def _nothing() -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("safetensors", reason="needs the train extra")
+
+from torch import Tensor, nn
 
 from dggn.metrics.fidelity import peak_signal_noise_ratio
 from dggn.metrics.systems import open_system
@@ -27,6 +30,7 @@ STAND_IN = '''
 """What we use of spandrel, for a network that enlarges twice by a transposed convolution."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 
@@ -93,27 +97,28 @@ def test_a_community_checkpoint_super_resolves(stand_in: Path, photo: NDArray[np
     assert flops(module, 10, 10) == 2 * 100 * 3 * 3 * 4
 
 
-class Folding(torch.nn.Module):
+class Folding(nn.Module):
     """Folds its branches anew in every call, as SPAN does."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.branch = torch.nn.Conv2d(3, 3, 1)
-        self.folded = torch.nn.Conv2d(3, 3, 1)
+        self.branch = nn.Conv2d(3, 3, 1)
+        self.folded = nn.Conv2d(3, 3, 1)
 
     def update_params(self) -> None:
         self.folded.weight.data = 2 * self.branch.weight.data
         self.folded.bias.data = 2 * self.branch.bias.data
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         self.update_params()
-        return self.folded(image)
+        result: Tensor = self.folded(image)
+        return result
 
 
 def test_a_network_that_replaces_its_weights_does_so_once() -> None:
     """PyTorch crashes when one is exported that does so in its calls."""
     descriptor = SimpleNamespace(
-        model=torch.nn.Sequential(Folding()),
+        model=nn.Sequential(Folding()),
         architecture=SimpleNamespace(name="Folding"),
         scale=1,
         input_channels=3,
@@ -121,7 +126,7 @@ def test_a_network_that_replaces_its_weights_does_so_once() -> None:
         size_requirements=SimpleNamespace(minimum=0, multiple_of=1, square=False),
     )
     module = _described(descriptor, Path("folding.pth"))
-    folding = module.network[0]
+    folding: Any = module.network.get_submodule("0")
     weights = folding.folded.weight.data_ptr()
     result = module(torch.ones(1, 3, 4, 4))
     assert folding.folded.weight.data_ptr() == weights

@@ -117,10 +117,10 @@ def test_a_url_is_fetched_once(server: Server, url: str, tmp_path: Path) -> None
 def test_evaluation_and_calibration_take_urls(server: Server, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="needs the cpu extra")
     from calibration.cli import app
-    from dggn.metrics.systems import opened
+    from dggn.metrics.systems import open_system
 
     server.answers |= dict.fromkeys(("/eval.onnx", "/calibrate.onnx"), LITE.read_bytes())
-    with opened(f"{server.url}/eval.onnx") as super_resolve:
+    with open_system(f"{server.url}/eval.onnx") as super_resolve:
         assert super_resolve(np.zeros((8, 9, 3), np.uint8)).shape == (32, 36, 3)
     pytest.importorskip("onnx", reason="needs the calibrate extra")
     (tmp_path / "empty").mkdir()

@@ -1,4 +1,4 @@
-"""TIFF pages: which are pictures, what each states of itself, and samples of every kind."""
+"""TIFF samples of every kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,187 +16,11 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 
 from runtime.codecs.decode import decode
-from runtime.codecs.header import read_outline
 from runtime.errors import ImageReadError
+from tests.support.tiff_files import FULL, SMALL, Order, Tags, seen, tiff, written
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 GREY = SRGB.replace(b"RGB ", b"GRAY", 1)
-FULL = np.random.default_rng(1).integers(0, 256, (20, 24, 3), np.uint8)
-SMALL = np.full((5, 6, 3), (255, 0, 255), np.uint8)
-
-Tags: TypeAlias = dict[Any, Any]
-Order: TypeAlias = Literal["<", ">"]
-
-
-def tiff(*pages: tuple[NDArray[Any], Tags], order: Order = "<", big: bool = False) -> bytes:
-    """Pages of samples (H, W, C), one strip each; tags of bytes are of undefined type."""
-    place_form, count_form, size, room = ("Q", "Q", 8, 8) if big else ("I", "H", 2, 4)
-    mark = {"<": b"II", ">": b"MM"}[order]
-    out = bytearray(mark + struct.pack(order + "H", 43 if big else 42))
-    out += struct.pack(order + "HH", 8, 0) if big else b""
-    link = len(out)
-    out += bytes(room)
-    for samples, extra in pages:
-        content = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
-        packed = extra.pop("packed", content)
-        place, channels = len(out), samples.shape[2]
-        out += packed
-        tags: Tags = {
-            256: (samples.shape[1],),
-            257: (samples.shape[0],),
-            258: (8 * samples.itemsize,) * channels,
-            259: (1,),
-            262: (2 if channels >= 3 else 1,),
-            273: (place,),
-            277: (channels,),
-            278: (samples.shape[0],),
-            279: (len(packed),),
-            **extra,
-        }
-        rows = b""
-        for tag, value in sorted(tags.items()):
-            raw = value if isinstance(value, bytes) else b""
-            kind, count = (7, len(raw)) if raw else (16 if big else 4, len(value))
-            raw = raw or struct.pack(f"{order}{count}{'Q' if big else 'I'}", *value)
-            rows += struct.pack(f"{order}HH{place_form}", tag, kind, count)
-            if len(raw) <= room:
-                rows += raw.ljust(room, b"\0")
-            else:
-                rows += struct.pack(order + place_form, len(out))
-                out += raw
-        out[link : link + room] = struct.pack(order + place_form, len(out))
-        out += struct.pack(order + count_form, len(tags)) + rows
-        link = len(out)
-        out += bytes(room)
-        assert size == struct.calcsize(order + count_form)
-    return bytes(out)
-
-
-def written(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
-    return path
-
-
-def seen(path: Path) -> Any:
-    """The decoded picture, which its outline must have told of."""
-    picture, outline = decode(path), read_outline(path)
-    assert outline.size_hw == picture.size_hw
-    assert outline.frames == 1 + len(picture.more)
-    assert outline.has_alpha == (picture.alpha_hw is not None)
-    assert outline.is_deep == (picture.rgb_hwc.dtype == np.uint16)
-    return picture
-
-
-# --- pages ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("kind", [{254: (1,)}, {255: (2,)}, {254: (5,)}])
-@pytest.mark.parametrize("first", [False, True])
-def test_the_picture_is_taken_and_not_its_reduced_copies(
-    tmp_path: Path, order: Order, kind: Tags, first: bool
-) -> None:
-    reduced = [(SMALL, dict(kind)), (SMALL[:3, :3], dict(kind))]
-    pages = [*reduced, (FULL, {})] if first else [(FULL, {}), *reduced]
-    picture = seen(written(tmp_path / "a.tif", tiff(*pages, order=order)))
-    np.testing.assert_array_equal(picture.rgb_hwc, FULL)
-    assert picture.notes == ["dropped: reduced copies of pages (2)"]
-
-
-def with_the_second_inside(data: bytes) -> bytes:
-    """Two pages, of which the second is linked from the first's tag 330 alone."""
-    content = bytearray(data)
-    (first,) = struct.unpack_from("<I", content, 4)
-    (count,) = struct.unpack_from("<H", content, first)
-    link = first + 2 + 12 * count
-    rows = range(first + 2, link, 12)
-    (row,) = (row for row in rows if struct.unpack_from("<H", content, row) == (330,))
-    content[row + 8 : row + 12] = content[link : link + 4]
-    content[link : link + 4] = bytes(4)
-    return bytes(content)
-
-
-@pytest.mark.parametrize("reduced", [{}, {254: (1,)}])
-def test_a_picture_behind_its_reduced_copy_is_taken(tmp_path: Path, reduced: Tags) -> None:
-    """By the copy's own word, or because it is smaller."""
-    data = tiff((SMALL, {330: (1,), **reduced}), (FULL, {282: (1,), 283: (1,)}))
-    picture = seen(written(tmp_path / "a.tif", with_the_second_inside(data)))
-    np.testing.assert_array_equal(picture.rgb_hwc, FULL)
-    assert picture.notes == ["dropped: reduced copies of pages (1)"]
-
-
-def test_a_sensors_samples_behind_a_preview_are_named(tmp_path: Path) -> None:
-    data = tiff((SMALL, {330: (1,), 254: (1,)}), (FULL[..., :1], {262: (32803,)}))
-    path = written(tmp_path / "a.tif", with_the_second_inside(data))
-    for read in (decode, read_outline):
-        with pytest.raises(ImageReadError, match=r"raw sensor data.* raw converter"):
-            read(path)
-
-
-@pytest.mark.parametrize(
-    ("tags", "words"),
-    [
-        ({}, "only a reduced copy or a mask"),
-        ({50706: b"\1\4\0\0"}, "camera raw file, of which only the preview"),
-        ({330: (8,)}, "camera raw file, of which only the preview"),
-    ],
-)
-def test_a_preview_alone_is_refused(tmp_path: Path, tags: Tags, words: str) -> None:
-    path = written(tmp_path / "a.tif", tiff((SMALL, {254: (1,), **tags})))
-    for read in (decode, read_outline):
-        with pytest.raises(ImageReadError, match=rf"^a\.tif: .*{words}"):
-            read(path)
-
-
-def test_what_one_page_states_does_not_hold_for_others(tmp_path: Path) -> None:
-    inch = {282: (300,), 283: (300,), 296: (2,)}
-    stated = {**inch, 34675: SRGB, 700: b"<x:xmpmeta><rdf:RDF></rdf:RDF></x:xmpmeta>"}
-    # Without a unit, and so no resolution.
-    unitless = {282: (1,), 283: (1,), 296: (1,)}
-    grey = FULL[..., :1]
-    data = tiff((FULL, {}), (FULL, stated), (FULL, unitless), (grey, {34675: GREY}), (grey, {}))
-    picture = decode(written(tmp_path / "a.tif", data))
-    pages = (picture, *picture.more)
-    assert [page.icc_profile for page in pages] == [None, SRGB, None, GREY, None]
-    assert [page.dpi for page in pages] == [None, (300.0, 300.0), None, None, None]
-    assert [page.xmp is None for page in pages] == [True, False, True, True, True]
-    assert [page.is_grey for page in pages] == [False, False, False, True, True]
-
-
-def test_a_mask_page_becomes_alpha(tmp_path: Path) -> None:
-    mask = np.zeros((20, 24), bool)
-    mask[5:, 3:9] = True
-    bits = np.packbits(mask, axis=1)[..., None]
-    tags = {254: (4,), 262: (4,), 256: (24,), 258: (1,), 277: (1,)}
-    path = written(tmp_path / "a.tif", tiff((FULL, {}), (bits, dict(tags))))
-    picture = seen(path)
-    np.testing.assert_array_equal(picture.rgb_hwc, FULL)
-    np.testing.assert_array_equal(picture.alpha_hw, mask * np.uint8(255))
-    assert picture.notes == []
-
-    written(path, tiff((SMALL, {}), (bits, dict(tags))))
-    assert seen(path).notes == ["dropped: transparency masks that match no page (1)"]
-
-
-def test_pictures_inside_of_pages_are_told_of(tmp_path: Path) -> None:
-    data = tiff((FULL, {}), (SMALL, {}))
-    inner = struct.unpack_from("<I", data, 4)[0]
-    # The first page points to itself: no reduced copy.
-    path = written(tmp_path / "a.tif", tiff((FULL, {330: (inner,)})))
-    assert decode(path).notes == ["dropped: further pictures inside pages (in sub-directories)"]
-
-
-def test_stacks_that_only_imagej_finds_are_refused(tmp_path: Path) -> None:
-    one = b"ImageJ=1.54f\nimages=1\n\0"
-    path = written(tmp_path / "a.tif", tiff((FULL, {270: one})))
-    np.testing.assert_array_equal(decode(path).rgb_hwc, FULL)
-    written(path, tiff((FULL, {270: one.replace(b"=1\n", b"=3\n")})))
-    for read in (decode, read_outline):
-        with pytest.raises(ImageReadError, match="stack of 3 images that only ImageJ finds"):
-            read(path)
-
-
-# --- samples -------------------------------------------------------------------------------
 
 
 def noise(shape: Sequence[int], dtype: Any) -> NDArray[Any]:
