@@ -28,7 +28,7 @@ def run(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="INPUT", parser=path_argument, help="Picture, or folder of pictures."
+            metavar="INPUT", parser=path_argument, help="Picture, video, or folder of them."
         ),
     ],
     target: Annotated[
@@ -36,7 +36,8 @@ def run(
         typer.Argument(
             metavar="OUTPUT",
             parser=path_argument,
-            help="Output folder, which recreates the tree of INPUT; or, for one picture, a file.",
+            help="Output folder, which recreates the tree of INPUT; or, for one picture or video, "
+            "a file.",
         ),
     ],
     model: Annotated[
@@ -75,6 +76,13 @@ def run(
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="CPU threads for inference; all by default."),
+    ] = None,
+    cuda_graphs: Annotated[
+        bool | None,
+        typer.Option(
+            help="Record TensorRT's batches as CUDA graphs [default: on, but not with 8.x].",
+            show_default=False,
+        ),
     ] = None,
     no_build: Annotated[
         bool, typer.Option("--no-build", help="Never build an engine; use a cached one.")
@@ -117,6 +125,28 @@ def run(
         bool,
         typer.Option("--second-pass", help="Run the model twice if one pass is not large enough."),
     ] = False,
+    video_codec: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|h264|hevc|av1|vp9|ENCODER",
+            help="Codec of videos. auto: VP9 in WebM, HEVC for more than 8 bits, else H.264. Or an "
+            "FFmpeg encoder, for example h264_nvenc.",
+        ),
+    ] = "auto",
+    crf: Annotated[
+        int | None,
+        typer.Option(min=0, help="Constant quality of videos, lower is better [default: 18]."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Preset of the video encoder, for example slow."),
+    ] = None,
+    deinterlace: Annotated[
+        bool, typer.Option("--deinterlace", help="Deinterlace interlaced videos.")
+    ] = False,
+    hdr: Annotated[
+        bool, typer.Option("--hdr", help="Upscale HDR videos although models are trained on SDR.")
+    ] = False,
     tile: Annotated[
         int | None,
         typer.Option(min=1, metavar="PX", help="Tile size in input pixels per side."),
@@ -158,12 +188,15 @@ def run(
     ] = False,
     version: Annotated[bool, version_option()] = False,
 ) -> None:
-    """Upscale a picture or a folder of pictures.
+    """Upscale pictures and videos: one, or a folder of them.
 
     A second run resumes: results that are complete, and were made from the same picture by the
     same model and settings, are kept. The file .dggn-run.jsonl in OUTPUT
     records them. A file in OUTPUT that this command did not make, or made from another
     picture, is never replaced without --overwrite; its picture is reported as skipped.
+
+    A video resumes at its last complete segment of 120 frames. Segments are kept in a hidden
+    folder in OUTPUT until the video is finished.
 
     At most one of --scale, --width, --height, --max-size and --megapixels may be given. The
     model's result is reduced to that size; larger sizes need --second-pass.
@@ -173,6 +206,7 @@ def run(
     machine, for example disk space; 130, interrupted, with finished results kept.
     """
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
+    from export.half_file import half_file
     from export.trt.on_demand import EngineBuilder
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
     from runtime.report.console import choose_progress, complain, print_result
@@ -183,6 +217,7 @@ def run(
         from runtime.backends.request import BackendRequest
         from runtime.codecs.output import FormatName, OutputSettings
         from runtime.run.batch import Batch, Options
+        from runtime.video.settings import VideoSettings
 
         options = Options(
             source=source,
@@ -206,6 +241,11 @@ def run(
                 openvino_device=openvino_device(devices) if backend == "openvino" else "CPU",
                 threads=threads,
                 build=builder if backend in ("auto", "tensorrt") and not no_build else None,
+                half=half_file,
+                cuda_graphs=cuda_graphs,
+            ),
+            video=VideoSettings(
+                codec=video_codec, crf=crf, preset=preset, deinterlace=deinterlace, hdr=hdr
             ),
             suffix=suffix,
             overlap=overlap,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from runtime.image.resize import enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
 from runtime.model.info import DEFAULT_MODEL, WantedPrecision, file_sha256, model_name, model_path
+from runtime.tiles.backend import Backend
 from runtime.tiles.plan import check_tiling, default_tile_px
 from runtime.tiles.stitch import OnTile, Watched, part_progress, submit_in_tiles
 from runtime.tiles.strips import strip_bytes, strip_tile_px, upscale_in_strips
@@ -142,6 +144,21 @@ class Upscaler:
     def precision(self) -> str:
         """Precision of most of the work on 8-bit pictures, for example `bfloat16`."""
         return self._backend.precision
+
+    @property
+    def backend(self) -> Backend:
+        """What super-resolves the tiles."""
+        return self._backend
+
+    def over(self, backend: Backend) -> Upscaler:
+        """An upscaler that gives the same tiles to another backend of the same model.
+
+        Args:
+            backend: for example one that hands its tiles on to this upscaler's.
+        """
+        other = copy(self)
+        other._backend = backend
+        return other
 
     @property
     def on_gpu(self) -> bool:

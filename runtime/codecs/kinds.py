@@ -43,6 +43,10 @@ _WORDS = {
 _PORTABLE = tuple(b"P%d" % number for number in range(1, 8))
 
 
+class KindNotRead(ImageReadError):
+    """A file is no picture, or of a kind that is not read; nothing says that it is damaged."""
+
+
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _JPEG_LS = 0xF7
 
@@ -56,7 +60,7 @@ def refuse_odd_jpeg(file: IO[bytes]) -> None:
     """Refuse JPEGs of kinds that Pillow does not recognize.
 
     Raises:
-        ImageReadError: its samples are not 8-bit, or it is JPEG-LS.
+        KindNotRead: its samples are not 8-bit, or it is JPEG-LS.
     """
     place = 2
     while True:
@@ -66,10 +70,10 @@ def refuse_odd_jpeg(file: IO[bytes]) -> None:
             return
         marker = begin[1]
         if marker == _JPEG_LS:
-            raise ImageReadError("is JPEG-LS, which is not supported: save it as PNG or TIFF")
+            raise KindNotRead("is JPEG-LS, which is not supported: save it as PNG or TIFF")
         if marker in _JPEG_FRAMES:
             if begin[4] != 8:
-                raise ImageReadError(
+                raise KindNotRead(
                     f"is JPEG of {begin[4]} bits per sample, which is not supported: save it as "
                     "PNG or TIFF of 16 bits"
                 )
@@ -85,19 +89,19 @@ def refuse_foreign(begin: bytes) -> None:
         begin: at least the first `BEGIN_BYTES` of the file.
 
     Raises:
-        ImageReadError: it is.
+        KindNotRead: it is.
     """
     is_canon = begin[:2] == b"II" and begin[8:11] == _CANON
     if begin.startswith(_CAMERAS) or begin[4:12] == b"ftypcrx " or is_canon:
-        raise ImageReadError(
+        raise KindNotRead(
             "is a camera raw file: develop it with a raw converter, and save it as TIFF of 16 bits"
         )
     for start, name in _STARTS.items():
         if begin.startswith(start):
-            raise ImageReadError(f"is {name}, which is not supported: save it as PNG or TIFF")
+            raise KindNotRead(f"is {name}, which is not supported: save it as PNG or TIFF")
     if begin.startswith(_PORTABLE) and begin[2:3].isspace():
-        raise ImageReadError("is PNM or PFM, which is not supported: save it as PNG or TIFF")
+        raise KindNotRead("is PNM or PFM, which is not supported: save it as PNG or TIFF")
     lowered = begin.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     for start, name in _WORDS.items():
         if lowered.startswith(start):
-            raise ImageReadError(f"is {name}: get the picture itself")
+            raise KindNotRead(f"is {name}: get the picture itself")

@@ -24,6 +24,7 @@ from runtime.errors import TargetError
 from runtime.jobs.plan import Job
 from runtime.jobs.stamp import SourceStamp, canonical_path
 from runtime.system.files import NotReplaced, replacing, try_to_lock
+from runtime.video.formats import is_clip
 
 POLL_S = 0.1
 """Polling interval while another run uses the folder."""
@@ -46,6 +47,18 @@ class Entry:
 def settings_fingerprint(settings: Mapping[str, Any]) -> str:
     """Return a short text that differs whenever a setting does."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fingerprints:
+    """Fingerprints of the model and the settings that affect results."""
+
+    pictures: str
+    clips: str
+
+    def of(self, job: Job) -> str:
+        """Return the fingerprint for a job."""
+        return self.clips if is_clip(job.source) else self.pictures
 
 
 class Journal:

@@ -40,6 +40,8 @@ class FileResult:
     """Processing time, without waiting."""
     frames: int = 1
     """Number of frames or pages."""
+    clip: str = ""
+    """One-line description of a video; empty for a picture."""
     notes: tuple[str, ...] = ()
     preview: Preview | None = None
     """Preview for the HTML report, if one is written."""

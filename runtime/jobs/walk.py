@@ -1,4 +1,4 @@
-"""Searches a folder tree for pictures."""
+"""Searches a folder tree for pictures and videos."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from runtime.codecs.formats import READABLE_SUFFIXES
+from runtime.video.formats import CLIP_SUFFIXES
 
 SYSTEM_FOLDERS = frozenset(
     {
@@ -25,6 +26,8 @@ class Found:
 
     pictures: list[PurePosixPath] = field(default_factory=list)
     """Paths of pictures relative to the folder, in no particular order."""
+    clips: list[PurePosixPath] = field(default_factory=list)
+    """Paths of videos, likewise."""
     hidden: int = 0
     other: int = 0
     links: int = 0
@@ -34,7 +37,7 @@ class Found:
 
 
 def walk(source: Path) -> Found:
-    """Search for pictures, including linked files but not linked folders.
+    """Search for pictures and videos, including linked files but not linked folders.
 
     Raises:
         OSError: the folder itself cannot be listed; those below it may.
@@ -73,6 +76,8 @@ def _listed(folder: Path, source: Path, found: Found) -> Iterator[Path]:
                 yield path
             elif path.suffix.lower() in READABLE_SUFFIXES:
                 found.pictures.append(PurePosixPath(path.relative_to(source).as_posix()))
+            elif path.suffix.lower() in CLIP_SUFFIXES:
+                found.clips.append(PurePosixPath(path.relative_to(source).as_posix()))
             else:
                 found.other += 1
 

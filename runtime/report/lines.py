@@ -38,6 +38,8 @@ def _sizes(result: FileResult) -> str:
 
 def _details(result: FileResult) -> str:
     frames = f"; {result.frames} frames or pages" if result.frames > 1 else ""
+    if result.clip:
+        frames = f"; {result.frames} frames of {result.clip}"
     return frames + "".join(f"; {note}" for note in result.notes)
 
 

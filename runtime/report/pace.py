@@ -31,10 +31,16 @@ class Pace:
         self._share = 1.0
         self.ended = 0
 
-    def begin(self, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]) -> None:
-        """Start inference on a picture with these source and target sizes."""
-        self._current_work = source_size_hw[0] * source_size_hw[1] / 1e6
-        self._current_mp = target_size_hw[0] * target_size_hw[1] / 1e6
+    def begin(
+        self,
+        source_size_hw: tuple[int, int],
+        target_size_hw: tuple[int, int],
+        *,
+        frames: int = 1,
+    ) -> None:
+        """Start inference on a picture, or a video of several frames, with these sizes."""
+        self._current_work = frames * source_size_hw[0] * source_size_hw[1] / 1e6
+        self._current_mp = frames * target_size_hw[0] * target_size_hw[1] / 1e6
         self._known += 1
         self._known_work += self._current_work
         self._known_mp += self._current_mp

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Protocol
@@ -14,6 +15,10 @@ from runtime.system.terminal import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
+
+
+CLIP_LINES_S = 60.0
+"""Seconds between lines about one video."""
 
 
 class Progress(Protocol):
@@ -31,9 +36,14 @@ class Progress(Protocol):
         """Show a model download during the block, which yields a callback for the bytes so far."""
 
     def upscaling(
-        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+        self,
+        name: str,
+        source_size_hw: tuple[int, int],
+        target_size_hw: tuple[int, int],
+        *,
+        frames: int = 1,
     ) -> None:
-        """Start inference on a picture."""
+        """Start inference on a picture, or on a video of about this many frames."""
 
     def upscaled(self, share: float) -> None:
         """Update the inferred share of the current picture, in [0, 1]."""
@@ -68,7 +78,12 @@ class QuietProgress:
         return nullcontext(lambda received: None)
 
     def upscaling(
-        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+        self,
+        name: str,
+        source_size_hw: tuple[int, int],
+        target_size_hw: tuple[int, int],
+        *,
+        frames: int = 1,
     ) -> None:
         """Show nothing."""
 
@@ -98,6 +113,8 @@ class PlainProgress(QuietProgress):
         super().__init__(stream)
         self._pictures = 0
         self._ended = 0
+        self._clip = ""
+        self._said_s = 0.0
 
     def start(self, pictures: int) -> None:
         """Start counting."""
@@ -114,6 +131,24 @@ class PlainProgress(QuietProgress):
         size = "" if total_bytes is None else f" ({total_bytes / 1e6:.1f} MB)"
         self._print(f"downloading {name}{size}")
         return nullcontext(lambda received: None)
+
+    def upscaling(
+        self,
+        name: str,
+        source_size_hw: tuple[int, int],
+        target_size_hw: tuple[int, int],
+        *,
+        frames: int = 1,
+    ) -> None:
+        """Remember a video, which may take hours."""
+        self._clip = name if frames > 1 else ""
+        self._said_s = time.monotonic()
+
+    def upscaled(self, share: float) -> None:
+        """Print the share of a video that is done, once a minute."""
+        if self._clip and time.monotonic() - self._said_s >= CLIP_LINES_S:
+            self._said_s = time.monotonic()
+            self._print(f"{self._clip}: {100 * share:.0f} %")
 
     def finished(self, result: FileResult) -> None:
         """Print a line, unless the picture was up to date."""
@@ -195,11 +230,16 @@ class BarProgress(QuietProgress):
             self.stop()
 
     def upscaling(
-        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+        self,
+        name: str,
+        source_size_hw: tuple[int, int],
+        target_size_hw: tuple[int, int],
+        *,
+        frames: int = 1,
     ) -> None:
         """Show the name beside the bar."""
         self._inferring.add(name)
-        self._pace.begin(source_size_hw, target_size_hw)
+        self._pace.begin(source_size_hw, target_size_hw, frames=frames)
         self._update(description=printable(name))
 
     def upscaled(self, share: float) -> None:

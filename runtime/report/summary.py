@@ -97,7 +97,7 @@ class Report:
         totals = self.totals
         ignored = {
             name: getattr(self.plan, name) if self.plan else 0
-            for name in ("hidden", "other", "links", "system")
+            for name in ("hidden", "other", "clips", "links", "system")
         }
         return {
             "model": self.model,
@@ -131,6 +131,7 @@ def _file(result: FileResult) -> dict[str, Any]:
         "source_size_hw": result.source_size_hw,
         "target_size_hw": result.target_size_hw,
         "frames": result.frames,
+        "clip": result.clip or None,
         "seconds": result.seconds,
         "notes": result.notes,
     }

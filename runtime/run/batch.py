@@ -12,7 +12,7 @@ from runtime.backends.request import BackendRequest
 from runtime.codecs.formats import READABLE_SUFFIXES
 from runtime.codecs.output import SIZE_OPTIONS, OutputSettings, target_size_hw
 from runtime.errors import Cancelled, ConfigError
-from runtime.jobs.journal import Journal, settings_fingerprint
+from runtime.jobs.journal import Fingerprints, Journal, settings_fingerprint
 from runtime.jobs.plan import Job, Plan, plan_jobs
 from runtime.jobs.result import FileResult
 from runtime.jobs.stamp import canonical_path
@@ -29,8 +29,16 @@ from runtime.system.files import (
     remove_unfinished,
 )
 from runtime.upscaler import Upscaler
+from runtime.video.formats import CLIP_SUFFIXES, is_clip
+from runtime.video.settings import VideoSettings
 
 FOREIGN = "the output exists, but was not made by dggn-run; use --overwrite to replace it"
+PICTURES_ONLY = ("format", "quality")
+"""Settings that do not affect videos."""
+
+REFUSE_LESS = ("video_deinterlace", "video_hdr")
+"""Settings that only allow more kinds of video, without an effect on others."""
+
 OF_ANOTHER = (
     "the output exists, and is the result of another picture, {}; choose another OUTPUT or a "
     "--suffix, or use --overwrite to replace it"
@@ -47,6 +55,8 @@ class Options:
     model: str = DEFAULT_MODEL
     request: BackendRequest = field(default_factory=BackendRequest)
     """Backend request; its messages go to the progress display."""
+    video: VideoSettings = field(default_factory=VideoSettings)
+    """Settings for videos."""
     suffix: str = ""
     overlap: int | None = None
     jobs: int | None = None
@@ -90,13 +100,13 @@ class Batch:
         plan = plan_for(options)
         report.plan = plan
         with open_upscaler(options, progress) as upscaler:
-            fingerprint = describe(report, options, upscaler)
+            fingerprints = describe(report, options, upscaler)
             make_folder(plan.folder)
             if options.page:
                 self._page = HtmlReport(options.page)
             with Journal(plan.folder, wait=self._wait if plan.is_one_file else None) as journal:
                 self._introduce(plan, upscaler)
-                todo = self._sort_out(plan, journal, fingerprint)
+                todo = self._sort_out(plan, journal, fingerprints)
                 folders = {job.target.parent for job in plan.jobs}
                 self._folders = frozenset(one for one in folders if not name_problem(one / "a"))
                 for folder in self._folders:
@@ -106,7 +116,8 @@ class Batch:
                     upscaler,
                     options.settings,
                     journal=journal,
-                    fingerprint=fingerprint,
+                    fingerprints=fingerprints,
+                    video=options.video,
                     progress=progress,
                     jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
                     previews=self._page is not None,
@@ -155,9 +166,9 @@ class Batch:
         if plan.ignored:
             self._progress.say(f"ignored in {self._options.source}: {plan.ignored}")
 
-    def _sort_out(self, plan: Plan, journal: Journal, fingerprint: str) -> list[Job]:
+    def _sort_out(self, plan: Plan, journal: Journal, fingerprints: Fingerprints) -> list[Job]:
         """Report pictures that need no work, and return the rest."""
-        todo, settled = sort_out(plan, journal, fingerprint, overwrite=self._options.overwrite)
+        todo, settled = sort_out(plan, journal, fingerprints, overwrite=self._options.overwrite)
         for result in settled:
             self._add(result)
         return todo
@@ -211,16 +222,16 @@ def plan_for(options: Options) -> Plan:
     if not plan.jobs and not plan.unreadable:
         raise ConfigError(
             f"no pictures in {options.source}; ignored: {plan.ignored or 'nothing'}. "
-            f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES))}"
+            f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES | CLIP_SUFFIXES))}"
         )
     return plan
 
 
-def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
-    """Add the model and backend to a report; return a description of both.
+def describe(report: Report, options: Options, upscaler: Upscaler) -> Fingerprints:
+    """Add the model, backend and settings to a report.
 
     Returns:
-        The fingerprint of model and settings.
+        The fingerprints of model and settings.
 
     Raises:
         ConfigError: the requested scale is beyond the model.
@@ -240,11 +251,19 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
         report.settings["scale"] = float(upscaler.info.scale)
     # Allowing a second pass changes no result of one.
     decisive = {name: value for name, value in report.settings.items() if name != "second_pass"}
-    return settings_fingerprint({"model": upscaler.model_sha256, **decisive})
+    decisive["model"] = upscaler.model_sha256
+    of_clips = {name: value for name, value in decisive.items() if name not in PICTURES_ONLY}
+    video = {f"video_{name}": value for name, value in asdict(options.video).items()}
+    of_clips |= {name: value for name, value in video.items() if name not in REFUSE_LESS}
+    if report.plan and any(is_clip(job.source) for job in report.plan.jobs):
+        report.settings |= video
+    return Fingerprints(
+        pictures=settings_fingerprint(decisive), clips=settings_fingerprint(of_clips)
+    )
 
 
 def sort_out(
-    plan: Plan, journal: Journal, fingerprint: str, *, overwrite: bool
+    plan: Plan, journal: Journal, fingerprints: Fingerprints, *, overwrite: bool
 ) -> tuple[list[Job], list[FileResult]]:
     """Separate the pictures to upscale from those that need no work.
 
@@ -267,7 +286,7 @@ def sort_out(
             todo.append(job)
         elif journal.is_foreign(job):
             settled.append(FileResult(name=job.name, status="skipped", message=FOREIGN))
-        elif journal.is_done(job, fingerprint):
+        elif journal.is_done(job, fingerprints.of(job)):
             settled.append(FileResult(name=job.name, status="skipped", target=str(job.target)))
         elif (other := journal.made_from(job)) and other not in sources:
             message = OF_ANOTHER.format(other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -12,14 +13,17 @@ import numpy as np
 from runtime.codecs.formats import check_size
 from runtime.codecs.output import passes_for, target_size_hw
 from runtime.codecs.png import write_png
-from runtime.errors import ImageError
+from runtime.errors import ImageError, ImageReadError
 from runtime.image.picture import Picture
-from runtime.jobs.journal import Journal
+from runtime.jobs.journal import Fingerprints, Journal
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
+from runtime.model.info import ModelInfo
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
 from runtime.run.batch import Options, describe, open_upscaler, plan_for, result_bytes, sort_out
+from runtime.run.clip_forecast import clip_s, frames_left
+from runtime.run.clip_plan import ClipPlan, plan_clip
 from runtime.run.in_strips import NOTE, check_strips
 from runtime.run.pipeline import default_jobs
 from runtime.run.route import Route
@@ -27,6 +31,7 @@ from runtime.run.second_pass import SECOND_PASS_NOTE
 from runtime.run.stages import fed_headers
 from runtime.tiles.plan import TilePlan
 from runtime.upscaler import Upscaler
+from runtime.video.formats import is_clip
 
 FIRST_SIDE_PX = 64
 """Side of the first picture that is timed; a whole tile follows if that was fast."""
@@ -63,10 +68,11 @@ def dry_run(options: Options, progress: Progress) -> Report:
     plan = report.plan = plan_for(options)
     without_build = replace(options, request=replace(options.request, build=None))
     with open_upscaler(without_build, progress) as upscaler:
-        fingerprint = describe(report, options, upscaler)
+        fingerprints = describe(report, options, upscaler)
         with Journal(plan.folder, read_only=True) as journal:
-            todo, settled = sort_out(plan, journal, fingerprint, overwrite=options.overwrite)
-        results = [*settled, *_planned(todo, options, upscaler)]
+            todo, settled = sort_out(plan, journal, fingerprints, overwrite=options.overwrite)
+        clips: list[tuple[ClipPlan, int]] = []
+        results = [*settled, *_planned(todo, options, upscaler, fingerprints, clips)]
         for result in results:
             report.totals.add(result)
             report.files.append(result)
@@ -74,7 +80,7 @@ def dry_run(options: Options, progress: Progress) -> Report:
         sizes = [
             result.source_size_hw
             for result in results
-            if result.status == "planned" and result.source_size_hw
+            if result.status == "planned" and result.source_size_hw and not result.clip
             for _ in range(result.frames)
         ]
         scale = upscaler.info.scale
@@ -84,18 +90,23 @@ def dry_run(options: Options, progress: Progress) -> Report:
             if passes_for([size_hw], options.settings, scale) == 2
         ]
         target_px = 1e6 * sum(result.target_mp for result in results)
+        of_clips_px = 1e6 * sum(result.target_mp for result in results if result.clip)
         seconds = 0.0
-        if sizes:
+        if sizes or clips:
             progress.say(f"{upscaler.description}: measuring its speed")
+            speed = measure(upscaler)
             seconds = expected_s(
                 fed,
-                target_px,
-                measure(upscaler),
+                target_px - of_clips_px,
+                speed,
                 upscaler,
                 jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
             )
+            seconds += sum(_clip_s(clip, frames, speed, upscaler) for clip, frames in clips)
+    source_px = sum(height * width for height, width in sizes)
+    source_px += sum(frames * math.prod(one.clip.size_hw) for one, frames in clips)
     report.estimate = {
-        "source_megapixels": round(sum(height * width for height, width in sizes) / 1e6, 6),
+        "source_megapixels": round(source_px / 1e6, 6),
         "output_megapixels": round(target_px / 1e6, 6),
         "seconds": round(seconds, 1),
     }
@@ -177,12 +188,63 @@ def _fed_px(size_hw: tuple[int, int], upscaler: Upscaler) -> int:
     return len(plan) * plan.tile_hw[0] * plan.tile_hw[1]
 
 
-def _planned(jobs: Iterable[Job], options: Options, upscaler: Upscaler) -> Iterable[FileResult]:
+def _clip_s(plan: ClipPlan, frames: int, speed: Speed, upscaler: Upscaler) -> float:
+    height, width = plan.clip.size_hw
+    fed_px = _fed_px((height, width), upscaler)
+    if plan.passes == 2:
+        scale = upscaler.info.scale
+        fed_px += _fed_px((scale * height, scale * width), upscaler)
+    return clip_s(plan, frames, fed_px, speed.infer_s, on_gpu=upscaler.on_gpu)
+
+
+def _planned_clip(
+    job: Job, options: Options, info: ModelInfo, settings: str
+) -> tuple[FileResult, ClipPlan]:
+    plan = plan_clip(
+        job.source,
+        job.target,
+        options.settings,
+        options.video,
+        info,
+        memory_bytes=result_bytes(options),
+    )
+    try:
+        frames = frames_left(plan, job, settings)
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+    done = plan.clip.frames - frames
+    resumed = [f"resumes from frame {done}"] if done else []
+    result = FileResult(
+        name=job.name,
+        status="planned",
+        source_size_hw=plan.clip.shown_hw,
+        target_size_hw=plan.shown_hw,
+        target=str(job.target),
+        frames=frames,
+        clip=plan.clip.description,
+        notes=(*job.notes, *plan.notes, *resumed),
+    )
+    return result, plan
+
+
+def _planned(
+    jobs: Iterable[Job],
+    options: Options,
+    upscaler: Upscaler,
+    fingerprints: Fingerprints,
+    clips: list[tuple[ClipPlan, int]],
+) -> Iterable[FileResult]:
+    """Predict the result of each job, and collect the plans of videos in `clips`."""
     scale = upscaler.info.scale
     settings = options.settings
     route = Route(upscaler.info, settings, whole_bytes=result_bytes(options))
     for job in jobs:
         try:
+            if is_clip(job.source):
+                result, plan = _planned_clip(job, options, upscaler.info, fingerprints.of(job))
+                clips.append((plan, result.frames))
+                yield result
+                continue
             header, frames, in_strips = route.foresee(job.source)
             target_hw = target_size_hw(header.size_hw, settings, scale)
             passes = passes_for([header.size_hw], settings, scale)

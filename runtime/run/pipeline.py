@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled, DggnError, ImageError
-from runtime.jobs.journal import Journal
+from runtime.jobs.journal import Fingerprints, Journal
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.report.progress import Progress
@@ -26,6 +26,7 @@ from runtime.run.route import Route
 from runtime.run.stages import PictureUpscaler, Stages
 from runtime.run.work import Work
 from runtime.system.cores import usable_cores
+from runtime.video.settings import VideoSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ class Pipeline:
         upscaler: called from one thread only.
         settings: output settings.
         journal: records started and finished results.
-        fingerprint: fingerprint of model and settings, for the journal.
+        fingerprints: fingerprints of model and settings, for the journal.
+        video: settings for videos.
         progress: receives the picture being upscaled.
         jobs: encoding threads; half as many decode.
         previews: make small before and after pictures of every result.
@@ -64,7 +66,8 @@ class Pipeline:
         settings: OutputSettings,
         *,
         journal: Journal,
-        fingerprint: str,
+        fingerprints: Fingerprints,
+        video: VideoSettings | None = None,
         progress: Progress,
         jobs: int | None = None,
         previews: bool = False,
@@ -84,7 +87,8 @@ class Pipeline:
             settings,
             route=Route(upscaler.info, settings, whole_bytes=whole_bytes or default_memory_bytes()),
             journal=journal,
-            fingerprint=fingerprint,
+            fingerprints=fingerprints,
+            video=video or VideoSettings(),
             progress=progress,
             previews=previews,
             stop=self._stop,
@@ -163,8 +167,9 @@ class Pipeline:
             if not self._memory.has_room(work.large_bytes):
                 self._upscaler.finish()  # what is to make room may still wait for a full batch
             self._memory.take(work.large_bytes, self._stop)
-            if work.reader:
-                if self._attempt(self._stages.make_in_strips, work):
+            if work.reader or work.clip:
+                make = self._stages.make_clip if work.clip else self._stages.make_in_strips
+                if self._attempt(make, work):
                     self._results.put(work.result("done"))
                 self._memory.give(work.large_bytes)
             elif not self._attempt(self._infer, work):

@@ -36,14 +36,14 @@ class Route:
     def __init__(self, info: ModelInfo, settings: OutputSettings, *, whole_bytes: int) -> None:
         self._info = info
         self._settings = settings
-        self._whole_bytes = whole_bytes
+        self.whole_bytes = whole_bytes
         self.memory_bytes = RESULT_SHARE * whole_bytes
         self.max_pixels = min(MAX_PIXELS, self.memory_bytes // 2 // SOURCE_BYTES_PER_PX)
         """Maximum pixels of a source that is decoded whole."""
 
     def is_whole(self, result_bytes: int) -> bool:
         """Return whether a result is made whole."""
-        return result_bytes <= self._whole_bytes
+        return result_bytes <= self.whole_bytes
 
     def foresee(self, source: Path) -> tuple[Picture, int, bool]:
         """Predict what :meth:`open` will return, from the source's header.

@@ -14,12 +14,14 @@ from runtime.codecs.output import OutputSettings, fit, passes_for, target_size_h
 from runtime.errors import Cancelled, ImageReadError
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader, strips_of
-from runtime.jobs.journal import Journal
+from runtime.jobs.journal import Fingerprints
 from runtime.jobs.stamp import SourceStamp
 from runtime.model.info import ModelInfo
 from runtime.report.preview import BLOCK_PX, After, Before
-from runtime.report.progress import Progress
+from runtime.run.clip_plan import plan_clip
 from runtime.run.in_strips import check_strips, write_in_strips
+from runtime.run.make_clip import make_clip
+from runtime.run.record import Record, Watcher
 from runtime.run.route import Route
 from runtime.run.second_pass import (
     SECOND_PASS_NOTE,
@@ -29,6 +31,8 @@ from runtime.run.second_pass import (
 )
 from runtime.run.work import Work
 from runtime.tiles.stitch import OnTile
+from runtime.video.formats import is_clip
+from runtime.video.settings import VideoSettings
 
 
 class PictureUpscaler(Protocol):
@@ -71,7 +75,8 @@ class Stages:
         settings: output settings.
         route: opens sources.
         journal: records started and finished results.
-        fingerprint: fingerprint of model and settings, for the journal.
+        fingerprints: fingerprints of model and settings, for the journal.
+        video: settings for videos.
         progress: receives the picture being upscaled.
         previews: make small before and after pictures of every result.
         stop: set to give up.
@@ -83,9 +88,10 @@ class Stages:
         settings: OutputSettings,
         *,
         route: Route,
-        journal: Journal,
-        fingerprint: str,
-        progress: Progress,
+        journal: Record,
+        fingerprints: Fingerprints,
+        video: VideoSettings,
+        progress: Watcher,
         previews: bool,
         stop: threading.Event,
     ) -> None:
@@ -93,7 +99,8 @@ class Stages:
         self._settings = settings
         self._route = route
         self._journal = journal
-        self._fingerprint = fingerprint
+        self._fingerprints = fingerprints
+        self._video = video
         self._progress = progress
         self._previews = previews
         self._stop = stop
@@ -104,12 +111,15 @@ class Stages:
         try:
             work.stamp = SourceStamp.of(source)
             with work.timed():
-                opened = self._route.open(source)
+                opened = None if is_clip(source) else self._route.open(source)
             unchanged = work.stamp.seems_unchanged(source)
         except OSError as error:
             raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
         if not unchanged:
             raise ImageReadError("the file changed while it was read: run the command again")
+        if opened is None:
+            self._look_at_clip(work)
+            return
         seen = work.see(opened)
         scale = self._upscaler.info.scale
         work.source_size_hw = seen.size_hw
@@ -131,6 +141,36 @@ class Stages:
         work.large_bytes = seen.nbytes * scale ** (2 * work.passes)
         if self._previews:
             work.before = Before.of(seen, work.target_size_hw)
+
+    def _look_at_clip(self, work: Work) -> None:
+        with work.timed():
+            plan = work.clip = plan_clip(
+                work.job.source,
+                work.job.target,
+                self._settings,
+                self._video,
+                self._upscaler.info,
+                memory_bytes=self._route.whole_bytes,
+            )
+        work.source_size_hw, work.target_size_hw = plan.clip.shown_hw, plan.shown_hw
+        work.frames, work.passes = max(1, plan.clip.frames), plan.passes
+        work.notes += plan.notes
+        work.large_bytes = plan.frame_bytes * plan.frames_at_once(self._route.whole_bytes)
+
+    def make_clip(self, work: Work) -> None:
+        """Upscale and write a video, once it has been inspected."""
+        self._upscaler.finish()  # what still waits for a full batch would wait for long
+        make_clip(
+            work,
+            self._upscaler,
+            self._video,
+            journal=self._journal,
+            fingerprints=self._fingerprints,
+            progress=self._progress,
+            previews=self._previews,
+            memory_bytes=self._route.whole_bytes,
+            stop=self._stop,
+        )
 
     def infer(self, work: Work, pass_on: Callable[[Work], None]) -> None:
         """Upscale a decoded picture, now or later, then pass it on from any thread."""
@@ -161,7 +201,7 @@ class Stages:
         self._upscaler.finish()  # what still waits for a full batch would wait for long
         assert work.target_size_hw is not None
         self._progress.upscaling(work.job.name, work.source_size_hw, work.target_size_hw)
-        self._journal.begin(work.job, work.stamp, self._fingerprint)
+        self._journal.begin(work.job, work.stamp, self._fingerprints.of(work.job))
         after = self._before_in_strips(work) if self._previews else None
         scale = self._upscaler.info.scale
         with work.timed():
@@ -181,7 +221,7 @@ class Stages:
             )
         if after:
             work.preview = after.preview()
-        self._journal.finish(work.job, work.stamp, self._fingerprint)
+        self._journal.finish(work.job, work.stamp, self._fingerprints.of(work.job))
 
     def _before_in_strips(self, work: Work) -> After:
         assert work.reader is not None
@@ -211,10 +251,10 @@ class Stages:
         work.target_size_hw = picture.size_hw
         if work.before:
             work.preview = work.before.beside(picture)
-        self._journal.begin(work.job, work.stamp, self._fingerprint)
+        self._journal.begin(work.job, work.stamp, self._fingerprints.of(work.job))
         with work.timed():
             work.notes += encode(picture, work.job.target, self._settings)
-        self._journal.finish(work.job, work.stamp, self._fingerprint)
+        self._journal.finish(work.job, work.stamp, self._fingerprints.of(work.job))
 
 
 def fed_headers(header: Picture, scale: int, passes: int) -> list[Picture]:

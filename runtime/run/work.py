@@ -13,6 +13,7 @@ from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult, Preview, Status
 from runtime.jobs.stamp import SourceStamp
 from runtime.report.preview import Before
+from runtime.run.clip_plan import ClipPlan
 
 
 @dataclass(kw_only=True)
@@ -24,6 +25,8 @@ class Work:
     picture: Picture | None = None
     reader: StripReader | None = None
     """Reader used instead of the picture if the result is too large for memory."""
+    clip: ClipPlan | None = None
+    """Plan used instead of either for a video."""
     source_size_hw: tuple[int, int] | None = None
     target_size_hw: tuple[int, int] | None = None
     passes: int = 1
@@ -68,6 +71,7 @@ class Work:
             target=str(self.job.target) if done else None,
             seconds=round(self.seconds, 3),
             frames=self.frames,
+            clip="" if self.clip is None else self.clip.clip.description,
             notes=(*self.job.notes, *self.notes) if done else (),
             preview=self.preview if done else None,
         )

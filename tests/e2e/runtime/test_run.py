@@ -78,7 +78,8 @@ def test_one_bad_file_does_not_stop_the_rest(photos: Path, tmp_path: Path) -> No
     assert "the file is empty" in failed["empty.jpg"]
     assert report["totals"]["done"] == 3
     assert report["totals"]["failed"] == 2
-    assert report["totals"]["ignored"] == {"hidden": 1, "other": 1, "links": 0, "system": 0}
+    ignored = {"hidden": 1, "other": 1, "clips": 0, "links": 0, "system": 0}
+    assert report["totals"]["ignored"] == ignored
     assert report["error"] is None
     assert "torn.png: FAILED" in result.stderr
     assert "Traceback" not in result.stderr

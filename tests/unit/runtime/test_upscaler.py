@@ -238,7 +238,7 @@ def test_cancel_interrupts_a_running_inference(monkeypatch: pytest.MonkeyPatch) 
         backend.cancel()
         thread.join(60)
         assert [type(error) for error in raised] == [Cancelled]
-        with pytest.raises(Cancelled, match="make a new one"):
+        with pytest.raises(Cancelled, match="open a new one"):
             backend.run(image[:, :8, :8])
 
 

@@ -159,9 +159,9 @@ def test_a_cached_file_of_another_content_is_fetched_again(server: Server, url: 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("http://example.org/a.onnx", "begin with https:// only"),
-        ("file:///etc/passwd", "begin with https:// only"),
-        ("https:///a.onnx", "begin with https:// only"),
+        ("http://example.org/a.onnx", "only URLs that start with https"),
+        ("file:///etc/passwd", "only URLs that start with https"),
+        ("https:///a.onnx", "only URLs that start with https"),
         ("https://example.org/4x-Nice.pth", "names a .pth file.*dggn-export onnx"),
         ("https://example.org/a.SAFETENSORS?download=true", "names a .safetensors file"),
         ("https://example.org/a.onnx#sha256=abc", "64 hexadecimal digits"),
@@ -248,7 +248,7 @@ def test_people_see_how_far_it_is(server: Server, url: str) -> None:
 
     for progress, expected in (
         (QuietProgress(io.StringIO()), ""),
-        (PlainProgress(io.StringIO()), "fetching 4x%20Nice.onnx (1.0 MB)\n"),
+        (PlainProgress(io.StringIO()), "downloading 4x%20Nice.onnx (1.0 MB)\n"),
     ):
         with progress.fetching("4x%20Nice.onnx", len(MODEL)) as advance:
             advance(5)
