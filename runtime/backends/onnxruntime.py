@@ -171,7 +171,7 @@ class OrtBackend:
                 "if memory ran out, lower --tile"
             ) from error
         if not np.isfinite(output).all():
-            if self._is_foreign and not self._on_cuda:
+            if self.is_foreign and not self._on_cuda:
                 raise ImageError(
                     "the model's output is not finite for this picture: choose another model"
                 )

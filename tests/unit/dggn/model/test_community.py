@@ -30,7 +30,6 @@ STAND_IN = '''
 """What we use of spandrel, for a network that enlarges twice by a transposed convolution."""
 
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 
@@ -102,12 +101,11 @@ class Folding(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.branch = nn.Conv2d(3, 3, 1)
-        self.folded = nn.Conv2d(3, 3, 1)
+        self.branch = nn.Conv2d(3, 3, 1, bias=False)
+        self.folded = nn.Conv2d(3, 3, 1, bias=False)
 
     def update_params(self) -> None:
         self.folded.weight.data = 2 * self.branch.weight.data
-        self.folded.bias.data = 2 * self.branch.bias.data
 
     def forward(self, image: Tensor) -> Tensor:
         self.update_params()
