@@ -147,7 +147,7 @@ def _fold_for_good(model: nn.Module) -> None:
         fold = getattr(module, "update_params", None)
         if callable(fold):
             fold()
-            vars(module)["update_params"] = _nothing
+            setattr(module, "update_params", _nothing)  # noqa: B010 # no attribute that mypy knows
 
 
 def _nothing() -> None:

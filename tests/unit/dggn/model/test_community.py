@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -101,11 +100,12 @@ class Folding(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.branch = nn.Conv2d(3, 3, 1, bias=False)
-        self.folded = nn.Conv2d(3, 3, 1, bias=False)
+        self.branch = torch.nn.Conv2d(3, 3, 1)
+        self.folded = torch.nn.Conv2d(3, 3, 1)
 
     def update_params(self) -> None:
         self.folded.weight.data = 2 * self.branch.weight.data
+        self.folded.bias.data = 2 * self.branch.bias.data
 
     def forward(self, image: Tensor) -> Tensor:
         self.update_params()
@@ -116,7 +116,7 @@ class Folding(nn.Module):
 def test_a_network_that_replaces_its_weights_does_so_once() -> None:
     """PyTorch crashes when one is exported that does so in its calls."""
     descriptor = SimpleNamespace(
-        model=nn.Sequential(Folding()),
+        model=torch.nn.Sequential(Folding()),
         architecture=SimpleNamespace(name="Folding"),
         scale=1,
         input_channels=3,
@@ -124,7 +124,8 @@ def test_a_network_that_replaces_its_weights_does_so_once() -> None:
         size_requirements=SimpleNamespace(minimum=0, multiple_of=1, square=False),
     )
     module = _described(descriptor, Path("folding.pth"))
-    folding: Any = module.network.get_submodule("0")
+    (folding,) = module.network.children()
+    assert isinstance(folding, Folding)
     weights = folding.folded.weight.data_ptr()
     result = module(torch.ones(1, 3, 4, 4))
     assert folding.folded.weight.data_ptr() == weights
