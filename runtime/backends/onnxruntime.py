@@ -171,6 +171,10 @@ class OrtBackend:
                 "if memory ran out, lower --tile"
             ) from error
         if not np.isfinite(output).all():
+            if self.is_foreign and not self._on_cuda:
+                raise ImageError(
+                    "the model's output is not finite for this picture: choose another model"
+                )
             raise BackendError(
                 "the network's output is not finite: the model file is unusable on this device"
             )

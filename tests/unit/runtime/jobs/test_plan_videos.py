@@ -77,7 +77,7 @@ def test_one_video(source: Path, tmp_path: Path) -> None:
         ("b.mp4", "x.png", "", "not named like one"),
         ("b.mp4", "x.avi", "", "not named like one"),
         ("b.mp4", "x.mp4", "_x4", "--suffix"),
-        ("a.png", "x.mp4", "", "names no format"),
+        ("a.png", "x.mp4", "", "names no writable format"),
         ("", "x.mp4", "", "named like a video"),
         ("b.mp4", "in", "", "would replace the source"),
     ],

@@ -180,7 +180,13 @@ def after(calls: int, error: type[BaseException]) -> Callable[[Picture], None]:
 def test_stopping_leaves_whole_segments_only(bench: Bench, source: Path) -> None:
     reached = threading.Event()
     pipeline = bench.pipeline(OutputSettings(), whole_bytes=5 * 3 * 192 * 256)
-    bench.upscaler.before = lambda picture: reached.set() if segment_files(bench) else None
+
+    def wait(picture: Picture) -> None:
+        if segment_files(bench):
+            reached.set()
+            bench.upscaler.cancelled.wait(60)
+
+    bench.upscaler.before = wait
 
     def stop() -> None:
         assert reached.wait(60)
@@ -334,10 +340,9 @@ def test_a_source_that_vanishes_meanwhile_fails_alone(bench: Bench, source: Path
 
 
 def test_a_source_that_changes_meanwhile_is_noticed(bench: Bench, source: Path) -> None:
-    content = source.read_bytes()
-
     def change(picture: Picture) -> None:
-        source.write_bytes(content + b"more")
+        with source.open("ab") as file:
+            file.write(b"more")
 
     bench.upscaler = NearestUpscaler(before=change)
     result = outcome(bench, source)
