@@ -27,7 +27,11 @@ def calibrate(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="A shipped model, or an ONNX file written by dggn-export.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE|URL",
+            help="A shipped model, or an ONNX file written by dggn-export, or its https URL.",
+        ),
     ] = DEFAULT_MODEL,
     validation: Annotated[
         Path | None,
@@ -99,8 +103,9 @@ def calibrate(
         from calibration.options import CalibrationOptions
         from runtime.errors import ConfigError
         from runtime.model.info import model_path
+        from runtime.report.console import fetched_model
 
-        path = model_path(model)
+        path = model_path(fetched_model(model))
         target_file = output or Path(f"{path.stem}{INT8_SUFFIX}.onnx")
         if target_file.suffix != ".onnx":
             raise ConfigError(f"{target_file} does not end in .onnx: name a file that does")

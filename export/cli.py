@@ -161,9 +161,10 @@ def trt(
         from export.trt.builder.interrupt import exit_process
         from export.trt.command import build_or_reuse, model_file
         from runtime.backends.trt.request import EngineRequest
+        from runtime.report.console import fetched_model
 
         request = EngineRequest(
-            onnx=model_file(_local(onnx), chosen),
+            onnx=model_file(fetched_model(onnx), chosen),
             precision=chosen,
             flavor=flavor,
             sample_type=io,
@@ -203,15 +204,6 @@ def _precision(
     return asked.pop() if asked else "fp16"
 
 
-def _local(model: str) -> str:
-    """Return a model's name or path; a URL is downloaded first."""
-    from runtime.backends.fetch import local_model
-    from runtime.report.console import choose_progress
-
-    progress = choose_progress(quiet=False)
-    return local_model(model, say=progress.say, bar=progress.fetching)
-
-
 @app.command()
 def inspect(
     file: Annotated[
@@ -230,8 +222,9 @@ def inspect(
         else:
             require("onnx", "onnxruntime", extra="export")
             from runtime.model.info import model_path
+            from runtime.report.console import fetched_model
 
-            facts = describe(model_path(_local(file)))
+            facts = describe(model_path(fetched_model(file)))
     width = max(map(len, facts))
     for label, fact in facts.items():
         typer.echo(f"{label:<{width}}  {fact}")

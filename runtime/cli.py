@@ -77,6 +77,13 @@ def run(
         int | None,
         typer.Option(min=1, help="CPU threads for inference; all by default."),
     ] = None,
+    cuda_graphs: Annotated[
+        bool | None,
+        typer.Option(
+            help="Record TensorRT's batches as CUDA graphs [default: on, but not with 8.x].",
+            show_default=False,
+        ),
+    ] = None,
     no_build: Annotated[
         bool, typer.Option("--no-build", help="Never build an engine; use a cached one.")
     ] = False,
@@ -199,6 +206,7 @@ def run(
     machine, for example disk space; 130, interrupted, with finished results kept.
     """
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
+    from export.half_file import half_file
     from export.trt.on_demand import EngineBuilder
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
     from runtime.report.console import choose_progress, complain, print_result
@@ -233,6 +241,8 @@ def run(
                 openvino_device=openvino_device(devices) if backend == "openvino" else "CPU",
                 threads=threads,
                 build=builder if backend in ("auto", "tensorrt") and not no_build else None,
+                half=half_file,
+                cuda_graphs=cuda_graphs,
             ),
             video=VideoSettings(
                 codec=video_codec, crf=crf, preset=preset, deinterlace=deinterlace, hdr=hdr

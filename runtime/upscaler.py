@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,8 @@ from runtime.image.picture import Picture, Samples
 from runtime.image.resize import enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
-from runtime.model.info import DEFAULT_MODEL, WantedPrecision, file_sha256, model_path
+from runtime.model.info import DEFAULT_MODEL, WantedPrecision, file_sha256, model_name, model_path
+from runtime.tiles.backend import Backend
 from runtime.tiles.plan import check_tiling, default_tile_px
 from runtime.tiles.stitch import OnTile, Watched, part_progress, submit_in_tiles
 from runtime.tiles.strips import strip_bytes, strip_tile_px, upscale_in_strips
@@ -120,7 +122,7 @@ class Upscaler:
         path = model_path(local_model(str(model), say=request.say), request.precision)
         self._backend, self.why = open_backend(path, request)
         self.info = self._backend.info
-        self.model_sha256 = file_sha256(path)
+        self.model_name, self.model_sha256 = model_name(path), file_sha256(path)
         self.overlap = self.info.halo_px if overlap is None else overlap
         self._may_shrink_tiles = request.tile_px is None
         self.tile_size = (
@@ -133,7 +135,7 @@ class Upscaler:
     @property
     def description(self) -> str:
         """Human-readable description of the model, backend and device."""
-        name = f"{self.info.preset} x{self.info.scale}"
+        name = f"{self.model_name} x{self.info.scale}"
         if self.info.precision != "float32":
             name += f" in {self.info.precision.upper()}"
         return f"{name}, {self._backend.description}"
@@ -142,6 +144,21 @@ class Upscaler:
     def precision(self) -> str:
         """Precision of most of the work on 8-bit pictures, for example `bfloat16`."""
         return self._backend.precision
+
+    @property
+    def backend(self) -> Backend:
+        """What super-resolves the tiles."""
+        return self._backend
+
+    def over(self, backend: Backend) -> Upscaler:
+        """An upscaler that gives the same tiles to another backend of the same model.
+
+        Args:
+            backend: for example one that hands its tiles on to this upscaler's.
+        """
+        other = copy(self)
+        other._backend = backend
+        return other
 
     @property
     def on_gpu(self) -> bool:

@@ -45,7 +45,10 @@ Niqe = Annotated[
     ),
 ]
 
-MODELS_HELP = "Shipped model (dggn-lite), ONNX file, checkpoint (.safetensors, .pth), or 'bicubic'."
+MODELS_HELP = (
+    "Shipped model (dggn-lite), ONNX file or its https URL, checkpoint (.safetensors, .pth), or "
+    "'bicubic'."
+)
 
 
 @app.callback()

@@ -136,7 +136,10 @@ def _costs(model: str, size_hw: tuple[int, int]) -> Costs:
     from dggn.model.onnx_costs import onnx_costs
     from dggn.model.shipped import load
     from runtime.model.info import model_path
+    from runtime.report.console import fetched_model
 
+    name = system_name(model)
+    model = model if model in PRESETS else fetched_model(model)
     suffix = Path(model).suffix.lower()
     if model in PRESETS:
         module: Generator | CommunityModel = Generator(preset(model))
@@ -152,9 +155,7 @@ def _costs(model: str, size_hw: tuple[int, int]) -> Costs:
         except ModelError:
             # Of another program: its graph is all there is.
             parameters, operations = onnx_costs(path, *size_hw)
-            return Costs(
-                name=system_name(model), parameters_m=parameters / 1e6, gflops=operations / 1e9
-            )
+            return Costs(name=name, parameters_m=parameters / 1e6, gflops=operations / 1e9)
     fields: list[int | None] = [None, None]
     if isinstance(module, Generator):
         fields = [
@@ -162,7 +163,7 @@ def _costs(model: str, size_hw: tuple[int, int]) -> Costs:
             for squeeze_excitation in (False, True)
         ]
     return Costs(
-        name=system_name(model),
+        name=name,
         parameters_m=parameter_count(module) / 1e6,
         gflops=flops(module, *size_hw) / 1e9,
         receptive_field_px=fields[0],

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from dggn.data.bicubic import bicubic_resize
 from dggn.metrics.evaluate import SuperResolve
 from dggn.model.config import COMMUNITY_SUFFIXES, SCALE
+from runtime.report.console import fetched_model
 from runtime.system.package import require
 
 BICUBIC = "bicubic"
@@ -24,6 +26,8 @@ def system_name(model: str) -> str:
     Every run of `dggn-train` calls its result generator.safetensors: there the folder's name
     says more.
     """
+    if "://" in model:
+        model = unquote(urlsplit(model).path)
     path = Path(model)
     if path.stem == "generator" and path.parent.name:
         return path.parent.name
@@ -35,13 +39,16 @@ def open_system(model: str) -> Iterator[SuperResolve]:
     """Open a super-resolution function for as long as the context lasts.
 
     Args:
-        model: a shipped name, an ONNX file, a checkpoint (our own or the community's), or the
-            word `bicubic`.
+        model: a shipped name, an ONNX file or the https URL of one, a checkpoint (our own or the
+            community's), or the word `bicubic`.
 
     Raises:
         ModelError: there is no such model, or the file is damaged.
+        ConfigError: the URL is none that models are fetched from.
+        DownloadError: it cannot be fetched.
         MissingDependency: a library that it needs is not installed.
     """
+    model = fetched_model(model)
     suffix = Path(model).suffix.lower()
     if model == BICUBIC:
         yield enlarge_bicubic

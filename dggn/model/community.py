@@ -26,6 +26,7 @@ _UNREADABLE = (
     RuntimeError,
     ValueError,
     LookupError,
+    ArithmeticError,
     AttributeError,
     TypeError,
     EOFError,
@@ -132,7 +133,25 @@ def _described(descriptor: Any, path: Path) -> CommunityModel:
         # A least size is a multiple of the multiple: its multiples meet both.
         size_multiple_px=max(int(requirements.multiple_of), int(requirements.minimum)),
     )
-    return CommunityModel(descriptor.model.float(), config).eval()
+    model = CommunityModel(descriptor.model.float(), config).eval()
+    _fold_for_good(model)
+    return model
+
+
+def _fold_for_good(model: nn.Module) -> None:
+    """Have SPAN fold its branches once, instead of in every call.
+
+    PyTorch crashes when a network replaces its own weights during export.
+    """
+    for module in model.modules():
+        fold = getattr(module, "update_params", None)
+        if callable(fold):
+            fold()
+            setattr(module, "update_params", _nothing)  # noqa: B010 # no attribute that mypy knows
+
+
+def _nothing() -> None:
+    """Replace later folding."""
 
 
 def _is_foreign(path: Path) -> bool:

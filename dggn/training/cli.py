@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -258,7 +259,8 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
         )
         validation = read_pairs([Path(name) for name in config.data.validation])
         with open_batches(config.data, config.seed, pictures, process, workers) as batches:
-            trainer = Trainer(state, batches, validation, folder, process)
+            say = partial(typer.echo, err=True) if process.is_first else lambda line: None
+            trainer = Trainer(state, batches, validation, folder, process, say)
             if process.is_first:
                 typer.echo(
                     f"{len(pictures)} training and {len(validation)} validation pictures on "

@@ -70,6 +70,7 @@ class Trainer:
             on degraded crops is measured on degraded pictures.
         folder: folder of the run.
         process: device and rank of this process; by default the only one, on the CPU.
+        say: receives one-line status messages.
 
     Raises:
         ConfigError: a validation picture is too small, or as in :class:`Step`.
@@ -84,6 +85,7 @@ class Trainer:
         validation: list[Pair],
         folder: Path,
         process: ProcessContext | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         check_pictures(validation)
         self._state = state
@@ -94,7 +96,7 @@ class Trainer:
         )
         self._folder = folder
         self._process = process or ProcessContext(device=torch.device("cpu"))
-        self._step = Step(state, batches, self._process)
+        self._step = Step(state, batches, self._process, say)
         self._psnr_db: float | None = None
         self._begun: deque[tuple[int, Outcome]] = deque()
         self._saved_at = time.monotonic()

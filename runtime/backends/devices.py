@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from runtime.backends.gpu import probe
-from runtime.backends.onnxruntime import has_cuda
 from runtime.backends.openvino.library import openvino_devices
+from runtime.backends.ort_session import has_cuda
 from runtime.backends.trt.library import installed_flavors
 from runtime.errors import BackendError, MissingDependency
 from runtime.system.cores import usable_cores

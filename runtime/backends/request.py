@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from runtime.model.info import WantedPrecision
@@ -51,6 +52,13 @@ class BackendRequest:
 
     build: BuildEngine | None = None
     """Builds TensorRT engines; None to use existing ones only."""
+
+    cuda_graphs: bool | None = None
+    """Whether TensorRT's batches are recorded as CUDA graphs; None for all versions but 8.x."""
+
+    half: Callable[[Path], Path] | None = None
+    """Makes a model's float16 version for ONNX Runtime on CUDA; None to compute in float32
+    there."""
 
     say: Callable[[str], None] = _logger.info
     """Receives one-line status messages."""

@@ -6,10 +6,12 @@ import platform
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
-from runtime.backends.onnxruntime import OrtBackend, has_cuda
+from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.ort_session import has_cuda
 from runtime.backends.request import BackendRequest
 from runtime.backends.team import DeviceTeam
 from runtime.errors import BackendError, ConfigError, DggnError, MissingDependency
@@ -63,11 +65,10 @@ def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
         except DggnError as error:
             reason = f"TensorRT cannot be used: {error}"
     if has_cuda():
-        device, *further = request.gpus
-        first = OrtBackend(onnx, threads=request.threads, device=device)
-        if first.uniform_tiles:  # on CUDA
-            return _team([first, *_on_cuda(onnx, further)], request), reason
-        first.cancel()
+        try:
+            return _open_cuda(onnx, request), reason
+        except BackendError as error:
+            reason = f"{reason}, and {error}"
     if request.devices is not None:
         chosen = ",".join(map(str, request.devices))
         raise BackendError(
@@ -158,11 +159,14 @@ def _has_driver() -> bool:
 
 
 def _open_cuda(onnx: Path, request: BackendRequest) -> Backend:
-    return _team(_on_cuda(onnx, request.gpus), request)
+    from runtime.backends.on_cuda import open_on_cuda
 
-
-def _on_cuda(onnx: Path, devices: Sequence[int]) -> list[OrtBackend]:
-    return [OrtBackend(onnx, where="cuda", device=device) for device in devices]
+    with ExitStack() as opened:
+        members = [
+            opened.enter_context(open_on_cuda(onnx, device, request)) for device in request.gpus
+        ]
+        opened.pop_all()
+    return _team(members, request)
 
 
 def _team(members: Sequence[Backend], request: BackendRequest) -> Backend:

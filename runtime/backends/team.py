@@ -71,7 +71,7 @@ class DeviceTeam:
 
     @property
     def uniform_tiles(self) -> bool:
-        """Whether tiles of one shape for all pictures are quicker than smaller ones."""
+        """Whether few tile shapes, shared by all pictures, are faster than smaller tiles."""
         return self._members[0].uniform_tiles
 
     @property

@@ -15,7 +15,7 @@ from runtime.codecs.colour_marks import BOXED, colours_of_boxes
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import Frames, duration_ms, frames_of, plays_of
 from runtime.codecs.gif import gif_pictures, read_gif
-from runtime.codecs.kinds import refuse_foreign
+from runtime.codecs.kinds import is_jpeg, refuse_foreign, refuse_odd_jpeg
 from runtime.codecs.limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -77,6 +77,8 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
             return _joined(*tiff_pictures(data, max_pixels))
         if data.startswith(SIGNATURE):
             return _png(data, max_pixels)
+        if is_jpeg(data):
+            refuse_odd_jpeg(io.BytesIO(data))
         with quiet_pillow():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         refuse_too_large(image, max_pixels)
@@ -128,21 +130,14 @@ def _gif(data: bytes, image: Image.Image, max_pixels: int) -> Picture:
 
 def _bmp(data: bytes, max_pixels: int) -> Picture:
     bmp = read_bmp(data)
-    ours = bmp is not None and bmp.is_ours
-    if bmp and bmp.size_hw[0] * bmp.size_hw[1] > max_pixels:
+    if bmp.size_hw[0] * bmp.size_hw[1] > max_pixels:
         raise too_many_pixels(bmp.size_hw, max_pixels)
-    with quiet_pillow():
-        image = (
-            bmp_image(data, bmp) if bmp and ours else Image.open(io.BytesIO(data), formats=("BMP",))
-        )
-    refuse_too_large(image, max_pixels)
+    image, notes = bmp_image(data, bmp)
     image.format = "BMP"
-    if bmp:
-        place, length = bmp.profile_at
-        image.info |= {"dpi": bmp.dpi, "icc_profile": data[place : place + length]}
-    with image:
-        picture = loaded_picture(image, colours=bmp.colours if bmp else None)
-    notes = [*picture.notes, *(bmp.notes if bmp and ours else [])]
+    place, length = bmp.profile_at
+    image.info |= {"dpi": bmp.dpi, "icc_profile": data[place : place + length]}
+    picture = loaded_picture(image, colours=bmp.colours)
+    notes = [*picture.notes, *notes]
     if picture.alpha_hw is not None and not picture.alpha_hw.any():
         picture, notes = replace(picture, alpha_hw=None), [*notes, ALPHA_NOTE]
     return replace(picture, notes=notes)

@@ -119,8 +119,10 @@ def gif_pictures(data: bytes, gif: Gif, image: Image.Image) -> Iterator[Picture]
 
 def _frames(file: IO[bytes]) -> Iterator[Frame]:
     flags = delay = clear = 0
-    # What is cut off or unknown ends the animation, as it does in browsers.
-    while (kind := file.read(1)) in (b"\x21", b"\x2c"):
+    # What is cut off or unknown ends the animation, as it does in browsers; zeros do no harm.
+    while (kind := file.read(1)) in (b"\x21", b"\x2c", b"\0"):
+        if kind == b"\0":
+            continue
         if kind[0] == _EXTENSION:
             try:
                 label, blocks = _exactly(file, 1)[0], _blocks(file)

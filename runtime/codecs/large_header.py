@@ -96,6 +96,11 @@ def _tiff(file: IO[bytes]) -> LargeHeader:
             "its colours are premultiplied with alpha, which cannot be reversed in strips: "
             "save it with unassociated alpha"
         )
+    if page.number is None:
+        raise ImageReadError(
+            "is too large to be read whole, and lies behind a reduced copy (in a sub-directory), "
+            "where reading in strips is not supported: save it alone, or allow more with --memory"
+        )
     if page.mask or layout.further:
         raise ImageReadError(
             "is too large to be read whole, and a page with a mask or further bands is not read "

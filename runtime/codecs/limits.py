@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from runtime.codecs.formats import FORMATS, HAS_HEIF
+from runtime.codecs.kinds import KindNotRead
 from runtime.errors import ImageReadError
 
 MAX_PIXELS = 178_956_970
@@ -76,10 +77,10 @@ def require_heif_support(begin: bytes) -> None:
         begin: at least the first `HEIF_BRAND_BYTES` of the file.
 
     Raises:
-        ImageReadError: it is HEIC.
+        KindNotRead: it is HEIC.
     """
     if not HAS_HEIF and begin[4:HEIF_BRAND_BYTES] in _HEIF_BRANDS:
-        raise ImageReadError("is HEIC, which needs a separate package: pip install 'dggn[heif]'")
+        raise KindNotRead("is HEIC, which needs a separate package: pip install 'dggn[heif]'")
 
 
 def refuse_too_large(image: Image.Image, max_pixels: int) -> None:
@@ -116,7 +117,7 @@ def translated() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise TooManyPixels(_too_large("too many pixels", MAX_PIXELS)) from error
     except UnidentifiedImageError as error:
-        raise ImageReadError(
+        raise KindNotRead(
             f"is not a picture that can be read: expected an intact {', '.join(FORMATS)} file "
             "with 8 or 16 bits a sample"
         ) from error
@@ -124,7 +125,7 @@ def translated() -> Iterator[None]:
         raise ImageReadError("needs more memory than is available: cut it into parts") from error
     except Exception as error:
         if _NOT_READ.search(str(error)):
-            raise ImageReadError(
+            raise KindNotRead(
                 f"is of an unsupported kind ({error}): save it as PNG or TIFF"
             ) from error
         raise ImageReadError(

@@ -17,6 +17,10 @@ from runtime.image.stated_colours import StatedColours
 
 _PARTS_OF_ANIMATION = (b"acTL", b"fcTL")
 _WITH_ALPHA = (4, 6)
+_PALETTE = 3
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+"""By colour type."""
+
 _CLEAR, _RESTORE = 1, 2
 
 
@@ -95,12 +99,16 @@ def header_of_chunks(chunks: Chunks) -> PngHeader:
     """Parse a file's chunks.
 
     Raises:
-        ImageReadError: it has no header, or its colours cannot be read.
+        ImageReadError: it has no sound header, or its colours cannot be read.
     """
     first = chunks.kept[0]
     if first.name != b"IHDR" or len(first.content) < 13:
         raise ImageReadError("is damaged (its header is missing): copy or export it again")
     width, height, depth, colour = struct.unpack_from(">IIBB", first.content)
+    if not width or not height or depth not in _DEPTHS.get(colour, ()):
+        raise ImageReadError("is damaged (its header makes no sense): copy or export it again")
+    if colour == _PALETTE and not chunks.of(b"PLTE"):
+        raise ImageReadError("is damaged (its palette is missing): copy or export it again")
     parts = [SIGNATURE]
     for chunk in chunks.kept:
         content = chunk.content

@@ -30,6 +30,8 @@ _CAMERA = (32803, 34892)
 """Photometric interpretations of raw sensor samples."""
 
 WHITE_IS_ZERO, GREY, RGB, CMYK = 0, 1, 2, 5
+_KINDS = {WHITE_IS_ZERO: "grey", GREY: "grey", RGB: "RGB", 3: "a palette", CMYK: "CMYK"}
+_KINDS |= {6: "YCbCr", 8: "CIE Lab", 9: "ICC Lab", 10: "ITU Lab", 32844: "LogL", 32845: "LogLuv"}
 _COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, CMYK: 4}
 ASSOCIATED = 1
 _ALPHA = (ASSOCIATED, 2, 999)
@@ -100,10 +102,16 @@ class Layout:
         """Whether `tiff_samples` reads it, since Pillow would refuse it or keep 8 bits."""
         if self.compression == WEBP:
             return True
-        uniform = len(set(self.bits)) == 1 and self.bits[0] in (8, 16, 32, 64)
+        uniform = len(set(self.bits)) == 1 and (1 <= self.bits[0] <= 16 or self.bits[0] in (32, 64))
         if self.photometric not in _COLOURS or self.compression not in LOSSLESS or not uniform:
             return False
         return max(self.bits) > 8 or not self._pillow_knows()
+
+    def __str__(self) -> str:
+        kind = _KINDS.get(self.photometric, f"photometric interpretation {self.photometric}")
+        bits = " and ".join(str(count) for count in sorted(set(self.bits)))
+        channels = f"{len(self.bits)} channels" if len(self.bits) > 1 else "1 channel"
+        return f"{kind}, {channels} of {bits} bits"
 
     def _pillow_knows(self) -> bool:
         prefix = b"II" if self.order == "<" else b"MM"
@@ -111,7 +119,8 @@ class Layout:
         # Without a word on the fourth channel, Pillow too takes it for alpha.
         stated = self.extra if len(self.bits) != 4 or self.extra != (2,) else ()
         known = (*key, self.extra) in OPEN_INFO or (*key, stated) in OPEN_INFO
-        return known and not (self.is_planar and self.extra)
+        # For a single plane, Pillow forgets that white is zero.
+        return known and not (self.is_planar and (self.extra or len(self.bits) == 1))
 
 
 def layout_of(table: Table) -> Layout:
@@ -173,6 +182,11 @@ def _check(layout: Layout, table: Table, channels: int) -> None:
         raise ImageReadError(
             f"its samples have {max(layout.bits)} bits, not 8 or 16 bits unsigned, so their black "
             "and white are not stated: convert it to 8 or 16 bits unsigned"
+        )
+    if layout.is_ours and layout.predictor != 1 and max(layout.bits) not in (8, 16, 32, 64):
+        raise ImageReadError(
+            f"its samples of {max(layout.bits)} bits are stored as differences, which is not "
+            "supported: save it without a predictor"
         )
     if layout.is_ours and table.integer(332, 1) != 1:
         raise ImageReadError("its inks are not those of CMYK: convert it to RGB")

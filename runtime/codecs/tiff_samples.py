@@ -7,6 +7,7 @@ worked out here (TIFF 6.0; Adobe's technical note 3 for predictor 3), so no bit 
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from runtime.errors import ImageReadError
 from runtime.image.picture import Samples
 
 _BLOCK_BYTES = 1 << 26
+_WHOLE_BYTES = (8, 16, 32, 64)
 _HORIZONTAL, _FLOATING = 2, 3
 FLOAT_NOTE = "floating-point samples were read as 0 (black) to 1 (white), with 16 bits"
 
@@ -49,19 +51,25 @@ def read_samples(data: bytes, table: Table, layout: Layout) -> Samples:
         samples = _plane(data, table, layout, None)[..., kept]
     if layout.is_float:
         _check_range(samples)
+        samples = samples.astype(np.float64)  # float16 would lose precision below
     if layout.photometric == WHITE_IS_ZERO:
         full = 1.0 if layout.is_float else np.iinfo(samples.dtype).max
         samples[..., 0] = full - samples[..., 0]
     if layout.alpha is not None and layout.extra[layout.alpha - layout.colours] == ASSOCIATED:
         samples = _divided_by_alpha(samples)
     if layout.is_float:
-        samples = np.rint(samples.astype(np.float64) * 65535)
-    return cast(Samples, samples.astype(np.uint8 if layout.bits[0] == 8 else np.uint16))
+        samples = np.rint(samples * 65535)
+    return cast(Samples, samples.astype(np.uint8 if layout.bits[0] <= 8 else np.uint16))
 
 
 def _check_range(samples: NDArray[Any]) -> None:
     lowest, highest = float(samples.min()), float(samples.max())
-    if not (lowest >= 0 and highest <= 1):  # so that NaN is refused, too
+    if math.isnan(lowest):
+        raise ImageReadError(
+            "some of its samples are not numbers (NaN): replace them, and convert it to 16 bits "
+            "unsigned"
+        )
+    if lowest < 0 or highest > 1:
         raise ImageReadError(
             f"its samples are floating-point numbers from {lowest:.4g} to {highest:.4g}; only "
             "those from 0 (black) to 1 (white) are read: convert it to 16 bits unsigned"
@@ -107,6 +115,8 @@ def _plane(data: bytes, table: Table, layout: Layout, number: int | None) -> NDA
 
 
 def _type(layout: Layout) -> np.dtype[Any]:
+    if layout.bits[0] not in _WHOLE_BYTES:
+        return np.dtype(np.uint8 if layout.bits[0] < 8 else np.uint16)
     return np.dtype(f"{layout.order}{'f' if layout.is_float else 'u'}{layout.bits[0] // 8}")
 
 
@@ -131,7 +141,7 @@ def _parts(
         yield from (_from_webp(segment, channels) for segment in segments)
         return
     rows, width = segment_hw
-    row_bytes = width * channels * layout.bits[0] // 8
+    row_bytes = (width * channels * layout.bits[0] + 7) // 8
     at_once = max(1, _BLOCK_BYTES // (rows * row_bytes))
     last_rows = height - (len(segments) - 1) * rows  # only strips end where the picture does
     if width < layout.size_hw[1] or not 0 < last_rows < rows:
@@ -141,7 +151,7 @@ def _parts(
         is_last = first + at_once >= len(segments)
         count = (len(group) - 1) * rows + (last_rows if is_last else rows)
         content = _decompressed(group, layout, row_bytes, rows, count)
-        samples = _samples(content, layout, channels)
+        samples = _samples(content, layout, width, channels)
         for top in range(0, count, rows):
             yield samples[top : top + rows]
 
@@ -197,9 +207,14 @@ def _grey_tiff(
     return b"".join((start, lists_content, *segments))
 
 
-def _samples(content: NDArray[np.uint8], layout: Layout, channels: int) -> NDArray[Any]:
+def _samples(content: NDArray[np.uint8], layout: Layout, width: int, channels: int) -> NDArray[Any]:
     """Reshape rows of bytes to (H, W, C), undoing the predictor."""
     kind = _type(layout)
+    if layout.bits[0] not in _WHOLE_BYTES:
+        values = np.empty((len(content), width, channels), kind)
+        for row, packed in zip(values, content, strict=True):
+            row[:] = _unpacked(packed, layout.bits[0], row.size, kind).reshape(row.shape)
+        return values
     if layout.predictor == _FLOATING:
         return _with_floating_predictor(content, kind, channels)
     samples = np.ascontiguousarray(content).view(kind).reshape(len(content), -1, channels)
@@ -209,6 +224,15 @@ def _samples(content: NDArray[np.uint8], layout: Layout, channels: int) -> NDArr
         sums = np.cumsum(native, axis=1, dtype=native.dtype)
         return sums.view(kind.newbyteorder("="))
     return samples
+
+
+def _unpacked(
+    packed: NDArray[np.uint8], bits: int, count: int, kind: np.dtype[Any]
+) -> NDArray[Any]:
+    """Unpack one row, most significant bits first in either byte order, over the full range."""
+    single = np.unpackbits(packed, count=bits * count).reshape(count, bits)
+    values = single @ (1 << np.arange(bits - 1, -1, -1))
+    return np.rint(values * (np.iinfo(kind).max / ((1 << bits) - 1))).astype(kind)
 
 
 def _with_floating_predictor(

@@ -91,9 +91,8 @@ def _opened(data: bytes, layout: Layout | None = None) -> TiffImageFile:
         with quiet_pillow():
             return TiffImageFile(io.BytesIO(data))
     except (SyntaxError, KeyError) as error:  # Pillow's words for kinds that it does not know
-        kind = f": {len(layout.bits)} channels of {max(layout.bits)} bits" if layout else ""
         raise ImageReadError(
-            f"is TIFF of an unsupported kind ({error}{kind}): convert it to grey or RGB of 8 "
+            f"is TIFF of an unsupported kind ({layout or error}): convert it to grey or RGB of 8 "
             "or 16 bits"
         ) from error
 

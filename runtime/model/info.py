@@ -178,6 +178,12 @@ def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> P
     return path
 
 
+def model_name(path: Path) -> str:
+    """Return a model's display name: the file's stem, or the shipped name."""
+    shipped = path.parent == MODELS_FOLDER  # INT8 versions share the name
+    return path.stem.partition(INT8_SUFFIX)[0] if shipped else path.stem
+
+
 def tensorrt_model_path(path: Path) -> Path:
     """Return the file that a model's engines are built from.
 

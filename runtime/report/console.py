@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from runtime.backends.fetch import local_model
 from runtime.errors import TargetError
 from runtime.report.progress import BarProgress, PlainProgress, Progress, QuietProgress
 from runtime.system import terminal
@@ -44,6 +45,16 @@ def choose_progress(*, quiet: bool) -> Progress:
     if stream.isatty():
         return BarProgress(stream)
     return PlainProgress(stream)
+
+
+def fetched_model(model: str) -> str:
+    """Return a model's name or path; a URL is downloaded first, with a progress bar.
+
+    Raises:
+        DggnError: see `local_model`.
+    """
+    progress = choose_progress(quiet=False)
+    return local_model(model, say=progress.say, bar=progress.fetching)
 
 
 def complain(error: Exception) -> None:

@@ -88,11 +88,14 @@ def page_parts(facts: Mapping[str, str]) -> tuple[str, str]:
     Args:
         facts: HTML for `title`, `heading`, `facts` and `attention`, CSS for `style`.
     """
-    template = files("runtime.report").joinpath("page.html").read_text(encoding="utf-8")
-    head, foot = template.split("{{pictures}}")
-    for name, text in facts.items():
+    head, foot = _own("page.html").split("{{pictures}}")
+    for name, text in {"slider": _own("slider.css"), **facts}.items():
         head = head.replace("{{" + name + "}}", text)
     return head, foot
+
+
+def _own(name: str) -> str:
+    return files("runtime.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def slider(

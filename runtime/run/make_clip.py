@@ -8,10 +8,10 @@ from pathlib import Path
 
 from runtime.codecs.encode import replacing_target
 from runtime.errors import ImageReadError, TargetError
-from runtime.jobs.journal import Fingerprints, Journal
-from runtime.report.progress import Progress
+from runtime.jobs.journal import Fingerprints
 from runtime.run.clip import ClipMaker, FrameUpscaler
 from runtime.run.clip_preview import ClipPreview
+from runtime.run.record import Record, Watcher
 from runtime.run.work import Work
 from runtime.video.mux import put_together
 from runtime.video.readback import what_is_lost
@@ -24,9 +24,9 @@ def make_clip(
     upscaler: FrameUpscaler,
     video: VideoSettings,
     *,
-    journal: Journal,
+    journal: Record,
     fingerprints: Fingerprints,
-    progress: Progress,
+    progress: Watcher,
     previews: bool,
     memory_bytes: int,
     stop: threading.Event,

@@ -14,14 +14,14 @@ from runtime.codecs.output import OutputSettings, fit, passes_for, target_size_h
 from runtime.errors import Cancelled, ImageReadError
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader, strips_of
-from runtime.jobs.journal import Fingerprints, Journal
+from runtime.jobs.journal import Fingerprints
 from runtime.jobs.stamp import SourceStamp
 from runtime.model.info import ModelInfo
 from runtime.report.preview import BLOCK_PX, After, Before
-from runtime.report.progress import Progress
 from runtime.run.clip_plan import plan_clip
 from runtime.run.in_strips import check_strips, write_in_strips
 from runtime.run.make_clip import make_clip
+from runtime.run.record import Record, Watcher
 from runtime.run.route import Route
 from runtime.run.second_pass import (
     SECOND_PASS_NOTE,
@@ -88,10 +88,10 @@ class Stages:
         settings: OutputSettings,
         *,
         route: Route,
-        journal: Journal,
+        journal: Record,
         fingerprints: Fingerprints,
         video: VideoSettings,
-        progress: Progress,
+        progress: Watcher,
         previews: bool,
         stop: threading.Event,
     ) -> None:

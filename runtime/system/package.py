@@ -19,7 +19,8 @@ def require(*packages: str, extra: str) -> None:
         extra: the extra of the distribution that installs them.
 
     Raises:
-        MissingDependency: one is not installed; the message is the command that installs it.
+        MissingDependency: one is not installed, or only in part; the message is the command that
+            installs it.
     """
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
@@ -27,6 +28,11 @@ def require(*packages: str, extra: str) -> None:
             f"this needs {' and '.join(missing)}, which is not installed: "
             f"pip install 'dggn[{extra}]'"
         )
+    for package in packages:
+        spec = find_spec(package)
+        if spec is not None and spec.origin is None:
+            # Only folders are left: Python takes them for a package without any content.
+            raise MissingDependency(f"only a part of {package} is installed: {_again(package)}")
 
 
 def load(package: str, *, extra: str) -> Any:
@@ -44,16 +50,12 @@ def load(package: str, *, extra: str) -> Any:
     """
     require(package, extra=extra)
     try:
-        module = import_module(package)
+        return import_module(package)
     except Exception as error:  # libraries raise anything when a part of them is missing
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise MissingDependency(
             f"{package} is installed, but cannot be loaded ({reason}): {_again(package)}"
         ) from error
-    if getattr(module, "__file__", None) is None:
-        # Only folders are left: Python takes them for a package without any content.
-        raise MissingDependency(f"only a part of {package} is installed: {_again(package)}")
-    return module
 
 
 def _again(package: str) -> str:

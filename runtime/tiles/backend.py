@@ -21,7 +21,7 @@ class TileTaker(Protocol):
 
     @property
     def uniform_tiles(self) -> bool:
-        """Whether one tile shape for all pictures is faster than smaller tiles."""
+        """Whether few tile shapes, shared by all pictures, are faster than smaller tiles."""
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
         """Super-resolve a tile, now or later; may block until there is room.

@@ -67,7 +67,7 @@ def upscale_in_strips(
         strip = _Strip(part, first, rows, scale, len(plan.columns))
         begun.append(strip)
         fed = part.rgb_hwc[rows.start - first : rows.stop - first]
-        missing = (plan.tile_hw[0] - len(fed), plan.padded_hw[1] - width)
+        missing = (len(rows) - len(fed), plan.padded_hw[1] - width)
         padded = np.pad(fed, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
         for columns in plan.columns:
             backend.submit(

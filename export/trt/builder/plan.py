@@ -38,6 +38,10 @@ LONGEST_REASON = 300
 """Maximum length of a parser message; the rest is about the parser's source code."""
 
 
+class BuildRefused(BackendError):
+    """TensorRT finds no kernels for a graph; the same model in a safer precision may do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlanSpec:
     """Input of a build: a graph and its settings.
@@ -97,7 +101,8 @@ def build_plan(
 
     Raises:
         ModelError: the parser refuses the graph.
-        BackendError: the builder fails, or cannot start.
+        BackendError: the builder cannot start.
+        BuildRefused: it makes no engine of the graph.
         OutOfDeviceMemory: memory ran out.
         Cancelled: it was cancelled.
         ConfigError: a target is unknown to the library.
@@ -257,7 +262,7 @@ def _build_failure(library: Library, mark: int) -> BackendError:
             f"{library.name} ran out of GPU memory ({reason}): lower --batch or --tile, or close "
             "other programs that use the GPU"
         )
-    return BackendError(
+    return BuildRefused(
         f"{library.name} cannot build the engine ({reason}): try --precision fp32 or a smaller "
         "--tile; if that fails too, please report it with these words"
     )

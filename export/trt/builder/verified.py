@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dggn.onnx_graph.source import SourceModel
 from export.trt.builder.interrupt import build_interruptibly
-from export.trt.builder.plan import PlanSpec
+from export.trt.builder.plan import BuildRefused, PlanSpec
 from export.trt.passes.activations import largest_activation
 from export.trt.passes.assemble import tensorrt_graph
 from export.trt.passes.half import LARGEST_HALF
@@ -85,8 +85,8 @@ def build_engine(
 ) -> EngineFacts:
     """Build an engine, verify it if there is a GPU, and only then move it to its final name.
 
-    A precision that fails its verification is followed by the next safer one; batch and tile
-    shrink if the GPU's memory runs out. Either is reported.
+    A precision that TensorRT cannot build, or that fails its verification, is followed by the next
+    safer one; batch and tile shrink if the GPU's memory runs out. Either is reported.
 
     Args:
         source: the model.
@@ -123,21 +123,26 @@ def _build_verified(
         )
         precision = "fp32"
     while True:
-        plan, facts = _build(source, options, precision, context)
-        facts = replace(facts, largest_activation=largest)
-        problem, facts = _verify(plan, facts, folder / target.name, source, context)
-        if problem is None:
-            write_engine(target, plan, facts)
-            return facts
+        try:
+            plan, facts = _build(source, options, precision, context)
+        except (BuildRefused, ModelError) as error:
+            if precision not in SAFER:
+                raise
+            problem, outcome = str(error), "cannot be built"
+        else:
+            facts = replace(facts, largest_activation=largest)
+            failed, facts = _verify(plan, facts, folder / target.name, source, context)
+            if failed is None:
+                write_engine(target, plan, facts)
+                return facts
+            problem, outcome = failed, "is not good enough"
         safer = SAFER.get(precision)
         if safer is None:
             raise BackendError(
                 f"the {precision} engine does not reproduce the model's results: {problem}. "
                 "Nothing was kept; update the driver and TensorRT, or build from the float32 model"
             )
-        context.say(
-            f"the {precision} engine is not good enough ({problem}): building {safer} instead"
-        )
+        context.say(f"the {precision} engine {outcome} ({problem}): building {safer} instead")
         precision = safer
 
 

@@ -45,8 +45,6 @@ def tensorrt_graph(
         ConfigError: the source does not fit the request.
         ModelError: the graph cannot be converted.
     """
-    import onnx
-
     if (precision == "int8") != source.is_quantized:
         raise ConfigError(_precision_mistake(source, precision))
     if source.info.sample_type == "uint8" and sample_type == "float32":
@@ -54,8 +52,7 @@ def tensorrt_graph(
             f"{source.path} takes 8-bit samples, and an engine for 16-bit pictures needs a float "
             "model: export it with `--io float32`"
         )
-    model = onnx.ModelProto()
-    model.CopyFrom(source.model)
+    model = _copy(source)
     if sample_type == "uint8" and source.info.sample_type == "float32":
         wrap_in_bytes(model)
     if precision != "fp32":
@@ -65,6 +62,39 @@ def tensorrt_graph(
             to_half(model, float32_nodes(model))
             drop_unread(model)
     model = lower_opset(model, capabilities.largest_opset)
+    _check(source, model, precision)
+    return model
+
+
+def half_graph(source: SourceModel) -> onnx.ModelProto:
+    """A float32 model in float16 with bytes in and out, for libraries that take any opset.
+
+    Raises:
+        ConfigError: the source is quantized.
+        ModelError: it cannot be converted.
+    """
+    if source.is_quantized:
+        raise ConfigError(f"{source.path} is quantized: float16 is made of float32 models")
+    model = _copy(source)
+    if source.info.sample_type == "float32":
+        wrap_in_bytes(model)
+    to_half(model, float32_nodes(model))
+    drop_unread(model)
+    _check(source, model, "fp16")
+    return model
+
+
+def _copy(source: SourceModel) -> onnx.ModelProto:
+    import onnx
+
+    model = onnx.ModelProto()
+    model.CopyFrom(source.model)
+    return model
+
+
+def _check(source: SourceModel, model: onnx.ModelProto, precision: EnginePrecision) -> None:
+    import onnx
+
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -72,7 +102,6 @@ def tensorrt_graph(
             f"{source.path} cannot be converted to {precision} ({error}): use --precision fp32, "
             "and please report it"
         ) from error
-    return model
 
 
 def _precision_mistake(source: SourceModel, precision: EnginePrecision) -> str:

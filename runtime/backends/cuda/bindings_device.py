@@ -6,6 +6,7 @@ Only functions whose Python signatures are the same in versions 12 and 13 are us
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -15,6 +16,15 @@ from numpy.typing import NDArray
 
 from runtime.backends.cuda.device import CaptureRefused, Event, Graph, Memory, Pinned
 from runtime.errors import BackendError, MissingDependency, OutOfDeviceMemory
+
+_contexts: dict[int, Any] = {}
+"""Primary contexts by CUDA device index, retained until the process ends.
+
+The last release of a primary context destroys it, with everything that other libraries of the
+process, or objects that Python has not collected yet, still have in it.
+"""
+
+_contexts_lock = threading.Lock()
 
 
 def load_cuda_bindings() -> Any:
@@ -48,8 +58,11 @@ class BindingsDevice:
         self.index = index
         self._cuda = _Cuda(load_cuda_bindings())
         self._cuda.call("cuInit", 0)
-        self._device = self._cuda.call("cuDeviceGet", index)
-        self._context = self._cuda.call("cuDevicePrimaryCtxRetain", self._device)
+        with _contexts_lock:
+            if index not in _contexts:
+                device = self._cuda.call("cuDeviceGet", index)
+                _contexts[index] = self._cuda.call("cuDevicePrimaryCtxRetain", device)
+            self._context = _contexts[index]
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -86,8 +99,7 @@ class BindingsDevice:
         return _Memory(self._cuda, self._cuda.call("cuMemAlloc", size_bytes))
 
     def close(self) -> None:
-        """Release the primary context."""
-        self._cuda.attempt("cuDevicePrimaryCtxRelease", self._device)
+        """Do nothing: the primary context stays until the process ends."""
 
 
 class _Cuda:

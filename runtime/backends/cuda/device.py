@@ -137,4 +137,4 @@ class Device(Protocol):
         """Allocate device memory."""
 
     def close(self) -> None:
-        """Release the device; no other call may follow."""
+        """Let go of the device; the last thing to be called. Its primary context stays."""

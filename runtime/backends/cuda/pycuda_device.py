@@ -5,9 +5,10 @@ PyCUDA knows no graphs, so that work is queued piece by piece; see docs/decision
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +19,12 @@ from runtime.errors import BackendError, MissingDependency, OutOfDeviceMemory
 
 _NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING, which PyCUDA does not name."""
+
+
+_contexts: dict[int, Any] = {}
+"""Primary contexts by CUDA device index, kept as in `bindings_device`."""
+
+_contexts_lock = threading.Lock()
 
 
 def load_pycuda() -> Any:
@@ -58,9 +65,11 @@ class PycudaDevice:
     def __init__(self, index: int) -> None:
         self.index = index
         self._driver = load_pycuda()
-        with _translated(self._driver):
+        with _translated(self._driver), _contexts_lock:
             self._driver.init()
-            self._context = self._driver.Device(index).retain_primary_context()
+            if index not in _contexts:
+                _contexts[index] = self._driver.Device(index).retain_primary_context()
+            self._context = _contexts[index]
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -104,11 +113,7 @@ class PycudaDevice:
             return _Memory(self._driver.mem_alloc(size_bytes))
 
     def close(self) -> None:
-        """Release the primary context."""
-        # PyCUDA releases a primary context properly only while it is the current one.
-        with suppress(self._driver.Error):
-            self._context.push()
-            self._context.detach()
+        """Do nothing: the primary context stays until the process ends."""
 
 
 @contextmanager

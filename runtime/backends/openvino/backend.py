@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.backends.openvino.library import load_openvino, openvino_reason
 from runtime.backends.openvino.model import Computed
-from runtime.errors import BackendError, Cancelled, ImageError
+from runtime.errors import BackendError, Cancelled, DggnError, ImageError
 from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Deliver
@@ -46,8 +46,9 @@ class _Lane:
     Thus the next tile lies ready when one is done, and results are copied while it is computed.
     """
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Compiled, *, is_foreign: bool) -> None:
         self.computed = compiled.computed
+        self._is_foreign = is_foreign
         count = 1 + compiled.model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._idle = [compiled.model.create_infer_request() for _ in range(count)]
         self._flying: deque[_Flight] = deque()
@@ -62,6 +63,9 @@ class _Lane:
         self._flying.append(flight)
         request.set_input_tensor(self._tensor(batch, shared_memory=True))
         request.start_async()
+        if self._is_foreign:
+            # It may fail on this picture alone, so the error must not surface at a later one.
+            self.collect()
 
     def collect(self) -> None:
         """Wait for the oldest tile, and deliver it."""
@@ -70,13 +74,23 @@ class _Lane:
             flight.request.wait()
             result = flight.request.get_output_tensor(0).data
         except Exception as error:  # OpenVINO's exceptions share no base class of their own.
-            height, width = flight.batch.shape[1:3]
-            raise BackendError(
-                f"OpenVINO failed on a tile of {height}x{width} px ({openvino_reason(error)}): "
-                "if memory ran out, lower --tile"
-            ) from error
+            self._idle.append(flight.request)
+            raise self._failure(error, flight.batch) from error
         flight.deliver(result[0])
         self._idle.append(flight.request)
+
+    def _failure(self, error: Exception, batch: NDArray[Any]) -> DggnError:
+        height, width = batch.shape[1:3]
+        if self._is_foreign and "alloc" not in str(error).lower():
+            # Its requirements are unknown; the next picture may meet them.
+            return ImageError(
+                f"the model fails on a tile of {height}x{width} px ({openvino_reason(error)}): "
+                "choose another --tile, or another model"
+            )
+        return BackendError(
+            f"OpenVINO failed on a tile of {height}x{width} px ({openvino_reason(error)}): "
+            "if memory ran out, lower --tile"
+        )
 
     def finish(self) -> None:
         while self._flying:
@@ -105,6 +119,7 @@ class OpenVinoBackend:
         open_words: compiles, when the first tile of 16 bits comes, what takes those.
         where: description of the library and device, completed with the precision.
         uniform_tiles: see :class:`runtime.tiles.backend.TileTaker`.
+        is_foreign: another program wrote the model: what it fails on is a picture's error.
         least_px: height and width of the smallest tile that the model takes.
     """
 
@@ -118,6 +133,7 @@ class OpenVinoBackend:
         *,
         where: str,
         uniform_tiles: bool,
+        is_foreign: bool = False,
         least_px: int = 1,
     ) -> None:
         self.info = info
@@ -125,7 +141,8 @@ class OpenVinoBackend:
         self.precision = of_bytes.computed
         self.description = where
         self._least_px = least_px
-        self._bytes = _Lane(of_bytes)
+        self._is_foreign = is_foreign
+        self._bytes = _Lane(of_bytes, is_foreign=is_foreign)
         self._open_words = open_words
         self._words: _Lane | None = None
         self._cancelled = False
@@ -176,7 +193,7 @@ class OpenVinoBackend:
                 "or use a model exported without `--io uint8`"
             )
         if self._words is None:
-            self._words = _Lane(self._open_words())
+            self._words = _Lane(self._open_words(), is_foreign=self._is_foreign)
         return self._words
 
     @contextlib.contextmanager
@@ -186,7 +203,7 @@ class OpenVinoBackend:
             raise Cancelled("the backend was cancelled or closed: open a new one")
         try:
             yield
-        except BackendError:
+        except (BackendError, ImageError):
             if self._cancelled:
                 raise Cancelled from None
             raise

@@ -73,6 +73,7 @@ class OpenVinoModel:
                 f"{path} cannot be loaded by OpenVINO ({openvino_reason(error)}): expected a model "
                 "that enlarges pictures, such as `dggn-export onnx` writes"
             ) from error
+        self.is_foreign = not _metadata(self._model)
         self.info, self.least_px = self._facts()
 
     def compile(self, dtype: DTypeLike, computed: Computed) -> Any:
@@ -139,9 +140,8 @@ class OpenVinoModel:
 
     def _facts(self) -> tuple[ModelInfo, int]:
         """Return the model's facts and the smallest input size."""
-        properties = _metadata(self._model)
-        if properties:
-            return ModelInfo.from_metadata(properties, where=str(self._path)), 1
+        if not self.is_foreign:
+            return ModelInfo.from_metadata(_metadata(self._model), where=str(self._path)), 1
         inputs, outputs = (
             [(_kind(value), _shape(value)) for value in values]
             for values in (self._model.inputs, self._model.outputs)

@@ -12,7 +12,7 @@ from runtime.backends.openvino.backend import Compiled, OpenVinoBackend
 from runtime.backends.openvino.library import OpenVinoDevice, load_openvino, require_device
 from runtime.backends.openvino.model import Computed, OpenVinoModel
 from runtime.backends.openvino.trust import Subject, trust_problem
-from runtime.errors import BackendError, ConfigError
+from runtime.errors import BackendError, ConfigError, ImageError
 from runtime.model.info import ModelInfo, WantedPrecision, file_sha256
 from runtime.system.cache import user_cache
 from runtime.system.cores import usable_cores
@@ -105,15 +105,18 @@ class _Opening:
             computed=computed,
             samples=np.dtype(dtype).name,
         )
-        with self._backend(compiled, lambda: compiled) as candidate:
-            problem = trust_problem(
-                subject,
-                self.info,
-                candidate,
-                self._open_reference,
-                folder=self._folder / "verified",
-                say=self._say,
-            )
+        try:
+            with self._backend(compiled, lambda: compiled) as candidate:
+                problem = trust_problem(
+                    subject,
+                    self.info,
+                    candidate,
+                    self._open_reference,
+                    folder=self._folder / "verified",
+                    say=self._say,
+                )
+        except ImageError as error:  # a foreign model may fail on the verification tiles
+            problem = str(error)
         if problem:
             raise BackendError(
                 f"OpenVINO in {computed} does not reproduce the model's results: {problem}"
@@ -133,6 +136,7 @@ class _Opening:
             open_words,
             where=f"OpenVINO on {where}",
             uniform_tiles=not on_cpu,
+            is_foreign=self._model.is_foreign,
             least_px=self._model.least_px,
         )
 

@@ -63,6 +63,7 @@ class TrtBackend:
         say: receives a message when less memory is used than wanted.
         smaller: builds smaller engines.
         slots: batches in flight.
+        graphs: whether to make CUDA graphs; None where the library is not known to fail with them.
 
     Raises:
         ModelError: the engine is not what its sidecar says.
@@ -81,6 +82,7 @@ class TrtBackend:
         say: Say,
         smaller: Smaller = no_smaller_engine,
         slots: int = DEFAULT_SLOTS,
+        graphs: bool | None = None,
     ) -> None:
         self._file = engine
         self._library = library
@@ -89,6 +91,8 @@ class TrtBackend:
         self._say = say
         self._smaller = smaller
         self._slot_count = _slots_of(engine, slots)
+        # 8.6 is known to fault (Xid 31) when graphs of several contexts run at once.
+        self._graphs = not library.capabilities.precision_flags if graphs is None else graphs
         self._numbers = itertools.count()
         # By number, in the order in which they came.
         self._undelivered: dict[int, tuple[Samples, Deliver]] = {}
@@ -208,7 +212,7 @@ class TrtBackend:
         while True:
             facts = self._file.facts
             try:
-                self._engine = Engine(self._library, self._file.path, facts)
+                self._engine = Engine(self._library, self._file.path, facts, graphs=self._graphs)
                 self._slots = Slots(
                     self._device,
                     self._engine.execution,
@@ -217,6 +221,7 @@ class TrtBackend:
                     count=self._slot_count,
                     batch=facts.batch,
                     tile_px=facts.tile_px,
+                    graphs=self._graphs,
                     say=self._say,
                 )
             except OutOfDeviceMemory as error:

@@ -26,6 +26,7 @@ class Engine:
             the process without one.
         path: the plan.
         facts: facts from its sidecar.
+        graphs: whether TensorRT-RTX is to make CUDA graphs; with others, the slots do.
 
     Raises:
         ModelError: it has other inputs and outputs than its sidecar says.
@@ -33,10 +34,28 @@ class Engine:
         BackendError: TensorRT refuses it.
     """
 
-    def __init__(self, library: Library, path: Path, facts: EngineFacts) -> None:
+    def __init__(
+        self, library: Library, path: Path, facts: EngineFacts, *, graphs: bool = True
+    ) -> None:
         self.library = library
         self.facts = facts
         self.path = path
+        self._runtime: Any = None
+        self._engine: Any = None
+        self._config: Any = None
+        self._kernels: KernelCache | None = None
+        try:
+            self._load()
+            self.input_name, self.output_name = self._names()
+            if library.capabilities.runtime_config:
+                self._configure(graphs=graphs)
+        except BaseException:
+            # Not when Python collects it: its device may be closed by then.
+            self._drop()
+            raise
+
+    def _load(self) -> None:
+        library, path = self.library, self.path
         mark = library.messages.mark()
         try:
             self._runtime = library.module.Runtime(library.logger)
@@ -47,11 +66,6 @@ class Engine:
             raise self.failed(f"cannot start ({error})", mark) from error
         if self._engine is None:
             raise self.failed(f"cannot load {path}", mark)
-        self.input_name, self.output_name = self._names()
-        self._config: Any = None
-        self._kernels: KernelCache | None = None
-        if library.capabilities.runtime_config:
-            self._configure()
 
     def execution(self, number: int) -> EngineExecution:
         """Create an execution context.
@@ -82,11 +96,14 @@ class Engine:
         """Free the engine, after its execution contexts."""
         if self._kernels is not None:
             self._kernels.save()
+        self._drop()
+
+    def _drop(self) -> None:
         # An engine goes before its runtime.
         self._kernels = self._config = self._engine = None
         self._runtime = None
 
-    def _configure(self) -> None:
+    def _configure(self, *, graphs: bool) -> None:
         """Let TensorRT-RTX capture CUDA graphs and cache its kernels itself.
 
         It must: it compiles better kernels for a shape while the first batches run with others,
@@ -95,7 +112,8 @@ class Engine:
         config = self._engine.create_runtime_config()
         if not hasattr(config, "cuda_graph_strategy"):
             return  # classic TensorRT, from 11 on, has one, too, but with nothing in it for us
-        config.cuda_graph_strategy = self.library.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        if graphs:
+            config.cuda_graph_strategy = self.library.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._kernels = KernelCache.beside(self.path, config)
         self._config = config
 

@@ -21,8 +21,9 @@ MEMORY_PHRASES = (
     "insufficient memory",
     "bad_alloc",
     "cudaerrormemoryallocation",
+    "failed to allocate memory",
 )
-"""Lower-case phrases in the log when memory runs out: TensorRT 8.5 to 11, RTX and CUDA."""
+"""Lower-case phrases when memory runs out: TensorRT 8.5 to 11, RTX, ONNX Runtime and CUDA."""
 
 KEPT = 400
 """Number of messages kept; a failed build logs a few dozen."""
@@ -76,8 +77,12 @@ class Messages:
         It is often a warning, or the first of several errors: the last one then says what failed
         for want of memory.
         """
-        said = " ".join(self.since(mark, *REMEMBERED)).lower()
-        return any(phrase in said for phrase in MEMORY_PHRASES)
+        return says_out_of_memory(" ".join(self.since(mark, *REMEMBERED)))
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether a library's message means that memory ran out."""
+    return any(phrase in text.lower() for phrase in MEMORY_PHRASES)
 
 
 def make_logger(module: Any, messages: Messages) -> Any:

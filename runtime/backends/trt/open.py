@@ -126,6 +126,7 @@ def _open_one(
         gpu,
         say=request.say,
         smaller=no_smaller_engine if request.build is None else smaller,
+        graphs=request.cuda_graphs,
     )
     with ExitStack() as on_failure:
         on_failure.enter_context(backend)

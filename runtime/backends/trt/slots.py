@@ -12,8 +12,8 @@ another shape begins anew.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Protocol
@@ -29,6 +29,9 @@ Say = Callable[[str], None]
 
 BatchShape = tuple[int, int, int]
 """Number of tiles, height and width."""
+
+WAITING_SHAPES = 4
+"""Number of shapes whose batches fill in parallel: those of one picture."""
 
 
 class Execution(Protocol):
@@ -63,6 +66,7 @@ class Slots:
         count: number of slots.
         batch: maximum number of tiles per batch.
         tile_px: maximum height and width of a tile.
+        graphs: whether to capture CUDA graphs.
         say: receives one message if there are no graphs.
 
     Raises:
@@ -80,43 +84,44 @@ class Slots:
         count: int,
         batch: int,
         tile_px: int,
+        graphs: bool = True,
         say: Say,
     ) -> None:
         self._layout = layout
         self._scale = scale
         self._batch = batch
         self._say = say
-        self._filling: Slot | None = None
+        self._waiting: dict[tuple[int, ...], list[tuple[Samples, Deliver]]] = {}
         self._running: deque[Slot] = deque()
+        self._uses: Counter[BatchShape | None] = Counter()
         samples = batch * tile_px**2 * CHANNELS * layout.sample_bytes
         with ExitStack() as owned:
             self._slots = [
                 Slot(device, partial(executions, number), owned, samples, samples * scale**2)
                 for number in range(count)
             ]
-            self._graphs = not any(slot.execution.captures_itself for slot in self._slots)
+            by_library = any(slot.execution.captures_itself for slot in self._slots)
+            self._graphs = graphs and not by_library
             for slot in self._slots:
                 owned.callback(slot.stop)
             self._owned = owned.pop_all()
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
-        """Add a tile to the batch; launch the batch when it is full or the shape changes.
+        """Add a tile to the batch of its shape; launch the batch when it is full.
+
+        If too many shapes wait, the oldest batch is launched half-full.
 
         Raises:
             ImageError: the engine cannot take such samples.
             BackendError: the device failed; see :meth:`close`.
         """
         self._layout.check(tile_hwc)
-        slot = self._filling
-        if slot is not None and slot.tiles[0][0].shape != tile_hwc.shape:
-            self._launch(slot)
-            slot = None
-        if slot is None:
-            slot = self._filling = self._free_slot(tile_hwc.shape[:2])
-        self._layout.write(slot.pinned_in.array, len(slot.tiles), tile_hwc)
-        slot.tiles.append((tile_hwc, deliver))
-        if len(slot.tiles) == self._batch:
-            self._launch(slot)
+        waiting = self._waiting.setdefault(tile_hwc.shape, [])
+        waiting.append((tile_hwc, deliver))
+        if len(waiting) == self._batch:
+            self._launch(tile_hwc.shape)
+        elif len(self._waiting) > WAITING_SHAPES:
+            self._launch(next(iter(self._waiting)))
 
     def finish(self) -> None:
         """Launch the last batch, and deliver everything.
@@ -124,32 +129,40 @@ class Slots:
         Raises:
             BackendError: the device failed.
         """
-        if self._filling is not None:
-            self._launch(self._filling)
+        while self._waiting:
+            self._launch(next(iter(self._waiting)))
         while self._running:
             self._running[0].event.wait()
             self._collect()
 
     def close(self) -> None:
         """Free everything, whatever its state; undelivered tiles are dropped."""
-        self._filling = None
+        self._waiting.clear()
         self._running.clear()
         self._owned.close()
 
-    def _free_slot(self, shape_hw: Sequence[int]) -> Slot:
-        """Return a free slot, preferably of this shape; wait if all are busy."""
+    def _free_slot(self, shape: BatchShape) -> Slot:
+        """Return a free slot; wait if all are busy.
+
+        Preferably one of this shape, else the one whose own shape is the rarest.
+        """
         self._collect()
         if len(self._running) == len(self._slots):
             self._running[0].event.wait()
             self._collect()
         idle = [slot for slot in self._slots if slot not in self._running]
-        known = [slot for slot in idle if slot.shape and slot.shape[1:] == tuple(shape_hw)]
-        return (known or idle)[0]
+        self._uses[shape] += 1
+        return min(idle, key=lambda slot: (slot.shape != shape, self._uses[slot.shape]))
 
-    def _launch(self, slot: Slot) -> None:
-        self._filling = None
-        height, width, _ = slot.tiles[0][0].shape
-        slot.reshape((len(slot.tiles), height, width))
+    def _launch(self, shape_hwc: tuple[int, ...]) -> None:
+        tiles = self._waiting.pop(shape_hwc)
+        height, width, _ = shape_hwc
+        shape = (len(tiles), height, width)
+        slot = self._free_slot(shape)
+        for number, (tile, _) in enumerate(tiles):
+            self._layout.write(slot.pinned_in.array, number, tile)
+        slot.tiles = tiles
+        slot.reshape(shape)
         if slot.graph is None and slot.has_run and self._graphs:
             self._capture(slot)
         if slot.graph is None:

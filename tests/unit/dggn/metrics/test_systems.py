@@ -15,6 +15,7 @@ def test_names_for_tables() -> None:
     assert system_name("models/esrgan.pth") == "esrgan"
     assert system_name("runs/psnr/generator.safetensors") == "psnr"
     assert system_name("generator.safetensors") == "generator"
+    assert system_name("https://example.org/models/4x%20Nice.onnx#sha256=9f") == "4x Nice"
 
 
 def test_bicubic(photo: NDArray[np.uint8]) -> None:

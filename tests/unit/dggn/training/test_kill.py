@@ -89,8 +89,8 @@ def test_killed_run_ends_bit_for_bit_like_a_straight_one(
     if stage == "gan":
         config = replace(gan_config, steps=14, save_every=2)
     straight, killed, steps = tmp_path / "straight", tmp_path / "killed", tmp_path / "steps"
-    process = ProcessContext(device=torch.device("cpu"))
-    with open_batches(config.data, config.seed, pairs, process) as batches:
+    cpu = ProcessContext(device=torch.device("cpu"))
+    with open_batches(config.data, config.seed, pairs, cpu) as batches:
         Trainer(TrainingState.open(straight, config), batches, [], straight).run(
             progress=lambda report: None, should_stop=lambda: False
         )

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from runtime.backends import fetch
 from runtime.backends.fetch import local_model
@@ -22,6 +24,7 @@ from runtime.errors import ConfigError, DownloadError, ModelError
 from runtime.model.info import model_path
 from runtime.report.progress import BarProgress, PlainProgress, QuietProgress
 from tests.support.dggn_run import make, run
+from tests.support.gpu_machine import LITE
 
 CERTIFICATE = Path(__file__).parent / "localhost.pem"
 """Made for these tests, with its key, and trusted by nobody else."""
@@ -111,6 +114,22 @@ def test_a_url_is_fetched_once(server: Server, url: str, tmp_path: Path) -> None
     assert (len(said), len(server.asked)) == (1, 1)
 
 
+def test_evaluation_and_calibration_take_urls(server: Server, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the cpu extra")
+    from calibration.cli import app
+    from dggn.metrics.systems import open_system
+
+    server.answers |= dict.fromkeys(("/eval.onnx", "/calibrate.onnx"), LITE.read_bytes())
+    with open_system(f"{server.url}/eval.onnx") as super_resolve:
+        assert super_resolve(np.zeros((8, 9, 3), np.uint8)).shape == (32, 36, 3)
+    pytest.importorskip("onnx", reason="needs the calibrate extra")
+    (tmp_path / "empty").mkdir()
+    arguments = [str(tmp_path / "empty"), "--model", f"{server.url}/calibrate.onnx"]
+    result = CliRunner().invoke(app, arguments)
+    assert "holds no picture" in result.output
+    assert server.asked == ["/eval.onnx", "/calibrate.onnx"]
+
+
 def test_urls_with_one_name_are_different_models(server: Server, url: str) -> None:
     server.answers["/other/4x%20Nice.onnx"] = MODEL[:-1]
     paths = [
@@ -140,9 +159,9 @@ def test_a_cached_file_of_another_content_is_fetched_again(server: Server, url: 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("http://example.org/a.onnx", "begin with https:// only"),
-        ("file:///etc/passwd", "begin with https:// only"),
-        ("https:///a.onnx", "begin with https:// only"),
+        ("http://example.org/a.onnx", "only URLs that start with https"),
+        ("file:///etc/passwd", "only URLs that start with https"),
+        ("https:///a.onnx", "only URLs that start with https"),
         ("https://example.org/4x-Nice.pth", "names a .pth file.*dggn-export onnx"),
         ("https://example.org/a.SAFETENSORS?download=true", "names a .safetensors file"),
         ("https://example.org/a.onnx#sha256=abc", "64 hexadecimal digits"),
@@ -229,7 +248,7 @@ def test_people_see_how_far_it_is(server: Server, url: str) -> None:
 
     for progress, expected in (
         (QuietProgress(io.StringIO()), ""),
-        (PlainProgress(io.StringIO()), "fetching 4x%20Nice.onnx (1.0 MB)\n"),
+        (PlainProgress(io.StringIO()), "downloading 4x%20Nice.onnx (1.0 MB)\n"),
     ):
         with progress.fetching("4x%20Nice.onnx", len(MODEL)) as advance:
             advance(5)

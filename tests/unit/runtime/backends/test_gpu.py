@@ -50,7 +50,9 @@ def test_what_a_driver_says(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert (second.index, second.name, second.sm) == (1, "Card 1", "sm87")
     assert require_gpu(1) == second
-    with pytest.raises(BackendError, match="there is no GPU 2: expected one of 0: Card 0, 1: Card"):
+    with pytest.raises(
+        BackendError, match="GPU 2 does not exist: expected one of 0: Card 0, 1: Card"
+    ):
         require_gpu(2)
 
 

@@ -66,14 +66,12 @@ def test_gpus_are_not_for_the_cpu(machine: Machine) -> None:
 def test_gpus_that_were_chosen_are_not_passed_over(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        runtime.backends.onnxruntime, "_providers", lambda where, device: ["CPUExecutionProvider"]
-    )
+    monkeypatch.setattr(runtime.backends.select, "has_cuda", lambda: False)
     with pytest.raises(BackendError) as caught:
         machine.open(devices=(0, 1))
     message = str(caught.value)
-    assert message.startswith("--devices 0,1 asks for GPUs, but only the CPU can be used: ")
-    assert "there is no GPU 1: expected one of 0: Fake GPU" in message
+    assert message.startswith("--devices 0,1 names GPUs, but only the CPU can be used: ")
+    assert "GPU 1 does not exist: expected one of 0: Fake GPU" in message
     assert message.endswith("Leave --devices out to compute on the CPU")
 
 

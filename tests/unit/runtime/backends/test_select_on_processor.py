@@ -88,7 +88,7 @@ def test_int8_stays_with_onnx_runtime() -> None:
 
 def test_precisions_that_cannot_be_had() -> None:
     int8 = model_path("dggn-lite", "int8")
-    with pytest.raises(ConfigError, match="ONNX Runtime computes no bfloat16"):
+    with pytest.raises(ConfigError, match="ONNX Runtime has no bfloat16"):
         opened(name="cpu", precision="bfloat16")
     with pytest.raises(ConfigError, match="is INT8, and float32 was requested"):
         opened(int8, name="cpu", precision="float32")

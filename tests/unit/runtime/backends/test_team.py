@@ -180,7 +180,7 @@ def test_cancelling_ends_everybodys_waiting() -> None:
         timer.start()
         with pytest.raises(Cancelled):
             within_limit(lambda: run(team, 1000))
-        with pytest.raises(Cancelled, match="make a new one"):
+        with pytest.raises(Cancelled, match="open a new one"):
             team.finish()
         timer.join()
 

@@ -14,6 +14,7 @@ from runtime.codecs.header import read_outline
 from runtime.codecs.limits import TooManyPixels
 from runtime.errors import ImageReadError
 from runtime.image.picture import is_deep
+from tests.support.hostile_files import png
 from tests.support.images import png_16
 
 
@@ -54,6 +55,7 @@ def test_the_header_says_what_decoding_gives(tmp_path: Path, name: str) -> None:
     assert outline.frames == 1 + len(picture.more)
     assert outline.is_deep == is_deep(picture)
     assert outline.has_alpha == (picture.alpha_hw is not None)
+    assert outline.format == picture.source_format
 
 
 def test_16_bits_are_seen(tmp_path: Path) -> None:
@@ -90,6 +92,7 @@ def test_pixels_of_all_frames_are_limited(tmp_path: Path, name: str) -> None:
         (b"", "the file is empty"),
         (b"%PDF-1.7" + bytes(99), "a PDF document"),
         (b"\x89PNG\r\n\x1a\n" + bytes(20), "is damaged"),
+        (png(0, 0, 8, 2, b""), "has no pixels"),
         (b"words, words, words, words, words, words", "is not a picture"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from runtime.codecs import tiff as tiff_module
 from runtime.codecs.decode import decode
@@ -35,7 +35,7 @@ def assert_same(found: Picture, expected: Picture) -> None:
     assert found.rgb_hwc.dtype == expected.rgb_hwc.dtype
     assert found.is_grey == expected.is_grey
     assert (found.alpha_hw is None) == (expected.alpha_hw is None)
-    if expected.alpha_hw is not None:
+    if expected.alpha_hw is not None and found.alpha_hw is not None:
         assert np.array_equal(found.alpha_hw, expected.alpha_hw)
 
 
@@ -58,9 +58,8 @@ def test_strips_of_any_height(
     monkeypatch.setattr(tiff_module, "STRIP_BYTES", strip_bytes)
     path = saved(tmp_path / "a.tiff", picture_of("rgb"))
     assert_same(decode(path), picture_of("rgb"))
-    with Image.open(path) as image:
-        heights = image.tag_v2[278]
-        assert heights == max(1, strip_bytes // (40 * 3))
+    with TiffImageFile(path) as image:
+        assert image.tag_v2[278] == max(1, strip_bytes // (40 * 3))
 
 
 def test_pages_keep_their_own_kind_size_and_metadata(tmp_path: Path) -> None:

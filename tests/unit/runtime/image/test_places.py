@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.image.places import GEO_KEYS, PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, Places
+from runtime.image.places import GEO_KEYS, PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, Places, Value
 
 AS_POINT = (1, 1, 0, 1, 1025, 0, 1, 2)
 AS_AREA = (1, 1, 0, 1, 1025, 0, 1, 1)
@@ -47,5 +47,5 @@ def test_a_matrix_leads_to_the_same_ground(keys: tuple[int, ...]) -> None:
 
 
 def test_text_and_short_values_do_no_harm() -> None:
-    geo = {TIE_POINTS: (1.0, 2.0), 42112: "<GDALMetadata/>"}
+    geo: dict[int, Value] = {TIE_POINTS: (1.0, 2.0), 42112: "<GDALMetadata/>"}
     assert Places(geo=geo).scaled((4, 4)).geo == geo

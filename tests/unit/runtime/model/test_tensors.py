@@ -42,7 +42,7 @@ def test_16_bits_survive_float32() -> None:
 
 
 def test_results_are_rounded_and_clamped() -> None:
-    output = np.float32([-0.2, 1.7, 99.6 / 255, 99.4 / 255, 0.5, 0.0]).reshape(1, 3, 1, 2)
+    output = np.array([-0.2, 1.7, 99.6 / 255, 99.4 / 255, 0.5, 0.0], np.float32).reshape(1, 3, 1, 2)
     like = np.zeros((1, 1, 2, 3), np.uint8)
     found = PLAIN.read(output, like).transpose(0, 3, 1, 2).ravel()
     assert found.tolist() == [0, 255, 100, 99, 128, 0]

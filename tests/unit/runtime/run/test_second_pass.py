@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from runtime.image.picture import Picture
 from runtime.image.strip_source import PictureReader
 from runtime.run.second_pass import EnlargedReader, enlarged_header, two_pass_progress
 from tests.support.images import picture_of
@@ -21,7 +22,7 @@ def test_the_first_pass_is_read_as_a_picture_of_its_own() -> None:
 
 
 def test_only_what_is_asked_for_is_computed() -> None:
-    strips = []
+    strips: list[Picture] = []
     upscaler = NearestUpscaler(before=strips.append)
     reader = EnlargedReader(upscaler, PictureReader(picture_of("rgb")), 4)
     reader.rows(0, 9)

@@ -90,7 +90,7 @@ def test_what_computes_something_else_is_not_used(
 def test_a_precision_that_fails_gives_way_to_float32(
     model: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "candidates", lambda *arguments: ["bfloat16", "float32"])
+    monkeypatch.setattr(opening, "candidate_precisions", lambda *arguments: ["bfloat16", "float32"])
 
     def trust_problem(subject: trust.Subject, *arguments: Any, **options: Any) -> str:
         return "it is pink" if subject.computed == "bfloat16" else ""

@@ -195,7 +195,7 @@ def test_a_gpu_that_cannot_be_opened_is_left_out(machine: Machine) -> None:
 
 
 def test_no_such_gpu(machine: Machine) -> None:
-    with pytest.raises(BackendError, match="there is no GPU 1: expected one of 0: Fake GPU"):
+    with pytest.raises(BackendError, match="GPU 1 does not exist: expected one of 0: Fake GPU"):
         machine.open(name="tensorrt", devices=(0, 1))
 
 

@@ -123,7 +123,7 @@ def test_a_single_wild_value_is_seen() -> None:
 
 def test_a_forgotten_tile_is_an_error() -> None:
     tiles = verification_tiles(Enlarger().info, 64)
-    with pytest.raises(BackendError, match="4 tiles were submitted and 3 came back"):
+    with pytest.raises(BackendError, match="4 tiles were submitted and 3 were returned"):
         run_all(Enlarger(forgets=True), tiles)
 
 
