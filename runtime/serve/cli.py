@@ -112,12 +112,12 @@ def serve(
     logging.basicConfig(level=logging.WARNING, format="dggn-serve: %(message)s", stream=sys.stderr)
     from export.trt.on_demand import EngineBuilder
     from runtime.backends.request import BackendRequest
-    from runtime.report.console import progress_for_people
+    from runtime.report.console import choose_progress
     from runtime.run.memory import RESULT_SHARE
     from runtime.system.package import require
     from runtime.system.terminal import errors_reported
 
-    progress = progress_for_people(quiet=quiet)
+    progress = choose_progress(quiet=quiet)
     builds = backend in ("auto", "tensorrt") and not no_build
     with errors_reported("dggn-serve"):
         require(*EXTRA, extra="serve")
