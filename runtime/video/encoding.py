@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ConfigError, ImageWriteError
 from runtime.system.cores import usable_cores
+from runtime.system.scheduling import scheduling_kept
 from runtime.video.colours import Colours
 from runtime.video.facts import Clip
 from runtime.video.formats import MUXERS
@@ -90,7 +91,8 @@ def open_encoder(encoding: Encoding, name: str) -> VideoCodecContext:
     remedy = "Choose another --video-codec, --preset or size"
     with writing(name, remedy):
         try:
-            context.open()
+            with scheduling_kept():
+                context.open()
         except OSError as error:  # from hardware drivers, not from a disk
             raise ImageWriteError(
                 f"{name}: the encoder {encoding.encoder} cannot be opened: "

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,8 @@ def test_encoders_and_formats(
     encoding = planned(target, clip=replace(CLIP, bits=bits), codec=codec)
     assert (encoding.encoder, encoding.pixel_format) == (encoder, pixel_format)
     assert encoding.notes == ()
+    if sys.platform == "linux":
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER, "SVT-AV1 asks for real time"
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (1, 0), (1, 1)])
