@@ -224,6 +224,10 @@ def _options(encoder: str, settings: VideoSettings) -> dict[str, str]:
         raise ConfigError(f"--crf does not apply to {encoder}: leave it out")
     if settings.preset is not None:
         options["cpu-used" if encoder.startswith("libvpx") else "preset"] = settings.preset
+    if encoder == "libx264":
+        # Its macroblock tree reads memory that nobody wrote, so that the same frames give other
+        # bytes now and then, and a run that goes on would not make the undisturbed run's file.
+        options["mbtree"] = "0"
     if encoder == "libx265":
         # It writes to standard error unless told otherwise.
         options["x265-params"] = "log-level=none"
