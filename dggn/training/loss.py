@@ -17,12 +17,12 @@ out, small enough to follow shading."""
 
 
 class GeneratorLoss(nn.Module):
-    """What the generator minimizes; a term whose weight is 0 is neither computed nor reported.
+    """The generator's loss; terms of weight 0 are neither computed nor reported.
 
     Args:
         config: the weights.
-        perceptual: the perceptual loss of two batches; needed where its weight is not 0.
-        critics: by name, `image` and `gradient`; each needed where its weight is not 0.
+        perceptual: the perceptual loss of two batches; needed if its weight is not 0.
+        critics: critics by name, `image` and `gradient`; each needed if its weight is not 0.
         compared: pictures of a batch that the perceptual loss compares; 0: all.
     """
 
@@ -47,7 +47,7 @@ class GeneratorLoss(nn.Module):
         target: Tensor,
         shift: tuple[int, int] = (0, 0),
     ) -> dict[str, Tensor]:
-        """Weighted terms by the names of `LossConfig`; their sum is what is minimized.
+        """Return weighted terms by the names of `LossConfig`; their sum is minimized.
 
         Args:
             image: the generator's pictures, (N, 3, H, W), float32.

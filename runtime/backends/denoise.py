@@ -1,4 +1,4 @@
-"""The file to run for a strength of denoising: a photo model blended with its plain one."""
+"""Strengths of denoising: the model for photographs blended with its plain one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ STEPS = 100
 """Strengths in [0, 1] that make files of their own."""
 
 
+def own_strength(path: Path) -> float | None:
+    """Return the strength of a model file as it is; None if it has only this one."""
+    can_be_blended = path.parent == MODELS_FOLDER and path.stem.endswith(PHOTO_SUFFIX)
+    return 1.0 if can_be_blended else None
+
+
 def denoised(path: Path, strength: float) -> Path:
-    """The model file for a strength of denoising, made on first use and kept in the user's cache.
+    """Return the model file for a strength, made on first use and kept in the user's cache.
 
     Args:
-        path: of the shipped model for photographs.
+        path: file of the shipped model for photographs.
         strength: in [0, 1], to two decimals: 1 is the model itself, 0 the plain model, which keeps
             grain and texture.
 

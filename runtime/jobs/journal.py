@@ -1,4 +1,4 @@
-"""What lets a second run resume: one hidden file in the output folder.
+"""The journal that lets a later run resume: a hidden file in the output folder.
 
 Append-only JSON lines, so that a killed run loses at most its last line. Each line is about one
 result: from which source and with which settings it was made, and how large it came out. A line
@@ -22,11 +22,12 @@ from typing import IO, Any
 
 from runtime.errors import TargetError
 from runtime.jobs.plan import Job
-from runtime.jobs.stamp import SourceStamp, place_of
+from runtime.jobs.stamp import SourceStamp, canonical_path
 from runtime.system.files import NotReplaced, replacing, try_to_lock
+from runtime.video.formats import is_clip
 
 POLL_S = 0.1
-"""How often a run that waits for another one looks whether that has ended."""
+"""Polling interval while another run uses the folder."""
 
 JOURNAL_NAME = ".dggn-run.jsonl"
 _logger = logging.getLogger(__name__)
@@ -34,32 +35,44 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """What is known of one result."""
+    """The record of one result."""
 
     source: SourceStamp
     settings: str
     """Fingerprint of model and settings."""
     output_bytes: int | None
-    """None until it is complete."""
+    """Size of the result; None until it is complete."""
 
 
 def settings_fingerprint(settings: Mapping[str, Any]) -> str:
-    """A short text that differs whenever a setting does."""
+    """Return a short text that differs whenever a setting does."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fingerprints:
+    """Fingerprints of the model and the settings that affect results."""
+
+    pictures: str
+    clips: str
+
+    def of(self, job: Job) -> str:
+        """Return the fingerprint for a job."""
+        return self.clips if is_clip(job.source) else self.pictures
+
+
 class Journal:
-    """The journal of one output folder; a context manager that holds a lock on it.
+    """The journal of an output folder; a context manager that locks it.
 
     Questions are answered from what it said when it was opened, so that its memory does not
     grow with a run. The methods may be called from any thread.
 
     Args:
-        folder: the output folder, which exists.
+        folder: the output folder, which must exist.
         read_only: answer questions only, without a lock; nothing is written, and the folder need
             not exist.
-        wait: waits so many seconds while another run holds the lock, and may raise to give up;
-            None not to wait.
+        wait: called with seconds to wait while another run holds the lock; may raise to give up;
+            None to fail at once.
 
     Raises:
         TargetError: the folder cannot be written, or another run is writing to it.
@@ -93,7 +106,7 @@ class Journal:
             raise self._unwritable(error) from error
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
-        """Whether the result is there, complete, and would come out the same again.
+        """Return whether the result is complete and up to date.
 
         Raises:
             TargetError: the journal cannot be written.
@@ -118,17 +131,17 @@ class Journal:
         return True
 
     def is_foreign(self, job: Job) -> bool:
-        """Whether the target exists, but was not written by a run with this journal."""
+        """Return whether the target exists without being recorded in this journal."""
         return self._key(job) not in self._entries and os.path.lexists(job.target)
 
     def made_from(self, job: Job) -> str:
-        """Where the source of the result lay that is in a job's place.
+        """Return the path of the source that the job's target was made from.
 
         Returns:
-            Its path; empty where it is the job's own source, holds the same picture, or is unknown.
+            Its path; empty if it is the job's own source, holds the same picture, or is unknown.
         """
         entry = self._entries.get(self._key(job))
-        if entry is None or entry.source.path in ("", place_of(job.source)):
+        if entry is None or entry.source.path in ("", canonical_path(job.source)):
             return ""
         try:
             is_same = SourceStamp.of(job.source).sha256 == entry.source.sha256
@@ -137,7 +150,7 @@ class Journal:
         return "" if is_same else entry.source.path
 
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
-        """Say that the target is about to be written.
+        """Record that the target is about to be written.
 
         Raises:
             TargetError: the journal cannot be written.
@@ -145,7 +158,7 @@ class Journal:
         self._record(job, Entry(source=source, settings=fingerprint, output_bytes=None))
 
     def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
-        """Say that the target is complete.
+        """Record that the target is complete.
 
         Raises:
             TargetError: the journal cannot be written, or the target is gone.
@@ -159,7 +172,7 @@ class Journal:
         self._record(job, Entry(source=source, settings=fingerprint, output_bytes=size))
 
     def close(self) -> None:
-        """Free the lock."""
+        """Release the lock."""
         # What a full disk refused before is tried again here, and would hide the first error.
         with contextlib.suppress(OSError):
             self._file.close()
@@ -219,7 +232,7 @@ class Journal:
         return entries
 
     def _compact(self) -> None:
-        """Drop outdated lines, those of results that were deleted, and a torn one."""
+        """Drop outdated lines, those of deleted results, and a truncated one."""
         self._entries = {
             key: entry
             for key, entry in self._entries.items()

@@ -72,12 +72,12 @@ def blend(one: bytes, other: bytes, share: float, *, where: str) -> bytes:
         mixed = np.float32(share) * first + np.float32(1 - share) * second
         blended[weight.begin : weight.end] = mixed.astype(weight.dtype).tobytes()
     if others or not weights:
-        raise ModelError(f"{where}: the models have not the same weights")
+        raise ModelError(f"{where}: the models do not have the same weights")
     return bytes(blended)
 
 
 def _weights(model: bytes) -> Iterator[_Weight]:
-    """The floating-point initializers whose values lie in one piece, as exporters write them."""
+    """Yield the floating-point initializers that exporters write in one piece each."""
     for field, begin, end in _fields(model, 0, len(model)):
         if field == _MODEL_GRAPH:
             for inner, start, stop in _fields(model, begin, end):
@@ -93,11 +93,11 @@ def _weights(model: bytes) -> Iterator[_Weight]:
 
 
 def _fields(data: bytes, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Number, begin and end of the value of each field of a message.
+    """Yield the number, begin and end of the value of each field of a message.
 
     Raises:
         IndexError: the message ends too early.
-        ValueError: it is none.
+        ValueError: it is not a message.
     """
     place = begin
     while place < end:
@@ -119,7 +119,7 @@ def _fields(data: bytes, begin: int, end: int) -> Iterator[tuple[int, int, int]]
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """An integer of variable length, and where it ends."""
+    """Return an integer of variable length, and where it ends."""
     value = shift = 0
     while True:
         byte = data[place]

@@ -1,4 +1,4 @@
-"""One run of `dggn-run`: what to do, what is done already, and the rest through the pipeline."""
+"""One run of `dggn-run`: plan, skip what is done, and process the rest."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from runtime.backends.request import BackendRequest
 from runtime.codecs.formats import READABLE_SUFFIXES
 from runtime.codecs.output import SIZE_OPTIONS, OutputSettings, target_size_hw
 from runtime.errors import Cancelled, ConfigError
-from runtime.jobs.journal import Journal, settings_fingerprint
+from runtime.jobs.journal import Fingerprints, Journal, settings_fingerprint
 from runtime.jobs.plan import Job, Plan, plan_jobs
 from runtime.jobs.result import FileResult
-from runtime.jobs.stamp import place_of
+from runtime.jobs.stamp import canonical_path
 from runtime.model.info import DEFAULT_MODEL
 from runtime.report.page import HtmlReport
 from runtime.report.progress import Progress
@@ -29,8 +29,16 @@ from runtime.system.files import (
     remove_unfinished,
 )
 from runtime.upscaler import Upscaler
+from runtime.video.formats import CLIP_SUFFIXES, is_clip
+from runtime.video.settings import VideoSettings
 
 FOREIGN = "the output exists, but was not made by dggn-run; use --overwrite to replace it"
+PICTURES_ONLY = ("format", "quality")
+"""Settings that do not affect videos."""
+
+REFUSE_LESS = ("video_deinterlace", "video_hdr")
+"""Settings that only allow more kinds of video, without an effect on others."""
+
 OF_ANOTHER = (
     "the output exists, and is the result of another picture, {}; choose another OUTPUT or a "
     "--suffix, or use --overwrite to replace it"
@@ -39,34 +47,38 @@ OF_ANOTHER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a user asks for."""
+    """The user's options."""
 
     source: Path
     target: Path
     settings: OutputSettings = field(default_factory=OutputSettings)
     model: str = DEFAULT_MODEL
     request: BackendRequest = field(default_factory=BackendRequest)
-    """What is to run the model; its messages go to the progress."""
+    """Backend request; its messages go to the progress display."""
     denoise: float | None = None
-    """Strength, for models for photographs; None for the model as it is."""
+    """Strength of denoising, for models for photographs; None for the model as it is."""
+    video: VideoSettings = field(default_factory=VideoSettings)
+    """Settings for videos."""
     suffix: str = ""
     overlap: int | None = None
     jobs: int | None = None
     memory_bytes: int | None = None
-    """That pictures may take; what would take more is made in strips. None for all there is."""
+    """Memory limit for pictures, above which they are made in strips; None for all that is
+    available.
+    """
     overwrite: bool = False
     keep_results: bool = False
-    """Whether the report lists every file; off, memory does not grow with their number."""
+    """Whether the report lists every file; if not, memory does not grow with their number."""
     page: Path | None = None
-    """Where to write a page for people to look at; None for nowhere."""
+    """Path of the HTML report; None for none."""
 
 
 class Batch:
-    """Upscales everything that the options ask for.
+    """A run over everything that the options select.
 
     Args:
-        options: what to do.
-        progress: told how it goes.
+        options: the user's options.
+        progress: receives the progress.
     """
 
     def __init__(self, options: Options, progress: Progress) -> None:
@@ -80,23 +92,23 @@ class Batch:
         self._page: HtmlReport | None = None
 
     def run(self) -> None:
-        """Do it all; to be called once.
+        """Run to the end; call once.
 
         Raises:
-            DggnError: nothing could be done, or the rest cannot be.
+            DggnError: nothing can be done, or the rest cannot.
             Cancelled: :meth:`cancel` was called.
         """
         options, report, progress = self._options, self.report, self._progress
         plan = plan_for(options)
         report.plan = plan
         with open_upscaler(options, progress) as upscaler:
-            fingerprint = describe(report, options, upscaler)
+            fingerprints = describe(report, options, upscaler)
             make_folder(plan.folder)
             if options.page:
                 self._page = HtmlReport(options.page)
             with Journal(plan.folder, wait=self._wait if plan.is_one_file else None) as journal:
                 self._introduce(plan, upscaler)
-                todo = self._sort_out(plan, journal, fingerprint)
+                todo = self._sort_out(plan, journal, fingerprints)
                 folders = {job.target.parent for job in plan.jobs}
                 self._folders = frozenset(one for one in folders if not name_problem(one / "a"))
                 for folder in self._folders:
@@ -106,7 +118,8 @@ class Batch:
                     upscaler,
                     options.settings,
                     journal=journal,
-                    fingerprint=fingerprint,
+                    fingerprints=fingerprints,
+                    video=options.video,
                     progress=progress,
                     jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
                     previews=self._page is not None,
@@ -117,7 +130,7 @@ class Batch:
         progress.say(report.totals.summary)
 
     def write_page(self) -> None:
-        """Write the page for people, if one is wanted; to be called last, however it ended.
+        """Write the HTML report if requested; call last, however the run ended.
 
         Raises:
             TargetError: it cannot be written.
@@ -127,7 +140,7 @@ class Batch:
             page.finish(self.report)
 
     def cancel(self, *, within_s: float) -> None:
-        """Stop from another thread; leaves complete files only.
+        """Stop from another thread, leaving only complete files.
 
         Args:
             within_s: how long to wait for files that are being written. What is not complete
@@ -142,7 +155,7 @@ class Batch:
         remove_temporaries(self._folders)
 
     def _wait(self, seconds: float) -> None:
-        """Wait for another run into the same folder; said once."""
+        """Wait for another run into the same folder; announced once."""
         if not self._has_waited:
             self._has_waited = True
             self._progress.say("waiting for another dggn-run that is writing to the same folder")
@@ -155,9 +168,9 @@ class Batch:
         if plan.ignored:
             self._progress.say(f"ignored in {self._options.source}: {plan.ignored}")
 
-    def _sort_out(self, plan: Plan, journal: Journal, fingerprint: str) -> list[Job]:
-        """Report what needs no work, and return the rest."""
-        todo, settled = sort_out(plan, journal, fingerprint, overwrite=self._options.overwrite)
+    def _sort_out(self, plan: Plan, journal: Journal, fingerprints: Fingerprints) -> list[Job]:
+        """Report pictures that need no work, and return the rest."""
+        todo, settled = sort_out(plan, journal, fingerprints, overwrite=self._options.overwrite)
         for result in settled:
             self._add(result)
         return todo
@@ -184,7 +197,7 @@ class Batch:
 
 
 def open_upscaler(options: Options, progress: Progress) -> Upscaler:
-    """The upscaler that is asked for.
+    """Open the requested upscaler.
 
     Raises:
         DggnError: see `Upscaler`.
@@ -195,35 +208,35 @@ def open_upscaler(options: Options, progress: Progress) -> Upscaler:
 
 
 def result_bytes(options: Options) -> int:
-    """How much of the memory results may take that are made as a whole."""
+    """Return the memory limit for results made whole."""
     if options.memory_bytes is None:
         return default_memory_bytes()
     return options.memory_bytes // RESULT_SHARE
 
 
 def plan_for(options: Options) -> Plan:
-    """What is to be done, and where.
+    """Plan the work and its targets.
 
     Raises:
-        ConfigError: nothing, or it makes no sense.
+        ConfigError: there is nothing to do, or the options are invalid.
     """
     plan = plan_jobs(options.source, options.target, options.settings, suffix=options.suffix)
     if not plan.jobs and not plan.unreadable:
         raise ConfigError(
             f"no pictures in {options.source}; ignored: {plan.ignored or 'nothing'}. "
-            f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES))}"
+            f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES | CLIP_SUFFIXES))}"
         )
     return plan
 
 
-def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
-    """Say in a report what results are made with.
+def describe(report: Report, options: Options, upscaler: Upscaler) -> Fingerprints:
+    """Add the model, backend and settings to a report.
 
     Returns:
-        The fingerprint of model and settings.
+        The fingerprints of model and settings.
 
     Raises:
-        ConfigError: the scale asked for is larger than the model reaches.
+        ConfigError: the requested scale is beyond the model.
     """
     settings = options.settings
     if settings.scale is not None:  # other sizes depend on the picture
@@ -240,15 +253,23 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
         report.settings["scale"] = float(upscaler.info.scale)
     # Allowing a second pass changes no result of one.
     decisive = {name: value for name, value in report.settings.items() if name != "second_pass"}
-    if options.denoise is not None:  # decided by the model's content
+    decisive["model"] = upscaler.model_sha256
+    of_clips = {name: value for name, value in decisive.items() if name not in PICTURES_ONLY}
+    video = {f"video_{name}": value for name, value in asdict(options.video).items()}
+    of_clips |= {name: value for name, value in video.items() if name not in REFUSE_LESS}
+    if report.plan and any(is_clip(job.source) for job in report.plan.jobs):
+        report.settings |= video
+    if options.denoise is not None:  # decides through the model's content
         report.settings["denoise"] = options.denoise
-    return settings_fingerprint({"model": upscaler.model_sha256, **decisive})
+    return Fingerprints(
+        pictures=settings_fingerprint(decisive), clips=settings_fingerprint(of_clips)
+    )
 
 
 def sort_out(
-    plan: Plan, journal: Journal, fingerprint: str, *, overwrite: bool
+    plan: Plan, journal: Journal, fingerprints: Fingerprints, *, overwrite: bool
 ) -> tuple[list[Job], list[FileResult]]:
-    """Tell what is to be upscaled from what needs no work.
+    """Separate the pictures to upscale from those that need no work.
 
     Returns:
         The jobs to do, and the results of everything else.
@@ -260,7 +281,7 @@ def sort_out(
     settled = [
         FileResult(name=name, status="failed", message=message) for name, message in plan.unreadable
     ]
-    sources = {place_of(job.source) for job in plan.jobs}
+    sources = {canonical_path(job.source) for job in plan.jobs}
     for job in plan.jobs:
         if problem := name_problem(job.target):
             message = f"{problem}: shorten the name, or choose another OUTPUT"
@@ -269,7 +290,7 @@ def sort_out(
             todo.append(job)
         elif journal.is_foreign(job):
             settled.append(FileResult(name=job.name, status="skipped", message=FOREIGN))
-        elif journal.is_done(job, fingerprint):
+        elif journal.is_done(job, fingerprints.of(job)):
             settled.append(FileResult(name=job.name, status="skipped", target=str(job.target)))
         elif (other := journal.made_from(job)) and other not in sources:
             message = OF_ANOTHER.format(other)

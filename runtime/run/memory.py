@@ -1,4 +1,4 @@
-"""How much memory pictures may occupy while they wait to be written."""
+"""Memory limits for pictures that wait to be written."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from runtime.errors import Cancelled
 from runtime.system.cgroup import memory_limit
 
 POLL_S = 0.05
-"""How soon a waiting thread notices that it is to stop."""
+"""Polling interval in which a waiting thread notices a stop."""
 
 RESULT_SHARE = 4
-"""A result is the array, Pillow's copy of it, the encoded file, and what decoding took."""
+"""Copies of a result in memory: the array, Pillow's copy, the encoded file, and decoding."""
 
 
 def default_memory_bytes() -> int:
-    """What results may occupy until they are written: a quarter of memory, at most 4 GiB."""
+    """Return the default memory for results: a quarter of the total, at most 4 GiB."""
     return min(4 << 30, total_memory_bytes() // RESULT_SHARE)
 
 
 def total_memory_bytes() -> int:
-    """This machine's memory, or its container's; 4 GiB where nothing tells."""
+    """Return the memory of this machine or container in bytes; 4 GiB if unknown."""
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # not on this system
@@ -31,10 +31,10 @@ def total_memory_bytes() -> int:
 
 
 class MemoryBudget:
-    """Counts the bytes of upscaled pictures, and makes the inference wait for room.
+    """Byte counter of upscaled pictures that makes inference wait for room.
 
     Args:
-        limit_bytes: for all of them; one is let through even if it is larger.
+        limit_bytes: total limit; a single larger picture is still admitted.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -43,7 +43,7 @@ class MemoryBudget:
         self._changed = threading.Condition()
 
     def has_room(self, size: int) -> bool:
-        """Whether :meth:`take` would not wait; `size` in bytes."""
+        """Return whether :meth:`take` would not wait for `size` bytes."""
         with self._changed:
             return self._fits(size)
 
@@ -51,7 +51,7 @@ class MemoryBudget:
         """Wait for room.
 
         Args:
-            size: in bytes.
+            size: number of bytes.
             stop: ends the wait.
 
         Raises:
@@ -65,7 +65,7 @@ class MemoryBudget:
             self._used += size
 
     def give(self, size: int) -> None:
-        """Make room again."""
+        """Release memory."""
         with self._changed:
             self._used -= size
             self._changed.notify()

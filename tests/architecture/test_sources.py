@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,99 @@ def test_file_is_short(path: Path) -> None:
 
 def test_no_file_collects_leftovers() -> None:
     assert not [path for path in SOURCES if path.stem in ("utils", "helpers", "misc", "common")]
+
+
+ROOMS = ("dggn", "export", "runtime", "calibration")
+KINDS = ("unit", "property", "golden", "e2e")
+BRANCHES = (ast.If, ast.IfExp, ast.For, ast.While, ast.Try, ast.BoolOp, ast.comprehension)
+
+TESTED_BY = {
+    # Both CUDA packages run against a driver in memory, in a process of their own.
+    "runtime/backends/cuda/bindings_device.py": "unit/runtime/backends/cuda/test_open.py",
+    "runtime/backends/cuda/pycuda_device.py": "unit/runtime/backends/cuda/test_open.py",
+    "runtime/backends/in_slots.py": "unit/runtime/backends/test_ort_slots.py",
+    # TIFF pages are tested as files, which takes all parts of the reader.
+    "runtime/codecs/tiff_layout.py": "unit/runtime/codecs/test_tiff_samples.py",
+    "runtime/codecs/tiff_source.py": "unit/runtime/codecs/test_tiff_pages.py",
+    "runtime/codecs/tiff_places.py": "unit/runtime/codecs/test_what_no_longer_holds.py",
+    "runtime/jobs/result.py": "unit/runtime/report/test_summary.py",
+    # Videos are tested from file to file.
+    "runtime/run/clip_plan.py": "unit/runtime/run/test_clip_refusals.py",
+    "runtime/run/make_clip.py": "unit/runtime/run/test_clip_results.py",
+    "runtime/video/encoder.py": "unit/runtime/run/test_clip.py",
+    "runtime/video/facts.py": "unit/runtime/run/test_clip_refusals.py",
+    "runtime/video/library.py": "unit/runtime/run/test_clip_refusals.py",
+    "runtime/video/mux.py": "unit/runtime/run/test_clip_results.py",
+    "runtime/video/readback.py": "unit/runtime/run/test_clip_results.py",
+    "runtime/video/reader.py": "unit/runtime/run/test_clip.py",
+    # The server is tested through its application, with requests.
+    "runtime/serve/answer.py": "unit/runtime/serve/test_app.py",
+    "runtime/serve/cli.py": "e2e/runtime/test_serve.py",
+    "runtime/serve/openapi.py": "unit/runtime/serve/test_app.py",
+    "runtime/serve/upload.py": "unit/runtime/serve/test_app.py",
+    "runtime/serve/work.py": "unit/runtime/serve/test_service.py",
+    "runtime/tiles/strips.py": "property/runtime/run/test_in_strips.py",
+    "export/cli.py": "e2e/test_export.py",
+    "calibration/search/mix.py": "unit/calibration/test_calibrate.py",
+    "dggn/data/sheet.py": "unit/dggn/data/test_graphics.py",
+    "dggn/training/campaign/command.py": "e2e/test_campaign.py",
+}
+"""Modules whose tests have another name, and where those are."""
+
+
+def namesakes(module: Path) -> list[Path]:
+    name = module.relative_to(ROOT).with_name(f"test_{module.name}")
+    paths = [ROOT / "tests" / kind / name for kind in KINDS]
+    return [path for path in paths if path.exists()]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [path for room in ROOMS for path in sorted((ROOT / room).rglob("[!_]*.py"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_modules_with_logic_have_a_test_of_their_name(module: Path) -> None:
+    name = module.relative_to(ROOT).as_posix()
+    if name in TESTED_BY:
+        assert (ROOT / "tests" / TESTED_BY[name]).exists()
+        assert not namesakes(module), "no exception any more"
+        return
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    has_logic = any(isinstance(node, BRANCHES) for node in ast.walk(tree))
+    assert namesakes(module) or not has_logic, f"add test_{module.name} for {name}"
+
+
+def test_exceptions_exist() -> None:
+    assert not [name for name in TESTED_BY if not (ROOT / name).exists()]
+
+
+NOT_FIRST = {"What", "Of", "How", "Whatever", "Told", "Nothing", "Something"}
+ARTICLES = {"A", "An", "The", "Whether", "Where", "Which"}
+
+
+def docstrings(tree: ast.AST) -> Iterator[tuple[str, bool]]:
+    """Yield every docstring, of attributes too, and whether it has to be imperative."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for number, statement in enumerate(body if isinstance(body, list) else []):
+            match statement:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    decorators = getattr(node, "decorator_list", [])
+                    is_property = any("property" in ast.unparse(one) for one in decorators)
+                    is_function = isinstance(node, ast.FunctionDef) and number == 0
+                    yield text, is_function and not is_property
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES if not path.is_relative_to(ROOT / "tests")],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_docstrings_begin_as_the_field_has_it(path: Path) -> None:
+    for text, is_imperative in docstrings(ast.parse(path.read_text(encoding="utf-8"))):
+        first = (text.split() or [""])[0]
+        assert first not in NOT_FIRST, text.splitlines()[0]
+        assert not (is_imperative and first in ARTICLES), text.splitlines()[0]
 
 
 def test_tests_are_not_packages() -> None:

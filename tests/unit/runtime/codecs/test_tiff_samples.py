@@ -1,179 +1,37 @@
-"""TIFF pages: which are pictures, what each states of itself, and samples of every kind."""
+"""TIFF samples of every kind are read exactly, or rejected by name."""
 
 from __future__ import annotations
 
 import io
 import struct
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from runtime.codecs.decode import decode
-from runtime.codecs.header import read_outline
 from runtime.errors import ImageReadError
-
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-GREY = SRGB.replace(b"RGB ", b"GRAY", 1)
-FULL = np.random.default_rng(1).integers(0, 256, (20, 24, 3), np.uint8)
-SMALL = np.full((5, 6, 3), (255, 0, 255), np.uint8)
-
-Tags: TypeAlias = dict[Any, Any]
-Order: TypeAlias = Literal["<", ">"]
-
-
-def tiff(*pages: tuple[NDArray[Any], Tags], order: Order = "<", big: bool = False) -> bytes:
-    """Pages of samples (H, W, C), one strip each; tags of bytes are of undefined type."""
-    place_form, count_form, size, room = ("Q", "Q", 8, 8) if big else ("I", "H", 2, 4)
-    mark = {"<": b"II", ">": b"MM"}[order]
-    out = bytearray(mark + struct.pack(order + "H", 43 if big else 42))
-    out += struct.pack(order + "HH", 8, 0) if big else b""
-    link = len(out)
-    out += bytes(room)
-    for samples, extra in pages:
-        content = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
-        packed = extra.pop("packed", content)
-        place, channels = len(out), samples.shape[2]
-        out += packed
-        tags: Tags = {
-            256: (samples.shape[1],),
-            257: (samples.shape[0],),
-            258: (8 * samples.itemsize,) * channels,
-            259: (1,),
-            262: (2 if channels >= 3 else 1,),
-            273: (place,),
-            277: (channels,),
-            278: (samples.shape[0],),
-            279: (len(packed),),
-            **extra,
-        }
-        rows = b""
-        for tag, value in sorted(tags.items()):
-            raw = value if isinstance(value, bytes) else b""
-            kind, count = (7, len(raw)) if raw else (16 if big else 4, len(value))
-            raw = raw or struct.pack(f"{order}{count}{'Q' if big else 'I'}", *value)
-            rows += struct.pack(f"{order}HH{place_form}", tag, kind, count)
-            if len(raw) <= room:
-                rows += raw.ljust(room, b"\0")
-            else:
-                rows += struct.pack(order + place_form, len(out))
-                out += raw
-        out[link : link + room] = struct.pack(order + place_form, len(out))
-        out += struct.pack(order + count_form, len(tags)) + rows
-        link = len(out)
-        out += bytes(room)
-        assert size == struct.calcsize(order + count_form)
-    return bytes(out)
-
-
-def written(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
-    return path
-
-
-def seen(path: Path) -> Any:
-    """The decoded picture, which its outline must have told of."""
-    picture, outline = decode(path), read_outline(path)
-    assert outline.size_hw == picture.size_hw
-    assert outline.frames == 1 + len(picture.more)
-    assert outline.has_alpha == (picture.alpha_hw is not None)
-    assert outline.is_deep == (picture.rgb_hwc.dtype == np.uint16)
-    return picture
-
+from tests.support.tiff_files import (
+    FULL,
+    SMALL,
+    SRGB,
+    Order,
+    Tags,
+    noise,
+    seen,
+    tiff,
+    written,
+)
 
 # --- pages ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("kind", [{254: (1,)}, {255: (2,)}, {254: (5,)}])
-@pytest.mark.parametrize("first", [False, True])
-def test_the_picture_is_taken_and_not_its_reduced_copies(
-    tmp_path: Path, order: Order, kind: Tags, first: bool
-) -> None:
-    reduced = [(SMALL, dict(kind)), (SMALL[:3, :3], dict(kind))]
-    pages = [*reduced, (FULL, {})] if first else [(FULL, {}), *reduced]
-    picture = seen(written(tmp_path / "a.tif", tiff(*pages, order=order)))
-    np.testing.assert_array_equal(picture.rgb_hwc, FULL)
-    assert picture.notes == ["left out: reduced copies of pages (2)"]
-
-
-@pytest.mark.parametrize(
-    ("tags", "words"),
-    [
-        ({}, "only a reduced copy or a mask"),
-        ({50706: b"\1\4\0\0"}, "camera's raw file, of which only the preview"),
-        ({330: (8,)}, "camera's raw file, of which only the preview"),
-    ],
-)
-def test_a_preview_alone_is_refused(tmp_path: Path, tags: Tags, words: str) -> None:
-    path = written(tmp_path / "a.tif", tiff((SMALL, {254: (1,), **tags})))
-    for read in (decode, read_outline):
-        with pytest.raises(ImageReadError, match=rf"^a\.tif: .*{words}"):
-            read(path)
-
-
-def test_what_one_page_states_does_not_hold_for_others(tmp_path: Path) -> None:
-    inch = {282: (300,), 283: (300,), 296: (2,)}
-    stated = {**inch, 34675: SRGB, 700: b"<x:xmpmeta><rdf:RDF></rdf:RDF></x:xmpmeta>"}
-    # Without a unit, and so no resolution.
-    unitless = {282: (1,), 283: (1,), 296: (1,)}
-    grey = FULL[..., :1]
-    data = tiff((FULL, {}), (FULL, stated), (FULL, unitless), (grey, {34675: GREY}), (grey, {}))
-    picture = decode(written(tmp_path / "a.tif", data))
-    pages = (picture, *picture.more)
-    assert [page.icc_profile for page in pages] == [None, SRGB, None, GREY, None]
-    assert [page.dpi for page in pages] == [None, (300.0, 300.0), None, None, None]
-    assert [page.xmp is None for page in pages] == [True, False, True, True, True]
-    assert [page.is_grey for page in pages] == [False, False, False, True, True]
-
-
-def test_a_mask_page_becomes_alpha(tmp_path: Path) -> None:
-    mask = np.zeros((20, 24), bool)
-    mask[5:, 3:9] = True
-    bits = np.packbits(mask, axis=1)[..., None]
-    tags = {254: (4,), 262: (4,), 256: (24,), 258: (1,), 277: (1,)}
-    path = written(tmp_path / "a.tif", tiff((FULL, {}), (bits, dict(tags))))
-    picture = seen(path)
-    np.testing.assert_array_equal(picture.rgb_hwc, FULL)
-    np.testing.assert_array_equal(picture.alpha_hw, mask * np.uint8(255))
-    assert picture.notes == []
-
-    written(path, tiff((SMALL, {}), (bits, dict(tags))))
-    assert seen(path).notes == ["left out: masks of transparency that fit no page (1)"]
-
-
-def test_pictures_inside_of_pages_are_told_of(tmp_path: Path) -> None:
-    data = tiff((FULL, {}), (SMALL, {}))
-    inner = struct.unpack_from("<I", data, 4)[0]
-    # The first page points to itself: no reduced copy.
-    path = written(tmp_path / "a.tif", tiff((FULL, {330: (inner,)})))
-    assert decode(path).notes == ["left out: further pictures inside of pages (in sub-directories)"]
-
-
-def test_stacks_that_only_imagej_finds_are_refused(tmp_path: Path) -> None:
-    one = b"ImageJ=1.54f\nimages=1\n\0"
-    path = written(tmp_path / "a.tif", tiff((FULL, {270: one})))
-    np.testing.assert_array_equal(decode(path).rgb_hwc, FULL)
-    written(path, tiff((FULL, {270: one.replace(b"=1\n", b"=3\n")})))
-    for read in (decode, read_outline):
-        with pytest.raises(ImageReadError, match="stack of 3 images that only ImageJ finds"):
-            read(path)
-
-
 # --- samples -------------------------------------------------------------------------------
-
-
-def noise(shape: Sequence[int], dtype: Any) -> NDArray[Any]:
-    rng = np.random.default_rng(2)
-    if np.dtype(dtype).kind == "f":
-        return rng.random(shape).astype(dtype)
-    return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
 def packed(samples: NDArray[Any], order: Order, predictor: int, method: int) -> bytes:
@@ -241,10 +99,66 @@ def test_samples_are_read_exactly(tmp_path: Path, name: str, order: Order, metho
         if picture.alpha_hw is not None:
             np.testing.assert_array_equal(picture.alpha_hw, expected[..., -1])
         lost = shape[2] - colours - (picture.alpha_hw is not None)
-        notes = [f"left out: bands beside the colours and alpha ({lost})"] if lost else []
+        notes = [f"dropped: bands besides colours and alpha ({lost})"] if lost else []
         if is_float:
             notes.append("floating-point samples were read as 0 (black) to 1 (white), with 16 bits")
         assert sorted(picture.notes) == sorted(notes)
+
+
+@pytest.mark.parametrize("bits", range(1, 17))
+@pytest.mark.parametrize(("channels", "photometric"), [(1, 0), (1, 1), (2, 1), (3, 2), (4, 2)])
+@pytest.mark.parametrize("is_planar", [False, True])
+def test_samples_of_any_number_of_bits(
+    tmp_path: Path, bits: int, channels: int, photometric: int, is_planar: bool
+) -> None:
+    """Packed without gaps but at the end of rows, the highest bit first."""
+    shape = (5, 7, channels)
+    values = np.random.default_rng(bits).integers(0, 1 << bits, shape)
+    planes = np.moveaxis(values, 2, 0) if is_planar else values[None]
+    as_bits = planes.reshape(-1, 5, shape[1] * shape[2] // len(planes))[..., None]
+    as_bits = as_bits >> np.arange(bits - 1, -1, -1) & 1
+    rows = np.packbits(as_bits.reshape(*as_bits.shape[:2], -1), axis=2)
+    tags: Tags = {
+        258: (bits,) * channels,
+        262: (photometric,),
+        273: tuple(8 + plane * rows[0].nbytes for plane in range(len(planes))),
+        279: (rows[0].nbytes,) * len(planes),
+        284: (1 + is_planar,),
+        "packed": rows.tobytes(),
+    }
+    if channels in (2, 4):
+        tags[338] = (2,)
+    # 16 bits have an order of bytes; the others are a stream of bits.
+    data = tiff((np.zeros(shape, np.uint8), tags), order=">")
+    picture = seen(written(tmp_path / "a.tif", data))
+    full = 255 if bits <= 8 else 65535
+    expected = np.rint(values / ((1 << bits) - 1) * full)
+    expected = full - expected if photometric == 0 else expected
+    colours = expected[..., :3] if channels >= 3 else expected[..., :1].repeat(3, axis=2)
+    np.testing.assert_array_equal(picture.rgb_hwc, colours)
+    if channels in (2, 4):
+        np.testing.assert_array_equal(picture.alpha_hw, expected[..., -1])
+
+
+def test_odd_bits_with_a_predictor_are_named(tmp_path: Path) -> None:
+    tags: Tags = {258: (12,), 317: (2,), "packed": bytes(40 * 20)}
+    path = written(tmp_path / "a.tif", tiff((FULL[..., :1], tags)))
+    with pytest.raises(ImageReadError, match="samples of 12 bits are stored as differences"):
+        decode(path)
+
+
+@pytest.mark.parametrize(("photometric", "name"), [(9, "ICC Lab, 3 channels of 8"), (99, "99, 3")])
+def test_kinds_that_are_not_read_are_named(tmp_path: Path, photometric: int, name: str) -> None:
+    path = written(tmp_path / "a.tif", tiff((FULL, {262: (photometric,)})))
+    with pytest.raises(ImageReadError, match=rf"^a\.tif: is TIFF of an unsupported kind.*{name}"):
+        decode(path)
+
+
+def test_white_is_zero_of_halves_loses_nothing(tmp_path: Path) -> None:
+    samples = noise((4, 5, 1), np.float16)
+    path = written(tmp_path / "a.tif", tiff((samples, {339: (3,), 262: (0,)})))
+    expected = np.rint((1 - samples.astype(np.float64)) * 65535)
+    np.testing.assert_array_equal(seen(path).rgb_hwc[..., :1], expected)
 
 
 @pytest.mark.parametrize("value", [-0.01, 1.5, np.nan, np.inf])
@@ -252,7 +166,8 @@ def test_numbers_beyond_black_and_white_are_refused(tmp_path: Path, value: float
     samples = noise((4, 5, 3), np.float32)
     samples[1, 2, 1] = value
     path = written(tmp_path / "a.tif", tiff((samples, {339: (3,) * 3})))
-    with pytest.raises(ImageReadError, match=r"^a\.tif: .*only those from 0 .* to 1 .* convert it"):
+    words = "NaN" if np.isnan(value) else "only those from 0 .* to 1"
+    with pytest.raises(ImageReadError, match=rf"^a\.tif: .*{words}.* convert it"):
         decode(path)
 
 
