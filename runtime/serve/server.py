@@ -145,9 +145,7 @@ def run_server(
         def on_stop() -> None:
             service.is_closing = True
 
-        service = Service(
-            upscaler, limits, folder, Metrics(), reopen=reopen, on_failure=on_failure
-        )
+        service = Service(upscaler, limits, folder, Metrics(), reopen=reopen, on_failure=on_failure)
         app = make_app(
             service,
             names=("localhost", address.host, *address.names),
