@@ -144,6 +144,13 @@ def run(
             help="Memory that pictures may take; what would take more is made in strips.",
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N/COUNT",
+            help="Do one of COUNT equal parts of a folder, numbered from 0: for job arrays.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Redo everything, and replace files of any origin."),
@@ -186,6 +193,7 @@ def run(
     try:
         from runtime.backends.request import BackendRequest
         from runtime.codecs.output import FormatName, OutputSettings
+        from runtime.jobs.shard import Shard
         from runtime.run.batch import Batch, Options
 
         options = Options(
@@ -215,6 +223,7 @@ def run(
             overlap=overlap,
             jobs=jobs,
             memory_bytes=None if memory is None else int(memory * 1e9),
+            shard=None if shard is None else Shard.parse(shard),
             overwrite=overwrite,
             keep_results=json_report,
             page=report,

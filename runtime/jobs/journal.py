@@ -3,7 +3,8 @@
 Append-only JSON lines, so that a killed run loses at most its last line. Each line is about one
 result: from which source and with which settings it was made, and how large it came out. A line
 without an output size says that the result was begun: if the file exists, it is ours, but it
-may have been made from an earlier source.
+may have been made from an earlier source. Every shard of a run writes a journal of its own, and
+every run reads them all.
 """
 
 from __future__ import annotations
@@ -11,36 +12,27 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 from runtime.errors import TargetError
+from runtime.jobs.entries import Entry, line_of, merged, read_entries
+from runtime.jobs.journal_files import (
+    JOURNAL_NAME,
+    journal_name,
+    open_journal,
+    refuse_other_counts,
+    shard_journals,
+)
 from runtime.jobs.plan import Job
+from runtime.jobs.shard import Shard
 from runtime.jobs.stamp import SourceStamp, place_of
-from runtime.system.files import NotReplaced, replacing, try_to_lock
-
-POLL_S = 0.1
-"""How often a run that waits for another one looks whether that has ended."""
-
-JOURNAL_NAME = ".dggn-run.jsonl"
-_logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """What is known of one result."""
-
-    source: SourceStamp
-    settings: str
-    """Fingerprint of model and settings."""
-    output_bytes: int | None
-    """None until it is complete."""
+from runtime.system.files import LockState, NotReplaced, replacing
 
 
 def settings_fingerprint(settings: Mapping[str, Any]) -> str:
@@ -51,11 +43,12 @@ def settings_fingerprint(settings: Mapping[str, Any]) -> str:
 class Journal:
     """The journal of one output folder; a context manager that holds a lock on it.
 
-    Questions are answered from what it said when it was opened, so that its memory does not
-    grow with a run. The methods may be called from any thread.
+    Questions are answered from what all journals said when it was opened, so that its memory does
+    not grow with a run. The methods may be called from any thread.
 
     Args:
         folder: the output folder, which exists.
+        shard: the part of the run that writes it; None for a whole run.
         read_only: answer questions only, without a lock; nothing is written, and the folder need
             not exist.
         wait: waits so many seconds while another run holds the lock, and may raise to give up;
@@ -69,28 +62,33 @@ class Journal:
         self,
         folder: Path,
         *,
+        shard: Shard | None = None,
         read_only: bool = False,
         wait: Callable[[float], None] | None = None,
     ) -> None:
-        self._wait = wait
         self._folder = folder
-        self._path = folder / JOURNAL_NAME
+        self._shard = shard
+        self._path = folder / journal_name(shard)
         self._guard = threading.Lock()
-        self._read_only = read_only
+        self._shared: IO[str] | None = None
         try:
             if read_only:
                 self._file: IO[str] = Path(os.devnull).open("a", encoding="utf-8")  # noqa: SIM115
-                self._entries = self._read() if self._path.exists() else {}
+                self._entries, _ = self._read()
                 return
-            self._file = self._open()
-            try:
-                self._entries = self._read()
-                self._compact()
-            except BaseException:
-                self._file.close()
-                raise
-        except (OSError, NotReplaced) as error:
-            raise self._unwritable(error) from error
+            if shard is not None:
+                self._shared, _ = self._open(JOURNAL_NAME, shared=True)
+            self._file, lock = self._open(self._path.name, wait=wait)
+            if shard is not None:
+                refuse_other_counts(folder, shard)
+            self._entries, own = self._read()
+            self._run = 1 + max((entry.run for entry in self._entries.values()), default=0)
+            self._compact(own, lock)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, (OSError, NotReplaced)):
+                raise self._unwritable(error) from error
+            raise
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
         """Whether the result is there, complete, and would come out the same again.
@@ -161,8 +159,10 @@ class Journal:
     def close(self) -> None:
         """Free the lock."""
         # What a full disk refused before is tried again here, and would hide the first error.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # it may not be open yet
             self._file.close()
+        if self._shared:
+            self._shared.close()
 
     def __enter__(self) -> Journal:
         return self
@@ -174,89 +174,63 @@ class Journal:
         return job.target.relative_to(self._folder).as_posix()
 
     def _record(self, job: Job, entry: Entry) -> None:
-        key = self._key(job)
+        line = line_of(self._key(job), replace(entry, run=self._run))
         with self._guard:
             try:
-                self._file.write(_line(key, entry))
+                self._file.write(line)
                 self._file.flush()
             except OSError as error:
                 raise self._unwritable(error) from error
 
-    def _open(self) -> IO[str]:
-        while True:
-            file = self._path.open("a", encoding="utf-8")
-            if not try_to_lock(file):
-                file.close()
-                if self._wait is not None:
-                    self._wait(POLL_S)
-                    continue
-                raise TargetError(
-                    f"another dggn-run is writing to {self._folder}: wait until it ends, or "
-                    "choose another OUTPUT"
-                )
-            # The other run may have replaced the file between opening and locking.
-            try:
-                if os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
-                    return file
-            except FileNotFoundError:
-                pass
-            file.close()
+    def _open(
+        self,
+        name: str,
+        *,
+        shared: bool = False,
+        wait: Callable[[float], None] | None = None,
+    ) -> tuple[IO[str], LockState]:
+        who = "another dggn-run"
+        if self._shard is not None:
+            who += " without --shard" if shared else f" with --shard {self._shard}"
+        busy = f"{who} is writing to {self._folder}: wait until it ends, or choose another OUTPUT"
+        return open_journal(self._folder / name, busy=busy, shared=shared, wait=wait)
 
-    def _read(self) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {}
-        lost = 0
-        with self._path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                try:
-                    key, entry = _parse(line)
-                except (ValueError, TypeError, KeyError, RecursionError):
-                    # The torn last line of a killed run; its picture is done again.
-                    lost += 1
-                    continue
-                entries[key] = entry
-        if lost > 1:
-            _logger.warning("%s: %d damaged lines ignored", self._path, lost)
-        return entries
+    def _read(self) -> tuple[dict[str, Entry], dict[str, Entry]]:
+        """What all journals say, and what this one says."""
+        paths = {self._folder / JOURNAL_NAME, *shard_journals(self._folder).values()}
+        journals = {path: read_entries(path) for path in sorted(paths) if path.exists()}
+        return merged(journals.values()), journals.get(self._path, {})
 
-    def _compact(self) -> None:
-        """Drop outdated lines, those of results that were deleted, and a torn one."""
+    def _compact(self, own: Mapping[str, Entry], lock: LockState) -> None:
+        """Drop outdated lines, those of results that were deleted, and a torn one.
+
+        A whole run takes over what the shards' journals say, and removes them.
+        """
         self._entries = {
             key: entry
             for key, entry in self._entries.items()
             if os.path.lexists(self._folder / key)
         }
+        kept = self._entries
+        if self._shard is not None:
+            kept = {
+                key: entry
+                for key, entry in own.items()
+                if key in self._entries and self._entries[key].run == entry.run
+            }
         with replacing(self._path) as file:
-            file.writelines(_line(key, entry).encode() for key, entry in self._entries.items())
+            file.writelines(line_of(key, entry).encode() for key, entry in kept.items())
             if sys.platform == "win32":
                 self._file.close()  # Windows replaces no open file, and there is no lock to keep.
         old = self._file
-        self._file = self._open()
+        self._file, _ = self._open(self._path.name)
         old.close()
+        if self._shard is None and lock == "held":  # so no shard is writing its own
+            for path in shard_journals(self._folder).values():
+                path.unlink()
 
     def _unwritable(self, error: OSError | NotReplaced) -> TargetError:
         reason = error.strerror if isinstance(error, OSError) else None
         return TargetError(
             f"cannot write {self._path}: {reason or error}. Make room, or choose another OUTPUT"
         )
-
-
-def _line(key: str, entry: Entry) -> str:
-    return json.dumps({"output": key, **asdict(entry)}) + "\n"
-
-
-def _parse(line: str) -> tuple[str, Entry]:
-    fields = json.loads(line)
-    source = fields["source"]
-    size = fields["output_bytes"]
-    return str(fields["output"]), Entry(
-        source=SourceStamp(
-            size_bytes=int(source["size_bytes"]),
-            mtime_ns=int(source["mtime_ns"]),
-            sha256=str(source["sha256"]),
-            inode=int(source.get("inode", 0)),
-            ctime_ns=int(source.get("ctime_ns", 0)),
-            path=str(source.get("path", "")),
-        ),
-        settings=str(fields["settings"]),
-        output_bytes=None if size is None else int(size),
-    )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime.codecs.formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES, OutputFormat, output_format
 from runtime.codecs.output import OutputSettings, target_suffix
 from runtime.errors import ConfigError
 from runtime.jobs.names import unique_targets
+from runtime.jobs.shard import Shard
 from runtime.jobs.walk import walk
 
 PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga"}
@@ -52,6 +53,26 @@ class Plan:
     """How many folders of storage devices and systems were left out (`walk.SYSTEM_FOLDERS`)."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """Folders that could not be listed, and why."""
+    others: tuple[Job, ...] = ()
+    """What other shards of the same run do."""
+
+    def part(self, shard: Shard) -> Plan:
+        """What is left of it for one shard.
+
+        Names were given over the whole tree, so that shards never want the same one.
+
+        Raises:
+            ConfigError: there is only one picture.
+        """
+        if self.is_one_file:
+            raise ConfigError(
+                f"--shard {shard} divides a folder, and INPUT is one picture: leave it out"
+            )
+        return replace(
+            self,
+            jobs=tuple(job for job in self.jobs if shard.holds(job.name)),
+            others=tuple(job for job in self.jobs if not shard.holds(job.name)),
+        )
 
     @property
     def ignored(self) -> str:

@@ -80,6 +80,8 @@ class Report:
     runs_on: str = ""
     precision: str = ""
     """What most of the work on pictures of 8 bits was computed in."""
+    shard: str | None = None
+    """Of how many parts this was which: `3/16`; None for a whole run."""
     error: str | None = None
     """What ended the run early."""
     estimate: Mapping[str, float] | None = None
@@ -105,6 +107,7 @@ class Report:
             "runs_on": self.runs_on,
             "precision": self.precision,
             "settings": dict(self.settings),
+            "shard": self.shard,
             "error": self.error,
             **({} if self.estimate is None else {"dry_run": True, "estimate": dict(self.estimate)}),
             "totals": {

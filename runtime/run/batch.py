@@ -15,6 +15,7 @@ from runtime.errors import Cancelled, ConfigError
 from runtime.jobs.journal import Journal, settings_fingerprint
 from runtime.jobs.plan import Job, Plan, plan_jobs
 from runtime.jobs.result import FileResult
+from runtime.jobs.shard import Shard
 from runtime.jobs.stamp import place_of
 from runtime.model.info import DEFAULT_MODEL
 from runtime.report.page import HtmlReport
@@ -47,6 +48,8 @@ class Options:
     model: str = DEFAULT_MODEL
     request: BackendRequest = field(default_factory=BackendRequest)
     """What is to run the model; its messages go to the progress."""
+    shard: Shard | None = None
+    """The part of INPUT to do; None for all of it."""
     suffix: str = ""
     overlap: int | None = None
     jobs: int | None = None
@@ -73,6 +76,7 @@ class Batch:
         self._progress = progress
         self._pipeline: Pipeline | None = None
         self._folders: frozenset[Path] = frozenset()
+        self._own_targets: frozenset[Path] | None = None
         self._cancelled = threading.Event()
         self._has_waited = False
         self._page: HtmlReport | None = None
@@ -92,14 +96,17 @@ class Batch:
             make_folder(plan.folder)
             if options.page:
                 self._page = HtmlReport(options.page)
-            with Journal(plan.folder, wait=self._wait if plan.is_one_file else None) as journal:
+            wait = self._wait if plan.is_one_file else None
+            with Journal(plan.folder, shard=options.shard, wait=wait) as journal:
                 self._introduce(plan, upscaler)
                 todo = self._sort_out(plan, journal, fingerprint)
                 folders = {job.target.parent for job in plan.jobs}
                 self._folders = frozenset(one for one in folders if not name_problem(one / "a"))
                 for folder in self._folders:
                     make_folder(folder)
-                remove_temporaries(self._folders)
+                if options.shard or plan.is_one_file:
+                    self._own_targets = frozenset(job.target for job in plan.jobs)
+                remove_temporaries(self._folders, of=self._own_targets)
                 self._pipeline = Pipeline(
                     upscaler,
                     options.settings,
@@ -137,7 +144,7 @@ class Batch:
             self._pipeline.join(timeout_s=within_s)
         self._progress.stop()
         remove_unfinished()
-        remove_temporaries(self._folders)
+        remove_temporaries(self._folders, of=self._own_targets)
 
     def _wait(self, seconds: float) -> None:
         """Wait for another run into the same folder; said once."""
@@ -152,6 +159,11 @@ class Batch:
         self._progress.say(upscaler.description + why)
         if plan.ignored:
             self._progress.say(f"ignored in {self._options.source}: {plan.ignored}")
+        if self._options.shard:
+            pictures = len(plan.jobs) + len(plan.others)
+            self._progress.say(
+                f"shard {self._options.shard}: {len(plan.jobs)} of {pictures} pictures"
+            )
 
     def _sort_out(self, plan: Plan, journal: Journal, fingerprint: str) -> list[Job]:
         """Report what needs no work, and return the rest."""
@@ -211,7 +223,7 @@ def plan_for(options: Options) -> Plan:
             f"no pictures in {options.source}; ignored: {plan.ignored or 'nothing'}. "
             f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES))}"
         )
-    return plan
+    return plan.part(options.shard) if options.shard else plan
 
 
 def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
@@ -226,6 +238,7 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
     settings = options.settings
     if settings.scale is not None:  # other sizes depend on the picture
         target_size_hw((1, 1), settings, upscaler.info.scale)
+    report.shard = str(options.shard) if options.shard else None
     report.model, report.runs_on = options.model, upscaler.description
     report.model_sha256 = upscaler.model_sha256
     report.precision = upscaler.precision
@@ -256,7 +269,7 @@ def sort_out(
     settled = [
         FileResult(name=name, status="failed", message=message) for name, message in plan.unreadable
     ]
-    sources = {place_of(job.source) for job in plan.jobs}
+    sources = {place_of(job.source) for job in (*plan.jobs, *plan.others)}
     for job in plan.jobs:
         if problem := name_problem(job.target):
             message = f"{problem}: shorten the name, or choose another OUTPUT"
