@@ -7,12 +7,12 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from runtime.model.info import DEFAULT_MODEL
-from runtime.run.arguments import gpu_numbers, list_devices, openvino_device, path_argument
+from runtime.run.arguments import gpu_numbers, list_devices, openvino_device, place_argument
 from runtime.system.package import version_option
 from runtime.system.terminal import INTERRUPTED
 
@@ -26,17 +26,20 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def run(
     source: Annotated[
-        Path,
+        Any,  # a Place: a path or a URL
         typer.Argument(
-            metavar="INPUT", parser=path_argument, help="A picture, or a folder of pictures."
+            metavar="INPUT",
+            parser=place_argument,
+            help="A picture, or a folder of pictures; s3://, gs:// or az:// for an object store.",
         ),
     ],
     target: Annotated[
-        Path,
+        Any,
         typer.Argument(
             metavar="OUTPUT",
-            parser=path_argument,
-            help="A folder, in which the tree of INPUT is recreated; or, for one picture, a file.",
+            parser=place_argument,
+            help="A folder, in which the tree of INPUT is recreated; or, for one picture, a file. "
+            "Also in an object store.",
         ),
     ],
     model: Annotated[
@@ -174,7 +177,8 @@ def run(
     A second run resumes: results that are complete, and were made from the same picture by the
     same model and settings, are left alone. What it needs to know this is in the file
     .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make, or made from another
-    picture, is never replaced without --overwrite; its picture is reported as skipped.
+    picture, is never replaced without --overwrite; its picture is reported as skipped. In an
+    object store, every result says itself what it was made from, and there is no journal.
 
     Of --scale, --width, --height, --max-size and --megapixels one may be given. What the model
     makes is reduced to that size; what would be larger is refused without --second-pass.

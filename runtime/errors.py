@@ -11,6 +11,7 @@
         ├── BackendError        the inference library failed
         │   └── OutOfDeviceMemory   for want of memory on the device; smaller work may do
         ├── TargetError         the output folder cannot be written
+        ├── StoreError          an object store cannot be reached, or refuses
         └── DownloadError       a model cannot be fetched
 
     Cancelled                   someone asked to stop; not an error, but it ends the work
@@ -70,6 +71,10 @@ class OutOfDeviceMemory(BackendError):
 
 class TargetError(EnvironmentProblem):
     """The output folder cannot be written."""
+
+
+class StoreError(EnvironmentProblem):
+    """An object store cannot be reached, or refuses."""
 
 
 class DownloadError(EnvironmentProblem):

@@ -88,6 +88,7 @@ def _parse(line: str) -> tuple[str, Entry]:
             inode=int(source.get("inode", 0)),
             ctime_ns=int(source.get("ctime_ns", 0)),
             path=str(source.get("path", "")),
+            etag=str(source.get("etag", "")),
         ),
         settings=str(fields["settings"]),
         output_bytes=None if size is None else int(size),

@@ -31,7 +31,7 @@ from runtime.jobs.journal_files import (
 )
 from runtime.jobs.plan import Job
 from runtime.jobs.shard import Shard
-from runtime.jobs.stamp import SourceStamp, place_of
+from runtime.jobs.stamp import SourceStamp
 from runtime.system.files import LockState, NotReplaced, replacing
 
 
@@ -102,6 +102,9 @@ class Journal:
         try:
             if job.target.stat().st_size != entry.output_bytes:
                 return False
+            if job.origin:  # its content is not fetched to be compared
+                kept = (entry.source.path, entry.source.etag, entry.source.size_bytes)
+                return kept == (job.origin.url, job.origin.etag, job.origin.size_bytes)
             if entry.source.still_of(job.source):
                 return True
             # Copied, moved or checked out again: another file, but perhaps the same picture.
@@ -126,8 +129,10 @@ class Journal:
             Its path; empty where it is the job's own source, holds the same picture, or is unknown.
         """
         entry = self._entries.get(self._key(job))
-        if entry is None or entry.source.path in ("", place_of(job.source)):
+        if entry is None or entry.source.path in ("", job.place):
             return ""
+        if job.origin:
+            return "" if entry.source.etag == job.origin.etag else entry.source.path
         try:
             is_same = SourceStamp.of(job.source).sha256 == entry.source.sha256
         except OSError:

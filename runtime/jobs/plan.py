@@ -7,19 +7,30 @@ folder, and names that would collide.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from runtime.codecs.formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES, OutputFormat, output_format
 from runtime.codecs.output import OutputSettings, target_suffix
 from runtime.errors import ConfigError
 from runtime.jobs.names import unique_targets
 from runtime.jobs.shard import Shard
-from runtime.jobs.walk import walk
+from runtime.jobs.stamp import place_of
+from runtime.jobs.walk import Found, walk
 
 PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga"}
 """Who names the OUTPUT for a folder like this mistakes it for one picture."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """The object that a source is fetched from."""
+
+    url: str
+    etag: str
+    """Of the version that was listed."""
+    size_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,11 +38,27 @@ class Job:
     """One picture to upscale."""
 
     source: Path
+    """Where it is read, and for an object, where it is fetched to."""
     target: Path
+    """Where it is written, and for an object, before it is put."""
     name: str
     """The source relative to INPUT, with forward slashes: what people and reports call it."""
     notes: tuple[str, ...] = ()
     """What a person should know, for example that the target's name had to be changed."""
+    origin: Origin | None = None
+    """Where the source is an object."""
+    target_url: str = ""
+    """Where the result becomes an object."""
+
+    @property
+    def place(self) -> str:
+        """Where the source lies, the same however it is named."""
+        return self.origin.url if self.origin else place_of(self.source)
+
+    @property
+    def shown_target(self) -> str:
+        """The result's place, for people and reports."""
+        return self.target_url or str(self.target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +128,23 @@ def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: s
     Raises:
         ConfigError: INPUT does not exist, or OUTPUT would endanger it.
     """
-    if "/" in suffix or os.sep in suffix or "\0" in suffix:
-        raise ConfigError(f"--suffix is {suffix!r}: expected a part of a name, without slashes")
+    check_suffix(suffix)
     try:
         plan = _plan(source, target, settings, suffix)
         _refuse_overwriting_sources(plan.jobs)
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before 3.13
         raise ConfigError(f"cannot look at {source} and {target}: {error}") from error
     return plan
+
+
+def check_suffix(suffix: str) -> None:
+    """Refuse a suffix that would move results elsewhere.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if "/" in suffix or os.sep in suffix or "\0" in suffix:
+        raise ConfigError(f"--suffix is {suffix!r}: expected a part of a name, without slashes")
 
 
 def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
@@ -121,12 +157,23 @@ def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> 
             )
         return _plan_folder(source, target, settings, suffix)
     if source.is_file():
-        return _plan_file(source, target, settings, suffix)
+        return file_plan(source, target, settings, suffix)
     found = "is neither a file nor a folder" if os.path.lexists(source) else "does not exist"
     raise ConfigError(f"INPUT {source} {found}: expected a picture or a folder of pictures")
 
 
-def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
+def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
+    """The plan for one picture.
+
+    Args:
+        source: the picture, which need not be there yet.
+        target: OUTPUT, a folder or a file.
+        settings: with the format asked for.
+        suffix: goes before the extension.
+
+    Raises:
+        ConfigError: OUTPUT is neither a folder nor named like a picture.
+    """
     asked = _writable_format(target)
     if target.is_dir() or (asked is None and not target.is_file() and not target.suffix):
         name = source.stem + suffix + target_suffix(source, settings)
@@ -161,32 +208,54 @@ def _writable_format(target: Path) -> OutputFormat | None:
 
 def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
     found = walk(source)
-    names = sorted(found.pictures, key=lambda name: name.parts)
-    targets = unique_targets(
-        (name, name.with_name(name.stem + suffix + target_suffix(source / name, settings)))
-        for name in names
-    )
-    jobs = []
-    for name in names:
-        place, renamed = targets[name]
-        note = f"written as {place}, because another result has the plain name"
-        jobs.append(
-            Job(
-                source=source / name,
-                target=target / place,
-                name=str(name),
-                notes=(note,) if renamed else (),
-            )
-        )
+    jobs = [
+        Job(source=source / name, target=target / place, name=str(name), notes=notes)
+        for name, place, notes in named(found.pictures, settings, suffix)
+    ]
+    return folder_plan(found, jobs, target)
+
+
+def folder_plan(found: Found, jobs: Iterable[Job], folder: Path) -> Plan:
+    """The plan for what was found in a folder.
+
+    Args:
+        found: with what was ignored.
+        jobs: for its pictures.
+        folder: where the results go.
+    """
     return Plan(
         jobs=tuple(jobs),
-        folder=target,
+        folder=folder,
         hidden=found.hidden,
         other=found.other,
         links=found.links,
         system=found.system,
         unreadable=tuple(sorted(found.unreadable)),
     )
+
+
+def named(
+    pictures: Iterable[PurePosixPath], settings: OutputSettings, suffix: str
+) -> Iterator[tuple[PurePosixPath, PurePosixPath, tuple[str, ...]]]:
+    """Give every result its name.
+
+    Args:
+        pictures: relative to INPUT.
+        settings: with the format asked for.
+        suffix: goes before the extension.
+
+    Yields:
+        The picture, its result relative to OUTPUT, and notes for people; in the order of names.
+    """
+    names = sorted(pictures, key=lambda name: name.parts)
+    targets = unique_targets(
+        (name, name.with_name(name.stem + suffix + target_suffix(Path(name), settings)))
+        for name in names
+    )
+    for name in names:
+        place, renamed = targets[name]
+        note = f"written as {place}, because another result has the plain name"
+        yield name, place, (note,) if renamed else ()
 
 
 def _refuse_inside(source: Path, target: Path) -> None:

@@ -23,6 +23,8 @@ class SourceStamp:
     ctime_ns: int = 0
     path: str = ""
     """Where it lay, links of its folder resolved; empty where an older version did not say."""
+    etag: str = ""
+    """What an object store calls this version; empty for a file."""
 
     @classmethod
     def of(cls, path: Path) -> SourceStamp:

@@ -7,13 +7,17 @@ from pathlib import Path
 import typer
 
 from runtime.errors import ConfigError
+from runtime.stores.url import StoreUrl
 
 
-def path_argument(text: str) -> Path:
-    """An argument as a path; an empty one, as of an unset shell variable, is a mistake."""
+def place_argument(text: str) -> Path | StoreUrl:
+    """An argument as a path or URL; an empty one, as of an unset shell variable, is a mistake."""
     if not text:
         raise typer.BadParameter("it is empty; the current folder is called .")
-    return Path(text)
+    try:
+        return StoreUrl.parse(text) or Path(text)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def list_devices(devices: str | None) -> str | None:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from runtime.backends.fetch import local_model
 from runtime.backends.request import BackendRequest
-from runtime.codecs.formats import READABLE_SUFFIXES
 from runtime.codecs.output import SIZE_OPTIONS, OutputSettings, target_size_hw
-from runtime.errors import Cancelled, ConfigError
-from runtime.jobs.journal import Journal, settings_fingerprint
-from runtime.jobs.plan import Job, Plan, plan_jobs
+from runtime.errors import Cancelled
+from runtime.jobs.ends import Ledger
+from runtime.jobs.journal import settings_fingerprint
+from runtime.jobs.plan import Job, Plan
 from runtime.jobs.result import FileResult
 from runtime.jobs.shard import Shard
-from runtime.jobs.stamp import place_of
 from runtime.model.info import DEFAULT_MODEL
 from runtime.report.page import HtmlReport
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
+from runtime.run.ends import Ends, Place, open_ends
 from runtime.run.memory import RESULT_SHARE, default_memory_bytes
 from runtime.run.pipeline import Pipeline, default_jobs
 from runtime.system.files import (
@@ -42,8 +43,8 @@ OF_ANOTHER = (
 class Options:
     """What a user asks for."""
 
-    source: Path
-    target: Path
+    source: Place
+    target: Place
     settings: OutputSettings = field(default_factory=OutputSettings)
     model: str = DEFAULT_MODEL
     request: BackendRequest = field(default_factory=BackendRequest)
@@ -89,15 +90,15 @@ class Batch:
             Cancelled: :meth:`cancel` was called.
         """
         options, report, progress = self._options, self.report, self._progress
-        plan = plan_for(options)
-        report.plan = plan
-        with open_upscaler(options, progress) as upscaler:
+        with ExitStack() as stack:
+            ends = stack.enter_context(ends_of(options))
+            report.plan = plan = ends.plan
+            upscaler = stack.enter_context(open_upscaler(options, progress))
             fingerprint = describe(report, options, upscaler)
             make_folder(plan.folder)
             if options.page:
                 self._page = HtmlReport(options.page)
-            wait = self._wait if plan.is_one_file else None
-            with Journal(plan.folder, shard=options.shard, wait=wait) as journal:
+            with ends.open_ledger(wait=self._wait) as journal:
                 self._introduce(plan, upscaler)
                 todo = self._sort_out(plan, journal, fingerprint)
                 folders = {job.target.parent for job in plan.jobs}
@@ -113,6 +114,7 @@ class Batch:
                     journal=journal,
                     fingerprint=fingerprint,
                     progress=progress,
+                    source=ends.source,
                     jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
                     previews=self._page is not None,
                     memory_bytes=result_bytes(options),
@@ -165,7 +167,7 @@ class Batch:
                 f"shard {self._options.shard}: {len(plan.jobs)} of {pictures} pictures"
             )
 
-    def _sort_out(self, plan: Plan, journal: Journal, fingerprint: str) -> list[Job]:
+    def _sort_out(self, plan: Plan, journal: Ledger, fingerprint: str) -> list[Job]:
         """Report what needs no work, and return the rest."""
         todo, settled = sort_out(plan, journal, fingerprint, overwrite=self._options.overwrite)
         for result in settled:
@@ -211,19 +213,15 @@ def result_bytes(options: Options) -> int:
     return options.memory_bytes // RESULT_SHARE
 
 
-def plan_for(options: Options) -> Plan:
-    """What is to be done, and where.
-
-    Raises:
-        ConfigError: nothing, or it makes no sense.
-    """
-    plan = plan_jobs(options.source, options.target, options.settings, suffix=options.suffix)
-    if not plan.jobs and not plan.unreadable:
-        raise ConfigError(
-            f"no pictures in {options.source}; ignored: {plan.ignored or 'nothing'}. "
-            f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES))}"
-        )
-    return plan.part(options.shard) if options.shard else plan
+def ends_of(options: Options) -> AbstractContextManager[Ends]:
+    """What is to be done, and where; see `open_ends`."""
+    return open_ends(
+        options.source,
+        options.target,
+        options.settings,
+        suffix=options.suffix,
+        shard=options.shard,
+    )
 
 
 def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
@@ -255,7 +253,7 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
 
 
 def sort_out(
-    plan: Plan, journal: Journal, fingerprint: str, *, overwrite: bool
+    plan: Plan, journal: Ledger, fingerprint: str, *, overwrite: bool
 ) -> tuple[list[Job], list[FileResult]]:
     """Tell what is to be upscaled from what needs no work.
 
@@ -269,7 +267,7 @@ def sort_out(
     settled = [
         FileResult(name=name, status="failed", message=message) for name, message in plan.unreadable
     ]
-    sources = {place_of(job.source) for job in (*plan.jobs, *plan.others)}
+    sources = {job.place for job in (*plan.jobs, *plan.others)}
     for job in plan.jobs:
         if problem := name_problem(job.target):
             message = f"{problem}: shorten the name, or choose another OUTPUT"
@@ -279,7 +277,7 @@ def sort_out(
         elif journal.is_foreign(job):
             settled.append(FileResult(name=job.name, status="skipped", message=FOREIGN))
         elif journal.is_done(job, fingerprint):
-            settled.append(FileResult(name=job.name, status="skipped", target=str(job.target)))
+            settled.append(FileResult(name=job.name, status="skipped", target=job.shown_target))
         elif (other := journal.made_from(job)) and other not in sources:
             message = OF_ANOTHER.format(other)
             settled.append(FileResult(name=job.name, status="skipped", message=message))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -12,14 +13,14 @@ import numpy as np
 from runtime.codecs.formats import check_size
 from runtime.codecs.output import passes_for, target_size_hw
 from runtime.codecs.png import write_png
-from runtime.errors import ImageError
+from runtime.errors import ImageError, ImageReadError
 from runtime.image.picture import Picture
-from runtime.jobs.journal import Journal
+from runtime.jobs.ends import Source
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
-from runtime.run.batch import Options, describe, open_upscaler, plan_for, result_bytes, sort_out
+from runtime.run.batch import Options, describe, ends_of, open_upscaler, result_bytes, sort_out
 from runtime.run.in_strips import NOTE, check_strips
 from runtime.run.pipeline import default_jobs
 from runtime.run.route import Route
@@ -60,13 +61,13 @@ def dry_run(options: Options, progress: Progress) -> Report:
         DggnError: as the run itself.
     """
     report = Report()
-    plan = report.plan = plan_for(options)
     without_build = replace(options, request=replace(options.request, build=None))
-    with open_upscaler(without_build, progress) as upscaler:
+    with ends_of(options) as ends, open_upscaler(without_build, progress) as upscaler:
+        plan = report.plan = ends.plan
         fingerprint = describe(report, options, upscaler)
-        with Journal(plan.folder, read_only=True) as journal:
+        with ends.open_ledger(read_only=True) as journal:
             todo, settled = sort_out(plan, journal, fingerprint, overwrite=options.overwrite)
-        results = [*settled, *_planned(todo, options, upscaler)]
+        results = [*settled, *_planned(todo, ends.source, options, upscaler)]
         for result in results:
             report.totals.add(result)
             report.files.append(result)
@@ -177,13 +178,15 @@ def _fed_px(size_hw: tuple[int, int], upscaler: Upscaler) -> int:
     return len(plan) * plan.tile_hw[0] * plan.tile_hw[1]
 
 
-def _planned(jobs: Iterable[Job], options: Options, upscaler: Upscaler) -> Iterable[FileResult]:
+def _planned(
+    jobs: Iterable[Job], source: Source, options: Options, upscaler: Upscaler
+) -> Iterable[FileResult]:
     scale = upscaler.info.scale
     settings = options.settings
     route = Route(upscaler.info, settings, whole_bytes=result_bytes(options))
     for job in jobs:
         try:
-            header, frames, in_strips = route.foresee(job.source)
+            header, frames, in_strips = _foreseen(job, source, route)
             target_hw = target_size_hw(header.size_hw, settings, scale)
             passes = passes_for([header.size_hw], settings, scale)
             check_size(target_hw, job.target)
@@ -199,7 +202,7 @@ def _planned(jobs: Iterable[Job], options: Options, upscaler: Upscaler) -> Itera
                 status="planned",
                 source_size_hw=header.size_hw,
                 target_size_hw=target_hw,
-                target=str(job.target),
+                target=job.shown_target,
                 frames=frames,
                 notes=(
                     *job.notes,
@@ -207,3 +210,16 @@ def _planned(jobs: Iterable[Job], options: Options, upscaler: Upscaler) -> Itera
                     *([NOTE] if in_strips else []),
                 ),
             )
+
+
+def _foreseen(job: Job, source: Source, route: Route) -> tuple[Picture, int, bool]:
+    """What `Route.foresee` says of a picture; one in a store is fetched for it."""
+    if not source.fetchers:
+        return route.foresee(job.source)
+    try:
+        source.fetch(job, threading.Event())
+        return route.foresee(job.source)
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+    finally:
+        source.release(job)

@@ -1,15 +1,10 @@
-"""How much memory pictures may occupy while they wait to be written."""
+"""How much memory there is for pictures."""
 
 from __future__ import annotations
 
 import os
-import threading
 
-from runtime.errors import Cancelled
 from runtime.system.cgroup import memory_limit
-
-POLL_S = 0.05
-"""How soon a waiting thread notices that it is to stop."""
 
 RESULT_SHARE = 4
 """A result is the array, Pillow's copy of it, the encoded file, and what decoding took."""
@@ -28,47 +23,3 @@ def total_memory_bytes() -> int:
         physical = 4 << 30
     limit = memory_limit()
     return physical if limit is None else min(physical, limit)
-
-
-class MemoryBudget:
-    """Counts the bytes of upscaled pictures, and makes the inference wait for room.
-
-    Args:
-        limit_bytes: for all of them; one is let through even if it is larger.
-    """
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
-        self._used = 0
-        self._changed = threading.Condition()
-
-    def has_room(self, size: int) -> bool:
-        """Whether :meth:`take` would not wait; `size` in bytes."""
-        with self._changed:
-            return self._fits(size)
-
-    def take(self, size: int, stop: threading.Event) -> None:
-        """Wait for room.
-
-        Args:
-            size: in bytes.
-            stop: ends the wait.
-
-        Raises:
-            Cancelled: `stop` was set.
-        """
-        with self._changed:
-            while not self._fits(size):
-                if stop.is_set():
-                    raise Cancelled
-                self._changed.wait(POLL_S)
-            self._used += size
-
-    def give(self, size: int) -> None:
-        """Make room again."""
-        with self._changed:
-            self._used -= size
-            self._changed.notify()
-
-    def _fits(self, size: int) -> bool:
-        return not self._used or self._used + size <= self._limit

@@ -2,6 +2,8 @@
 
     decode threads  ->  queue  ->  one inference thread  ->  queue  ->  encode threads
 
+Sources that are not files here are fetched by threads of their own before.
+
 Every job ends in exactly one :class:`FileResult`, so that counting results tells when all is
 done. A picture's own error is its result, and the others go on; any other error ends the run.
 """
@@ -17,14 +19,15 @@ from typing import TypeVar
 
 from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled, DggnError, ImageError
-from runtime.jobs.journal import Journal
+from runtime.jobs.ends import Files, Ledger, Source
 from runtime.jobs.plan import Job
-from runtime.jobs.result import FileResult
+from runtime.jobs.result import FileResult, Status
 from runtime.report.progress import Progress
-from runtime.run.memory import POLL_S, MemoryBudget, default_memory_bytes
+from runtime.run.memory import default_memory_bytes
 from runtime.run.route import Route
 from runtime.run.stages import PictureUpscaler, Stages
 from runtime.run.work import Work
+from runtime.system.budget import POLL_S, Budget
 from runtime.system.cores import usable_cores
 
 _logger = logging.getLogger(__name__)
@@ -49,9 +52,10 @@ class Pipeline:
     Args:
         upscaler: called from one thread only.
         settings: how results are written.
-        journal: told what is begun and finished.
+        journal: told what is begun and finished; puts it where it belongs.
         fingerprint: of model and settings, for the journal.
         progress: told which picture is being upscaled.
+        source: where the pictures come from; by default they are files.
         jobs: threads that encode; half as many decode.
         previews: make small before and after pictures of every result.
         memory_bytes: for upscaled pictures; one is let through even if it is larger.
@@ -63,9 +67,10 @@ class Pipeline:
         upscaler: PictureUpscaler,
         settings: OutputSettings,
         *,
-        journal: Journal,
+        journal: Ledger,
         fingerprint: str,
         progress: Progress,
+        source: Source | None = None,
         jobs: int | None = None,
         previews: bool = False,
         memory_bytes: int | None = None,
@@ -74,7 +79,9 @@ class Pipeline:
         self._upscaler = upscaler
         self._encoders = jobs or default_jobs()
         self._decoders = (self._encoders + 1) // 2
-        self._memory = MemoryBudget(memory_bytes or default_memory_bytes())
+        self._memory = Budget(memory_bytes or default_memory_bytes())
+        self._source = source or Files()
+        self._fetched: queue.Queue[Work] = queue.Queue(2)
         self._decoded: queue.Queue[Work] = queue.Queue(2)
         self._upscaled: queue.Queue[Work] = queue.Queue(1)
         self._results: queue.Queue[FileResult | BaseException] = queue.Queue()
@@ -83,6 +90,7 @@ class Pipeline:
             upscaler,
             settings,
             route=Route(upscaler.info, settings, whole_bytes=whole_bytes or default_memory_bytes()),
+            source=self._source,
             journal=journal,
             fingerprint=fingerprint,
             progress=progress,
@@ -105,6 +113,7 @@ class Pipeline:
         for job in jobs:
             waiting.put(job)
         loops: list[Callable[[], None]] = [self._infer_loop]
+        loops += [lambda: self._fetch_loop(waiting)] * self._source.fetchers
         loops += [lambda: self._decode_loop(waiting)] * self._decoders
         loops += [self._encode_loop] * self._encoders
         # Daemons, so that a picture that takes long to encode does not delay a Ctrl-C.
@@ -148,14 +157,31 @@ class Pipeline:
         except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
             self._results.put(error)
 
+    def _fetch_loop(self, waiting: queue.SimpleQueue[Job]) -> None:
+        while (work := self._next_fetched(waiting)) is not None:
+            self._put(self._fetched, work)
+
     def _decode_loop(self, waiting: queue.SimpleQueue[Job]) -> None:
+        while True:
+            if self._source.fetchers:
+                work: Work | None = self._get(self._fetched)
+            else:
+                work = self._next_fetched(waiting)
+            if work is None:
+                return
+            if self._attempt(self._stages.decode, work):
+                self._put(self._decoded, work)
+
+    def _next_fetched(self, waiting: queue.SimpleQueue[Job]) -> Work | None:
+        """The next picture whose source is there; None when there are no more."""
         while not self._stop.is_set():
             try:
                 work = Work(job=waiting.get_nowait())
             except queue.Empty:
-                return
-            if self._attempt(self._stages.decode, work):
-                self._put(self._decoded, work)
+                break
+            if self._attempt(self._stages.fetch, work):
+                return work
+        return None
 
     def _infer_loop(self) -> None:
         while True:
@@ -165,7 +191,7 @@ class Pipeline:
             self._memory.take(work.large_bytes, self._stop)
             if work.reader:
                 if self._attempt(self._stages.make_in_strips, work):
-                    self._results.put(work.result("done"))
+                    self._end(work, "done")
                 self._memory.give(work.large_bytes)
             elif not self._attempt(self._infer, work):
                 self._memory.give(work.large_bytes)
@@ -189,7 +215,7 @@ class Pipeline:
             finally:
                 self._memory.give(work.large_bytes)
             if written:
-                self._results.put(work.result("done"))
+                self._end(work, "done")
             del work
 
     def _attempt(self, stage: Callable[[Work], None], work: Work) -> bool:
@@ -213,8 +239,12 @@ class Pipeline:
         else:
             return True
         work.picture = work.reader = None
-        self._results.put(work.result("failed", message))
+        self._end(work, "failed", message)
         return False
+
+    def _end(self, work: Work, status: Status, message: str = "") -> None:
+        self._source.release(work.job)
+        self._results.put(work.result(status, message))
 
     def _get(self, source: queue.Queue[Anything]) -> Anything:
         while not self._stop.is_set():

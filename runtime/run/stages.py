@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from runtime.codecs.encode import encode
@@ -14,8 +15,7 @@ from runtime.codecs.output import OutputSettings, fit, passes_for, target_size_h
 from runtime.errors import Cancelled, ImageReadError
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader, strips_of
-from runtime.jobs.journal import Journal
-from runtime.jobs.stamp import SourceStamp
+from runtime.jobs.ends import Ledger, Source
 from runtime.model.info import ModelInfo
 from runtime.report.preview import BLOCK_PX, After, Before
 from runtime.report.progress import Progress
@@ -65,6 +65,7 @@ class Stages:
         upscaler: `infer` and `make_in_strips` are called from one thread only.
         settings: how results are written.
         route: opens sources.
+        source: where they come from.
         journal: told what is begun and finished.
         fingerprint: of model and settings, for the journal.
         progress: told which picture is being upscaled.
@@ -78,7 +79,8 @@ class Stages:
         settings: OutputSettings,
         *,
         route: Route,
-        journal: Journal,
+        source: Source,
+        journal: Ledger,
         fingerprint: str,
         progress: Progress,
         previews: bool,
@@ -87,22 +89,25 @@ class Stages:
         self._upscaler = upscaler
         self._settings = settings
         self._route = route
+        self._source = source
         self._journal = journal
         self._fingerprint = fingerprint
         self._progress = progress
         self._previews = previews
         self._stop = stop
 
+    def fetch(self, work: Work) -> None:
+        """See to it that the source is there."""
+        with _readable():
+            work.stamp = self._source.fetch(work.job, self._stop)
+
     def decode(self, work: Work) -> None:
         """Open the source, and refuse what could not be written."""
-        source = work.job.source
-        try:
-            work.stamp = SourceStamp.of(source)
+        assert work.stamp is not None
+        with _readable():
             with work.timed():
-                opened = self._route.open(source)
-            unchanged = work.stamp.seems_unchanged(source)
-        except OSError as error:
-            raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+                opened = self._route.open(work.job.source)
+            unchanged = self._source.is_unchanged(work.job, work.stamp)
         if not unchanged:
             raise ImageReadError("the file changed while it was read: run the command again")
         seen = work.see(opened)
@@ -210,6 +215,15 @@ class Stages:
         with work.timed():
             work.notes += encode(picture, work.job.target, self._settings)
         self._journal.finish(work.job, work.stamp, self._fingerprint)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raise the system's errors as those of the picture."""
+    try:
+        yield
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
 
 
 def fed_headers(header: Picture, scale: int, passes: int) -> list[Picture]:

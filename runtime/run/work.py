@@ -65,7 +65,7 @@ class Work:
             message=message,
             source_size_hw=self.source_size_hw,
             target_size_hw=self.target_size_hw if done else None,
-            target=str(self.job.target) if done else None,
+            target=self.job.shown_target if done else None,
             seconds=round(self.seconds, 3),
             frames=self.frames,
             notes=(*self.job.notes, *self.notes) if done else (),

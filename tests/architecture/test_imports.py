@@ -22,6 +22,8 @@ HEAVY = (
     "cuda",
     "matplotlib",
     "tensorboard",
+    "obstore",
+    "ray",
 )
 
 COMMANDS = {
