@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -17,7 +18,8 @@ from runtime.system.package import version_option
 from runtime.system.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
-    from runtime.run.batch import Batch, Options
+    from runtime.run.batch import Batch
+    from runtime.run.options import Options
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -154,6 +156,20 @@ def run(
             help="Do one of COUNT equal parts of a folder, numbered from 0: for job arrays.",
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|HOST:PORT",
+            help="Use the machines of the Ray cluster that this one is a node of.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of the cluster; by default one for each GPU, or for each 16 cores.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Redo everything, and replace files of any origin."),
@@ -189,16 +205,19 @@ def run(
     """
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
     from export.trt.on_demand import EngineBuilder
+    from runtime.cluster.crew import open_cluster
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
     from runtime.report.console import complain, print_result, progress_for_people
     from runtime.run.interrupt import run_interruptibly
+    from runtime.run.workers import OpenWorkers, open_here
 
     builder = EngineBuilder(quiet=quiet)
     try:
         from runtime.backends.request import BackendRequest
         from runtime.codecs.output import FormatName, OutputSettings
         from runtime.jobs.shard import Shard
-        from runtime.run.batch import Batch, Options
+        from runtime.run.batch import Batch
+        from runtime.run.options import Options
 
         options = Options(
             source=source,
@@ -232,6 +251,10 @@ def run(
             keep_results=json_report,
             page=report,
         )
+        if workers and not cluster:
+            raise ConfigError("--workers is for --cluster: leave it out, or name a cluster")
+        if dry_run and cluster:
+            raise ConfigError("--dry-run measures this machine: leave --cluster out")
         if dry_run and report:
             raise ConfigError("--dry-run writes nothing, so no --report either: leave one out")
         if dry_run:
@@ -239,7 +262,11 @@ def run(
     except DggnError as error:
         complain(error)
         raise typer.Exit(error.exit_code) from None
-    batch = Batch(options, progress_for_people(quiet=quiet))
+    open_workers: OpenWorkers = open_here
+    if cluster:
+        make_builder = partial(EngineBuilder, quiet=True) if options.request.build else None
+        open_workers = partial(open_cluster, cluster, workers, make_builder)
+    batch = Batch(options, progress_for_people(quiet=quiet), open_workers)
     code = 0
     try:
         if not run_interruptibly(batch.run, (batch.cancel, builder.cancel)):

@@ -54,8 +54,10 @@ class Ledger(Protocol):
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
         """`job.target` is about to be written."""
 
-    def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
-        """`job.target` is complete."""
+    def finish(
+        self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
+    ) -> None:
+        """`job.target` is complete; `output_bytes` says its size where another machine wrote it."""
 
     def __enter__(self) -> Ledger: ...
 

@@ -40,6 +40,18 @@ def settings_fingerprint(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def size_of(target: Path) -> int:
+    """The size of a result that was just written, in bytes.
+
+    Raises:
+        TargetError: it is gone.
+    """
+    try:
+        return target.stat().st_size
+    except OSError as error:
+        raise TargetError(f"{target} vanished after it was written: {error.strerror}") from error
+
+
 class Journal:
     """The journal of one output folder; a context manager that holds a lock on it.
 
@@ -147,19 +159,24 @@ class Journal:
         """
         self._record(job, Entry(source=source, settings=fingerprint, output_bytes=None))
 
-    def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
+    def finish(
+        self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
+    ) -> None:
         """Say that the target is complete.
+
+        Args:
+            job: whose target it is.
+            source: what it was made from.
+            fingerprint: of model and settings.
+            output_bytes: its size, where another machine wrote it: a network disk may show it
+                late. By default this asks the disk.
 
         Raises:
             TargetError: the journal cannot be written, or the target is gone.
         """
-        try:
-            size = job.target.stat().st_size
-        except OSError as error:
-            raise TargetError(
-                f"{job.target} vanished after it was written: {error.strerror}"
-            ) from error
-        self._record(job, Entry(source=source, settings=fingerprint, output_bytes=size))
+        if output_bytes is None:
+            output_bytes = size_of(job.target)
+        self._record(job, Entry(source=source, settings=fingerprint, output_bytes=output_bytes))
 
     def close(self) -> None:
         """Free the lock."""

@@ -27,6 +27,11 @@ class SourceStamp:
     """What an object store calls this version; empty for a file."""
 
     @classmethod
+    def unread(cls, path: str) -> SourceStamp:
+        """A stamp that no version of the source has, for a result that is only begun."""
+        return cls(size_bytes=-1, mtime_ns=0, sha256="", path=path)
+
+    @classmethod
     def of(cls, path: Path) -> SourceStamp:
         """Read the stamp of a file.
 

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from runtime.backends.fetch import local_model
-from runtime.backends.request import BackendRequest
-from runtime.codecs.output import SIZE_OPTIONS, OutputSettings, target_size_hw
+from runtime.codecs.output import SIZE_OPTIONS, target_size_hw
 from runtime.errors import Cancelled
 from runtime.jobs.ends import Ledger
 from runtime.jobs.journal import settings_fingerprint
 from runtime.jobs.plan import Job, Plan
 from runtime.jobs.result import FileResult
-from runtime.jobs.shard import Shard
-from runtime.model.info import DEFAULT_MODEL
 from runtime.report.page import HtmlReport
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
-from runtime.run.ends import Ends, Place, open_ends
-from runtime.run.memory import RESULT_SHARE, default_memory_bytes
-from runtime.run.pipeline import Pipeline, default_jobs
+from runtime.run.options import Options, ends_of
+from runtime.run.workers import Facts, OpenWorkers, Order, Workers, open_here
 from runtime.system.files import (
     make_folder,
     name_problem,
     remove_temporaries,
     remove_unfinished,
 )
-from runtime.upscaler import Upscaler
 
 FOREIGN = "the output exists, but was not made by dggn-run; use --overwrite to replace it"
 OF_ANOTHER = (
@@ -39,43 +33,23 @@ OF_ANOTHER = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a user asks for."""
-
-    source: Place
-    target: Place
-    settings: OutputSettings = field(default_factory=OutputSettings)
-    model: str = DEFAULT_MODEL
-    request: BackendRequest = field(default_factory=BackendRequest)
-    """What is to run the model; its messages go to the progress."""
-    shard: Shard | None = None
-    """The part of INPUT to do; None for all of it."""
-    suffix: str = ""
-    overlap: int | None = None
-    jobs: int | None = None
-    memory_bytes: int | None = None
-    """That pictures may take; what would take more is made in strips. None for all there is."""
-    overwrite: bool = False
-    keep_results: bool = False
-    """Whether the report lists every file; off, memory does not grow with their number."""
-    page: Path | None = None
-    """Where to write a page for people to look at; None for nowhere."""
-
-
 class Batch:
     """Upscales everything that the options ask for.
 
     Args:
         options: what to do.
         progress: told how it goes.
+        open_workers: opens what upscales; by default this machine.
     """
 
-    def __init__(self, options: Options, progress: Progress) -> None:
+    def __init__(
+        self, options: Options, progress: Progress, open_workers: OpenWorkers = open_here
+    ) -> None:
         self.report = Report()
         self._options = options
         self._progress = progress
-        self._pipeline: Pipeline | None = None
+        self._open_workers = open_workers
+        self._workers: Workers | None = None
         self._folders: frozenset[Path] = frozenset()
         self._own_targets: frozenset[Path] | None = None
         self._cancelled = threading.Event()
@@ -93,13 +67,14 @@ class Batch:
         with ExitStack() as stack:
             ends = stack.enter_context(ends_of(options))
             report.plan = plan = ends.plan
-            upscaler = stack.enter_context(open_upscaler(options, progress))
-            fingerprint = describe(report, options, upscaler)
+            workers = stack.enter_context(self._open_workers(options, progress))
+            self._workers = workers
+            fingerprint = describe(report, options, workers.facts)
             make_folder(plan.folder)
             if options.page:
                 self._page = HtmlReport(options.page)
             with ends.open_ledger(wait=self._wait) as journal:
-                self._introduce(plan, upscaler)
+                self._introduce(plan, workers.facts)
                 todo = self._sort_out(plan, journal, fingerprint)
                 folders = {job.target.parent for job in plan.jobs}
                 self._folders = frozenset(one for one in folders if not name_problem(one / "a"))
@@ -108,19 +83,13 @@ class Batch:
                 if options.shard or plan.is_one_file:
                     self._own_targets = frozenset(job.target for job in plan.jobs)
                 remove_temporaries(self._folders, of=self._own_targets)
-                self._pipeline = Pipeline(
-                    upscaler,
-                    options.settings,
+                order = Order(
+                    source=ends.source,
                     journal=journal,
                     fingerprint=fingerprint,
-                    progress=progress,
-                    source=ends.source,
-                    jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
                     previews=self._page is not None,
-                    memory_bytes=result_bytes(options),
-                    whole_bytes=result_bytes(options),
                 )
-                self._upscale(self._pipeline, todo)
+                self._upscale(todo, order)
         progress.say(report.totals.summary)
 
     def write_page(self) -> None:
@@ -141,9 +110,8 @@ class Batch:
                 by then is removed, and must not be given more time: end the process.
         """
         self._cancelled.set()
-        if self._pipeline:
-            self._pipeline.cancel()
-            self._pipeline.join(timeout_s=within_s)
+        if self._workers:
+            self._workers.cancel(within_s=within_s)
         self._progress.stop()
         remove_unfinished()
         remove_temporaries(self._folders, of=self._own_targets)
@@ -156,9 +124,9 @@ class Batch:
         if self._cancelled.wait(seconds):
             raise Cancelled
 
-    def _introduce(self, plan: Plan, upscaler: Upscaler) -> None:
-        why = f"; {upscaler.why}" if upscaler.why else ""
-        self._progress.say(upscaler.description + why)
+    def _introduce(self, plan: Plan, facts: Facts) -> None:
+        why = f"; {facts.why}" if facts.why else ""
+        self._progress.say(facts.description + why)
         if plan.ignored:
             self._progress.say(f"ignored in {self._options.source}: {plan.ignored}")
         if self._options.shard:
@@ -174,13 +142,14 @@ class Batch:
             self._add(result)
         return todo
 
-    def _upscale(self, pipeline: Pipeline, todo: list[Job]) -> None:
+    def _upscale(self, todo: list[Job], order: Order) -> None:
+        assert self._workers is not None
         if self._cancelled.is_set():
             raise Cancelled
         began = time.monotonic()
         self._progress.start(len(todo))
         try:
-            for result in pipeline.run(todo):
+            for result in self._workers.run(todo, order):
                 self.report.totals.seconds = time.monotonic() - began
                 self._add(result)
         finally:
@@ -195,36 +164,7 @@ class Batch:
         self._progress.finished(result)
 
 
-def open_upscaler(options: Options, progress: Progress) -> Upscaler:
-    """The upscaler that is asked for.
-
-    Raises:
-        DggnError: see `Upscaler`.
-    """
-    model = local_model(options.model, say=progress.say, bar=progress.fetching)
-    request = replace(options.request, say=progress.say)
-    return Upscaler.from_request(model, request, overlap=options.overlap)
-
-
-def result_bytes(options: Options) -> int:
-    """How much of the memory results may take that are made as a whole."""
-    if options.memory_bytes is None:
-        return default_memory_bytes()
-    return options.memory_bytes // RESULT_SHARE
-
-
-def ends_of(options: Options) -> AbstractContextManager[Ends]:
-    """What is to be done, and where; see `open_ends`."""
-    return open_ends(
-        options.source,
-        options.target,
-        options.settings,
-        suffix=options.suffix,
-        shard=options.shard,
-    )
-
-
-def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
+def describe(report: Report, options: Options, facts: Facts) -> str:
     """Say in a report what results are made with.
 
     Returns:
@@ -235,21 +175,21 @@ def describe(report: Report, options: Options, upscaler: Upscaler) -> str:
     """
     settings = options.settings
     if settings.scale is not None:  # other sizes depend on the picture
-        target_size_hw((1, 1), settings, upscaler.info.scale)
+        target_size_hw((1, 1), settings, facts.scale)
     report.shard = str(options.shard) if options.shard else None
-    report.model, report.runs_on = options.model, upscaler.description
-    report.model_sha256 = upscaler.model_sha256
-    report.precision = upscaler.precision
+    report.model, report.runs_on = options.model, facts.description
+    report.model_sha256 = facts.model_sha256
+    report.precision = facts.precision
     report.settings = {
-        "tile_size": upscaler.tile_size,
-        "overlap": upscaler.overlap,
+        "tile_size": facts.tile_size,
+        "overlap": facts.overlap,
         **asdict(settings),
     }
     if not any(getattr(settings, name) is not None for name in SIZE_OPTIONS):
-        report.settings["scale"] = float(upscaler.info.scale)
+        report.settings["scale"] = float(facts.scale)
     # Allowing a second pass changes no result of one.
     decisive = {name: value for name, value in report.settings.items() if name != "second_pass"}
-    return settings_fingerprint({"model": upscaler.model_sha256, **decisive})
+    return settings_fingerprint({"model": facts.model_sha256, **decisive})
 
 
 def sort_out(

@@ -20,12 +20,14 @@ from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
-from runtime.run.batch import Options, describe, ends_of, open_upscaler, result_bytes, sort_out
+from runtime.run.batch import describe, sort_out
 from runtime.run.in_strips import NOTE, check_strips
+from runtime.run.options import Options, ends_of, open_upscaler, result_bytes
 from runtime.run.pipeline import default_jobs
 from runtime.run.route import Route
 from runtime.run.second_pass import SECOND_PASS_NOTE
 from runtime.run.stages import fed_headers
+from runtime.run.workers import Facts
 from runtime.tiles.plan import TilePlan
 from runtime.upscaler import Upscaler
 
@@ -64,7 +66,7 @@ def dry_run(options: Options, progress: Progress) -> Report:
     without_build = replace(options, request=replace(options.request, build=None))
     with ends_of(options) as ends, open_upscaler(without_build, progress) as upscaler:
         plan = report.plan = ends.plan
-        fingerprint = describe(report, options, upscaler)
+        fingerprint = describe(report, options, Facts.of(upscaler))
         with ends.open_ledger(read_only=True) as journal:
             todo, settled = sort_out(plan, journal, fingerprint, overwrite=options.overwrite)
         results = [*settled, *_planned(todo, ends.source, options, upscaler)]

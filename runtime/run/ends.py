@@ -49,7 +49,7 @@ class Ends:
         """
         plan, target = self.plan, self.target
         if isinstance(target, StoreUrl):
-            return PutResults(ObjectStore(target), target, plan.jobs, (*plan.jobs, *plan.others))
+            return PutResults.seen(ObjectStore(target), target, plan.jobs, plan.others)
         return Journal(
             plan.folder,
             shard=self.shard,

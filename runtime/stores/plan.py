@@ -90,8 +90,8 @@ def _plan_objects(
         if isinstance(target, StoreUrl) and _names_a_file(target):
             folder = folder / target.name
         plan = file_plan(Path(source.name), folder, settings, suffix)
-        jobs = tuple(_fetched(job, source, one, staging) for job in plan.jobs)
-        return replace(plan, jobs=jobs)
+        (job,) = plan.jobs
+        return replace(plan, jobs=(_fetched(job, source, one, staging),))
     below = {key[len(source.key) :].lstrip("/"): found for key, found in store.list(source).items()}
     if not below:
         raise ConfigError(

@@ -20,23 +20,39 @@ class PutResults:
 
     Args:
         store: the bucket.
-        folder: OUTPUT.
-        jobs: what the run is to do.
-        everything: also what other shards do.
-
-    Raises:
-        StoreError: the bucket is not there, or must not be read.
     """
 
-    def __init__(
-        self,
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._places: dict[str, str] = {}
+        self._stamps: dict[str, ResultStamp] = {}
+
+    @classmethod
+    def seen(
+        cls,
         store: ObjectStore,
         folder: StoreUrl,
         jobs: Sequence[Job],
-        everything: Sequence[Job],
-    ) -> None:
-        self._store = store
-        self._places = {_identity(job): job.place for job in everything}
+        others: Sequence[Job] = (),
+    ) -> PutResults:
+        """Look at what is there already, before anything is put.
+
+        Args:
+            store: the bucket.
+            folder: OUTPUT.
+            jobs: what the run is to do.
+            others: what other shards do.
+
+        Raises:
+            StoreError: the bucket is not there, or must not be read.
+        """
+        results = cls(store)
+        results._look(folder, jobs, others)
+        return results
+
+    def _look(self, folder: StoreUrl, jobs: Sequence[Job], others: Sequence[Job]) -> None:
+        store = self._store
+        self._places = {_identity(job): job.place for job in (*jobs, *others)}
         listed = store.list(folder)
         urls = [job.target_url for job in jobs if _url(job).key in listed]
         with ThreadPoolExecutor(ASKERS) as pool:
@@ -72,7 +88,9 @@ class PutResults:
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
         """Nothing: it is invisible until it is complete."""
 
-    def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
+    def finish(
+        self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
+    ) -> None:
         """Put it.
 
         Raises:

@@ -287,10 +287,8 @@ def _is_leftover(temporary: Path, *, is_own: bool) -> bool:
     Raises:
         OSError: it cannot be opened.
     """
-    try:
-        file = temporary.open("r+b")  # NFS locks nothing that is open for reading only
-    except PermissionError:
-        file = temporary.open("rb")
-    with file:
+    # NFS locks nothing that is open for reading only.
+    mode = "r+b" if os.access(temporary, os.W_OK) else "rb"
+    with temporary.open(mode) as file:
         state = take_lock(file)
     return state == "held" or (state == "unknown" and is_own)

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from runtime.errors import TargetError
-from runtime.stores import staging
 from runtime.stores.staging import LOCK_NAME, PREFIX, Staging
 
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(staging.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
@@ -37,6 +37,6 @@ def test_leftovers_of_killed_runs_are_removed_and_others_are_not(temporary: Path
 
 
 def test_no_room(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging.tempfile, "tempdir", str(temporary / "missing"))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary / "missing"))
     with pytest.raises(TargetError, match="TMPDIR"):
         Staging()

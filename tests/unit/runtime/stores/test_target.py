@@ -50,7 +50,7 @@ def job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
 
 
 def results(bucket: Any, *jobs: Job) -> PutResults:
-    return PutResults(bucket, StoreUrl("s3", "b", "out"), jobs, jobs)
+    return PutResults.seen(bucket, StoreUrl("s3", "b", "out"), jobs)
 
 
 def finish(bucket: Bucket, job: Job) -> None:
