@@ -1,1 +1,1 @@
-"""INT8 calibration of exported models: explicit Q/DQ, chosen by measurement."""
+"""INT8 calibration of exported models: explicit Q/DQ nodes, placed by measurement."""

@@ -1,4 +1,4 @@
-"""From a float32 model and a folder of pictures to a verified INT8 model."""
+"""Calibrates a float32 model on a folder of pictures to a verified INT8 model."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     import onnx
 
 MAX_FROZEN_DROP_DB = 0.01
-"""Largest drop of the mean PSNR on Y at which excitation gates become constants."""
+"""Maximum drop of the mean PSNR on Y from replacing excitation gates with constants."""
 
 HELD_OUT = 5
-"""Without a validation folder, every fifth picture is held out for the gates."""
+"""One in this many pictures is held out for the gates, without a validation folder."""
 
 
 def calibrate(
@@ -65,11 +65,11 @@ def calibrate(
         on_progress: receives each step and its progress.
 
     Returns:
-        What was found; `passes` tells whether the output was written.
+        The findings; `passes` tells whether the output was written.
 
     Raises:
         ModelError: the model cannot be quantized.
-        ConfigError: the pictures or the tile size do not suit.
+        ConfigError: the pictures or the tile size are unsuitable.
         ImageReadError: a picture cannot be decoded.
         BackendError: ONNX Runtime failed.
         TargetError: a file cannot be written.
@@ -175,7 +175,7 @@ def _settle_excitation(
     ledger: Ledger,
     on_progress: OnProgress,
 ) -> tuple[SourceModel, float | None]:
-    """The model with frozen excitation, where they cost next to nothing; and what they cost."""
+    """Freeze excitation if it costs next to nothing; return the model and the PSNR drop."""
     frozen = freeze_excitation(original, tiles)
     if frozen is original:
         return original, None
@@ -214,7 +214,7 @@ def _ranges(
 
 
 def _finished(mixer: Mixer, findings: Findings) -> onnx.ModelProto:
-    """The model as it is kept: checked, small, and with its facts."""
+    """Return the final model: checked, compact, and with its metadata."""
     import onnx
 
     source, best = mixer.source, findings.outcome.best

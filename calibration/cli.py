@@ -27,25 +27,29 @@ def calibrate(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="A shipped model, or an ONNX file written by dggn-export.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE|URL",
+            help="A shipped model, or an ONNX file written by dggn-export, or its https URL.",
+        ),
     ] = DEFAULT_MODEL,
     validation: Annotated[
         Path | None,
         typer.Option(
             metavar="HR_DIR",
-            help="Photographs that the gates are measured on [default: every fifth of IMAGES].",
+            help="Photographs to measure the gates on [default: every fifth of IMAGES].",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The file [default: MODEL-int8.onnx]."),
+        typer.Option("--output", "-o", help="Output file [default: MODEL-int8.onnx]."),
     ] = None,
     target: Annotated[
         Literal["cpu", "tensorrt"], typer.Option(help="Platform that will run the INT8 model.")
     ] = "cpu",
     method: Annotated[
         Literal["minmax", "percentile", "entropy"],
-        typer.Option(help="Observer of activation ranges."),
+        typer.Option(help="Method of choosing activation ranges."),
     ] = "percentile",
     max_drop_db: Annotated[
         float, typer.Option(min=0, help="Maximum PSNR drop against HR (dB, Y channel).")
@@ -70,7 +74,7 @@ def calibrate(
     ] = 64,
     tiles: Annotated[int, typer.Option(min=1, help="Number of tiles to calibrate on.")] = 64,
     tile: Annotated[
-        int, typer.Option(min=1, metavar="PX", help="Side of a tile, after the x4 reduction.")
+        int, typer.Option(min=1, metavar="PX", help="Tile side, after the x4 reduction.")
     ] = 48,
     keep_float: Annotated[
         list[str] | None,
@@ -85,11 +89,11 @@ def calibrate(
     The photographs are reduced four times, as in training; ranges are observed on tiles of the
     results. Layers return to float until neither the PSNR against the originals nor the seams
     between tiles are worse than allowed. Beside the output go a report (.md, .png), the list
-    of tiles (.tiles.json) and what was measured (.ledger.json): run the same command to resume a
+    of tiles (.tiles.json) and the measurements (.ledger.json): run the same command to resume a
     stopped calibration.
 
-    Exit codes: 0, written; 1, no INT8 model holds the gates, or a picture cannot be read; 2, the
-    command makes no sense as given; 3, this machine lacks something; 130, interrupted.
+    Exit codes: 0, written; 1, no INT8 model passes the gates, or a picture cannot be read; 2, the
+    arguments are invalid; 3, something is missing on this machine; 130, interrupted.
     """
     # ONNX Runtime's quantizer logs advice that does not apply to these graphs.
     logging.basicConfig(level=logging.ERROR, format="dggn-calibrate: %(message)s")
@@ -99,8 +103,9 @@ def calibrate(
         from calibration.options import CalibrationOptions
         from runtime.errors import ConfigError
         from runtime.model.info import model_path
+        from runtime.report.console import fetched_model
 
-        path = model_path(model)
+        path = model_path(fetched_model(model))
         target_file = output or Path(f"{path.stem}{INT8_SUFFIX}.onnx")
         if target_file.suffix != ".onnx":
             raise ConfigError(f"{target_file} does not end in .onnx: name a file that does")
@@ -122,14 +127,14 @@ def calibrate(
     best = findings.outcome.best
     if not findings.passes:
         typer.echo(
-            f"dggn-calibrate: no INT8 mix holds the gates; {report} says which layers stand in "
-            "the way. The model was not written",
+            f"dggn-calibrate: no INT8 mix passes the gates; {report} says which layers prevent "
+            "it. The model was not written",
             err=True,
         )
         raise typer.Exit(GATES_FAILED)
     typer.echo(
         f"{target_file}: {len(best.layers)} of {len(findings.layers)} layers in INT8, "
         f"PSNR drop {findings.outcome.drop_db:.3f} dB, "
-        f"largest seam {best.seam_levels:.2f} grey levels at an overlap of {best.halo_px} px; "
+        f"largest seam {best.seam_levels:.2f} 8-bit levels at an overlap of {best.halo_px} px; "
         f"see {report}"
     )

@@ -23,7 +23,7 @@ class CalibrationOptions:
     """Target platform: ONNX Runtime on CPUs, or TensorRT."""
 
     method: Method = "percentile"
-    """Observer of activation ranges."""
+    """Method of choosing activation ranges."""
 
     max_drop_db: float = 0.1
     """Maximum drop of the mean PSNR against HR (dB, Y channel)."""
@@ -35,10 +35,10 @@ class CalibrationOptions:
     """Largest overlap to try at each side of a tile, in LR pixels."""
 
     tiles: int = 64
-    """Number of tiles to calibrate on."""
+    """Number of calibration tiles."""
 
     held_out_tiles: int = 12
-    """Number of tiles that the cost of each layer is measured on."""
+    """Number of tiles for measuring the cost of each layer."""
 
     tile_px: int = 48
     """Side of a tile in LR pixels."""

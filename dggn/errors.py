@@ -1,4 +1,4 @@
-"""Errors that DGGN raises on purpose; catch `DggnError` for all of them.
+"""The exceptions that DGGN raises; catch `DggnError` for all of them.
 
 Examples:
     >>> import dggn
@@ -6,7 +6,7 @@ Examples:
     ...     dggn.upscale("no-such-file.png")
     ... except dggn.errors.ImageReadError as error:
     ...     print(error)
-    no-such-file.png: is not there any more: expected a picture
+    no-such-file.png: no longer exists: expected a picture
 """
 
 from runtime.errors import (

@@ -1,4 +1,4 @@
-"""Frozen dataclasses from plain mappings (TOML, JSON), with every mistake named.
+"""Parses frozen dataclasses from plain mappings (TOML, JSON), with errors that name the field.
 
 Configuration is strict: an unknown key is refused with the nearest known one, a value of the
 wrong type with the type expected. Nothing is converted silently, except that an integer is
@@ -22,12 +22,12 @@ _KINDS = {int: "a whole number", float: "a finite number", str: "text", bool: "t
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
-    """Build the dataclass `cls` from `values`, nested dataclasses included.
+    """Build the dataclass `cls` from `values`, including nested dataclasses.
 
     Args:
         cls: a dataclass; its optional fields (`X | None`) have None as their default.
-        values: its fields by name; those with a default may be left out.
-        where: what the values come from, for error messages.
+        values: field values by name; those with a default are optional.
+        where: origin of the values, for error messages.
 
     Raises:
         ConfigError: a key is unknown or missing, or a value has the wrong type or range.
@@ -59,7 +59,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
 
 
 def to_mapping(settings: Any) -> dict[str, Any]:
-    """The resolved settings as plain JSON types, the inverse of :func:`from_mapping`."""
+    """Convert settings to plain JSON types, the inverse of :func:`from_mapping`."""
     plain: dict[str, Any] = _plain(asdict(settings))
     return plain
 

@@ -1,1 +1,1 @@
-"""Checkpoint to ONNX file, verified before it is kept."""
+"""Exports checkpoints to ONNX and TensorRT, verifying each file before it is kept."""

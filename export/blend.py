@@ -1,4 +1,4 @@
-"""One generator between two of the same structure.
+"""Interpolation between two generators of the same structure.
 
 Their weights are interpolated (Wang et al., ESRGAN, 2018, Section 3.4):
 
@@ -25,13 +25,13 @@ def read_blend(first: str, second: str, share: str) -> tuple[Generator, str]:
     Args:
         first: a shipped name, an ONNX file or a checkpoint.
         second: another of the same structure.
-        share: of the first, from 0 to 1, as text.
+        share: weight of the first, from 0 to 1, as text.
 
     Returns:
-        The blended generator, in evaluation mode on the CPU, and its origin for people.
+        The blended generator, in evaluation mode on the CPU, and its human-readable origin.
 
     Raises:
-        ConfigError: the share is no number from 0 to 1.
+        ConfigError: the share is not a number from 0 to 1.
         ModelError: a model is missing or damaged, or the two differ in structure.
         MissingDependency: a checkpoint is of another architecture, and spandrel is missing.
     """

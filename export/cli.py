@@ -25,7 +25,7 @@ app = typer.Typer(
 
 @app.callback()
 def main(version: Annotated[bool, version_option()] = False) -> None:
-    """Turn trained generators into files that other programs run."""
+    """Export trained generators to ONNX and TensorRT."""
 
 
 @app.command()
@@ -33,12 +33,12 @@ def onnx(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="A shipped model's name, a checkpoint (ours, or of what spandrel knows: "
-            f"dggn[community]), or an exported model [default: {DEFAULT_MODEL}].",
+            help="Shipped model, checkpoint (ours, or any that spandrel reads: dggn[community]), "
+            f"or exported model [default: {DEFAULT_MODEL}].",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file [default: SOURCE.onnx].")
+        Path | None, typer.Option("--output", "-o", help="Output file [default: SOURCE.onnx].")
     ] = None,
     io: Annotated[
         Literal["float32", "uint8"],
@@ -46,24 +46,24 @@ def onnx(
     ] = "float32",
     weights: Annotated[
         Literal["float32", "float16"],
-        typer.Option(help="How weights are stored; the graph computes in float32 either way."),
+        typer.Option(help="Storage type of weights; the graph computes in float32 either way."),
     ] = "float32",
     halo: Annotated[
-        int | None, typer.Option(help="LR pixels of context that tiles need.", min=0)
+        int | None, typer.Option(help="Context that tiles need, in LR pixels.", min=0)
     ] = None,
     origin: Annotated[
-        str | None, typer.Option(help="Where the weights come from [default: its file name].")
+        str | None, typer.Option(help="Origin of the weights [default: the file name].")
     ] = None,
     blend: Annotated[
         tuple[str, str, str] | None,
         typer.Option(
             metavar="A B SHARE",
-            help="Instead of SOURCE: SHARE of A's weights and the rest of B's, two models of one "
-            "structure; 0.8 is 0.8 * A + 0.2 * B.",
+            help="Instead of SOURCE: interpolate the weights of two models with one structure; "
+            "SHARE 0.8 is 0.8 * A + 0.2 * B.",
         ),
     ] = None,
 ) -> None:
-    """Write an ONNX file, kept only when it computes what the torch module does."""
+    """Write an ONNX file, kept only if it matches the torch module."""
     from runtime.system.package import require
 
     with errors_reported("dggn-export", interrupted=NOTHING_WRITTEN):
@@ -106,16 +106,14 @@ def trt(
     precision: Annotated[
         Literal["fp32", "fp16", "int8"] | None,
         typer.Option(
-            help="fp16: mixed, with float32 where it matters; int8: of a model that "
-            "`dggn-calibrate --target tensorrt` made [default: fp16].",
+            help="fp16: mixed with float32 where necessary; int8: for a model from "
+            "`dggn-calibrate --target tensorrt` [default: fp16].",
             show_default=False,
         ),
     ] = None,
     onnx: Annotated[
         str,
-        typer.Option(
-            metavar="NAME|FILE|URL", help="A shipped model's name, an ONNX file or its https URL."
-        ),
+        typer.Option(metavar="NAME|FILE|URL", help="Shipped model, ONNX file or its https URL."),
     ] = DEFAULT_MODEL,
     io: Annotated[
         Literal["uint8", "float32"],
@@ -123,15 +121,15 @@ def trt(
     ] = "uint8",
     flavor: Annotated[
         Literal["tensorrt", "tensorrt-rtx", "auto"],
-        typer.Option(help="Which TensorRT; auto takes the classic one where it is installed."),
+        typer.Option(help="TensorRT flavor; auto prefers the classic one if installed."),
     ] = "auto",
     tile: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="PX",
-            help="Largest tile, in input pixels per side [default: 256, or more where the model's "
-            "tiles overlap by much].",
+            help="Largest tile, in input pixels per side [default: 256, or more for models "
+            "with a large overlap].",
             show_default=False,
         ),
     ] = None,
@@ -140,32 +138,33 @@ def trt(
         str | None,
         typer.Option(
             metavar="SM,...",
-            help="Compute capabilities to build for, for example sm86,sm89,sm120: TensorRT-RTX, "
-            "also on a machine without a GPU [default: this machine's GPU].",
+            help="Compute capabilities to build for, for example sm86,sm89,sm120; needs "
+            "TensorRT-RTX, but no GPU [default: this machine's GPU].",
         ),
     ] = None,
     device: Annotated[int, typer.Option(min=0, help="CUDA device index.")] = 0,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The file, ending in .engine [default: the cache]."),
+        typer.Option("--output", "-o", help="Output file, ending in .engine [default: the cache]."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Build even if there is a current engine.")
     ] = False,
 ) -> None:
-    """Build a TensorRT engine, kept only when it computes what the model does.
+    """Build a TensorRT engine, kept only if it reproduces the model's results.
 
-    The engine is for this machine's GPU and lies in a per-user cache, where dggn-run finds it. A
-    JSON file beside it says what it was made of.
+    The engine is built for this machine's GPU and stored in a per-user cache, where dggn-run finds
+    it. A JSON file beside it records its origin.
     """
     with errors_reported("dggn-export"):
         chosen = _precision(precision, fp16=fp16, int8=int8)
-        from export.trt.builder.interrupt import leave
+        from export.trt.builder.interrupt import exit_process
         from export.trt.command import build_or_reuse, model_file
         from runtime.backends.trt.request import EngineRequest
+        from runtime.report.console import fetched_model
 
         request = EngineRequest(
-            onnx=model_file(_local(onnx), chosen),
+            onnx=model_file(fetched_model(onnx), chosen),
             precision=chosen,
             flavor=flavor,
             sample_type=io,
@@ -181,7 +180,7 @@ def trt(
                 built = build_or_reuse(request, say=say, on_progress=on_progress)
         except (Cancelled, KeyboardInterrupt):
             typer.echo(NOTHING_WRITTEN, err=True)
-            leave(INTERRUPTED)
+            exit_process(INTERRUPTED)
     word = "built with" if built.was_built else "up to date, built with"
     facts = built.facts
     largest = facts.largest_activation
@@ -199,17 +198,10 @@ def _precision(
     asked |= {"fp16"} if fp16 else set()
     asked |= {"int8"} if int8 else set()
     if len(asked) > 1:
-        raise ConfigError(f"{' and '.join(sorted(asked))} are both asked for: choose one precision")
+        raise ConfigError(
+            f"{' and '.join(sorted(asked))} were both requested: choose one precision"
+        )
     return asked.pop() if asked else "fp16"
-
-
-def _local(model: str) -> str:
-    """A model's name or path; one with a URL is fetched."""
-    from runtime.backends.fetch import local_model
-    from runtime.report.console import progress_for_people
-
-    progress = progress_for_people(quiet=False)
-    return local_model(model, say=progress.say, bar=progress.fetching)
 
 
 @app.command()
@@ -230,8 +222,9 @@ def inspect(
         else:
             require("onnx", "onnxruntime", extra="export")
             from runtime.model.info import model_path
+            from runtime.report.console import fetched_model
 
-            facts = describe(model_path(_local(file)))
+            facts = describe(model_path(fetched_model(file)))
     width = max(map(len, facts))
     for label, fact in facts.items():
         typer.echo(f"{label:<{width}}  {fact}")

@@ -10,11 +10,11 @@ from runtime.backends.trt.engine_file import read_facts
 from runtime.errors import ModelError
 from runtime.model.files import check_model_file
 from runtime.model.info import PREFIX, ModelInfo, file_sha256
-from runtime.model.tensors import tensors_of
+from runtime.model.tensors import tensor_format_of
 
 
 def describe(path: Path) -> dict[str, str]:
-    """Facts about an ONNX file, label by label, in the order to show them.
+    """Return facts about an ONNX file by label, in display order.
 
     One of another program is tried out, as `dggn-run` does.
 
@@ -35,7 +35,7 @@ def describe(path: Path) -> dict[str, str]:
     properties = {entry.key: entry.value for entry in model.metadata_props}
     if any(name.startswith(PREFIX) for name in properties):
         info = ModelInfo.from_metadata(properties, where=str(path))
-        tensors = tensors_of(info)
+        tensors = tensor_format_of(info)
     else:
         with OrtBackend(path, threads=1, where="cpu") as backend:
             info, tensors = backend.info, backend.tensors
@@ -64,7 +64,7 @@ def describe(path: Path) -> dict[str, str]:
 
 
 def describe_engine(path: Path) -> dict[str, str]:
-    """Facts about a TensorRT engine from its sidecar, label by label, in the order to show them.
+    """Return facts about a TensorRT engine from its sidecar by label, in display order.
 
     TensorRT is not needed: the engine itself is only hashed.
 
@@ -75,14 +75,14 @@ def describe_engine(path: Path) -> dict[str, str]:
     options, info = facts.options, facts.info
     is_bytes = info.sample_type == "uint8"
     layout = "batch, height, width, 3" if is_bytes else "batch, 3, height, width"
-    asked = "" if facts.precision == options.precision else f" ({options.precision} was asked for)"
+    asked = "" if facts.precision == options.precision else f" ({options.precision} was requested)"
     largest = facts.largest_activation
     described = {
         "File": f"{path} ({facts.plan_bytes / 1e6:.2f} MB, SHA-256 {facts.plan_sha256[:16]}...)",
         "Model": f"{facts.onnx_name}, SHA-256 {facts.onnx_sha256[:16]}...",
         "Preset": f"{info.preset}, x{info.scale}",
         "Origin": info.origin,
-        "Library": f"{options.flavor} {facts.library_version}, which alone can load it",
+        "Library": f"{options.flavor} {facts.library_version}, the only one that can load it",
         "GPU": ", ".join(options.targets) + (f", built on {facts.gpu_name}" * bool(facts.gpu_name)),
         "Driver": f"CUDA {facts.cuda_version}" if facts.cuda_version else "none where it was built",
         "Precision": facts.precision + asked,

@@ -1,4 +1,4 @@
-"""A generator's ONNX graph."""
+"""Traces generators to ONNX graphs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 OPSET = 18
 
 DEFAULT_HALO_PX = 16
-"""LR pixels of context with which tiles agree with whole pictures; see docs/tiling.md."""
+"""Default context of tiles in LR pixels, with which they agree with whole pictures; see
+docs/tiling.md.
+"""
 
 
 def default_halo_px(generator: Generator | CommunityModel) -> int:
-    """LR pixels of context that tiles get when nobody says how many."""
+    """Return the default context of a generator's tiles, in LR pixels."""
     if isinstance(generator, Generator):
         return DEFAULT_HALO_PX
     multiple = generator.config.size_multiple_px
@@ -39,7 +41,7 @@ def default_halo_px(generator: Generator | CommunityModel) -> int:
 
 
 class ByteGenerator(nn.Module):
-    """A generator that takes and gives bytes, so that a tile crosses a bus at one byte a sample.
+    """A generator with byte input and output, so that tiles cross the bus at one byte per sample.
 
     The casts are the very first and the very last operation: TensorRT takes 8-bit tensors
     nowhere else. Its cast truncates, hence the clamp and the rounding before it.
@@ -53,7 +55,7 @@ class ByteGenerator(nn.Module):
         self.generator = generator
 
     def forward(self, image_nhwc: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 RGB to (N, scale * H, scale * W, 3) uint8 RGB."""
+        """Map (N, H, W, 3) uint8 RGB to (N, scale * H, scale * W, 3) uint8 RGB."""
         output = self.generator(image_nhwc.float().permute(0, 3, 1, 2) / 255)
         quantized = torch.round(torch.clamp(output * 255, 0, 255))
         return quantized.permute(0, 2, 3, 1).to(torch.uint8)
@@ -62,7 +64,7 @@ class ByteGenerator(nn.Module):
 def model_info(
     generator: Generator | CommunityModel, *, sample_type: SampleType, halo_px: int, origin: str
 ) -> ModelInfo:
-    """What the runtime must know of the exported generator.
+    """Return the exported generator's facts for the runtime.
 
     Raises:
         ModelError: the halo does not fit the generator's size multiple.
@@ -156,7 +158,7 @@ def onnx_graph(generator: Generator | CommunityModel, info: ModelInfo) -> onnx.M
 
 @contextmanager
 def _separate_branches(generator: Generator | CommunityModel) -> Iterator[None]:
-    """Export the form that inference engines have fast kernels for."""
+    """Export units in the form that inference engines have fast kernels for."""
     if not isinstance(generator, Generator):
         yield
         return
@@ -170,7 +172,7 @@ def _separate_branches(generator: Generator | CommunityModel) -> Iterator[None]:
 
 
 def _store_parts(model: onnx.ModelProto) -> None:
-    """Cut initializers that the graph splits, so that it reads their parts and splits nothing."""
+    """Store the parts of initializers that the graph splits, so that it splits nothing."""
     import onnx
 
     whole = {initializer.name: initializer for initializer in model.graph.initializer}
@@ -202,7 +204,7 @@ def _store_parts(model: onnx.ModelProto) -> None:
 
 
 def _forget_source(model: onnx.ModelProto) -> None:
-    """Drop the exporter's stack traces: a sixth of the file, with paths of this machine."""
+    """Drop the exporter's stack traces: a sixth of the file, with local paths."""
     del model.graph.metadata_props[:]
     for node in model.graph.node:
         node.doc_string = ""
@@ -213,7 +215,7 @@ def _forget_source(model: onnx.ModelProto) -> None:
 
 
 def _name_sizes(model: onnx.ModelProto, info: ModelInfo) -> None:
-    """Replace the exporter's symbolic expressions by names that mean something to people."""
+    """Replace the exporter's symbolic dimensions with readable names."""
     for value, prefix in ((model.graph.input[0], ""), (model.graph.output[0], "output_")):
         dimensions = value.type.tensor_type.shape.dim
         height, width = (1, 2) if info.sample_type == "uint8" else (2, 3)
@@ -224,7 +226,7 @@ def _name_sizes(model: onnx.ModelProto, info: ModelInfo) -> None:
 
 
 def _strip_prefix(model: onnx.ModelProto, prefix: str) -> None:
-    """Give initializers of a wrapped generator the names they have in the generator itself."""
+    """Remove a wrapper's prefix from initializer names."""
     for initializer in model.graph.initializer:
         initializer.name = initializer.name.removeprefix(prefix)
     for node in model.graph.node:

@@ -1,4 +1,4 @@
-"""Compares an exported model with its torch module: it is kept only if they agree."""
+"""Compares an exported model with its torch module; only matching files are kept."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from runtime.backends.trt.verify import PHOTOGRAPH
 from runtime.errors import ModelError
 
 TOLERANCE = 1
-"""Grey levels of 65,535 for float models, of 255 for 8-bit ones.
+"""Maximum difference in levels of 65,535 for float models, of 255 for 8-bit ones.
 
 Both sides compute in float32 and differ in the order of additions only: about 1e-6 of the
 range, which can tip a value that lies between two levels.
 """
 
 COMMUNITY_TOLERANCE = 16
-"""The same for networks of other architectures, which may be many times deeper."""
+"""Maximum difference for other architectures, which may be many times deeper."""
 
 LEAST_SIDE_PX = 8
-"""Least side of the pictures compared: other architectures pad by reflection."""
+"""Minimum side of the pictures compared: other architectures pad by reflection."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +36,16 @@ class Comparison:
     """Difference between an exported model and its torch module."""
 
     largest: int
-    """Largest difference, in grey levels."""
+    """Maximum difference, in levels."""
 
     levels: int
-    """Grey levels of the whole range."""
+    """Number of levels in the whole range."""
 
     samples: int
-    """Samples compared."""
+    """Number of samples compared."""
 
     tolerance: int = TOLERANCE
-    """Largest difference that passes."""
+    """Maximum difference that passes."""
 
     @property
     def passes(self) -> bool:
@@ -60,7 +60,7 @@ class Comparison:
 
 
 def compare(path: Path, generator: Generator | CommunityModel) -> Comparison:
-    """Compare an ONNX file with the module it came from, on a photograph at several sizes.
+    """Compare an ONNX file with its torch module on a photograph at several sizes.
 
     Raises:
         ModelError: ONNX Runtime cannot load the file.
@@ -92,7 +92,7 @@ def require_equal(path: Path, generator: Generator | CommunityModel) -> Comparis
     comparison = compare(path, generator)
     if not comparison.passes:
         raise ModelError(
-            f"the exported graph does not compute what the module does: {comparison}. "
+            f"the exported graph does not reproduce the module's results: {comparison}. "
             "Nothing was kept; please report it with the versions of torch and onnxruntime"
         )
     return comparison

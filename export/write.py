@@ -1,4 +1,4 @@
-"""From a generator to a verified ONNX file."""
+"""Exports a generator to a verified ONNX file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ExportOptions:
 
 
 def read_generator(source: str) -> Generator | CommunityModel:
-    """The network that a shipped name, an ONNX file or a checkpoint means.
+    """Read the network for a shipped name, an ONNX file or a checkpoint.
 
     Raises:
         ModelError: there is no such model, or the file is damaged.
@@ -50,7 +50,7 @@ def read_generator(source: str) -> Generator | CommunityModel:
 def write_onnx(
     generator: Generator | CommunityModel, target: Path, options: ExportOptions
 ) -> Comparison:
-    """Export, verify, and only then give the file its name.
+    """Export, verify, and only then move the file to its final name.
 
     Args:
         generator: the network; its weights are rounded in place when stored as float16.

@@ -1,4 +1,4 @@
-"""Enlarge pictures with an exported model: needs neither torch nor onnx."""
+"""Upscales pictures with an exported model; needs neither torch nor onnx."""
 
 import os
 

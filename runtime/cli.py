@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from runtime.model.info import DEFAULT_MODEL
-from runtime.run.arguments import gpu_numbers, list_devices, openvino_device, place_argument
+from runtime.run.arguments import gpu_numbers, list_devices, openvino_device, path_argument
 from runtime.system.package import version_option
 from runtime.system.terminal import INTERRUPTED
 
@@ -31,114 +31,137 @@ def run(
         Any,  # a Place: a path or a URL
         typer.Argument(
             metavar="INPUT",
-            parser=place_argument,
-            help="A picture, or a folder of pictures; s3://, gs:// or az:// for an object store.",
+            parser=path_argument,
+            help="Picture, video, or folder of them; s3://, gs:// or az:// for an object store.",
         ),
     ],
     target: Annotated[
         Any,
         typer.Argument(
             metavar="OUTPUT",
-            parser=place_argument,
-            help="A folder, in which the tree of INPUT is recreated; or, for one picture, a file. "
-            "Also in an object store.",
+            parser=path_argument,
+            help="Output folder, which recreates the tree of INPUT; or, for one picture or video, "
+            "a file. Also in an object store.",
         ),
     ],
     model: Annotated[
         str,
         typer.Option(
             metavar="NAME|FILE|URL",
-            help="A shipped model, an ONNX file that enlarges RGB pictures, or its https URL, "
-            "fetched once; #sha256=... after it insists on a content.",
+            help="Shipped model, ONNX file of an RGB upscaler, or its https URL, downloaded once; "
+            "append #sha256=... to pin the content.",
         ),
     ] = DEFAULT_MODEL,
     precision: Annotated[
         Literal["auto", "bfloat16", "float32", "int8"],
         typer.Option(
-            help="To compute in. auto: the quickest that was found to make the model's pictures "
-            "here. int8 is another version of a shipped model."
+            help="Precision. auto: the fastest that reproduces the model's pictures on this "
+            "machine. int8: the INT8 version of a shipped model."
         ),
     ] = "auto",
     backend: Annotated[
         Literal["auto", "tensorrt", "cuda", "openvino", "onnxruntime", "cpu"],
         typer.Option(
-            help="What computes. auto: TensorRT where it has an engine or can build one, else "
-            "ONNX Runtime on CUDA, else OpenVINO on the CPU, else ONNX Runtime there. onnxruntime, "
-            "or cpu: ONNX Runtime on the CPU."
+            help="Inference library. auto: TensorRT if it has or can build an engine, else "
+            "ONNX Runtime on CUDA, else OpenVINO on the CPU, else ONNX Runtime. onnxruntime or "
+            "cpu: ONNX Runtime on the CPU."
         ),
     ] = "auto",
     devices: Annotated[
         str | None,
         typer.Option(
             metavar="N,...|NAME|list",
-            help="Which GPUs, as CUDA counts them; the first by default. With --backend openvino "
-            "CPU, GPU, GPU.1 or NPU. list: say what each backend sees.",
+            help="CUDA device indices; the first GPU by default. With --backend openvino: CPU, "
+            "GPU, GPU.1 or NPU. list: show the devices of each backend.",
             callback=list_devices,
             is_eager=True,
         ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Of the processor, for the network; all by default."),
+        typer.Option(min=1, help="CPU threads for inference; all by default."),
+    ] = None,
+    cuda_graphs: Annotated[
+        bool | None,
+        typer.Option(
+            help="Record TensorRT's batches as CUDA graphs [default: on, but not with 8.x].",
+            show_default=False,
+        ),
     ] = None,
     no_build: Annotated[
-        bool, typer.Option("--no-build", help="Use TensorRT only where an engine is there.")
+        bool, typer.Option("--no-build", help="Never build an engine; use a cached one.")
     ] = False,
     file_format: Annotated[
         str,
         typer.Option(
             "--format",
             metavar="same|png|jpg|webp|tiff|gif|avif",
-            help="Of the results; same as the picture's by default.",
+            help="Output format; the input's by default.",
         ),
     ] = "same",
     quality: Annotated[
-        int, typer.Option(min=1, max=100, help="Of results in JPEG, WebP and AVIF.")
+        int, typer.Option(min=1, max=100, help="Quality of JPEG, WebP and AVIF.")
     ] = 95,
     suffix: Annotated[
-        str, typer.Option(help="Put before the extension of every result, for example _x4.")
+        str, typer.Option(help="Inserted before the extension of every result, for example _x4.")
     ] = "",
     scale: Annotated[
         float | None,
         typer.Option(
             metavar="TIMES",
-            help="Size of results, for example 1.5 [default: the model's, mostly 4].",
+            help="Output scale, for example 1.5 [default: the model's, usually 4].",
         ),
     ] = None,
     width: Annotated[
-        int | None, typer.Option(min=1, metavar="PX", help="Width of results; the height follows.")
+        int | None, typer.Option(min=1, metavar="PX", help="Output width; the height follows.")
     ] = None,
     height: Annotated[
-        int | None, typer.Option(min=1, metavar="PX", help="Height of results; the width follows.")
+        int | None, typer.Option(min=1, metavar="PX", help="Output height; the width follows.")
     ] = None,
     max_size: Annotated[
         int | None,
-        typer.Option(min=1, metavar="PX", help="Reduce results whose longer side exceeds this."),
+        typer.Option(min=1, metavar="PX", help="Maximum length of the longer side."),
     ] = None,
     megapixels: Annotated[
-        float | None, typer.Option(metavar="MP", help="Size of results in millions of pixels.")
+        float | None, typer.Option(metavar="MP", help="Output size in megapixels.")
     ] = None,
     second_pass: Annotated[
         bool,
+        typer.Option("--second-pass", help="Run the model twice if one pass is not large enough."),
+    ] = False,
+    video_codec: Annotated[
+        str,
         typer.Option(
-            "--second-pass", help="Enlarge twice where a result is larger than the model makes."
+            metavar="auto|h264|hevc|av1|vp9|ENCODER",
+            help="Codec of videos. auto: VP9 in WebM, HEVC for more than 8 bits, else H.264. Or an "
+            "FFmpeg encoder, for example h264_nvenc.",
         ),
+    ] = "auto",
+    crf: Annotated[
+        int | None,
+        typer.Option(min=0, help="Constant quality of videos, lower is better [default: 18]."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Preset of the video encoder, for example slow."),
+    ] = None,
+    deinterlace: Annotated[
+        bool, typer.Option("--deinterlace", help="Deinterlace interlaced videos.")
+    ] = False,
+    hdr: Annotated[
+        bool, typer.Option("--hdr", help="Upscale HDR videos although models are trained on SDR.")
     ] = False,
     tile: Annotated[
         int | None,
-        typer.Option(
-            min=1, metavar="PX", help="Input pixels per side given to the network at once."
-        ),
+        typer.Option(min=1, metavar="PX", help="Tile size in input pixels per side."),
     ] = None,
     overlap: Annotated[
         int | None,
-        typer.Option(
-            min=0, metavar="PX", help="Input pixels around each tile that are computed twice."
-        ),
+        typer.Option(min=0, metavar="PX", help="Overlap of tiles in input pixels per side."),
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Pictures written at once; fewer take less memory."),
+        typer.Option(min=1, help="Pictures encoded at once; fewer need less memory."),
     ] = None,
     memory: Annotated[
         float | None,
@@ -146,7 +169,7 @@ def run(
             min=0.01,
             max=1e6,
             metavar="GB",
-            help="Memory that pictures may take; what would take more is made in strips.",
+            help="Memory for pictures; larger ones are processed in strips.",
         ),
     ] = None,
     shard: Annotated[
@@ -172,42 +195,48 @@ def run(
     ] = None,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Redo everything, and replace files of any origin."),
+        typer.Option("--overwrite", help="Redo everything, replacing files of any origin."),
     ] = False,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="PAGE.html", help="Write a page with every picture before and after."),
+        typer.Option(
+            metavar="PAGE.html", help="Write a page that shows every picture before and after."
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Say what would be done and how long it would take."),
+        typer.Option("--dry-run", help="Show what would be done and how long it would take."),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     json_report: Annotated[
-        bool, typer.Option("--json", help="Print a report on standard output.")
+        bool, typer.Option("--json", help="Print a JSON report on standard output.")
     ] = False,
     version: Annotated[bool, version_option()] = False,
 ) -> None:
-    """Upscale a picture or a folder of pictures.
+    """Upscale pictures and videos: one, or a folder of them.
 
     A second run resumes: results that are complete, and were made from the same picture by the
-    same model and settings, are left alone. What it needs to know this is in the file
-    .dggn-run.jsonl in OUTPUT. A file in OUTPUT that this command did not make, or made from another
+    same model and settings, are kept. The file .dggn-run.jsonl in OUTPUT
+    records them. A file in OUTPUT that this command did not make, or made from another
     picture, is never replaced without --overwrite; its picture is reported as skipped. In an
     object store, every result says itself what it was made from, and there is no journal.
 
-    Of --scale, --width, --height, --max-size and --megapixels one may be given. What the model
-    makes is reduced to that size; what would be larger is refused without --second-pass.
+    A video resumes at its last complete segment of 120 frames. Segments are kept in a hidden
+    folder in OUTPUT until the video is finished.
 
-    Exit codes: 0, every picture has its result; 1, some failed, or gave way to a file that this
-    command did not make; 2, the command makes no sense as given; 3, this machine lacks something,
-    for example room on the disk; 130, interrupted, what is finished is kept.
+    At most one of --scale, --width, --height, --max-size and --megapixels may be given. The
+    model's result is reduced to that size; larger sizes need --second-pass.
+
+    Exit codes: 0, every picture has its result; 1, some failed, or would replace a file that
+    this command did not make; 2, the arguments are invalid; 3, something is missing on this
+    machine, for example disk space; 130, interrupted, with finished results kept.
     """
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
+    from export.half_file import half_file
     from export.trt.on_demand import EngineBuilder
     from runtime.cluster.crew import open_cluster
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
-    from runtime.report.console import complain, print_result, progress_for_people
+    from runtime.report.console import choose_progress, complain, print_result
     from runtime.run.interrupt import run_interruptibly
     from runtime.run.workers import OpenWorkers, open_here
 
@@ -218,6 +247,7 @@ def run(
         from runtime.jobs.shard import Shard
         from runtime.run.batch import Batch
         from runtime.run.options import Options
+        from runtime.video.settings import VideoSettings
 
         options = Options(
             source=source,
@@ -241,6 +271,11 @@ def run(
                 openvino_device=openvino_device(devices) if backend == "openvino" else "CPU",
                 threads=threads,
                 build=builder if backend in ("auto", "tensorrt") and not no_build else None,
+                half=half_file,
+                cuda_graphs=cuda_graphs,
+            ),
+            video=VideoSettings(
+                codec=video_codec, crf=crf, preset=preset, deinterlace=deinterlace, hdr=hdr
             ),
             suffix=suffix,
             overlap=overlap,
@@ -266,7 +301,7 @@ def run(
     if cluster:
         make_builder = partial(EngineBuilder, quiet=True) if options.request.build else None
         open_workers = partial(open_cluster, cluster, workers, make_builder)
-    batch = Batch(options, progress_for_people(quiet=quiet), open_workers)
+    batch = Batch(options, choose_progress(quiet=quiet), open_workers)
     code = 0
     try:
         if not run_interruptibly(batch.run, (batch.cancel, builder.cancel)):
@@ -275,22 +310,22 @@ def run(
         code, batch.report.error = error.exit_code, str(error)
         complain(error)
         if isinstance(error, EnvironmentProblem) and batch.report.totals.done:
-            typer.echo("What was finished is kept; the same command goes on from there.", err=True)
+            typer.echo("What was finished is kept; run the same command to resume.", err=True)
     code = _write_page(batch, code)
     totals = batch.report.totals
     if json_report:
         printed = print_result(json.dumps(batch.report.as_dict(), indent=2))
         code = code or printed
     if code == INTERRUPTED:
-        typer.echo("interrupted; the same command goes on from here", err=True)
+        typer.echo("interrupted; run the same command to resume", err=True)
         sys.stderr.flush()
-        # Threads may still be at work on a picture; nobody waits for them.
+        # Threads may still be working on a picture; they are not waited for.
         os._exit(INTERRUPTED)
     raise typer.Exit(code or int(totals.failed + totals.skipped > 0))
 
 
 def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
-    """Print what would be done.
+    """Print what a run would do.
 
     Raises:
         DggnError: nothing could be done.
@@ -312,7 +347,7 @@ def _dry_run(options: Options, *, quiet: bool, as_json: bool) -> int:
 
 
 def _write_page(batch: Batch, code: int) -> int:
-    """Write the report that was asked for.
+    """Write the requested report page.
 
     Returns:
         The exit code: the run's, unless that was good and the page cannot be written.

@@ -1,20 +1,20 @@
-"""Every error that DGGN raises on purpose.
+"""The exceptions that DGGN raises.
 
     DggnError
-    ├── ConfigError             a setting or argument makes no sense
-    ├── ImageError              one picture cannot be processed; the others go on
+    ├── ConfigError             an invalid setting or argument
+    ├── ImageError              a failure of one picture; the others continue
     │   ├── ImageReadError      it cannot be decoded
-    │   └── ImageWriteError     its result cannot be encoded in the format asked for
-    ├── ModelError              a model file is missing, damaged or not one of ours
-    └── EnvironmentProblem      this machine or installation lacks something
+    │   └── ImageWriteError     its result cannot be encoded in the requested format
+    ├── ModelError              a model file is missing, damaged or unusable
+    └── EnvironmentProblem      something is missing from this machine or installation
         ├── MissingDependency   a package is not installed; the message names the extra
         ├── BackendError        the inference library failed
-        │   └── OutOfDeviceMemory   for want of memory on the device; smaller work may do
+        │   └── OutOfDeviceMemory   too little memory on the device; smaller work may fit
         ├── TargetError         the output folder cannot be written
         ├── StoreError          an object store cannot be reached, or refuses
-        └── DownloadError       a model cannot be fetched
+        └── DownloadError       a model cannot be downloaded
 
-    Cancelled                   someone asked to stop; not an error, but it ends the work
+    Cancelled                   a requested stop; not an error, but it ends the work
 
 A message says what is wrong, what was found, what was expected and what to do.
 """
@@ -23,54 +23,54 @@ from __future__ import annotations
 
 
 class DggnError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base class of DGGN's exceptions."""
 
     exit_code = 2
-    """What a command that ends with this error returns to the shell."""
+    """Exit code of a command that ends with this error."""
 
 
 class ConfigError(DggnError):
-    """A setting or argument makes no sense."""
+    """An invalid setting or argument."""
 
 
 class ImageError(DggnError):
-    """One picture cannot be processed; the others go on."""
+    """A failure of one picture; the others continue."""
 
     exit_code = 1
 
 
 class ImageReadError(ImageError):
-    """A picture cannot be decoded."""
+    """A picture that cannot be decoded."""
 
 
 class ImageWriteError(ImageError):
-    """A result cannot be encoded in the format asked for."""
+    """A result that cannot be encoded in the requested format."""
 
 
 class ModelError(DggnError):
-    """A model file is missing, damaged or not one of ours."""
+    """A model file that is missing, damaged or unusable."""
 
 
 class EnvironmentProblem(DggnError):
-    """This machine or installation lacks something."""
+    """Something missing from this machine or installation."""
 
     exit_code = 3
 
 
 class MissingDependency(EnvironmentProblem):
-    """A package is not installed; the message names the extra that brings it."""
+    """A missing package; the message names the extra that installs it."""
 
 
 class BackendError(EnvironmentProblem):
-    """The inference library failed."""
+    """A failure of the inference library."""
 
 
 class OutOfDeviceMemory(BackendError):
-    """The device has not enough memory left; smaller work may do."""
+    """Too little memory on the device; smaller work may fit."""
 
 
 class TargetError(EnvironmentProblem):
-    """The output folder cannot be written."""
+    """An output folder that cannot be written."""
 
 
 class StoreError(EnvironmentProblem):
@@ -78,8 +78,8 @@ class StoreError(EnvironmentProblem):
 
 
 class DownloadError(EnvironmentProblem):
-    """A model cannot be fetched."""
+    """A failed model download."""
 
 
 class Cancelled(Exception):
-    """Someone asked to stop; not an error, but it ends the work."""
+    """A requested stop; not an error, but it ends the work."""

@@ -1,4 +1,4 @@
-"""The runtime's one function: an image in, a larger one out."""
+"""The `upscale` function: an image in, a larger one out."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""Pictures in, larger pictures out: the runtime's public face."""
+"""The `Upscaler` class, which keeps a model loaded."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,16 +19,17 @@ from runtime.backends.request import BackendName, BackendRequest
 from runtime.backends.select import open_backend
 from runtime.backends.trt.request import BuildEngine
 from runtime.codecs.decode import decode
-from runtime.codecs.frames import all_of
+from runtime.codecs.frames import all_frames
 from runtime.codecs.pil import image_from_picture, picture_from_image
 from runtime.image.arrays import array_like, picture_from_array
 from runtime.image.picture import Picture, Samples
 from runtime.image.resize import enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
-from runtime.model.info import DEFAULT_MODEL, WantedPrecision, file_sha256, model_path
+from runtime.model.info import DEFAULT_MODEL, WantedPrecision, file_sha256, model_name, model_path
+from runtime.tiles.backend import Backend
 from runtime.tiles.plan import check_tiling, default_tile_px
-from runtime.tiles.stitch import OnTile, Watched, part_of, submit_in_tiles
+from runtime.tiles.stitch import OnTile, Watched, part_progress, submit_in_tiles
 from runtime.tiles.strips import strip_bytes, strip_tile_px, upscale_in_strips
 
 _logger = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ AnyImage = TypeVar("AnyImage", Image.Image, NDArray[Any])
 
 
 class Upscaler:
-    """Upscale many pictures with one model, loaded once.
+    """A model, loaded once, that upscales any number of pictures.
 
     Examples:
         >>> import numpy as np
@@ -65,7 +67,7 @@ class Upscaler:
 
     Raises:
         ModelError: the model does not exist, or its file is damaged.
-        DownloadError: it cannot be fetched.
+        DownloadError: it cannot be downloaded.
         ConfigError: the backend or precision is unknown, or the tile size or overlap does not
             suit the model.
         MissingDependency: no inference library is installed.
@@ -102,11 +104,11 @@ class Upscaler:
     def from_request(
         cls, model: str | Path, request: BackendRequest, *, overlap: int | None = None
     ) -> Upscaler:
-        """Open an upscaler for a command, which has put a request together.
+        """Open an upscaler for a command's request.
 
         Args:
             model: a shipped name or an ONNX file.
-            request: what is to run it.
+            request: the backend request.
             overlap: LR pixels of context per side; by default what the model was measured to need.
 
         Raises:
@@ -120,7 +122,7 @@ class Upscaler:
         path = model_path(local_model(str(model), say=request.say), request.precision)
         self._backend, self.why = open_backend(path, request)
         self.info = self._backend.info
-        self.model_sha256 = file_sha256(path)
+        self.model_name, self.model_sha256 = model_name(path), file_sha256(path)
         self.overlap = self.info.halo_px if overlap is None else overlap
         self._may_shrink_tiles = request.tile_px is None
         self.tile_size = (
@@ -132,20 +134,35 @@ class Upscaler:
 
     @property
     def description(self) -> str:
-        """A human-readable description of the model, backend and device."""
-        name = f"{self.info.preset} x{self.info.scale}"
+        """Human-readable description of the model, backend and device."""
+        name = f"{self.model_name} x{self.info.scale}"
         if self.info.precision != "float32":
             name += f" in {self.info.precision.upper()}"
         return f"{name}, {self._backend.description}"
 
     @property
     def precision(self) -> str:
-        """What most of the work on pictures of 8 bits is computed in: for example `bfloat16`."""
+        """Precision of most of the work on 8-bit pictures, for example `bfloat16`."""
         return self._backend.precision
 
     @property
+    def backend(self) -> Backend:
+        """What super-resolves the tiles."""
+        return self._backend
+
+    def over(self, backend: Backend) -> Upscaler:
+        """An upscaler that gives the same tiles to another backend of the same model.
+
+        Args:
+            backend: for example one that hands its tiles on to this upscaler's.
+        """
+        other = copy(self)
+        other._backend = backend
+        return other
+
+    @property
     def on_gpu(self) -> bool:
-        """Whether the cores are free for other things."""
+        """Whether inference leaves the CPU cores free."""
         return self._backend.uniform_tiles
 
     @overload
@@ -201,7 +218,7 @@ class Upscaler:
         *,
         on_tile: OnTile | None = None,
     ) -> None:
-        """Give a decoded picture with its further frames or pages to the backend.
+        """Submit a decoded picture, with its further frames or pages, to the backend.
 
         Alpha is enlarged by a resampler. Fully transparent pixels take the colours beside them,
         so that none shows at the edges.
@@ -209,14 +226,14 @@ class Upscaler:
         Args:
             picture: the picture; not changed.
             on_done: takes the result, from any thread, at the latest in `finish`.
-            on_tile: told the share of the picture that is done, in (0, 1], after each tile.
+            on_tile: receives the completed share of the picture, in (0, 1], after each tile.
 
         Raises:
             BackendError: the inference library failed.
             ImageError: the model takes 8-bit samples only, and these have 16.
             Cancelled: `cancel` was called.
         """
-        pictures = all_of(picture)
+        pictures = all_frames(picture)
         results: list[Picture | None] = [None] * len(pictures)
         lock, done = threading.Lock(), 0
 
@@ -242,23 +259,23 @@ class Upscaler:
                 partial(keep, number, alpha_hw),
                 tile_size=self._quick_tile_px,
                 overlap=self.overlap,
-                on_tile=part_of(on_tile, number, len(pictures)),
+                on_tile=part_progress(on_tile, number, len(pictures)),
             )
 
     @property
     def _quick_tile_px(self) -> int:
-        """What tiles are cut to: less than asked for where the backend has come to need less."""
+        """Return the tile size: less than requested if the backend has reduced its limit."""
         largest = self._backend.largest_tile_px
         if largest is not None and 2 * self.overlap < largest < self.tile_size:
             return largest
         return self.tile_size
 
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
-        """The rows of a result that is too large for memory; see `upscale_in_strips`.
+        """Yield the rows of a result too large for memory; see `upscale_in_strips`.
 
         Args:
             reader: the source; read while the strips are asked for.
-            on_tile: told the share of the picture that is done, in (0, 1], after each tile.
+            on_tile: receives the completed share of the picture, in (0, 1], after each tile.
         """
         return upscale_in_strips(
             reader,
@@ -269,7 +286,7 @@ class Upscaler:
         )
 
     def strip_bytes(self, header: Picture) -> int:
-        """How much memory the largest of `strips` takes, of a source with this header."""
+        """Return the size of the largest of `strips` for a source with this header."""
         tile_px = self._strip_tile_px(header)
         return strip_bytes(header, self._backend, tile_size=tile_px, overlap=self.overlap)
 
@@ -281,7 +298,7 @@ class Upscaler:
         )
 
     def finish(self) -> None:
-        """Wait until all that was submitted is done.
+        """Wait until everything submitted is done.
 
         Raises:
             BackendError: the inference library failed.
@@ -290,7 +307,7 @@ class Upscaler:
         self._backend.finish()
 
     def cancel(self) -> None:
-        """Make the running call and all later ones raise `Cancelled`; callable from any thread."""
+        """Make the running call and all later ones raise `Cancelled`, from any thread."""
         self._backend.cancel()
 
     def __enter__(self) -> Upscaler:

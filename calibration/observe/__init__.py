@@ -1,4 +1,4 @@
-"""Ranges of activations over the tiles.
+"""Ranges of activations over the calibration tiles.
 
 May import `prepare`.
 """

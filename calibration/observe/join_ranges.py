@@ -1,4 +1,4 @@
-"""Gives tensors that are concatenated one range, so that 8-bit concatenation only copies.
+"""Gives concatenated tensors a common range, so that 8-bit concatenation only copies.
 
 ONNX Runtime's QLinearConcat copies bytes where its inputs and its output have one scale, and
 looks every value up in a table where they have not. One pass in the graph's order: where two
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def join_ranges(model: onnx.ModelProto, ranges: Ranges) -> Ranges:
-    """The ranges, those around every Concat widened to the smallest that holds them all.
+    """Widen the ranges around every Concat to the smallest that covers them all.
 
     Args:
         model: the graph that was observed.
-        ranges: of its tensors; not changed. A Concat with one that is missing is passed over.
+        ranges: ranges of its tensors; not changed. A Concat with a missing range is skipped.
     """
     joined = dict(ranges)
     for node in model.graph.node:

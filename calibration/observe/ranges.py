@@ -27,16 +27,18 @@ Method = Literal["minmax", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 Ranges: TypeAlias = Mapping[str, tuple[float, float]]
-"""Smallest and largest value to represent, by tensor name."""
+"""Minimum and maximum to represent, by tensor name."""
 
 PERCENTILE = 99.999
-"""With 99.99 the mean error is the same, but errors of ten levels are ten times as many."""
+"""Percentile of the observer. With 99.99 the mean error is the same, but errors of ten levels are
+ten times as frequent.
+"""
 
 TILES_AT_ONCE = 4
 
 
 class _Reader:
-    """Gives tiles to a calibrater, as its reader protocol wants them."""
+    """Adapter from tiles to a calibrator's data reader protocol."""
 
     def __init__(self, tiles: Sequence[Tile], sample_type: SampleType) -> None:
         self._feeds: Iterator[dict[str, NDArray[Any]]] = iter(
@@ -60,12 +62,12 @@ def observe(
 
     Args:
         model: float32 weights, nothing quantized.
-        tiles: what to run it on.
-        method: `minmax` takes all values in; `percentile` leaves out one in 100,000 at either
+        tiles: the calibration tiles.
+        method: `minmax` includes all values; `percentile` excludes one in 100,000 at either
             end; `entropy` keeps most of the distribution's information.
         operators: types whose tensors are observed.
-        sample_type: what the model takes.
-        on_share: told the share of the tiles that is done.
+        sample_type: sample type of the model.
+        on_share: receives the completed share of the tiles.
 
     Returns:
         The smallest and the largest value of each tensor; 0 always lies between them.

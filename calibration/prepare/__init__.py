@@ -1,4 +1,4 @@
-"""The float32 model and the tiles, ready for calibration.
+"""Prepares the float32 model and the calibration tiles.
 
 May import none of the other stages.
 """

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation gates that hardly vary become constants.
+"""Replaces squeeze-and-excitation gates that hardly vary with constants.
 
 With g the gate of a channel and m its mean over the calibration tiles, where g is close to m:
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _Gate:
-    """One squeeze-and-excitation: convolution, gates at their own resolution, product."""
+    """One squeeze-and-excitation: a convolution, gates at their own resolution, a product."""
 
     convolution: onnx.NodeProto
     values: str
@@ -41,10 +41,10 @@ def freeze_excitation(source: SourceModel, tiles: Sequence[Tile]) -> SourceModel
 
     Args:
         source: the float32 model; not changed.
-        tiles: what the means are taken over, all of one size.
+        tiles: tiles to average over, all of one size.
 
     Returns:
-        Another model without gates; one as it was where no gate has the expected form.
+        A model without gates; an unchanged one if no gate has the expected form.
 
     Raises:
         BackendError: ONNX Runtime failed on the model.
@@ -77,7 +77,7 @@ def freeze_excitation(source: SourceModel, tiles: Sequence[Tile]) -> SourceModel
 
 
 def _find_gates(model: onnx.ModelProto) -> list[_Gate]:
-    """Every Conv(x) · Resize(Sigmoid(y)) with weights of its own."""
+    """Find every Conv(x) · Resize(Sigmoid(y)) with weights of its own."""
     producers = {name: node for node in model.graph.node for name in node.output}
     weights = {tensor.name for tensor in model.graph.initializer}
     found = []
@@ -100,7 +100,7 @@ def _find_gates(model: onnx.ModelProto) -> list[_Gate]:
 def _means(
     source: SourceModel, names: Sequence[str], tiles: Sequence[Tile]
 ) -> dict[str, NDArray[np.float32]]:
-    """The mean of each gate, by tensor: one value for each channel."""
+    """Return the mean of each gate per channel, by tensor name."""
     feeds = [as_input(tile.image_hwc, source.info.sample_type) for tile in tiles]
     means = [
         [gate.mean(axis=(0, 2, 3), dtype=np.float64) for gate in gates]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import onnx
 
 Target = Literal["cpu", "tensorrt"]
-"""Platform that a quantized model is for."""
+"""Target platform of a quantized model."""
 
 KNOWN = frozenset(
     [
@@ -46,11 +46,11 @@ KNOWN = frozenset(
         "Unsqueeze",
     ]
 )
-"""Operators that dggn-export writes, and a few that other versions of its exporter might."""
+"""Operators that dggn-export writes, and some that other versions of its exporter might."""
 
 
 def read_model(path: Path) -> SourceModel:
-    """Read a model and refuse what cannot be calibrated.
+    """Read a model, and refuse one that cannot be calibrated.
 
     Args:
         path: an ONNX file written by dggn-export.

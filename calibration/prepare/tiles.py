@@ -1,4 +1,4 @@
-"""Chooses the tiles that a model is calibrated on.
+"""Chooses the calibration tiles.
 
 Ranges must come from everything a photograph holds, not from the sky that fills most of it.
 Tiles are therefore drawn in equal parts from four kinds of content, told apart by the gradient
@@ -24,10 +24,10 @@ Content = Literal["dark", "edge", "flat", "texture"]
 CONTENTS: tuple[Content, ...] = get_args(Content)
 
 DARK_SHARE = 0.1
-"""The darkest tiles count as dark, whatever else they hold."""
+"""Fraction of tiles classified as dark, whatever their content."""
 
 EDGE_SHARE = 0.25
-"""Share of the others that count as edges: those with the most concentrated gradients."""
+"""Fraction of the remaining tiles classified as edges: high gradient peaks over a low mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +35,13 @@ class Spot:
     """A square of an LR picture."""
 
     picture: str
-    """The picture's file name."""
+    """File name of the picture."""
 
     top_px: int
-    """Distance from the LR picture's upper side."""
+    """Distance from the top of the LR picture."""
 
     left_px: int
-    """Distance from its left side."""
+    """Distance from the left side of the LR picture."""
 
     image_hwc: NDArray[np.uint8] = field(repr=False, compare=False)
     """(P, P, 3), RGB."""
@@ -49,13 +49,13 @@ class Spot:
 
 @dataclass(frozen=True, kw_only=True)
 class Tile(Spot):
-    """A square that was drawn."""
+    """A selected square."""
 
     content: Content
-    """Kind of its content."""
+    """Kind of content."""
 
     def to_mapping(self) -> dict[str, Any]:
-        """Its entry in a manifest."""
+        """Return its entry for a manifest."""
         return {
             "picture": self.picture,
             "top_px": self.top_px,
@@ -66,18 +66,18 @@ class Tile(Spot):
 
 
 def manifest(tiles: Sequence[Tile]) -> dict[str, Any]:
-    """List tiles, with one hash over all of them, their pixels included."""
+    """List tiles with one hash over all of them, including pixels."""
     entries = [tile.to_mapping() for tile in tiles]
     text = json.dumps(entries, sort_keys=True)
     return {"sha256": hashlib.sha256(text.encode()).hexdigest(), "tiles": entries}
 
 
 def sample_tiles(pairs: Sequence[Pair], *, count: int, tile_px: int) -> list[Tile]:
-    """Draw tiles of all four contents, in equal parts as far as there are enough.
+    """Select tiles of all four contents, in equal numbers as far as possible.
 
     Args:
         pairs: pictures; their LR sides are cut into a grid of tiles.
-        count: how many tiles to draw.
+        count: number of tiles to select.
         tile_px: their side in LR pixels.
 
     Returns:
@@ -119,7 +119,7 @@ def _grid(pair: Pair, tile_px: int) -> list[Spot]:
 
 
 def _classified(images: Sequence[NDArray[np.uint8]]) -> dict[Content, list[int]]:
-    """Indices of the images by content, each in the order of their mean gradient."""
+    """Return indices of the images by content, each sorted by mean gradient."""
     magnitudes = [gradient_magnitude(image_hwc) for image_hwc in images]
     means = np.array([magnitude.mean() for magnitude in magnitudes])
     peaks = np.array([np.percentile(magnitude, 99) for magnitude in magnitudes])
@@ -147,7 +147,7 @@ def _classified(images: Sequence[NDArray[np.uint8]]) -> dict[Content, list[int]]
 
 
 def gradient_magnitude(image_hwc: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The gradient magnitude (Eq. 5) of each colour channel, borders replicated.
+    """Return the gradient magnitude (Eq. 5) of each colour channel, borders replicated.
 
     Args:
         image_hwc: (H, W, 3), uint8.
@@ -163,6 +163,6 @@ def gradient_magnitude(image_hwc: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _evenly(indices: Sequence[int], count: int) -> list[int]:
-    """Pick `count` of the indices, evenly spaced from the first to the last."""
+    """Pick `count` of the indices, evenly spaced from first to last."""
     places = np.linspace(0, len(indices) - 1, count).round()
     return [indices[int(place)] for place in places]

@@ -1,4 +1,4 @@
-"""The report of a calibration: Markdown and a chart.
+"""The calibration report: Markdown and a chart.
 
 May import the other stages.
 """

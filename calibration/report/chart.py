@@ -1,4 +1,4 @@
-"""A bar chart of layers, drawn with Pillow: one dependency less than a plotting library."""
+"""Draws a bar chart of layers with Pillow, which avoids a plotting dependency."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class Bar:
     """One row of the chart."""
 
     name: str
-    """Written at its left."""
+    """Label at the left."""
 
     value: float
-    """Its length, and written at its right; infinite values have no bar."""
+    """Length, and label at the right; infinite values have no bar."""
 
     colour: tuple[int, int, int]
     """RGB."""
 
 
 def bar_chart(title: str, bars: Sequence[Bar]) -> bytes:
-    """Draw horizontal bars from zero, all to one scale.
+    """Draw horizontal bars from zero, on a common scale.
 
     Args:
-        title: written above.
-        bars: from top to bottom; negative values count as zero.
+        title: title of the chart.
+        bars: bars from top to bottom; negative values count as zero.
 
     Returns:
         A PNG file.

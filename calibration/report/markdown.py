@@ -1,4 +1,4 @@
-"""Writes a calibration's report: Markdown, and a chart of the layers."""
+"""Writes the calibration report: Markdown, and a chart of the layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLUE, ORANGE, RED = (52, 101, 164), (229, 142, 38), (192, 57, 43)
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """Everything in a report."""
+    """Contents of a report."""
 
     model: str
     """Name of the float32 model."""
@@ -29,51 +29,51 @@ class Findings:
     """Target platform of the INT8 model."""
 
     method: Method
-    """Observer of activation ranges."""
+    """Method of choosing activation ranges."""
 
     gates: Gates
-    """Bounds that the model had to meet."""
+    """Bounds that the model must meet."""
 
     tiles: tuple[Tile, ...]
-    """Tiles that the ranges were observed on."""
+    """Tiles used to observe the ranges."""
 
     manifest_sha256: str
     """Hash of their manifest."""
 
     validation: str
-    """Description of the pictures that the gates were measured on."""
+    """Description of the validation pictures."""
 
     frozen_drop_db: float | None
-    """Drop of the PSNR when excitation gates become constants; None where there are none."""
+    """PSNR drop when excitation gates become constants; None if there are none."""
 
     is_frozen: bool
-    """Whether they did."""
+    """Whether the gates became constants."""
 
     layers: tuple[Layer, ...]
-    """Layers that could become INT8."""
+    """Layers that can be quantized."""
 
     pinned: tuple[str, ...]
-    """Layers that the user left in float."""
+    """Layers that the user kept in float."""
 
     outcome: SearchResult
     """Result of the search."""
 
     @property
     def passes(self) -> bool:
-        """Whether something in INT8 holds the gates."""
+        """Whether a model with INT8 layers meets the bounds."""
         return bool(self.outcome.best.layers)
 
 
 def rms_levels(psnr_db: float) -> float:
-    """The error behind a PSNR, as the root of the mean square in grey levels of 255."""
+    """Return the RMS error, in 8-bit levels, that corresponds to a PSNR."""
     return float(255 * 10 ** (-psnr_db / 20))
 
 
 def markdown(findings: Findings, chart: str) -> str:
-    """The report.
+    """Return the report.
 
     Args:
-        findings: what to tell.
+        findings: contents of the report.
         chart: file name of the chart.
     """
     outcome, gates = findings.outcome, findings.gates
@@ -125,7 +125,7 @@ def markdown(findings: Findings, chart: str) -> str:
 
 
 def chart(findings: Findings) -> bytes:
-    """The cost of every layer as a PNG file, in the graph's order."""
+    """Draw the cost of every layer as a PNG file, in graph order."""
     reasons = _reasons(findings)
     bars = [
         Bar(
@@ -151,7 +151,7 @@ def _excitation(findings: Findings) -> list[str]:
 
 
 def _reasons(findings: Findings) -> dict[str, str]:
-    """The reason why a layer is in float, by layer name."""
+    """Return the reason for each layer that stays in float, by name."""
     outcome = findings.outcome
     return (
         dict.fromkeys(outcome.for_seams, "float, for the seams")
@@ -180,6 +180,6 @@ def _verdict(findings: Findings) -> str:
     if outcome.for_fidelity:
         ways.append(f"for the PSNR: {', '.join(outcome.for_fidelity)}")
     return (
-        "**The model was not written**: no INT8 mix holds the gates. "
+        "**The model was not written**: no INT8 mix passes the gates. "
         f"In the way, {'; '.join(ways)}."
     )

@@ -1,4 +1,4 @@
-"""Which layers become INT8: mixes of layers are built, measured and compared.
+"""Searches for the layers to quantize, by building, measuring and comparing mixes.
 
 May import `observe` and `prepare`.
 """

@@ -1,4 +1,4 @@
-"""The mix with the most INT8 that passes the gates.
+"""Searches for the mix with the most INT8 work that passes the gates.
 
 First every layer alone is quantized, and its cost measured: the PSNR against the float32 output
 on held-out tiles. Then all are quantized at once, and layers return to float until both gates
@@ -26,13 +26,13 @@ from runtime.system.terminal import OnProgress
 
 @dataclass(frozen=True, kw_only=True)
 class Halos:
-    """Overlaps to choose from, in LR pixels at each side of a tile."""
+    """Candidate overlaps, in LR pixels at each side of a tile."""
 
     least_px: int
     """Overlap that the float32 model was measured to need."""
 
     exact_px: int | None
-    """Overlap with which tiles compute exactly what the whole picture does; None if too large."""
+    """Overlap with which tiles exactly match the whole picture; None if too large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +57,20 @@ class SearchResult:
     """All layers in INT8."""
 
     best: Mix
-    """The mix that holds the gates; one without layers where none does."""
+    """Best mix that passes the gates; one without INT8 layers if none does."""
 
     costs_db: dict[str, float]
-    """PSNR against the float32 output with one layer alone in INT8, by layer."""
+    """PSNR against the float32 output with only one layer in INT8, by layer."""
 
     for_seams: tuple[str, ...]
-    """Layers that returned to float for the seam bound."""
+    """Layers returned to float to meet the seam bound."""
 
     for_fidelity: tuple[str, ...]
-    """Layers that returned to float for the PSNR, in that order."""
+    """Layers returned to float to meet the PSNR bound, in that order."""
 
     @property
     def drop_db(self) -> float:
-        """Drop of the PSNR from the float32 model to the best mix."""
+        """PSNR drop from the float32 model to the best mix."""
         return self.reference.psnr_db - self.best.psnr_db
 
 
@@ -82,7 +82,7 @@ def search(
     halos: Halos,
     on_progress: OnProgress,
 ) -> SearchResult:
-    """Measure every layer, and find the mix.
+    """Measure every layer, and find the best mix.
 
     Args:
         mixer: builds and measures.
@@ -127,7 +127,7 @@ def search(
 
 
 def _error(cost_db: float) -> float:
-    """The mean square behind a PSNR."""
+    """Return the mean squared error that corresponds to a PSNR."""
     return float(10 ** (-cost_db / 10))
 
 
@@ -139,7 +139,7 @@ def _hold_seams(
     gates: Gates,
     on_progress: OnProgress,
 ) -> Mix:
-    """The most of the first layers that hold the bound, where all together do not."""
+    """Keep as many of the first layers as the seam bound allows, if not all."""
     best, holds, fails = reference, 0, len(by_worth)
     most_steps = fails.bit_length()
     step = 0

@@ -1,4 +1,4 @@
-"""Counts the multiply-accumulates (MACs) of every layer: what INT8 makes quicker."""
+"""Counts the multiply-accumulates (MACs) of every layer, which INT8 speeds up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def layer_macs(
     model: onnx.ModelProto, layers: Collection[Layer], info: ModelInfo
 ) -> dict[str, int]:
-    """Count the MACs of each layer on the smallest picture that the model takes.
+    """Count the MACs of each layer on the smallest supported picture.
 
     Args:
         model: float32 weights as initializers; not changed.

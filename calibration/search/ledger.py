@@ -1,4 +1,4 @@
-"""Keeps measured values in a file, so that a stopped calibration resumes."""
+"""Stores measured values in a file, so that an interrupted calibration resumes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from runtime.system.files import write_whole
 
 
 class Ledger:
-    """Measured values by name, saved after each.
+    """Measured values by name, saved after each one.
 
     Args:
-        path: the file; made when it does not exist.
-        key: what the values depend on. Values of another key are thrown away.
+        path: the file, created if missing.
+        key: everything that the values depend on. Values with another key are discarded.
 
     Raises:
         TargetError: the file cannot be written.
@@ -34,15 +34,15 @@ class Ledger:
             # Nothing usable is there: everything is measured.
             self._values = {}
         self.found = len(self._values)
-        """Number of values that an earlier calibration left."""
+        """Number of values left by an earlier calibration."""
         self._save()
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:
-        """The value of a name, measured only when it is not known.
+        """Return the value of a name, measuring it only if unknown.
 
         Args:
-            name: of the value, for example `cost image_trunk.3.fuse`.
-            measure: gives the value, of a kind that JSON has.
+            name: name of the value, for example `cost image_trunk.3.fuse`.
+            measure: returns the value, which must be valid JSON.
 
         Raises:
             TargetError: the file cannot be written.

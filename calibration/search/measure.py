@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 WHOLE_PX = 1 << 14
 SEAM_CORE_PX = 32
-"""LR pixels of a small tile that are kept: the smaller, the more seams there are to see."""
+"""Kept LR pixels of a small tile: the smaller, the more seams."""
 
 LEVELS_OF_16_BITS = np.uint16(257)
-"""Levels of 65,535 in one of 255."""
+"""16-bit levels per 8-bit level."""
 
 SEAM_PICTURE_PX = 192
-"""Seams are measured on that much of a picture, from its upper left corner."""
+"""Side of the part of a picture, from its upper left corner, in which seams are measured."""
 
 
 @contextmanager
 def as_file(model: onnx.ModelProto) -> Iterator[Path]:
-    """The model as a file that can be measured, for a while."""
+    """Write the model to a temporary file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.SerializeToString())
@@ -41,7 +41,7 @@ def as_file(model: onnx.ModelProto) -> Iterator[Path]:
 
 
 def mean_psnr_db(path: Path, pairs: Sequence[Pair]) -> float:
-    """Mean PSNR on Y, border 4, against the HR pictures.
+    """Return the mean PSNR on Y, border 4, against the HR pictures.
 
     Args:
         path: an exported model.
@@ -60,7 +60,7 @@ def mean_psnr_db(path: Path, pairs: Sequence[Pair]) -> float:
 
 
 def largest_seam(path: Path, pairs: Sequence[Pair], halo_px: int) -> float:
-    """Largest difference between tiled and whole output, in grey levels of 255.
+    """Return the maximum tiled/untiled difference, in 8-bit levels.
 
     Tiles are the smallest that make sense with the overlap. A picture that is half black
     and half noise is measured too. Where the model does not round, neither does the measurement:
@@ -97,12 +97,12 @@ def largest_seam(path: Path, pairs: Sequence[Pair], halo_px: int) -> float:
 
 
 def seam_tile_px(halo_px: int, multiple: int) -> int:
-    """Side of the tiles with which seams are measured, in LR pixels."""
+    """Return the tile size for measuring seams, in LR pixels."""
     return -(-(2 * halo_px + SEAM_CORE_PX) // multiple) * multiple
 
 
 def half_black_half_noise(side_px: int = SEAM_PICTURE_PX) -> NDArray[np.uint8]:
-    """A picture whose left half is black and whose right half is noise: hard for pooling."""
+    """Make a picture whose left half is black and right half is noise: hard for pooling."""
     image = np.zeros((side_px, side_px, 3), np.uint8)
     half = side_px // 2
     image[:, half:] = np.random.default_rng(0).integers(0, 256, (side_px, side_px - half, 3))

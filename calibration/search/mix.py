@@ -1,4 +1,4 @@
-"""Mixes of INT8 and float layers: built, run and measured."""
+"""Builds, runs and measures mixes of INT8 and float layers."""
 
 from __future__ import annotations
 
@@ -37,44 +37,44 @@ class Mix:
     """Mean PSNR on Y against the HR pictures."""
 
     halo_px: int
-    """LR pixels by which tiles overlap at each side."""
+    """Tile overlap in LR pixels at each side."""
 
     seam_levels: float
-    """Largest difference between tiled and whole output, in grey levels of 255."""
+    """Maximum tiled/untiled difference, in 8-bit levels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixer:
-    """Builds mixes of one model and measures them on held-out pictures."""
+    """Builder of mixes of one model, measured on held-out pictures."""
 
     original: SourceModel
-    """The float32 model, to which mixes are compared."""
+    """The float32 model that mixes are compared with."""
 
     source: SourceModel
-    """The model that is quantized: the original, or that with frozen excitation."""
+    """Model to quantize: the original, or the one with frozen excitation."""
 
     ranges: Ranges
-    """Ranges of its tensors."""
+    """Ranges of the source's tensors."""
 
     target: Target
     """Target platform of the mixes."""
 
     tiles: Sequence[Tile]
-    """Held-out tiles, for the cost of a layer."""
+    """Held-out tiles for measuring the cost of a layer."""
 
     pairs: Sequence[Pair]
-    """Held-out pictures, for fidelity and seams."""
+    """Held-out pictures for measuring fidelity and seams."""
 
     ledger: Ledger
-    """Remembers what was measured."""
+    """Store of earlier measurements."""
 
     def build(self, layers: Collection[Layer]) -> onnx.ModelProto:
-        """The model with these layers in INT8; the original where there are none."""
+        """Return the model with these layers in INT8; the original if there are none."""
         graph = self.source.model if layers else self.original.model
         return quantize(graph, self.ranges, layers, self.target)
 
     def cost_db(self, layer: Layer) -> float:
-        """PSNR against the float32 output with one layer alone in INT8, on the tiles.
+        """Measure the PSNR against the float32 output with only one layer in INT8, on the tiles.
 
         Raises:
             BackendError: ONNX Runtime failed.
@@ -90,7 +90,7 @@ class Mixer:
         return float(self.ledger.get(f"cost {layer.name}", measure))
 
     def measure(self, layers: Collection[Layer], halo_px: int) -> Mix:
-        """Fidelity and seams with these layers in INT8.
+        """Measure fidelity and seams with these layers in INT8.
 
         Args:
             layers: any of the model's.
@@ -129,7 +129,7 @@ class Mixer:
 
 
 def _outputs(model: onnx.ModelProto, feeds: Sequence[NDArray[Any]]) -> list[NDArray[np.float64]]:
-    """A model's outputs, in [0, 1], unrounded where the model does not round."""
+    """Return a model's outputs in [0, 1], unrounded unless the model itself rounds."""
     return [
         output.astype(np.float64) / (255 if output.dtype == np.uint8 else 1)
         for (output,) in evaluate(model, ["output"], feeds)

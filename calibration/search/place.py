@@ -1,4 +1,4 @@
-"""Places Q/DQ pairs around the convolutions that become INT8, as a target wants them.
+"""Places Q/DQ pairs around the convolutions to quantize, as the target requires.
 
 `cpu`: unsigned activations with a zero point, on the inputs and outputs of convolutions and on
 what lies between them (LeakyReLU, concatenation, splits, shuffles), so that ONNX Runtime fuses
@@ -28,31 +28,31 @@ if TYPE_CHECKING:
     import onnx
 
 CARRIERS = ("LeakyRelu", "Concat", "Split", "DepthToSpace")
-"""Operators that 8-bit values pass through on a CPU."""
+"""Operators that pass 8-bit values through on a CPU."""
 
 OPERATORS: dict[Target, tuple[str, ...]] = {"cpu": ("Conv", *CARRIERS), "tensorrt": ("Conv",)}
-"""Operators that are quantized, and observed, for a target."""
+"""Operators to quantize, and to observe, by target."""
 
 KEPT = ("enlargement.", "gradient.", "image_head.", "gradient_head.")
-"""Weights that stay in float: the fixed operators and the heads see the picture itself."""
+"""Prefixes of weights that stay in float: the fixed operators and heads see the picture itself."""
 
 KEPT_ANYWHERE = ".se."
-"""Gates multiply whole channels, and cost next to nothing."""
+"""Infix of weights that stay in float: gates scale whole channels, and cost next to nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One convolution that may become INT8."""
+    """One convolution that can be quantized."""
 
     name: str
-    """Name of its module, for example `image_trunk.3.fuse`."""
+    """Name of the module, for example `image_trunk.3.fuse`."""
 
     nodes: tuple[str, ...]
-    """Names of its nodes in the graph: several where it is applied to branches one by one."""
+    """Names of the graph nodes: several if the layer is applied to branches one by one."""
 
 
 def find_layers(model: onnx.ModelProto) -> list[Layer]:
-    """The convolutions that may become INT8, in the graph's order.
+    """Return the convolutions that can be quantized, in graph order.
 
     Args:
         model: float32 weights as initializers.
@@ -74,16 +74,16 @@ def find_layers(model: onnx.ModelProto) -> list[Layer]:
 def quantize(
     model: onnx.ModelProto, ranges: Ranges, layers: Collection[Layer], target: Target
 ) -> onnx.ModelProto:
-    """Put Q/DQ pairs around some convolutions.
+    """Insert Q/DQ pairs around the given convolutions.
 
     Args:
         model: float32 weights as initializers; not changed.
-        ranges: of every tensor around them.
+        ranges: ranges of every tensor around them.
         layers: the convolutions.
-        target: where the pairs go.
+        target: target platform.
 
     Returns:
-        Another model; the same one's copy when there are no layers.
+        A new model; a copy if there are no layers.
     """
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
@@ -128,7 +128,7 @@ def quantize(
 def _spare_float_readers(
     model: onnx.ModelProto, quantized: Collection[str], makers_of_8_bit: Collection[str]
 ) -> None:
-    """Let nodes that stay in float read float values, where there are any, in place.
+    """Let nodes that stay in float read float values where available, in place.
 
     The quantizer gives quantized values to every reader of a tensor: to residual additions,
     too, although their operand exists in float unless an 8-bit kernel made it.
@@ -151,7 +151,7 @@ def _spare_float_readers(
 
 
 def _carriers_around(model: onnx.ModelProto, convolutions: Collection[str]) -> set[str]:
-    """The carriers that are joined to a convolution by carriers alone."""
+    """Return the carriers connected to a convolution through carriers alone."""
     readers: dict[str, list[onnx.NodeProto]] = {}
     producers: dict[str, onnx.NodeProto] = {}
     for node in model.graph.node:

@@ -1,4 +1,4 @@
-"""Measures the receptive field by following a NaN through the graph.
+"""Measures the receptive field by tracking a NaN through the graph.
 
 Whatever a NaN enters becomes NaN, in every convolution, addition and product, however small a
 weight is. The NaNs in the output of one wrong block of pixels are all the pixels that depend on it.
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import onnx
 
 AFTER_THE_NETWORK = ("Cast", "Clip", "Max", "Min", "Mul", "Round", "Transpose")
-"""Operators between the network's output and 8-bit samples: some of them lose NaNs."""
+"""Operators between the network's output and 8-bit samples, some of which lose NaNs."""
 
 
 def receptive_field_px(source: SourceModel, most_px: int) -> int | None:
-    """The overlap with which a tile computes exactly what the whole picture does.
+    """Return the overlap with which a tile exactly matches the whole picture.
 
     Args:
         source: the float32 model.
@@ -55,7 +55,7 @@ def receptive_field_px(source: SourceModel, most_px: int) -> int | None:
 
 
 def _in_float(source: SourceModel) -> tuple[onnx.ModelProto, str]:
-    """The graph from the first float value on, and the last unclamped one: bytes hold no NaN."""
+    """Return the float part of the graph and its last unclamped value, since bytes hold no NaN."""
     import onnx
     from onnx import TensorProto, helper
 

@@ -1,4 +1,4 @@
-"""Antialiased bicubic resizing as MATLAB's `imresize` does it.
+"""Antialiased bicubic resizing that matches MATLAB's `imresize`.
 
 The field's LR images are made this way, so results are only comparable when ours are too:
 the function reproduces the published LR files of Set5 and Set14 byte for byte.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 def bicubic_resize(
     image_hwc: NDArray[np.uint8], scale: Fraction, *, antialias: bool = True
 ) -> NDArray[np.uint8]:
-    """Resize by `scale`, antialiased when it shrinks.
+    """Resize by `scale`, with antialiasing when shrinking.
 
     Cubic convolution with a = -0.5 (Keys, 1981), its support widened by 1/scale when
     shrinking; rows first, then columns, rounded to 8 bits between the passes; edges

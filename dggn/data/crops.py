@@ -21,15 +21,15 @@ from dggn.model.config import SCALE
 from runtime.errors import ConfigError
 
 Crops = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""LR and HR."""
+"""LR and HR crops."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Where a crop lies in its picture, and how it is turned."""
+    """Position and orientation of a crop in its picture."""
 
     pair: int
-    """Number of the picture, among those that hold a crop."""
+    """Index of the picture, among those large enough for a crop."""
 
     top: int
     """First row, in LR pixels."""
@@ -38,7 +38,7 @@ class Window:
     """First column, in LR pixels."""
 
     side: int
-    """In LR pixels; more than the crop's where the picture is reduced first."""
+    """Side in LR pixels; larger than the crop's if the picture is reduced first."""
 
     turns: int
     """Quarter turns, counterclockwise."""
@@ -48,23 +48,23 @@ class Window:
 
 
 class CropSampler:
-    """Random aligned crops, flipped and rotated, reproducible from a seed.
+    """Sampler of random aligned crops, flipped and rotated, reproducible from a seed.
 
     Batch number `step` depends on the seed and on `step` alone, so that a resumed run goes
     on with the very batches it would have seen, and so that several threads can make batches
     at once.
 
     Args:
-        pairs: where to crop; a picture is drawn in proportion to its weighted area.
+        pairs: pairs to crop; a picture is drawn in proportion to its weighted area.
         batch_size: crops in a batch.
         patch_lr_px: side of an LR crop.
-        seed: of the whole sequence.
-        degradation: `bicubic` takes the pairs' own LR pictures, `photo` makes LR crops anew.
-        rotate: all eight flips and quarter turns; False for horizontal flips alone.
+        seed: seed of the whole sequence.
+        degradation: `bicubic` uses the pairs' own LR pictures, `photo` computes LR crops.
+        rotate: all eight flips and rotations; False for horizontal flips only.
         scale_jitter: the HR picture is first reduced by a random factor down to 1 minus this.
 
     Raises:
-        ConfigError: no picture is large enough for a crop, or an option makes no sense.
+        ConfigError: no picture is large enough for a crop, or an option is invalid.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class CropSampler:
         if not 0 <= scale_jitter <= 0.75:
             raise ConfigError(f"scale_jitter is {scale_jitter}: expected 0 to 0.75")
         self.pairs = [pair for pair in pairs if min(pair.size_lr_hw) >= patch_lr_px]
-        """Those that hold a crop."""
+        """Pairs large enough for a crop."""
         if not self.pairs:
             raise ConfigError(
                 f"none of the {len(pairs)} training pictures is at least "
@@ -100,7 +100,7 @@ class CropSampler:
         self._scale_jitter = scale_jitter
 
     def batch(self, step: int) -> Crops:
-        """Batch number `step`.
+        """Return batch number `step`.
 
         Returns:
             LR crops (N, P, P, 3) and HR crops (N, 4P, 4P, 3), uint8 RGB.
@@ -117,9 +117,9 @@ class CropSampler:
         return lr, hr
 
     def windows(self, step: int) -> list[Window]:
-        """Where the crops of batch number `step` lie, without reading any picture.
+        """Return the positions of the crops of batch `step`, without reading any picture.
 
-        What :meth:`batch` cuts out for the bicubic degradation.
+        These are the crops of :meth:`batch` for the bicubic degradation.
         """
         random = np.random.default_rng((self._seed, step))
         return [self._draw(random) for _ in range(self._batch_size)]
@@ -130,7 +130,7 @@ class CropSampler:
         lr_crop: NDArray[np.uint8],
         hr_crop: NDArray[np.uint8],
     ) -> None:
-        """Draw one crop and write it where it belongs in the batch."""
+        """Draw one crop and write it into its place in the batch."""
         window = self._draw(random)
         pair, place = self.pairs[window.pair], (window.top, window.left, window.side)
         if self._degradation == "bicubic" and window.side == self._patch_lr_px:
@@ -166,7 +166,7 @@ class CropSampler:
         side: int,
         random: np.random.Generator,
     ) -> Crops:
-        """Make the LR crop anew, from the HR crop and a margin around it."""
+        """Recompute the LR crop from the HR crop and a margin around it."""
         patch, margin = self._patch_lr_px, PHOTO_MARGIN_LR_PX
         if side != patch:
             # The picture was reduced to the crop's size: nothing is known around it.

@@ -1,4 +1,4 @@
-"""How LR pictures come about: as the field's benchmarks make them, or as cameras do."""
+"""Degradations that make LR pictures: the benchmarks' bicubic reduction, or a camera's."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ DegradationName = Literal["bicubic", "photo"]
 DEGRADATIONS: tuple[DegradationName, ...] = ("bicubic", "photo")
 
 PHOTO_MARGIN_LR_PX = 8
-"""What `degrade_photo` wants to see around a crop: its blur and resampling reach that far."""
+"""Context that `degrade_photo` needs around a crop, which its blur and resampling reach into."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoDegradation:
-    """How strong each step of :func:`degrade_photo` may be.
+    """Strength limits for each step of :func:`degrade_photo`.
 
     The steps and most ranges are those of Real-ESRGAN's first order (Wang et al., 2021),
     weakened where they would hide a photograph's own detail.
     """
 
     blur_sigma_px: tuple[float, float] = (0.2, 3.0)
-    """Of the Gaussian along each of its two axes, in HR pixels."""
+    """Standard deviation of the Gaussian along each of its two axes, in HR pixels."""
 
     resize: tuple[float, float] = (0.2, 1.5)
-    """Size of the picture between the two resizing steps, of the HR picture's."""
+    """Size of the picture between the two resizing steps, relative to the HR picture."""
 
     noise_levels: tuple[float, float] = (0.0, 10.0)
-    """Standard deviation of Gaussian noise, in levels of 255."""
+    """Standard deviation of Gaussian noise, in 8-bit levels."""
 
     poisson_scale: tuple[float, float] = (0.0, 0.6)
-    """Strength of shot noise: its variance is this many levels for each level of light."""
+    """Strength of shot noise: its variance per level of brightness, in levels."""
 
     grey_noise: float = 0.4
-    """Probability that the noise is the same in all colours."""
+    """Probability of equal noise in all colours."""
 
     jpeg_quality: tuple[int, int] = (40, 95)
-    """Of the compression that comes last."""
+    """Quality of the final compression."""
 
 
 def degrade_bicubic(hr_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The paper's degradation: antialiased bicubic reduction.
+    """Degrade as in the paper: antialiased bicubic reduction.
 
     Args:
         hr_hwc: (4H, 4W, 3), uint8 RGB.
@@ -67,7 +67,7 @@ def degrade_photo(
     random: np.random.Generator,
     limits: PhotoDegradation | None = None,
 ) -> NDArray[np.uint8]:
-    """A photograph's degradation: blur, resize, noise and JPEG, in this order.
+    """Degrade like a photograph: blur, resize, noise and JPEG, in this order.
 
     The classical model y = JPEG((x * k) reduced + n) with every part drawn at random: an
     anisotropic Gaussian blur; a resize to a random size by a random filter, then one to the LR
@@ -75,8 +75,8 @@ def degrade_photo(
 
     Args:
         hr_hwc: (4H, 4W, 3), uint8 RGB.
-        random: where all numbers are drawn from.
-        limits: how strong each step may be; by default the class's own.
+        random: random number generator.
+        limits: strength limits of each step; by default the class's own.
 
     Returns:
         (H, W, 3), uint8 RGB.
@@ -90,10 +90,10 @@ def degrade_photo(
 
 
 def check_degradation(name: str) -> DegradationName:
-    """The degradation of that name.
+    """Return the degradation of that name.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the name is unknown.
     """
     for known in DEGRADATIONS:
         if name == known:

@@ -1,4 +1,4 @@
-"""Pictures from a folder, as arrays."""
+"""Reads pictures from a folder as arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff",
 
 
 def picture_paths(folder: Path) -> list[Path]:
-    """All pictures below `folder`, sorted; hidden files are left out.
+    """List all pictures below `folder`, sorted; hidden files are left out.
 
     Raises:
         ConfigError: it is not a folder, or holds no picture.
@@ -33,7 +33,7 @@ def picture_paths(folder: Path) -> list[Path]:
 
 
 def by_stem(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:
-    """Pictures by their path below `folder` without the suffix.
+    """Index pictures by their path below `folder` without the suffix.
 
     Raises:
         ConfigError: two of them differ in the suffix only.
@@ -48,7 +48,7 @@ def by_stem(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """One picture as (H, W, 3) uint8 RGB; grey is repeated, alpha dropped.
+    """Read a picture as (H, W, 3) uint8 RGB; grey is repeated, alpha dropped.
 
     Raises:
         ImageReadError: the file cannot be decoded, or has more than 8 bits a channel.

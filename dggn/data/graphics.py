@@ -1,4 +1,4 @@
-"""Screenshots, text, line art and flat graphics, drawn at random.
+"""Draws random screenshots, text, line art and flat graphics.
 
 Nothing here comes from a photograph, and a model that has seen photographs alone breaks it:
 thin strokes double, letters melt, flat areas get texture.
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dggn.data.sheet import Colour, Sheet, Typeface, between
+from dggn.data.sheet import Colour, Sheet, Typeface, blend_colours
 from dggn.model.config import SCALE
 from runtime.system.package import require
 
@@ -24,10 +24,10 @@ def draw_graphic(
     """Draw a page of text, a window, line art, flat shapes or a chart.
 
     Args:
-        height: of the picture that is made.
-        width: of the picture that is made.
-        random: where all numbers are drawn from.
-        scale: how large everything is drawn: 1 for the letters and lines of a screen, as they
+        height: height of the picture.
+        width: width of the picture.
+        random: random number generator.
+        scale: size of everything drawn: 1 for the letters and lines of a screen, as they
             are; 4 for an HR picture that shows these when it is reduced.
 
     Returns:
@@ -70,9 +70,9 @@ def _line_of_text(
 
 def _window(sheet: Sheet) -> None:
     bar, side = sheet.number(16, 32), sheet.number(0, sheet.width // 3)
-    accent, edge = sheet.colour(), between(sheet.paper, sheet.ink, 0.2)
+    accent, edge = sheet.colour(), blend_colours(sheet.paper, sheet.ink, 0.2)
     sheet.box(0, 0, sheet.width, bar, accent if sheet.chance(0.4) else edge)
-    sheet.box(0, bar, side, sheet.height, between(sheet.paper, sheet.ink, 0.06))
+    sheet.box(0, bar, side, sheet.height, blend_colours(sheet.paper, sheet.ink, 0.06))
     size = sheet.number(8, 14)
     face = sheet.typeface(size)
     sheet.text(6, (bar - size) // 2, sheet.words(14, face), face, sheet.ink)
@@ -91,12 +91,12 @@ def _window(sheet: Sheet) -> None:
 def _controls(
     sheet: Sheet, x: int, y: int, row: int, size: int, face: Typeface, accent: Colour, edge: Colour
 ) -> None:
-    """A row of a window: a table's cells, or buttons and fields."""
+    """Draw a row of a window: a table's cells, or buttons and fields."""
     cell, radius = sheet.number(24, 110), sheet.number(0, 6)
     is_table, is_striped = sheet.chance(0.4), sheet.chance(0.5)
     while x < sheet.width:
         if is_table:
-            fill = between(sheet.paper, sheet.ink, 0.05) if is_striped else None
+            fill = blend_colours(sheet.paper, sheet.ink, 0.05) if is_striped else None
             sheet.box(x, y, cell, row, fill, edge)
         else:
             sheet.box(x, y, cell - 6, row - 2, accent if sheet.chance(0.3) else None, edge, radius)
@@ -119,7 +119,7 @@ def _line_art(sheet: Sheet) -> None:
 
 
 def _curve(sheet: Sheet) -> list[list[tuple[float, float]]]:
-    """A cubic Bézier curve, or a polygon's outline."""
+    """Return a cubic Bézier curve, or a polygon's outline."""
     corners = sheet.random.uniform(-0.1, 1.1, size=(4, 2)) * (sheet.width, sheet.height)
     if sheet.chance(0.3):
         return [[(float(x), float(y)) for x, y in (*corners, corners[0])]]
@@ -129,7 +129,7 @@ def _curve(sheet: Sheet) -> list[list[tuple[float, float]]]:
 
 
 def _hatching(sheet: Sheet) -> list[list[tuple[float, float]]]:
-    """Parallel strokes."""
+    """Return parallel strokes."""
     angle, gap = sheet.random.uniform(0, math.pi), sheet.random.uniform(2.5, 8)
     length = sheet.random.uniform(5, 40)
     x, y = sheet.random.uniform(size=2) * (sheet.width, sheet.height)
@@ -154,7 +154,7 @@ def _shapes(sheet: Sheet) -> None:
 
 
 def _shape(sheet: Sheet, canvas: ImageDraw.ImageDraw, scale: float) -> None:
-    """A disc, a ring, a rounded rectangle or a polygon."""
+    """Draw a disc, a ring, a rounded rectangle or a polygon."""
     x, y = sheet.random.uniform(-0.1, 1, size=2) * (sheet.width, sheet.height)
     width, height = sheet.random.uniform(0.05, 0.5, size=2) * (sheet.width, sheet.height)
     box = tuple(round(edge * scale) for edge in (x, y, x + width, y + height))
@@ -173,7 +173,7 @@ def _shape(sheet: Sheet, canvas: ImageDraw.ImageDraw, scale: float) -> None:
 
 
 def _gradient(sheet: Sheet) -> None:
-    """Replace the paper by a blend of two colours."""
+    """Replace the background with a blend of two colours."""
     size = sheet.image.size
     ramp = Image.linear_gradient("L").rotate(90 * sheet.number(0, 3)).resize(size)
     sheet.image.paste(Image.new("RGB", size, sheet.colour()), (0, 0), ramp)
@@ -182,7 +182,7 @@ def _gradient(sheet: Sheet) -> None:
 def _chart(sheet: Sheet) -> None:
     left, bottom = sheet.number(14, 30), sheet.height - sheet.number(12, 24)
     size = sheet.number(6, 11)
-    face, grid = sheet.typeface(size), between(sheet.paper, sheet.ink, 0.15)
+    face, grid = sheet.typeface(size), blend_colours(sheet.paper, sheet.ink, 0.15)
     for y in range(sheet.number(4, 12), bottom, sheet.number(10, 24)):
         sheet.box(left, y, sheet.width, 1, grid)
         sheet.text(2, y - size // 2, str(sheet.number(0, 99)), face, sheet.ink)

@@ -1,4 +1,4 @@
-"""What can happen to a picture between the world and its LR file, and the file it becomes."""
+"""The processing of a picture between the scene and its LR file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dggn.data.bicubic import bicubic_resize
 from dggn.model.config import SCALE
 
 ALIASED = "bicubic-aliased"
-"""Bicubic without antialiasing: four pixels a side, wherever the others went."""
+"""Bicubic without antialiasing: 4x4 taps, however strong the reduction."""
 
 FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
@@ -23,15 +23,15 @@ FILTERS = {
     "box": Image.Resampling.BOX,
     ALIASED: None,
 }
-"""Filters that reduce, by name, and what Pillow calls them where it has them."""
+"""Reduction filters by name, with Pillow's equivalents."""
 
 UNREDUCED = "none"
-"""In a filter's place: the picture keeps its size."""
+"""Filter name for a picture that keeps its size."""
 
 JPEG_BLOCK_PX = 8
 
 CHROMA_GRAIN_PX = 2
-"""Side of a grain of chroma noise: cameras smooth colour more than light."""
+"""Grain size of chroma noise: cameras smooth colour more than luminance."""
 
 MIDDLE_LEVEL = 128.0
 """Luma at which shot noise has its nominal strength."""
@@ -39,74 +39,75 @@ MIDDLE_LEVEL = 128.0
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """Sensor noise, standard deviations in levels of 255."""
+    """Sensor noise, as standard deviations in 8-bit levels."""
 
     luma: float = 0.0
-    """Grey noise."""
+    """Luma noise."""
 
     chroma: float = 0.0
-    """Coloured noise, in grains of `CHROMA_GRAIN_PX`."""
+    """Chroma noise, in grains of `CHROMA_GRAIN_PX`."""
 
     shot: bool = False
-    """Grows with the square root of the light, as the count of photons does."""
+    """Whether noise grows with the square root of brightness, as photon counts do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Save:
-    """One time that a picture was saved as JPEG."""
+    """One JPEG save."""
 
     quality: int
-    """libjpeg's, 1 to 95."""
+    """libjpeg quality, 1 to 95."""
 
     subsampled: bool
-    """Chroma of half the resolution (4:2:0) instead of the full one (4:4:4)."""
+    """Whether chroma is subsampled (4:2:0 instead of 4:4:4)."""
 
     shift_yx: tuple[int, int] = (0, 0)
-    """Where the picture's corner lay in a block of 8x8 px: elsewhere than now if it was cropped
-    afterwards."""
+    """Offset of the picture's corner in the 8x8 px block grid; nonzero if it was cropped
+    afterwards.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """What happens to an HR picture on its way to an LR picture, in this order."""
+    """Steps from an HR picture to an LR picture, in this order."""
 
     seed: int
-    """Of the noise."""
+    """Seed of the noise."""
 
     blur_px: float = 0.0
     """Standard deviation of a Gaussian blur, in HR pixels."""
 
     noise_before: Noise = Noise()
-    """Of the HR picture."""
+    """Noise of the HR picture."""
 
     filter: str = "bicubic"
-    """Reduces to a quarter, one of `FILTERS`, or `UNREDUCED`."""
+    """Filter that reduces to a quarter, one of `FILTERS`, or `UNREDUCED`."""
 
     noise_after: Noise = Noise()
-    """Of the LR picture."""
+    """Noise of the LR picture."""
 
     sharpen_percent: int = 0
     """Strength of an unsharp mask on the LR picture."""
 
     sharpen_px: float = 1.0
-    """Its radius, in LR pixels."""
+    """Radius of the unsharp mask, in LR pixels."""
 
     saves: tuple[Save, ...] = ()
-    """As JPEG; none for a picture that was never lossy."""
+    """JPEG saves; empty for a picture that was never compressed lossily."""
 
 
-def live_through(hr_hwc: NDArray[np.uint8], history: History) -> NDArray[np.uint8]:
-    """The LR picture that an HR picture becomes.
+def apply_history(hr_hwc: NDArray[np.uint8], history: History) -> NDArray[np.uint8]:
+    """Apply a history to an HR picture, and return the LR picture.
 
     Args:
         hr_hwc: (4H, 4W, 3), uint8 RGB; (H, W, 3) where the history keeps the size.
-        history: what happens; equal histories give equal pictures.
+        history: steps to apply; equal histories give equal pictures.
 
     Returns:
         (H, W, 3), uint8 RGB.
 
     Raises:
-        ValueError: the size is no multiple of 4, or the filter is unknown.
+        ValueError: the size is not a multiple of 4, or the filter is unknown.
     """
     random = np.random.default_rng(history.seed)
     picture = hr_hwc
@@ -135,7 +136,7 @@ def reduce(hr_hwc: NDArray[np.uint8], filter_name: str) -> NDArray[np.uint8]:
         (H, W, 3), uint8 RGB.
 
     Raises:
-        ValueError: the size is no multiple of 4, or the filter is unknown.
+        ValueError: the size is not a multiple of 4, or the filter is unknown.
     """
     height, width = hr_hwc.shape[:2]
     if height % SCALE or width % SCALE:
@@ -170,7 +171,7 @@ def add_noise(
 
 
 def save_as_jpeg(image_hwc: NDArray[np.uint8], save: Save) -> NDArray[np.uint8]:
-    """A picture, (H, W, 3), uint8 RGB, as it comes back from a JPEG file."""
+    """Compress and decompress a picture, (H, W, 3), uint8 RGB, as JPEG."""
     top, left = save.shift_yx
     around = np.pad(image_hwc, ((top, 0), (left, 0), (0, 0)), mode="edge")
     subsampling = "4:2:0" if save.subsampled else "4:4:4"

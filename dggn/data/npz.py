@@ -1,4 +1,4 @@
-"""Arrays from .npz files, without unpickling anything."""
+"""Reads arrays from .npz files without unpickling anything."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from runtime.errors import ModelError
 
 
 def read_npz(path: Path, expected: str) -> dict[str, NDArray[np.generic]]:
-    """All arrays of a file.
+    """Read all arrays of a file.
 
     Args:
-        path: of the file.
-        expected: what it should be, for error messages, with its article.
+        path: path of the file.
+        expected: description of the expected file, with its article, for error messages.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -30,4 +30,4 @@ def read_npz(path: Path, expected: str) -> dict[str, NDArray[np.generic]]:
         raise ModelError(f"{path} does not exist: expected {expected}") from error
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         # Not in numpy's words, which recommend to unpickle what it does not know.
-        raise ModelError(f"{path} is damaged or of another kind: expected {expected}") from error
+        raise ModelError(f"{path} is damaged or of another type: expected {expected}") from error

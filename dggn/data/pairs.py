@@ -1,4 +1,4 @@
-"""Pictures with their reductions, from folders of pictures and from prepared sets."""
+"""Pairs of pictures and their reductions, from folders and prepared sets."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from dggn.data.prepared import (
     LR_FOLDER,
     Manifest,
     map_ppm,
-    paths_of,
     read_manifest,
+    sub_image_paths,
 )
-from dggn.data.taught import TEACHER_FOLDER, TaughtSet, is_whole, pair_paths, read_taught
+from dggn.data.taught import TEACHER_FOLDER, TaughtSet, is_pair_complete, pair_paths, read_taught
 from dggn.model.config import SCALE
 from runtime.errors import ConfigError
 
@@ -30,16 +30,16 @@ class Pair:
     """A picture and its reduction."""
 
     name: str
-    """The picture's file name."""
+    """File name of the picture."""
 
     lr_hwc: NDArray[np.uint8]
-    """(H, W, 3), RGB."""
+    """LR picture: (H, W, 3), RGB."""
 
     hr_hwc: NDArray[np.uint8]
-    """(4H, 4W, 3), RGB: what is learnt or measured against."""
+    """HR picture: (4H, 4W, 3), RGB; the target of training or measurement."""
 
     weight: float = 1.0
-    """How much more often a pixel of it is learnt than one of weight 1."""
+    """Relative sampling frequency per pixel."""
 
     @property
     def size_lr_hw(self) -> tuple[int, int]:
@@ -48,14 +48,14 @@ class Pair:
 
 
 class StoredPair(Pair):
-    """A pair of a prepared or taught set: its pixels stay on disk and are read when looked at.
+    """A pair of a prepared or taught set, whose pixels stay on disk until they are accessed.
 
     Args:
-        name: of the pair.
+        name: name of the pair.
         hr_path: PPM file of the HR picture.
         lr_path: PPM file of the LR picture.
         size_hr_hw: height and width of the HR picture.
-        weight: as in :class:`Pair`.
+        weight: sampling weight, as in :class:`Pair`.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class StoredPair(Pair):
 
     @property
     def lr_hwc(self) -> NDArray[np.uint8]:
-        """(H, W, 3), RGB, read-only."""
+        """LR picture: (H, W, 3), RGB, read-only."""
         return map_ppm(self._paths[1], *self.size_lr_hw)
 
     @property
     def hr_hwc(self) -> NDArray[np.uint8]:
-        """(4H, 4W, 3), RGB, read-only."""
+        """HR picture: (4H, 4W, 3), RGB, read-only."""
         return map_ppm(self._paths[0], *self._size_hr_hw)
 
     @property
@@ -95,14 +95,14 @@ class StoredPair(Pair):
 def read_pairs(
     folders: Sequence[Path], *, target: str = "original", originals: float = 0.0
 ) -> list[Pair]:
-    """The pictures of folders: of prepared, taught and benchmark sets as they are.
+    """Read the pairs of folders; prepared, taught and benchmark sets are used as they are.
 
     Pictures of other folders are read and reduced. HR pictures are cropped at the right and
     bottom to a multiple of the scale.
 
     Args:
         folders: each a taught or prepared set, a benchmark (`HR` beside `LR_x4`), or pictures.
-        target: what stands for the HR picture in taught sets, `original` or `teacher`.
+        target: HR picture to use in taught sets, `original` or `teacher`.
         originals: with `teacher`, the share of crops that keep the original, where there is one.
 
     Raises:
@@ -131,14 +131,14 @@ def _prepared_pairs(folder: Path, manifest: Manifest) -> list[Pair]:
     return [
         StoredPair(one.name, hr_path, lr_path, (one.height, one.width))
         for one in sub_images
-        for hr_path, lr_path in [paths_of(folder, [one.name])]
+        for hr_path, lr_path in [sub_image_paths(folder, [one.name])]
     ]
 
 
 def _taught_pairs(folder: Path, taught: TaughtSet, target: str, originals: float) -> list[Pair]:
     if not taught.complete:
         raise ConfigError(f"{folder} is not completely taught: run `dggn-train teach` again")
-    missing = [pair.name for pair in taught.pairs if not is_whole(folder, pair)]
+    missing = [pair.name for pair in taught.pairs if not is_pair_complete(folder, pair)]
     if missing:
         raise ConfigError(
             f"{folder} lacks files of {len(missing)} of its {len(taught.pairs)} pairs, of "
@@ -168,7 +168,7 @@ def _benchmark_pairs(folder: Path) -> list[Pair]:
 
 
 def read_pair(hr_path: Path, lr_path: Path | None = None) -> Pair:
-    """Read one HR picture, and read its reduction or make it.
+    """Read an HR picture, and read or compute its reduction.
 
     Args:
         hr_path: is cropped at the right and bottom to a multiple of the scale.

@@ -1,4 +1,4 @@
-"""Batches made ahead by threads, so that training never waits for them."""
+"""Prepares batches ahead in threads, so that training never waits for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Prefetcher(Generic[T]):
-    """Makes the batches after the one asked for, in threads.
+    """Producer of the batches that follow the requested one, in threads.
 
     The batches are those that `make` gives, whatever the threads do: each depends on its
     number alone.
@@ -28,7 +28,7 @@ class Prefetcher(Generic[T]):
         self._futures: dict[int, Future[T]] = {}
 
     def batch(self, step: int) -> T:
-        """Batch number `step`; the following ones are begun."""
+        """Return batch number `step`, and start on the following ones."""
         for number in range(step, step + self._ahead + 1):
             if number not in self._futures:
                 self._futures[number] = self._pool.submit(self._make, number)

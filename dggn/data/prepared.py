@@ -1,4 +1,4 @@
-"""A prepared set on disk: sub-images and their reductions, ready to be cropped.
+"""Prepared sets on disk: sub-images and their reductions, ready for cropping.
 
     SET/HR/NAME.ppm         sub-images
     SET/LR_x4/NAME.ppm      their reductions, of the same names
@@ -10,7 +10,6 @@ decoding the rest. (PNG is decoded as a whole: docs/benchmarks has both.)
 
 from __future__ import annotations
 
-import json
 import mmap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dggn.data.manifest import append_record, read_records, write_records
 from dggn.model.config import SCALE
 from dggn.settings import from_mapping, to_mapping
-from runtime.errors import ConfigError, ImageReadError, TargetError
+from runtime.errors import ConfigError, ImageReadError
 from runtime.system.files import write_whole
 
 MANIFEST_NAME = "prepared.jsonl"
@@ -33,16 +33,16 @@ FORMAT = "dggn-prepared-1"
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareOptions:
-    """How pictures are cut into sub-images."""
+    """Settings for cutting pictures into sub-images."""
 
     size_px: int = 480
     """Side of a sub-image (480 in the paper, Section 4.2)."""
 
     step_px: int = 240
-    """Distance between neighbouring sub-images (240 in the paper)."""
+    """Distance between adjacent sub-images (240 in the paper)."""
 
     scales: tuple[float, ...] = (1.0,)
-    """Sizes, as parts of the whole, at which every picture is cut; the paper has 1 alone."""
+    """Scales at which every picture is cut; the paper uses only 1."""
 
     def __post_init__(self) -> None:
         if not self.scales or not all(0.1 <= scale <= 1 for scale in self.scales):
@@ -70,100 +70,76 @@ class SubImage:
     """Path below `HR` and `LR_x4`, without the suffix."""
 
     height: int
-    """Of the HR picture."""
+    """Height of the HR picture."""
 
     width: int
-    """Of the HR picture."""
+    """Width of the HR picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What became of one source picture."""
+    """The result for one source picture."""
 
     name: str
     """Path below the source folder."""
 
     sha256: str
-    """Of the file: a changed picture is cut again."""
+    """Hash of the file; a changed picture is cut again."""
 
     sub_images: tuple[SubImage, ...] = ()
-    """What was cut from it."""
+    """Sub-images cut from it."""
 
     problem: str | None = None
-    """Why nothing was cut from it; None when all is well."""
+    """Reason why it was not cut; None if it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a prepared set holds."""
+    """Contents of a prepared set."""
 
     options: PrepareOptions
-    """How it was cut."""
+    """Settings of the set."""
 
     sources: tuple[Source, ...]
-    """The source pictures dealt with so far."""
+    """Source pictures processed so far."""
 
     complete: bool
-    """Whether that is all of them."""
+    """Whether all source pictures are processed."""
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace a set's manifest; the new one appears when it is complete.
+    """Replace a set's manifest atomically.
 
     Raises:
         TargetError: it cannot be written.
     """
-    lines = [json.dumps({"format": FORMAT, "options": to_mapping(manifest.options)})]
-    lines += [_line(source) for source in manifest.sources]
-    if manifest.complete:
-        lines.append(json.dumps({"complete": len(manifest.sources)}))
-    write_whole(folder / MANIFEST_NAME, "".join(f"{line}\n" for line in lines).encode())
+    header = {"options": to_mapping(manifest.options)}
+    sources = map(to_mapping, manifest.sources)
+    path = folder / MANIFEST_NAME
+    write_records(path, FORMAT, header, sources, complete=manifest.complete)
 
 
 def append_source(folder: Path, source: Source) -> None:
-    """Note in the manifest that a source picture has been dealt with.
+    """Append a processed source picture to the manifest.
 
     Raises:
         TargetError: it cannot be written.
     """
-    path = folder / MANIFEST_NAME
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(_line(source) + "\n")
-    except OSError as error:
-        raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
+    append_record(folder / MANIFEST_NAME, to_mapping(source))
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """What a set holds; None where there is no set.
-
-    A last line that was cut off by a crash is left out.
+    """Read a set's manifest, without a line truncated by a crash; None if there is no set.
 
     Raises:
         ConfigError: the manifest is damaged or of another version.
     """
-    path = folder / MANIFEST_NAME
-    if not path.is_file():
-        return None
-    try:
-        text = path.read_text(encoding="utf-8")
-        records = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-        first, *others = records
-        if first["format"] != FORMAT:
-            raise ConfigError(f"its format is {first['format']!r}, expected {FORMAT!r}")
-        options = from_mapping(PrepareOptions, first["options"], where="options")
-        complete = bool(others) and "complete" in others[-1]
-        sources = tuple(_source(record) for record in (others[:-1] if complete else others))
-    except (OSError, KeyError, ValueError, TypeError, ConfigError) as error:
-        raise ConfigError(
-            f"{path} is damaged or of another version ({error}): "
-            "prepare the pictures again, into another folder"
-        ) from error
-    return Manifest(options=options, sources=sources, complete=complete)
+    remedy = "prepare the pictures again, into another folder"
+    return read_records(folder / MANIFEST_NAME, FORMAT, _manifest, remedy=remedy)
 
 
 def write_ppm(path: Path, image_hwc: NDArray[np.uint8]) -> None:
-    """Write (H, W, 3) uint8 RGB as binary PPM; the file appears when it is complete.
+    """Write (H, W, 3) uint8 RGB as binary PPM, atomically.
 
     Raises:
         TargetError: it cannot be written.
@@ -172,7 +148,7 @@ def write_ppm(path: Path, image_hwc: NDArray[np.uint8]) -> None:
 
 
 def map_ppm(path: Path, height: int, width: int) -> NDArray[np.uint8]:
-    """The pixels of a PPM file of known size, read only where they are looked at.
+    """Map the pixels of a PPM file of known size, to be read only on access.
 
     Returns:
         (height, width, 3), uint8 RGB, read-only.
@@ -193,12 +169,12 @@ def map_ppm(path: Path, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def ppm_bytes(height: int, width: int) -> int:
-    """Length of the PPM file of a picture of this size."""
+    """Return the length of a PPM file for a picture of this size."""
     return len(_header(height, width)) + height * width * 3
 
 
-def paths_of(folder: Path, names: Iterable[str]) -> list[Path]:
-    """The files of some sub-images, HR and LR."""
+def sub_image_paths(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Return the files of sub-images, HR and LR."""
     return [folder / kind / f"{name}.ppm" for name in names for kind in (HR_FOLDER, LR_FOLDER)]
 
 
@@ -206,9 +182,9 @@ def _header(height: int, width: int) -> bytes:
     return f"P6\n{width} {height}\n255\n".encode()
 
 
-def _line(source: Source) -> str:
-    return json.dumps(to_mapping(source))
-
-
-def _source(record: dict[str, Any]) -> Source:
-    return from_mapping(Source, record, where="a source picture")
+def _manifest(header: dict[str, Any], records: list[dict[str, Any]], complete: bool) -> Manifest:
+    return Manifest(
+        options=from_mapping(PrepareOptions, header["options"], where="options"),
+        sources=tuple(from_mapping(Source, one, where="a source picture") for one in records),
+        complete=complete,
+    )

@@ -1,4 +1,4 @@
-"""LR pictures as the world makes them: by cameras, by the programs that reduce, by the web.
+"""Draws realistic degradations: cameras, image software, the web.
 
 A picture's history is drawn first and can be kept beside it; the picture follows from the
 history alone. Most histories are mild, because most pictures are: a model that has only seen
@@ -20,14 +20,14 @@ from dggn.data.history import (
     History,
     Noise,
     Save,
-    live_through,
+    apply_history,
 )
 from runtime.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Realism:
-    """How often each step of a history happens, and how strong it is at most.
+    """Frequencies and strength limits of a history's steps.
 
     The defaults are for photographs.
     """
@@ -39,34 +39,34 @@ class Realism:
         ("bilinear", 0.15),
         (ALIASED, 0.1),
     )
-    """Filters that reduce, and the share of pictures of each."""
+    """Reduction filters with their relative frequencies."""
 
     blurred: float = 0.4
-    """Share of pictures that are blurred before they are reduced."""
+    """Fraction of pictures blurred before the reduction."""
 
     blur_px: tuple[float, float] = (0.3, 2.5)
     """Standard deviation of that blur, in HR pixels."""
 
     noisy_before: float = 0.5
-    """Share with noise before the reduction."""
+    """Fraction with noise before the reduction."""
 
     noisy_after: float = 0.4
-    """Share with noise after the reduction."""
+    """Fraction with noise after the reduction."""
 
     most_noise: float = 8.0
-    """Levels; weak noise is drawn more often than strong noise."""
+    """Maximum noise in 8-bit levels; weak noise is drawn more often than strong noise."""
 
     sharpened: float = 0.2
-    """Share that is sharpened after the reduction."""
+    """Fraction sharpened after the reduction."""
 
     saves: tuple[float, float, float] = (0.15, 0.55, 0.3)
-    """Shares that are saved as JPEG never, once and twice."""
+    """Fractions saved as JPEG never, once and twice."""
 
     quality: tuple[int, int, int] = (40, 85, 95)
     """JPEG qualities: lowest, most frequent, highest."""
 
     subsampled: float = 0.65
-    """Share of JPEGs with 4:2:0."""
+    """Fraction of JPEGs with 4:2:0 subsampling."""
 
     def __post_init__(self) -> None:
         names = [name for name, _ in self.filters]
@@ -89,34 +89,34 @@ GRAPHICS = Realism(
     sharpened=0.1,
     saves=(0.6, 0.3, 0.1),
 )
-"""For screenshots, text and drawings: no sensor has seen them, and most are PNGs."""
+"""Degradations of screenshots, text and drawings: no sensor noise, and mostly PNG."""
 
 
 def degrade_realistic(
     hr_hwc: NDArray[np.uint8], random: np.random.Generator, realism: Realism = PHOTOGRAPHS
 ) -> NDArray[np.uint8]:
-    """Draw a history and let an HR picture live through it.
+    """Draw a history and apply it to an HR picture.
 
     Args:
         hr_hwc: (4H, 4W, 3), uint8 RGB.
-        random: where all numbers are drawn from.
-        realism: how often each step happens, and how strong it is.
+        random: random number generator.
+        realism: frequencies and strength limits of each step.
 
     Returns:
         (H, W, 3), uint8 RGB.
     """
-    return live_through(hr_hwc, draw_history(random, realism))
+    return apply_history(hr_hwc, draw_history(random, realism))
 
 
 def draw_history(
     random: np.random.Generator, realism: Realism = PHOTOGRAPHS, *, reduced: bool = True
 ) -> History:
-    """Draw what happens to one picture.
+    """Draw the history of one picture.
 
     Args:
-        random: where all numbers are drawn from.
-        realism: how often, and how strong.
-        reduced: False for a picture that keeps its size, and is saved once more at least.
+        random: random number generator.
+        realism: frequencies and strength limits of each step.
+        reduced: False for a picture that keeps its size, and is saved at least once more.
     """
     shares = [share for _, share in realism.filters]
     name = realism.filters[int(random.choice(len(shares), p=shares))][0]

@@ -1,4 +1,4 @@
-"""What graphics are drawn on: flat paper, letters of several fonts and scripts, smooth curves."""
+"""A canvas for graphics: flat background, text in several fonts and scripts, smooth curves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 Colour = tuple[int, int, int]
 
 ENGLISH = "eeeeeetttaaaoooiiinnnsssrrrhhldcumfpgwybvkxjqzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-"""Letters of which words are made, the frequent ones more often."""
+"""Letters for random words, repeated by frequency."""
 
 SCRIPTS = (
     ENGLISH,
@@ -34,30 +34,30 @@ FONTS = (
     "DejaVuSerif-Bold.ttf",
     "DejaVuSerif-Italic.ttf",
 )
-"""Matplotlib brings them; Pillow's own font is the ninth, and knows English alone."""
+"""Fonts included in Matplotlib; Pillow's own is the ninth, with English only."""
 
 SMOOTH = 4
-"""Curves are drawn so much larger and reduced: Pillow's own have steps."""
+"""Supersampling factor of curves, since Pillow's own are not antialiased."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Typeface:
-    """What a text is set in."""
+    """A font and the letters to set in it."""
 
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-    """In its size."""
+    """Font at its size."""
 
     letters: str
-    """Of its script."""
+    """Letters of its script."""
 
 
 class Sheet:
-    """A picture to draw on; all lengths are in pixels of the screen, before `scale`.
+    """A picture to draw on; lengths are in screen pixels, before `scale`.
 
     Args:
-        height: in pixels of the picture.
-        width: in pixels of the picture.
-        random: where all numbers are drawn from.
+        height: height in pixels of the picture.
+        width: width in pixels of the picture.
+        random: random number generator.
         scale: pixels of the picture in a pixel of the screen.
     """
 
@@ -72,20 +72,20 @@ class Sheet:
         self._draw = ImageDraw.Draw(self.image)
 
     def number(self, low: int, high: int) -> int:
-        """A whole number, both ends included."""
+        """Draw an integer, both ends included."""
         return int(self.random.integers(low, high + 1))
 
     def chance(self, share: float) -> bool:
-        """True in this share of cases."""
+        """Return True with this probability."""
         return bool(self.random.random() < share)
 
     def colour(self) -> Colour:
-        """Any colour."""
+        """Draw a colour."""
         red, green, blue = self.random.integers(256, size=3)
         return int(red), int(green), int(blue)
 
     def typeface(self, size_px: int) -> Typeface:
-        """Some font and script."""
+        """Draw a font and script."""
         number, script = (
             self.number(0, len(FONTS)),
             self.random.choice(len(SCRIPTS), p=SCRIPT_SHARES),
@@ -94,7 +94,7 @@ class Sheet:
         return Typeface(font=load_font(number, size_px * self._scale), letters=letters)
 
     def words(self, most_letters: int, face: Typeface) -> str:
-        """A line of words."""
+        """Draw a line of words."""
         words: list[str] = []
         while sum(map(len, words)) + len(words) < most_letters:
             letters = self.random.choice(list(face.letters), size=self.number(1, 9))
@@ -103,7 +103,7 @@ class Sheet:
         return " ".join(words)[:most_letters]
 
     def text(self, x: int, y: int, text: str, face: Typeface, colour: Colour) -> None:
-        """Write from a left upper corner."""
+        """Write text from an upper left corner."""
         self._draw.text((x * self._scale, y * self._scale), text, colour, face.font)
 
     def box(
@@ -116,7 +116,7 @@ class Sheet:
         edge: Colour | None = None,
         radius: int = 0,
     ) -> None:
-        """A rectangle with an edge of one pixel of the screen."""
+        """Draw a rectangle with an edge of one screen pixel."""
         if width < 1 or height < 1:
             return
         scale = self._scale
@@ -125,7 +125,7 @@ class Sheet:
         self._draw.rounded_rectangle(corners, radius * scale, fill, edge, thick)
 
     def smooth(self, draw: Callable[[ImageDraw.ImageDraw, float], None]) -> None:
-        """Draw with smooth edges.
+        """Draw with antialiasing.
 
         Args:
             draw: draws on a canvas, given its pixels in a pixel of the screen.
@@ -145,14 +145,14 @@ class Sheet:
 
 
 def load_font(number: int, size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """One of `FONTS`, or Pillow's own after the last."""
+    """Return one of `FONTS`, or Pillow's own after the last."""
     if number == len(FONTS):
         return ImageFont.load_default(size_px)
     path = files("matplotlib").joinpath("mpl-data", "fonts", "ttf", FONTS[number])
     return ImageFont.truetype(str(path), size_px)
 
 
-def between(one: Colour, other: Colour, share: float) -> Colour:
-    """A blend of two colours, with this share of the other."""
+def blend_colours(one: Colour, other: Colour, share: float) -> Colour:
+    """Blend two colours, with this share of the other."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue

@@ -1,4 +1,4 @@
-"""A taught set on disk: LR pictures, what a teacher made of each, and the originals.
+"""Taught sets on disk: LR pictures, a teacher's results, and the originals.
 
     SET/LR_x4/NAME.ppm      what the network sees
     SET/teacher/NAME.ppm    what the teacher made of it
@@ -11,16 +11,15 @@ where L1 against the original photograph must blur what cannot be known.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dggn.data.manifest import append_record, read_records, write_records
 from dggn.data.prepared import HR_FOLDER, LR_FOLDER, ppm_bytes
 from dggn.model.config import SCALE
 from dggn.settings import from_mapping, to_mapping
-from runtime.errors import ConfigError, TargetError
-from runtime.system.files import write_whole
+from runtime.errors import ConfigError
 
 MANIFEST_NAME = "taught.jsonl"
 TEACHER_FOLDER = "teacher"
@@ -31,7 +30,7 @@ TARGETS = ("original", "teacher")
 
 
 def check_target(target: str, originals: float) -> None:
-    """Refuse a choice of targets that makes no sense.
+    """Refuse an invalid choice of targets.
 
     Raises:
         ConfigError: the target is unknown, or the share of originals is none or has no use.
@@ -49,23 +48,24 @@ def check_target(target: str, originals: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TeachOptions:
-    """How the LR pictures of a set are made; pair number k depends on these and on k alone."""
+    """Settings for the LR pictures of a set; pair number k depends only on these and on k."""
 
     size_px: int = 128
-    """Side of an LR picture; smaller where the source is."""
+    """Side of an LR picture; smaller if the source is."""
 
     seed: int = 0
-    """Of all random choices."""
+    """Seed of all random choices."""
 
     unreduced: float = 0.2
-    """Share of LR pictures that are cut from the source at its own size: cameras' files as they
-    are. They have no original."""
+    """Fraction of LR pictures cut from the source at its own size, as straight from a camera. They
+    have no original.
+    """
 
     graphics: float = 0.1
-    """Share of LR pictures that are drawn: text, windows, line art, flat shapes, charts."""
+    """Fraction of LR pictures that are drawn: text, windows, line art, flat shapes, charts."""
 
     largest_reduction: float = 2.5
-    """The source is first reduced by a random factor from 1 to this."""
+    """Maximum of the random factor by which sources are first reduced."""
 
     def __post_init__(self) -> None:
         if self.size_px < 16 or self.size_px % 8:
@@ -82,10 +82,10 @@ class TeachOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """Everything that decides what the pairs of a set are."""
+    """Everything that determines the pairs of a set."""
 
     options: TeachOptions
-    """How LR pictures are made."""
+    """Settings for the LR pictures."""
 
     teacher: str
     """SHA-256 of the teacher's file."""
@@ -99,97 +99,72 @@ class TaughtPair:
     """One pair of a set."""
 
     name: str
-    """Of its files, without the suffix."""
+    """Name of its files, without the suffix."""
 
     height: int
-    """Of the LR picture, in pixels."""
+    """Height of the LR picture, in pixels."""
 
     width: int
-    """Of the LR picture, in pixels."""
+    """Width of the LR picture, in pixels."""
 
     original: bool
-    """Whether there is an original beside the teacher's result."""
+    """Whether the pair has an original besides the teacher's result."""
 
     source: str
-    """The picture that it was cut from, below the source folder; `drawn` for graphics."""
+    """Source picture, relative to the source folder; `drawn` for graphics."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaughtSet:
-    """What the manifest of a set says."""
+    """Contents of a set's manifest."""
 
     lesson: Lesson
-    """How its pairs come about."""
+    """Origin of its pairs."""
 
     pairs: tuple[TaughtPair, ...]
-    """Those that are there."""
+    """Pairs present."""
 
     complete: bool
-    """Whether these were all that was asked for."""
+    """Whether the set is complete."""
 
 
 def begin_manifest(folder: Path, taught: TaughtSet) -> None:
-    """Replace the manifest of a set.
+    """Replace a set's manifest.
 
     Raises:
         TargetError: it cannot be written.
     """
-    lines = [{"format": FORMAT, **to_mapping(taught.lesson)}, *map(to_mapping, taught.pairs)]
-    if taught.complete:
-        lines.append({"complete": len(taught.pairs)})
-    text = "".join(f"{json.dumps(line)}\n" for line in lines)
-    write_whole(folder / MANIFEST_NAME, text.encode())
+    header, pairs = to_mapping(taught.lesson), map(to_mapping, taught.pairs)
+    write_records(folder / MANIFEST_NAME, FORMAT, header, pairs, complete=taught.complete)
 
 
 def append_pair(folder: Path, pair: TaughtPair) -> None:
-    """Note in the manifest that a pair's files are there.
+    """Append a pair to the manifest, after its files were written.
 
     Raises:
         TargetError: it cannot be written.
     """
-    path = folder / MANIFEST_NAME
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(to_mapping(pair))}\n")
-    except OSError as error:
-        raise TargetError(f"{path} cannot be written: {error.strerror or error}") from error
+    append_record(folder / MANIFEST_NAME, to_mapping(pair))
 
 
 def read_taught(folder: Path) -> TaughtSet | None:
-    """The manifest of a set; None where there is none. A line that a crash cut off is left out.
+    """Read a set's manifest, without a line truncated by a crash; None if there is none.
 
     Raises:
         ConfigError: the manifest is damaged or of another version.
     """
-    path = folder / MANIFEST_NAME
-    if not path.is_file():
-        return None
-    try:
-        text = path.read_text(encoding="utf-8")
-        first, *others = (json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines())
-        if first.pop("format") != FORMAT:
-            raise ConfigError(f"it is not of the format {FORMAT!r}")
-        complete = bool(others) and "complete" in others[-1]
-        return TaughtSet(
-            lesson=from_mapping(Lesson, first, where="its first line"),
-            pairs=tuple(map(_pair, others[:-1] if complete else others)),
-            complete=complete,
-        )
-    except (OSError, KeyError, ValueError, TypeError, ConfigError) as error:
-        raise ConfigError(
-            f"{path} is damaged or of another version ({error}): "
-            "make the set again, in another folder"
-        ) from error
+    remedy = "make the set again, in another folder"
+    return read_records(folder / MANIFEST_NAME, FORMAT, _taught, remedy=remedy)
 
 
 def pair_paths(folder: Path, pair: TaughtPair) -> dict[str, Path]:
-    """The files of a pair by the name of their folder."""
+    """Return a pair's files by folder name."""
     kinds = (LR_FOLDER, TEACHER_FOLDER, *((HR_FOLDER,) if pair.original else ()))
     return {kind: folder / kind / f"{pair.name}.ppm" for kind in kinds}
 
 
-def is_whole(folder: Path, pair: TaughtPair) -> bool:
-    """Whether all files of a pair are there, of the right length."""
+def is_pair_complete(folder: Path, pair: TaughtPair) -> bool:
+    """Return whether all files of a pair exist with the right length."""
     for kind, path in pair_paths(folder, pair).items():
         scale = 1 if kind == LR_FOLDER else SCALE
         expected = ppm_bytes(pair.height * scale, pair.width * scale)
@@ -198,5 +173,9 @@ def is_whole(folder: Path, pair: TaughtPair) -> bool:
     return True
 
 
-def _pair(record: dict[str, Any]) -> TaughtPair:
-    return from_mapping(TaughtPair, record, where="a pair")
+def _taught(header: dict[str, Any], records: list[dict[str, Any]], complete: bool) -> TaughtSet:
+    return TaughtSet(
+        lesson=from_mapping(Lesson, header, where="its first line"),
+        pairs=tuple(from_mapping(TaughtPair, one, where="a pair") for one in records),
+        complete=complete,
+    )

@@ -1,1 +1,1 @@
-"""Picture quality, as the field reports it."""
+"""Image quality metrics as the field reports them."""

@@ -1,4 +1,4 @@
-"""`dggn-eval`: how good models are, what they cost, and how their pictures look."""
+"""The command `dggn-eval`: quality, cost and visual comparison of models."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON; infinite PSNR is
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, a line for each picture.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print the means as Markdown.")]
 Perceptual = Annotated[
-    bool, typer.Option("--perceptual", help="LPIPS, NIQE and PI too (needs dggn[metrics]).")
+    bool, typer.Option("--perceptual", help="Add LPIPS, NIQE and PI (needs dggn[metrics]).")
 ]
 Features = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Distance of SqueezeNet's features too, with the weights in this .npz file.",
+        help="Add the SqueezeNet feature distance, with weights from this .npz file.",
     ),
 ]
 Niqe = Annotated[
@@ -41,13 +41,13 @@ Niqe = Annotated[
     typer.Option(
         "--niqe",
         metavar="FILE",
-        help="NIQE too, with its published parameters in this .npz file; needs no extra.",
+        help="Add NIQE, with its published parameters from this .npz file; needs no extra.",
     ),
 ]
 
 MODELS_HELP = (
-    "A shipped name (dggn-lite), an ONNX file, a checkpoint (.safetensors, .pth), or the word "
-    "bicubic."
+    "Shipped model (dggn-lite), ONNX file or its https URL, checkpoint (.safetensors, .pth), or "
+    "'bicubic'."
 )
 
 
@@ -60,7 +60,7 @@ def main(version: Annotated[bool, version_option()] = False) -> None:
 def images(
     hr_folder: Annotated[Path, typer.Argument(metavar="HR_DIR", help="Folder of HR pictures.")],
     sr_folder: Annotated[
-        Path, typer.Argument(metavar="SR_DIR", help="Folder of results, of the same names.")
+        Path, typer.Argument(metavar="SR_DIR", help="Folder of results with the same names.")
     ],
     perceptual: Perceptual = False,
     features: Features = None,
@@ -69,7 +69,7 @@ def images(
     as_csv: Csv = False,
     as_markdown: Markdown = False,
 ) -> None:
-    """Measure pictures that any program made."""
+    """Measure pictures from any program."""
     with errors_reported("dggn-eval"):
         from dggn.metrics.evaluate import evaluate_images
         from dggn.metrics.report import BenchmarkResult
@@ -92,8 +92,8 @@ def model(
         typer.Option(
             "--benchmark",
             metavar="DIR",
-            help="Folder with HR/ and LR_x4/, or of HR pictures alone, which are then reduced "
-            "by antialiased bicubic; repeatable.",
+            help="Folder with HR/ and LR_x4/, or with HR pictures only, to be reduced by "
+            "antialiased bicubic; repeatable.",
         ),
     ] = None,
     perceptual: Perceptual = False,
@@ -107,7 +107,7 @@ def model(
     with errors_reported("dggn-eval"):
         from dggn.metrics.evaluate import evaluate, find_benchmark
         from dggn.metrics.report import BenchmarkResult
-        from dggn.metrics.systems import opened, system_name
+        from dggn.metrics.systems import open_system, system_name
 
         form = _form(as_json, as_csv, as_markdown)
         folders = [*(benchmarks or []), *(more or [])]
@@ -116,7 +116,7 @@ def model(
         found = [find_benchmark(folder) for folder in folders]
         metrics = _metrics(perceptual, features, niqe)
         finished = []
-        with opened(model) as super_resolve:
+        with open_system(model) as super_resolve:
             for benchmark in found:
                 results = evaluate(super_resolve, benchmark.pairs, metrics)
                 done = _shown(benchmark.name, results, form)
@@ -133,7 +133,9 @@ def complexity(
             help="Presets (dggn, dggn-lite), ONNX files or checkpoints [default: the presets].",
         ),
     ] = None,
-    size: Annotated[str, typer.Option(metavar="HEIGHTxWIDTH", help="Of the LR picture.")] = "50x50",
+    size: Annotated[
+        str, typer.Option(metavar="HEIGHTxWIDTH", help="Size of the LR picture.")
+    ] = "50x50",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_markdown: Markdown = False,
 ) -> None:
@@ -158,10 +160,10 @@ def compare(
         typer.Option(
             "--crop",
             metavar="X,Y,W,H",
-            help="What to enlarge, in HR pixels, for each picture [default: the middle].",
+            help="Crop of each picture, in HR pixels [default: the centre].",
         ),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output PNG.")] = Path(
         "comparison.png"
     ),
 ) -> None:
@@ -184,18 +186,18 @@ def realistic(
     perceptual: Perceptual = False,
     features: Features = None,
     niqe: Niqe = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another one degrades otherwise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the degradations.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
             metavar="DIR",
-            help="New folder that keeps the pictures: HR/, LR_x4/ and one for each model.",
+            help="New folder to keep the pictures in: HR/, LR_x4/ and one per model.",
         ),
     ] = None,
 ) -> None:
-    """Measure models on photographs as people have them: reduced, noisy, saved as JPEG.
+    """Measure models on realistic photographs: reduced, noisy, saved as JPEG.
 
     Prints a Markdown table, bicubic interpolation first and the originals last.
     """
@@ -218,13 +220,13 @@ def page(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of LR pictures.")],
     models: Annotated[
         list[str],
-        typer.Option("--model", metavar="MODEL", help=f"{MODELS_HELP} Given twice: left, right."),
+        typer.Option("--model", metavar="MODEL", help=f"{MODELS_HELP} Twice: left, right."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output page.")] = Path(
         "page.html"
     ),
 ) -> None:
-    """Write a page with two models' results of every picture, and a slider between them."""
+    """Write an HTML page that compares two models' results with a slider."""
     with errors_reported("dggn-eval"):
         from dggn.metrics.page import write_page
 
@@ -264,7 +266,7 @@ def _metrics(perceptual: bool, features: Path | None, niqe: Path | None) -> Mapp
 def _shown(
     benchmark: str, results: Iterator[PictureScores], form: str
 ) -> tuple[PictureScores, ...]:
-    """All results; in a table every picture's line is printed as soon as it is measured."""
+    """Collect all results; in a table, each picture's line is printed once measured."""
     if form != "table":
         return tuple(results)
     from dggn.metrics.evaluate import mean

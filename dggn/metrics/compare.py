@@ -1,4 +1,4 @@
-"""Crops of several systems' results side by side: the paper's Figure 4."""
+"""Side-by-side crops of several systems' results: the paper's Figure 4."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dggn.metrics.evaluate import (
     path_pairs,
     super_resolve_and_measure,
 )
-from dggn.metrics.systems import BICUBIC, opened, system_name
+from dggn.metrics.systems import BICUBIC, open_system, system_name
 from runtime.errors import ConfigError
 from runtime.system.files import write_whole
 
@@ -30,7 +30,7 @@ GAP_PX = 8
 CAPTION_PX = 34
 FONT_PX = 14
 LINES = 2
-"""Lines of crops beside each picture."""
+"""Rows of crops beside each picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,10 @@ class Crop:
     """A rectangle of an HR picture."""
 
     x: int
-    """Of its left border."""
+    """Left edge."""
 
     y: int
-    """Of its upper border."""
+    """Upper edge."""
 
     width: int
     """In HR pixels."""
@@ -51,11 +51,11 @@ class Crop:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """As Pillow wants it."""
+        """The rectangle as Pillow expects it."""
         return self.x, self.y, self.x + self.width, self.y + self.height
 
     def of(self, image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The pixels inside."""
+        """Return the pixels inside."""
         return image_hwc[self.y : self.y + self.height, self.x : self.x + self.width]
 
 
@@ -64,10 +64,10 @@ class Cell:
     """One crop with its caption."""
 
     name: str
-    """Of the system."""
+    """Name of the system."""
 
     scores: str
-    """Of the whole picture."""
+    """Scores of the whole picture."""
 
     crop_hwc: NDArray[np.uint8]
     """(H, W, 3), uint8 RGB."""
@@ -81,7 +81,7 @@ class Row:
     """The HR picture, (H, W, 3), uint8 RGB."""
 
     crop: Crop
-    """Where the crops lie."""
+    """Position of the crops."""
 
     cells: tuple[Cell, ...]
     """HR first, then the systems."""
@@ -93,20 +93,20 @@ def comparison_rows(
     """Run every model on every picture.
 
     Args:
-        models: as `opened` takes them; bicubic comes first where it is not among them.
+        models: names as for `opened`; bicubic is added first if missing.
         paths: HR pictures; in a folder `HR` beside a folder `LR_x4` that LR picture is used,
             elsewhere it is made.
         crops: `X,Y,W,H` in HR pixels, one for each picture; none for the middles.
 
     Raises:
-        ConfigError: the crops make no sense.
+        ConfigError: the crops are invalid.
         DggnError: a model or picture is unusable.
     """
     if crops and len(crops) != len(paths):
         raise ConfigError(f"{len(crops)} crops for {len(paths)} pictures: give one for each")
     names = [*([] if BICUBIC in models else [BICUBIC]), *models]
     with ExitStack() as stack:
-        systems = {name: stack.enter_context(opened(name)) for name in names}
+        systems = {name: stack.enter_context(open_system(name)) for name in names}
         return [
             _row(_pair_of(path), crops[number] if crops else None, systems)
             for number, path in enumerate(paths)
@@ -114,10 +114,10 @@ def comparison_rows(
 
 
 def parse_crop(text: str, height: int, width: int) -> Crop:
-    """A crop from `X,Y,W,H` that lies inside a picture.
+    """Parse `X,Y,W,H` to a crop inside a picture.
 
     Raises:
-        ConfigError: it is something else, or lies outside.
+        ConfigError: it is malformed, or lies outside.
     """
     numbers = text.split(",")
     if len(numbers) != 4 or not all(one.isascii() and one.isdigit() for one in numbers):
@@ -129,7 +129,7 @@ def parse_crop(text: str, height: int, width: int) -> Crop:
 
 
 def draw_comparison(rows: Sequence[Row]) -> Image.Image:
-    """The figure: for each picture, the whole with the crop marked, then the crops.
+    """Draw the figure: for each picture, the whole with the crop marked, then the crops.
 
     Crops are enlarged by whole factors without interpolation: what is seen are the pixels.
     """
@@ -144,7 +144,7 @@ def draw_comparison(rows: Sequence[Row]) -> Image.Image:
 
 
 def save_png(path: Path, figure: Image.Image) -> None:
-    """Write the figure; the file appears when it is complete.
+    """Write the figure atomically.
 
     Raises:
         ConfigError: the name does not end in .png.
@@ -214,7 +214,7 @@ def _draw_row(row: Row) -> Image.Image:
 
 
 def _marked(row: Row, height: int) -> Image.Image:
-    """The whole picture, reduced or enlarged to a height, with the crop's outline."""
+    """Return the whole picture, scaled to a height, with the crop's outline."""
     picture = Image.fromarray(np.ascontiguousarray(row.picture_hwc))
     scale = height / picture.height
     size = (max(1, round(picture.width * scale)), height)

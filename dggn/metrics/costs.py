@@ -1,4 +1,4 @@
-"""What models cost, beside what the paper published."""
+"""Costs of models, beside the paper's published figures."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class Costs:
     """One model's costs."""
 
     name: str
-    """For tables."""
+    """Name for tables."""
 
     parameters_m: float
-    """Millions."""
+    """Millions of parameters."""
 
     gflops: float
-    """Thousand millions of operations, two for each multiply-accumulate."""
+    """Billions of operations, two per multiply-accumulate."""
 
     receptive_field_px: int | None = None
-    """LR pixels along an axis, by convolutions alone; None where it is not known."""
+    """Receptive field of the convolutions in LR pixels along an axis; None if unknown."""
 
     receptive_field_se_px: int | None = None
-    """The same with SE's windows."""
+    """Receptive field including SE windows."""
 
     published: bool = False
-    """Whether the paper says so, instead of a measurement of ours."""
+    """Whether the figures are the paper's rather than measured here."""
 
 
 TABLE_4 = tuple(
@@ -50,14 +50,16 @@ TABLE_4 = tuple(
 """The paper's Table 4."""
 
 TABLE_4_SIZE_HW = (50, 50)
-"""The paper does not state it; this gives its figures for ESRGAN and SPSR."""
+"""Input size for the paper's Table 4, which does not state it; this one reproduces its figures for
+ESRGAN and SPSR.
+"""
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Height and width from `50x50`.
+    """Parse height and width from `50x50`.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: it is malformed.
     """
     height, _, width = text.lower().partition("x")
     if not all(
@@ -68,11 +70,11 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def costs_of(models: Sequence[str], size_hw: tuple[int, int]) -> list[Costs]:
-    """Count what models cost.
+    """Compute the costs of models.
 
     Args:
         models: presets, shipped names, ONNX files or checkpoints; none for all presets.
-        size_hw: of the LR picture.
+        size_hw: size of the LR picture.
 
     Raises:
         ModelError: there is no such model, or it cannot be counted.
@@ -83,7 +85,7 @@ def costs_of(models: Sequence[str], size_hw: tuple[int, int]) -> list[Costs]:
 
 
 def costs_report(costs: Sequence[Costs], size_hw: tuple[int, int], form: str) -> str:
-    """Our measurements and the paper's table as text, `markdown` or `json`."""
+    """Format our measurements and the paper's table as text, `markdown` or `json`."""
     rows = [*costs, *TABLE_4]
     if form == "json":
         report = {"size_hw": size_hw, "models": [asdict(row) for row in rows]}
@@ -134,7 +136,10 @@ def _costs(model: str, size_hw: tuple[int, int]) -> Costs:
     from dggn.model.onnx_costs import onnx_costs
     from dggn.model.shipped import load
     from runtime.model.info import model_path
+    from runtime.report.console import fetched_model
 
+    name = system_name(model)
+    model = model if model in PRESETS else fetched_model(model)
     suffix = Path(model).suffix.lower()
     if model in PRESETS:
         module: Generator | CommunityModel = Generator(preset(model))
@@ -150,9 +155,7 @@ def _costs(model: str, size_hw: tuple[int, int]) -> Costs:
         except ModelError:
             # Of another program: its graph is all there is.
             parameters, operations = onnx_costs(path, *size_hw)
-            return Costs(
-                name=system_name(model), parameters_m=parameters / 1e6, gflops=operations / 1e9
-            )
+            return Costs(name=name, parameters_m=parameters / 1e6, gflops=operations / 1e9)
     fields: list[int | None] = [None, None]
     if isinstance(module, Generator):
         fields = [
@@ -160,7 +163,7 @@ def _costs(model: str, size_hw: tuple[int, int]) -> Costs:
             for squeeze_excitation in (False, True)
         ]
     return Costs(
-        name=system_name(model),
+        name=name,
         parameters_m=parameter_count(module) / 1e6,
         gflops=flops(module, *size_hw) / 1e9,
         receptive_field_px=fields[0],

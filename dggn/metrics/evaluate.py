@@ -1,4 +1,4 @@
-"""How good pictures are: a model's on benchmarks, or those of a folder."""
+"""Evaluates a model on benchmarks, or the pictures of a folder."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from dggn.model.config import SCALE
 from runtime.errors import ConfigError, ModelError
 
 SuperResolve: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-"""(H, W, 3) uint8 RGB to (4H, 4W, 3) uint8 RGB."""
+"""Maps (H, W, 3) uint8 RGB to (4H, 4W, 3) uint8 RGB."""
 
 Metric: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
-"""Picture and reference, both (H, W, 3) uint8 RGB, to a figure."""
+"""Maps a picture and its reference, both (H, W, 3) uint8 RGB, to a score."""
 
 FIDELITY: Mapping[str, Metric] = {
     "psnr_db": peak_signal_noise_ratio,
     "ssim": structural_similarity,
 }
-"""PSNR and SSIM on Y, border 4, by the name of their figure."""
+"""PSNR and SSIM on Y, border 4, by metric name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PathPair:
-    """An HR picture's file and, where it is given, that of its reduction."""
+    """Paths of an HR picture and optionally its reduction."""
 
     hr: Path
     """The HR picture."""
 
     lr: Path | None
-    """Its reduction; None to make it."""
+    """Its reduction; None to compute it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """Pictures that results are published on."""
+    """A benchmark set."""
 
     name: str
-    """For tables."""
+    """Name for tables."""
 
     pairs: tuple[PathPair, ...]
     """The pictures."""
@@ -54,24 +54,24 @@ class Benchmark:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureScores:
-    """One picture's figures."""
+    """One picture's scores."""
 
     name: str
-    """The HR picture's file name."""
+    """File name of the HR picture."""
 
     scores: Mapping[str, float]
-    """Each metric's figure."""
+    """Scores by metric name."""
 
 
 def find_benchmark(folder: Path) -> Benchmark:
-    """The benchmark in a folder.
+    """Find the benchmark in a folder.
 
     Args:
         folder: holds HR pictures in `HR/` and their reductions in `LR_x4/`; without `LR_x4/`,
             or when it holds the HR pictures themselves, reductions are made.
 
     Raises:
-        ConfigError: there are no pictures, or HR and LR do not belong together.
+        ConfigError: there are no pictures, or HR and LR do not match.
     """
     hr_folder = folder / HR_FOLDER
     if not hr_folder.is_dir():
@@ -82,7 +82,7 @@ def find_benchmark(folder: Path) -> Benchmark:
 
 
 def path_pairs(hr_folder: Path, lr_folder: Path | None) -> list[PathPair]:
-    """The pictures of a folder, each with its reduction.
+    """List the pictures of a folder, each with its reduction.
 
     Args:
         hr_folder: HR pictures.
@@ -104,7 +104,7 @@ def evaluate(
     pairs: Sequence[PathPair],
     metrics: Mapping[str, Metric] = FIDELITY,
 ) -> Iterator[PictureScores]:
-    """Super-resolve and measure one picture after the other.
+    """Super-resolve and measure pictures one by one.
 
     Raises:
         ConfigError: a picture cannot be measured, or an LR picture has not a quarter the HR
@@ -123,13 +123,13 @@ def super_resolve_and_measure(
     """Super-resolve one picture and measure the result.
 
     Args:
-        super_resolve: what makes the result.
+        super_resolve: the model as a function.
         pair: the picture.
-        path: of its HR file, for its name and for messages.
-        metrics: what is measured.
+        path: its HR file, for its name and for messages.
+        metrics: metrics by name.
 
     Returns:
-        The result, (4H, 4W, 3) uint8 RGB, and its figures.
+        The result, (4H, 4W, 3) uint8 RGB, and its scores.
 
     Raises:
         ConfigError: the picture cannot be measured.
@@ -148,7 +148,7 @@ def super_resolve_and_measure(
 def evaluate_images(
     hr_folder: Path, sr_folder: Path, metrics: Mapping[str, Metric] = FIDELITY
 ) -> Iterator[PictureScores]:
-    """Measure pictures that any program made, matched to the HR pictures by stem.
+    """Measure pictures from any program, matched to the HR pictures by stem.
 
     An HR picture whose size is no multiple of the scale is cropped to one at the right and
     bottom, when its SR picture has that size.
@@ -176,13 +176,13 @@ def measure(
     reference: NDArray[np.uint8],
     metrics: Mapping[str, Metric],
 ) -> PictureScores:
-    """All figures of one picture.
+    """Compute all scores of one picture.
 
     Args:
-        path: of the HR file, for the name and for messages.
+        path: the HR file, for the name and for messages.
         image: (H, W, 3), uint8 RGB.
-        reference: of the same shape.
-        metrics: what is measured.
+        reference: reference of the same shape.
+        metrics: metrics by name.
 
     Raises:
         ConfigError: the picture cannot be measured, because it is too small or too flat.
@@ -195,7 +195,7 @@ def measure(
 
 
 def mean(results: Sequence[PictureScores]) -> dict[str, float]:
-    """The mean of each figure, as published tables report it."""
+    """Return the mean of each score, as published tables report it."""
     return {
         metric: float(np.mean([result.scores[metric] for result in results]))
         for metric in results[0].scores

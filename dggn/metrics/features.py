@@ -1,4 +1,4 @@
-"""Perceptual distance by the features of SqueezeNet, for where LPIPS cannot be had.
+"""Perceptual distance on SqueezeNet features, for use without LPIPS.
 
 A research metric of this project: compare its figures with each other, never with published LPIPS.
 It is LPIPS's distance (Zhang et al., The Unreasonable Effectiveness of Deep Features as a
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LAYERS = ("conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9")
-"""LPIPS's choice of SqueezeNet's layers."""
+"""SqueezeNet layers that LPIPS uses."""
 
 SMALLEST_PX = 24
-"""Of a picture's side: `fire9` then still has a pixel."""
+"""Minimum side of a picture, which leaves `fire9` one pixel."""
 
 
 def feature_distance(weights: Path) -> Metric:
-    """The distance between pictures, with the network in a file; lower is better, 0 is equal.
+    """Create the distance metric from a weights file; lower is better, 0 means equal.
 
     Args:
         weights: .npz file of SqueezeNet 1.0 in Caffe's layout.
 
     Raises:
         MissingDependency: torch is not installed.
-        ModelError: the file is missing, damaged or of another kind.
+        ModelError: the file is missing, damaged or of another type.
     """
     require("torch", extra="train")
     import torch

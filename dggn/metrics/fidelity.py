@@ -1,4 +1,4 @@
-"""PSNR and SSIM on luma, the border cropped, as published tables report them."""
+"""PSNR and SSIM on luma without the border, as published tables report them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dggn.metrics.luma import luma_bt601
 PEAK = 255.0
 
 BORDER_PX = 4
-"""What x4 results are published with: as many pixels as the scale."""
+"""Border of published x4 results: as many pixels as the scale."""
 
 
 def peak_signal_noise_ratio(
     image: NDArray[np.uint8], reference: NDArray[np.uint8], *, border_px: int = BORDER_PX
 ) -> float:
-    """PSNR on Y, in dB; infinite for equal pictures.
+    """Compute PSNR on Y, in dB; infinite for equal pictures.
 
     Args:
         image: (H, W, 3), uint8 RGB.
         reference: (H, W, 3), uint8 RGB.
-        border_px: pixels left out at every side.
+        border_px: pixels to ignore at every side.
 
     Raises:
         ValueError: the sizes differ, or nothing is left inside the border.
@@ -36,12 +36,12 @@ def peak_signal_noise_ratio(
 def structural_similarity(
     image: NDArray[np.uint8], reference: NDArray[np.uint8], *, border_px: int = BORDER_PX
 ) -> float:
-    """SSIM on Y (Wang et al., 2004): 11x11 Gaussian window, sigma 1.5, valid part only.
+    """Compute SSIM on Y (Wang et al., 2004): 11x11 Gaussian window, sigma 1.5, valid part only.
 
     Args:
         image: (H, W, 3), uint8 RGB.
         reference: (H, W, 3), uint8 RGB.
-        border_px: pixels left out at every side.
+        border_px: pixels to ignore at every side.
 
     Raises:
         ValueError: the sizes differ, or less than one window is left inside the border.

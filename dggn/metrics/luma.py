@@ -1,4 +1,4 @@
-"""Luma as the super-resolution field measures it."""
+"""Luma as the super-resolution field computes it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def luma_bt601(image_hwc: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The Y of YCbCr (ITU-R BT.601, studio range), as MATLAB's `rgb2ycbcr` computes it.
+    """Compute the Y of YCbCr (ITU-R BT.601, studio range), matching MATLAB's `rgb2ycbcr`.
 
     Args:
         image_hwc: (H, W, 3), uint8 RGB.

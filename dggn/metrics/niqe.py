@@ -32,13 +32,13 @@ BLOCK_PX = 96
 """Side of a block at full size."""
 
 FEATURES = 36
-"""Parameters of a block: 18 at each of the two sizes."""
+"""Features per block: 18 at each of two scales."""
 
 LEAST_BLOCKS = 2
-"""Blocks with texture: fewer have no covariance."""
+"""Minimum number of textured blocks: fewer have no covariance."""
 
 NEIGHBOURS_YX = ((0, 1), (1, 0), (1, 1), (1, -1))
-"""Whose products are looked at: horizontal, vertical and both diagonals."""
+"""Offsets of neighbours for pairwise products: horizontal, vertical and both diagonals."""
 
 EXPECTED = (
     "NIQE's parameters, an .npz file with mu_pris_param (1, 36), cov_pris_param (36, 36) and "
@@ -48,23 +48,23 @@ EXPECTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Pristine:
-    """What undisturbed photographs look like."""
+    """Statistics of pristine photographs."""
 
     mean: Floats
-    """(36,)."""
+    """Mean features, (36,)."""
 
     covariance: Floats
-    """(36, 36)."""
+    """Covariance of the features, (36, 36)."""
 
     window: Floats
-    """(7, 7), sums to 1: weights of a pixel's surroundings."""
+    """Weights of a pixel's neighbourhood, (7, 7), with sum 1."""
 
 
 def read_pristine(path: Path) -> Pristine:
-    """The parameters from a file.
+    """Read the parameters from a file.
 
     Raises:
-        ModelError: the file is missing, damaged or of another kind.
+        ModelError: the file is missing, damaged or of another type.
     """
     arrays = read_npz(path, EXPECTED)
     shapes = {
@@ -88,7 +88,7 @@ def read_pristine(path: Path) -> Pristine:
 
 
 def niqe_metric(parameters: Path) -> Metric:
-    """NIQE with the parameters in a file; lower is better. The reference is not looked at.
+    """Create NIQE from a parameter file; lower is better. The reference is ignored.
 
     The metric raises `ValueError` at a picture without two blocks of texture.
 
@@ -96,7 +96,7 @@ def niqe_metric(parameters: Path) -> Metric:
         parameters: .npz file, for example `niqe_pris_params.npz`.
 
     Raises:
-        ModelError: the file is missing, damaged or of another kind.
+        ModelError: the file is missing, damaged or of another type.
     """
     pristine = read_pristine(parameters)
 
@@ -109,12 +109,12 @@ def niqe_metric(parameters: Path) -> Metric:
 def natural_image_quality(
     image_hwc: NDArray[np.uint8], pristine: Pristine, *, border_px: int = BORDER_PX
 ) -> float:
-    """NIQE of one picture; lower is better.
+    """Compute NIQE of one picture; lower is better.
 
     Args:
         image_hwc: (H, W, 3), uint8 RGB.
-        pristine: what it is compared with.
-        border_px: pixels left out at every side.
+        pristine: statistics to compare with.
+        border_px: pixels to ignore at every side.
 
     Raises:
         ValueError: there are not two blocks with texture inside the border.
@@ -140,7 +140,7 @@ def natural_image_quality(
 
 
 def halved(plane: Floats) -> Floats:
-    """Half the size, as MATLAB's `imresize` does it: antialiased bicubic, borders mirrored.
+    """Halve a plane as MATLAB's `imresize` does: antialiased bicubic, borders mirrored.
 
     Args:
         plane: (2H, 2W).
@@ -161,7 +161,7 @@ def halved(plane: Floats) -> Floats:
 
 
 def _features(luma: Floats, side: int, window: Floats) -> Floats:
-    """18 parameters of every block, (blocks, 18); NaN where a block is flat."""
+    """Compute 18 features of every block, (blocks, 18); NaN for flat blocks."""
     # In float32, as BasicSR: in flat areas the difference from the mean is then truly 0, which
     # belongs to neither side, where float64 leaves 1e-14 on either.
     mean, square = (_blurred(one, window).astype(np.float32) for one in (luma, luma**2))
@@ -193,7 +193,7 @@ def _block_features(block: NDArray[np.float32]) -> list[float]:
 
 
 def _asymmetric_gaussian(values: NDArray[np.float32]) -> tuple[float, float, float]:
-    """Shape and both widths of an asymmetric generalized Gaussian, by its moments."""
+    """Fit an asymmetric generalized Gaussian by moments: shape and both widths."""
     square = float(np.mean(values**2))
     below, above = values[values < 0], values[values > 0]
     if not (below.size and above.size):
@@ -210,7 +210,7 @@ def _asymmetric_gaussian(values: NDArray[np.float32]) -> tuple[float, float, flo
 
 @cache
 def _ratios_of_shapes() -> tuple[Floats, Floats]:
-    """Shapes of generalized Gaussians, and their (mean |x|)^2 / mean x^2."""
+    """Tabulate shapes of generalized Gaussians and their (mean |x|)^2 / mean x^2."""
     shapes = np.arange(0.2, 10.001, 0.001)
     ratios = [_gamma(2 / a) ** 2 / (_gamma(1 / a) * _gamma(3 / a)) for a in shapes]
     return shapes, np.array(ratios)

@@ -1,4 +1,4 @@
-"""A page to look at: two models' results of every picture of a folder, with a slider between."""
+"""A comparison page: two models' results of every picture in a folder, with a slider."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from dggn.data.folder import picture_paths, read_rgb
 from dggn.metrics.evaluate import SuperResolve
-from dggn.metrics.systems import opened, system_name
+from dggn.metrics.systems import open_system, system_name
 from dggn.model.config import SCALE
 from runtime.errors import ConfigError, ModelError, TargetError
 from runtime.report.detail import Detail
@@ -22,7 +22,7 @@ from runtime.system.files import NotReplaced, replacing
 from runtime.system.terminal import printable
 
 PART_LR_PX = (256, 192)
-"""Longer and shorter side of what is shown at most: enlarged, it fits on a screen at 100 %."""
+"""Maximum longer and shorter side of the part shown; its result fits on a screen at 100 %."""
 
 STYLE = """
 /* Results in their own pixels, one below the other; nothing here needs attention. */
@@ -38,22 +38,22 @@ def write_page(path: Path, folder: Path, models: tuple[str, str]) -> int:
     Of a large picture the part with the most detail is taken.
 
     Args:
-        path: of the page; what is there is replaced when the page is complete.
-        folder: of LR pictures; those in its folders are taken, too.
-        models: the left and the right one, as `opened` takes them.
+        path: file of the page, replaced when the page is complete.
+        folder: folder of LR pictures, searched recursively.
+        models: left and right model, as for `opened`.
 
     Returns:
         The number of pictures.
 
     Raises:
-        ConfigError: the page is not named like one, or the folder holds no picture.
+        ConfigError: the page's name does not end in .html, or the folder has no picture.
         ModelError: a model is unusable.
         ImageReadError: a picture cannot be decoded.
         TargetError: the page cannot be written.
     """
     if path.suffix.lower() not in SUFFIXES or path.is_dir():
         # Never a photograph that someone named by mistake.
-        raise ConfigError(f"--output is {path}: expected the name of a file ending in .html")
+        raise ConfigError(f"--output is {path}: expected a file name ending in .html")
     paths = picture_paths(folder)
     labels = system_name(models[0]), system_name(models[1])
     heading = f"{labels[0]} and {labels[1]}: {len(paths)} pictures"
@@ -62,7 +62,7 @@ def write_page(path: Path, folder: Path, models: tuple[str, str]) -> int:
     facts |= {"facts": f"<p>{_text(str(folder))}</p>", "attention": "0", "style": STYLE}
     head, foot = page_parts(facts)
     with ExitStack() as stack:
-        left, right = (stack.enter_context(opened(model)) for model in models)
+        left, right = (stack.enter_context(open_system(model)) for model in models)
         try:
             with replacing(path) as page:
                 page.write(_bytes(head))
@@ -76,8 +76,8 @@ def write_page(path: Path, folder: Path, models: tuple[str, str]) -> int:
     return len(paths)
 
 
-def part_of(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The part with the most detail, of at most `PART_LR_PX`; (H, W, 3), uint8 RGB."""
+def most_detailed_part(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the most detailed part, at most `PART_LR_PX`; (H, W, 3), uint8 RGB."""
     height, width = image_hwc.shape[:2]
     most = PART_LR_PX if height > width else PART_LR_PX[::-1]
     part_hw = min(height, most[0]), min(width, most[1])
@@ -93,7 +93,7 @@ def _article(
     systems: tuple[SuperResolve, SuperResolve],
     labels: tuple[str, str],
 ) -> str:
-    lr = part_of(image_hwc)
+    lr = most_detailed_part(image_hwc)
     height, width = lr.shape[:2]
     size_hw = height * SCALE, width * SCALE
     jpegs = [_jpeg(label, run(lr), size_hw) for run, label in zip(systems, labels, strict=True)]

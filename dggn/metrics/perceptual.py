@@ -19,15 +19,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "niqe": {"crop_border": BORDER_PX, "color_space": "ycbcr"},
     "pi": {"crop_border": BORDER_PX, "color_space": "ycbcr"},
 }
-"""What each is created with: LPIPS on AlexNet's features of whole RGB pictures; NIQE and PI on Y
-without the border, as the PIRM challenge's script computes them."""
+"""Creation options: LPIPS on AlexNet features of whole RGB pictures; NIQE and PI on Y without the
+border, as the PIRM challenge's script computes them.
+"""
 
 SMALLEST_PX = {"lpips": 31, "niqe": 96 + 2 * BORDER_PX, "pi": 96 + 2 * BORDER_PX}
-"""Least height and width: AlexNet's poolings, and one of NIQE's blocks inside the border."""
+"""Minimum height and width: AlexNet's poolings, and one NIQE block inside the border."""
 
 
 def perceptual_metrics() -> dict[str, Metric]:
-    """LPIPS, NIQE and PI by the names of their figures; lower is better in all three.
+    """Create LPIPS, NIQE and PI by metric name; lower is better for all three.
 
     Each raises `ValueError` at a picture that is smaller than its `SMALLEST_PX`.
 
@@ -71,7 +72,7 @@ def _metric(pyiqa: Any, name: str) -> Metric:
         if min(height, width) < SMALLEST_PX[name]:
             raise ValueError(
                 f"{name} needs {SMALLEST_PX[name]} px in height and width, it is {width}x{height}; "
-                "take it out, or leave out --perceptual"
+                "remove it, or leave out --perceptual"
             )
         arguments = (image_hwc, reference_hwc) if takes_reference else (image_hwc,)
         try:

@@ -1,4 +1,4 @@
-"""Models on photographs as people have them: reduced by programs, noisy, saved as JPEG.
+"""Measures models on realistic photographs: reduced by software, noisy, saved as JPEG.
 
 Every photograph is cut to a middle size and lives through a history that depends on its number
 and a seed alone. It is made anew whenever it is looked at, so that a large set needs no memory.
@@ -18,49 +18,49 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dggn.data.folder import by_stem, picture_paths, read_rgb
-from dggn.data.history import History, Noise, Save, live_through
+from dggn.data.history import History, Noise, Save, apply_history
 from dggn.data.pairs import Pair
 from dggn.data.prepared import HR_FOLDER, LR_FOLDER
 from dggn.metrics.evaluate import Metric, PictureScores, measure, super_resolve_and_measure
 from dggn.metrics.report import BenchmarkResult
-from dggn.metrics.systems import BICUBIC, opened, system_name
+from dggn.metrics.systems import BICUBIC, open_system, system_name
 from dggn.model.config import SCALE
 from dggn.settings import to_mapping
 from runtime.errors import ConfigError
 from runtime.system.files import write_whole
 
 MOST_HR_PX = (1024, 768)
-"""Longer and shorter side of an HR picture: its LR picture has 256x192."""
+"""Longer and shorter side of an HR picture, whose LR picture has 256x192."""
 
 ORIGINALS = "originals"
-"""The name under which the HR pictures themselves are measured."""
+"""Name under which the HR pictures themselves are measured."""
 
 HISTORIES_NAME = "histories.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RealisticPicture:
-    """A photograph, and what the world made of it."""
+    """A photograph with a realistic LR picture."""
 
     path: Path
-    """The photograph's file."""
+    """File of the photograph."""
 
     stem: str
-    """Its path below the folder, without the suffix."""
+    """Path below the folder, without the suffix."""
 
     pair: Pair
-    """What is left of it, and its LR picture."""
+    """LR picture and the matching HR picture."""
 
     history: History
-    """How that came about."""
+    """History that led to the LR picture."""
 
 
 class RealisticSet:
-    """The photographs of a folder with their LR pictures; each time the same.
+    """The photographs of a folder with their LR pictures, reproducible.
 
     Args:
-        folder: of photographs.
-        seed: of all histories.
+        folder: folder of photographs.
+        seed: seed of all histories.
 
     Raises:
         ConfigError: the folder is missing or empty, or two pictures differ in the suffix only.
@@ -74,7 +74,7 @@ class RealisticSet:
         return len(self._paths)
 
     def __iter__(self) -> Iterator[RealisticPicture]:
-        """One picture after the other.
+        """Yield the pictures one by one.
 
         Raises:
             ConfigError: a picture is too small to reduce.
@@ -83,21 +83,21 @@ class RealisticSet:
         for number, (stem, path) in enumerate(self._paths.items()):
             hr = middle_sized(read_rgb(path))
             if 0 in hr.shape:
-                raise ConfigError(f"{path} is too small to reduce: take it out")
+                raise ConfigError(f"{path} is too small to reduce: remove it")
             history = draw_measured_history(number, self._seed)
-            pair = Pair(name=path.name, lr_hwc=live_through(hr, history), hr_hwc=hr)
+            pair = Pair(name=path.name, lr_hwc=apply_history(hr, history), hr_hwc=hr)
             yield RealisticPicture(path=path, stem=stem, pair=pair, history=history)
 
 
 def draw_measured_history(number: int, seed: int) -> History:
-    """The history of a set's picture.
+    """Return the history of a set's picture.
 
     The four filters take turns, the bilinear one after a blur; every other four pictures have
     noise of 0 to 8 levels. All are saved once, with a quality of 60 to 90.
 
     Args:
-        number: of the picture, from 0.
-        seed: of the set.
+        number: index of the picture, from 0.
+        seed: seed of the set.
     """
     random = np.random.default_rng((seed, number))
     name = ("lanczos", "box", "bilinear", "bicubic")[number % 4]
@@ -112,7 +112,7 @@ def draw_measured_history(number: int, seed: int) -> History:
 
 
 def middle_sized(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Reduce a picture until it just covers `MOST_HR_PX`, and cut out the middle.
+    """Reduce a picture until it just covers `MOST_HR_PX`, and crop the centre.
 
     Args:
         image_hwc: (H, W, 3), uint8 RGB; smaller ones are only cut.
@@ -148,17 +148,17 @@ def measure_realistic(
 
     Args:
         pictures: the set.
-        models: as `opened` takes them; bicubic comes first where it is not among them.
-        metrics: what is measured.
+        models: names as for `opened`; bicubic is added first if missing.
+        metrics: metrics by name.
         benchmark: the set's name.
         output: a new or empty folder that keeps `HR/`, `LR_x4/`, a folder for each model, and
             the histories; None to keep nothing.
 
     Yields:
-        A system's name and figures, as soon as all its pictures are measured.
+        A system's name and scores, as soon as all its pictures are measured.
 
     Raises:
-        ConfigError: two models have one name, the folder holds other things, or a picture cannot
+        ConfigError: two models share a name, the folder has other contents, or a picture cannot
             be measured.
         ModelError: a model is unusable.
         ImageReadError: a picture cannot be decoded.
@@ -166,11 +166,11 @@ def measure_realistic(
     """
     systems = _named([*([] if BICUBIC in models else [BICUBIC]), *models])
     if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ConfigError(f"{output} holds other things: choose a new or empty folder")
+        raise ConfigError(f"{output} contains other files: choose a new or empty folder")
     with ExitStack() as stack:
         # All at first: a mistake in the last name should not come out after an hour.
         opened_systems = {
-            name: stack.enter_context(opened(model)) for name, model in systems.items()
+            name: stack.enter_context(open_system(model)) for name, model in systems.items()
         }
         originals = [
             measure(one.path, one.pair.hr_hwc, one.pair.hr_hwc, metrics) for one in pictures

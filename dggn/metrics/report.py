@@ -1,4 +1,4 @@
-"""Results as a table for people, and as JSON, CSV and Markdown."""
+"""Formats results as text tables, JSON, CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ _NAME_WIDTH = 24
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkResult:
-    """One system's figures on one benchmark."""
+    """One system's scores on one benchmark."""
 
     benchmark: str
-    """Its name."""
+    """Name of the benchmark."""
 
     pictures: tuple[PictureScores, ...]
-    """Of every picture, at least one."""
+    """Scores of every picture, at least one."""
 
 
 def table_header(metrics: Sequence[str]) -> str:
-    """The first line of a table."""
+    """Return the header of a text table."""
     return f"{'picture':<{_NAME_WIDTH}}" + "".join(f"  {TITLES[one]:>{_WIDTH}}" for one in metrics)
 
 
 def table_line(name: str, scores: Mapping[str, float]) -> str:
-    """A picture's line of a table, or the mean's."""
+    """Return a picture's line of a text table, or the mean's."""
     cells = (f"  {_figure(metric, value):>{_WIDTH}}" for metric, value in scores.items())
     return f"{name:<{_NAME_WIDTH}}" + "".join(cells)
 
 
 def as_json(system: str, results: Sequence[BenchmarkResult]) -> str:
-    """Every figure; what is infinite (the PSNR of equal pictures) is null."""
+    """Format every score as JSON; infinite ones (the PSNR of equal pictures) are null."""
     report = {
         "model": system,
         "channel": "Y",
@@ -69,7 +69,7 @@ def as_json(system: str, results: Sequence[BenchmarkResult]) -> str:
 
 
 def as_csv(system: str, results: Sequence[BenchmarkResult]) -> str:
-    """A line for each picture, and one for each benchmark's mean."""
+    """Format a CSV line for each picture, and one for each benchmark's mean."""
     metrics = list(results[0].pictures[0].scores)
     with io.StringIO(newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -82,13 +82,13 @@ def as_csv(system: str, results: Sequence[BenchmarkResult]) -> str:
 
 
 def as_markdown(system: str, results: Sequence[BenchmarkResult]) -> str:
-    """The means, a line for each benchmark."""
+    """Format the means as Markdown, one line per benchmark."""
     lines = [markdown_line(system, result) for result in results]
     return markdown_header(list(results[0].pictures[0].scores)) + "".join(lines)
 
 
 def markdown_header(metrics: Sequence[str]) -> str:
-    """The first two lines of a Markdown table."""
+    """Return the first two lines of a Markdown table."""
     return (
         f"| model | benchmark | pictures | {' | '.join(TITLES[one] for one in metrics)} |\n"
         f"| --- | --- |{' ---: |' * (1 + len(metrics))}\n"
@@ -96,7 +96,7 @@ def markdown_header(metrics: Sequence[str]) -> str:
 
 
 def markdown_line(system: str, result: BenchmarkResult) -> str:
-    """A system's means on one benchmark, as a line of a Markdown table."""
+    """Format a system's means on one benchmark as a line of a Markdown table."""
     figures = [_figure(metric, value) for metric, value in mean(result.pictures).items()]
     count = len(result.pictures)
     return f"| {system} | {result.benchmark} | {count} | {' | '.join(figures)} |\n"

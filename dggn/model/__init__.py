@@ -1,1 +1,1 @@
-"""The generator: configuration, modules, weights on disk."""
+"""The generator: configuration, modules, weight files."""

@@ -1,4 +1,4 @@
-"""The base module of both branches: multi-scale residual unit with squeeze-and-excitation."""
+"""The base unit of both branches: multi-scale residual unit with squeeze-and-excitation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LEAK = 0.2
-"""Slope of LeakyReLU below zero."""
+"""Negative slope of LeakyReLU."""
 
 
 class WindowedSqueezeExcitation(nn.Module):
-    """Squeeze-and-excitation whose mean is taken over a local window.
+    """Squeeze-and-excitation with the mean taken over a local window.
 
     SE's usual mean over the whole map makes a tile see other statistics than the picture it
     was cut from, which shows as a seam. Here every gate is the mean of a square window, on a
@@ -21,7 +21,7 @@ class WindowedSqueezeExcitation(nn.Module):
 
     Args:
         channels: channels of the feature map.
-        reduction: how many times fewer channels the hidden layer has.
+        reduction: factor by which the hidden layer has fewer channels.
         window_px: side of the window; the grid has half its pitch.
     """
 
@@ -118,6 +118,6 @@ class MultiScaleResidualUnit(nn.Module):
 
 
 def _chunks(conv: nn.Conv2d, count: int) -> list[tuple[Tensor, Tensor]]:
-    """Weights and biases of the convolutions whose outputs lie side by side in one."""
+    """Split a convolution's weights and biases into those of its side-by-side outputs."""
     assert conv.bias is not None
     return list(zip(conv.weight.chunk(count), conv.bias.chunk(count), strict=True))

@@ -1,4 +1,4 @@
-"""Generator weights on disk: safetensors with the resolved configuration inside.
+"""Generator weight files: safetensors with the resolved configuration inside.
 
 No pickle is ever read: a checkpoint from a stranger can be wrong, but it cannot run code.
 """
@@ -27,7 +27,7 @@ GENERATOR_FORMAT = "generator-1"
 
 
 def save_generator(path: Path, generator: Generator) -> None:
-    """Write a generator's weights and configuration; the file appears when it is complete.
+    """Write a generator's weights and configuration atomically.
 
     Raises:
         TargetError: the file cannot be written.
@@ -41,7 +41,7 @@ def save_generator(path: Path, generator: Generator) -> None:
 
 
 def load_generator(path: Path) -> Generator:
-    """Rebuild a generator from :func:`save_generator`, on the CPU, in evaluation mode.
+    """Load a generator from :func:`save_generator`, on the CPU, in evaluation mode.
 
     Raises:
         ModelError: the file is missing, damaged, or no DGGN checkpoint.
@@ -57,7 +57,7 @@ def load_generator(path: Path) -> Generator:
 def generator_from_tensors(
     config: GeneratorConfig, tensors: Mapping[str, Tensor], *, where: str
 ) -> Generator:
-    """A generator with the given weights, in evaluation mode.
+    """Build a generator with the given weights, in evaluation mode.
 
     Raises:
         ModelError: tensors are missing, left over, of the wrong shape, or not finite, or the
@@ -108,7 +108,7 @@ def _without_weights(config: GeneratorConfig, tensor_count: int, where: str) -> 
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], *, format_name: str, header: Mapping[str, Any]
 ) -> None:
-    """Write tensors with a JSON header; the file appears when it is complete.
+    """Write tensors with a JSON header, atomically.
 
     Raises:
         TargetError: the file cannot be written.
@@ -119,14 +119,14 @@ def write_tensors(
 
 
 def _beside(path: Path, found: str) -> str:
-    """Where the weights are, for those who named the state of a training run."""
+    """Point to the weights beside a training state, which was named by mistake."""
     weights = path.with_name("generator.safetensors")
     is_run = found.startswith("training-") and weights != path and weights.is_file()
     return f"; a run's weights are in {weights}" if is_run else ""
 
 
 def read_tensors(path: Path, *, format_name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what :func:`write_tensors` wrote.
+    """Read a file written by :func:`write_tensors`.
 
     Raises:
         ModelError: the file is missing, damaged, or holds another format.
@@ -145,4 +145,4 @@ def read_tensors(path: Path, *, format_name: str) -> tuple[dict[str, Tensor], di
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist: {expected}") from error
     except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged or of another kind ({error}): {expected}") from error
+        raise ModelError(f"{path} is damaged or of another type ({error}): {expected}") from error

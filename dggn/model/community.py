@@ -1,4 +1,4 @@
-"""Checkpoints of other architectures, read by `spandrel`.
+"""Checkpoints of other architectures, read with `spandrel`.
 
 ESRGAN, RCAN and the rest of what spandrel knows: systems of the paper's tables, to be evaluated
 beside ours and exported the same way. Its pickles are read by a restricted unpickler.
@@ -26,34 +26,35 @@ _UNREADABLE = (
     RuntimeError,
     ValueError,
     LookupError,
+    ArithmeticError,
     AttributeError,
     TypeError,
     EOFError,
     OSError,
 )
-"""What spandrel and PyTorch raise at files that hold something else."""
+"""Exceptions of spandrel and PyTorch for unsuitable files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommunityConfig:
-    """What there is to know of a community model from outside."""
+    """Public facts about a community model."""
 
     architecture: str
-    """Its name, for example `ESRGAN`."""
+    """Name of the architecture, for example `ESRGAN`."""
 
     scale: int
     """HR pixels per LR pixel, along each axis."""
 
     size_multiple_px: int
-    """Height and width of the LR input must be multiples of this."""
+    """Divisor of the LR input's height and width."""
 
 
 class CommunityModel(nn.Module):
-    """A network of another architecture, called like a :class:`Generator`.
+    """A network of another architecture, with the interface of :class:`Generator`.
 
     Args:
         network: (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W).
-        config: what there is to know of it.
+        config: public facts about it.
     """
 
     def __init__(self, network: nn.Module, config: CommunityConfig) -> None:
@@ -68,7 +69,7 @@ class CommunityModel(nn.Module):
 
 
 def read_module(path: Path) -> Generator | CommunityModel:
-    """The network of a checkpoint, our own or the community's, in evaluation mode on the CPU.
+    """Load a checkpoint's network, ours or the community's, in evaluation mode on the CPU.
 
     Raises:
         ModelError: the file is missing, damaged, or of no architecture that spandrel knows.
@@ -81,7 +82,7 @@ def read_module(path: Path) -> Generator | CommunityModel:
 
 
 def load_community(path: Path) -> CommunityModel:
-    """Read a checkpoint of another architecture, in evaluation mode on the CPU.
+    """Load a checkpoint of another architecture, in evaluation mode on the CPU.
 
     Raises:
         ModelError: the file is missing, damaged, of an unknown architecture, or enlarges no
@@ -132,11 +133,29 @@ def _described(descriptor: Any, path: Path) -> CommunityModel:
         # A least size is a multiple of the multiple: its multiples meet both.
         size_multiple_px=max(int(requirements.multiple_of), int(requirements.minimum)),
     )
-    return CommunityModel(descriptor.model.float(), config).eval()
+    model = CommunityModel(descriptor.model.float(), config).eval()
+    _fold_for_good(model)
+    return model
+
+
+def _fold_for_good(model: nn.Module) -> None:
+    """Have SPAN fold its branches once, instead of in every call.
+
+    PyTorch crashes when a network replaces its own weights during export.
+    """
+    for module in model.modules():
+        fold = getattr(module, "update_params", None)
+        if callable(fold):
+            fold()
+            setattr(module, "update_params", _nothing)  # noqa: B010 # no attribute that mypy knows
+
+
+def _nothing() -> None:
+    """Replace later folding."""
 
 
 def _is_foreign(path: Path) -> bool:
-    """Whether a safetensors file was written by another program; damaged ones count as ours."""
+    """Return whether a safetensors file is another program's; damaged ones count as ours."""
     try:
         with safe_open(path, framework="pt") as file:
             return FORMAT_KEY not in (file.metadata() or {})

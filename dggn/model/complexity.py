@@ -1,4 +1,4 @@
-"""What a network costs: parameters, operations and reach, taken from the real modules."""
+"""Costs of a network, computed from the real modules: parameters, operations, receptive field."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dggn.model.generator import Generator
 
 
 def parameter_count(generator: Generator | CommunityModel) -> int:
-    """Trained parameters of the whole network, a tail that only training uses included."""
+    """Count the trained parameters of the whole network, including a training-only tail."""
     return sum(parameter.numel() for parameter in generator.parameters())
 
 
 def flops(generator: Generator | CommunityModel, height: int, width: int) -> int:
-    """Floating-point operations to super-resolve one LR picture.
+    """Count the floating-point operations for one LR picture.
 
     The convention of the paper's Table 4: two for each multiply-accumulate of a convolution
     or matrix product, on a 50x50 LR patch; everything else is left out. What only training
@@ -32,8 +32,8 @@ def flops(generator: Generator | CommunityModel, height: int, width: int) -> int
 
     Args:
         generator: the network, on the CPU.
-        height: of the LR picture, any.
-        width: of the LR picture, any.
+        height: height of the LR picture, any.
+        width: width of the LR picture, any.
     """
     multiple = generator.config.size_multiple_px
     # Other architectures may pool to a few numbers or pad by reflection: not too small a picture.
@@ -46,7 +46,7 @@ def flops(generator: Generator | CommunityModel, height: int, width: int) -> int
 
 @torch.no_grad()
 def receptive_field_px(config: GeneratorConfig, *, squeeze_excitation: bool) -> int:
-    """How many LR pixels along an axis one pixel of the result can depend on, at most.
+    """Return the receptive field in LR pixels along an axis.
 
     Found by marking: the network is run on a strip with one column made NaN, and every result
     that depends on the column, by whatever path, is NaN. How many channels there are makes no
@@ -81,7 +81,7 @@ def receptive_field_px(config: GeneratorConfig, *, squeeze_excitation: bool) -> 
 
 
 def _reaches(generator: Generator, multiple: int, periods: int) -> list[tuple[int, int]] | None:
-    """First and last HR column that each column of a period reaches, None at a strip's end.
+    """Return the first and last HR column that each column of a period reaches, None at the edge.
 
     HR columns are counted from that of the period's first column.
     """

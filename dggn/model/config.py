@@ -1,4 +1,4 @@
-"""What a generator is made of: the resolved configuration and the shipped presets.
+"""The generator's configuration, and the shipped presets.
 
 This module needs neither torch nor numpy, so that a configuration can be read anywhere.
 """
@@ -19,12 +19,12 @@ SCALE = 4
 """HR pixels per LR pixel, along each axis."""
 
 COMMUNITY_SUFFIXES = frozenset({".pth", ".pt", ".ckpt"})
-"""Of checkpoints that only other programs write."""
+"""Suffixes of checkpoints that only other programs write."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """The structure of one generator (Fig. 1 of the paper).
+    """Structure of a generator (Fig. 1 of the paper).
 
     Raises:
         ConfigError: a value is out of range, or the gradient units cannot be spaced evenly.
@@ -46,10 +46,10 @@ class GeneratorConfig:
     """Residual 3x3 convolutions in the tail."""
 
     se_reduction: int = 16
-    """Squeeze-and-excitation: how many times fewer channels its hidden layer has."""
+    """Channel reduction of squeeze-and-excitation's hidden layer."""
 
     se_window_px: int = 8
-    """Side of the window that SE averages over, in trunk pixels (twice as many LR pixels)."""
+    """Side of SE's averaging window, in trunk pixels (twice as many LR pixels)."""
 
     def __post_init__(self) -> None:
         if self.se_reduction < 1:
@@ -91,33 +91,33 @@ class GeneratorConfig:
 
     @property
     def se_stride_px(self) -> int:
-        """Distance between the centres of neighbouring SE windows, in trunk pixels."""
+        """Distance between the centres of adjacent SE windows, in trunk pixels."""
         return self.se_window_px // 2
 
     @property
     def size_multiple_px(self) -> int:
-        """Height and width of the LR input must be multiples of this."""
+        """Divisor of the LR input's height and width."""
         return TRUNK_STRIDE * self.se_stride_px
 
 
 FORMER_SETTING = "upsampler_widths"
-"""Only the structure of 0.1 has it, whose tail computed at HR resolution."""
+"""A setting found only in the structure of 0.1, whose tail computed at HR resolution."""
 
 
 def read_structure(values: Mapping[str, Any], *, where: str) -> GeneratorConfig:
-    """The structure that a file describes.
+    """Parse a generator's structure from a file.
 
     Args:
-        values: what the file holds of it.
+        values: the structure as stored in the file.
         where: the file, for error messages.
 
     Raises:
         ModelError: it is the structure of an earlier version.
-        ConfigError: it is no structure of ours.
+        ConfigError: it is not one of our structures.
     """
     if isinstance(values, Mapping) and FORMER_SETTING in values:
         raise ModelError(
-            f"{where} has the structure of DGGN 0.1, which this version cannot rebuild: exported "
+            f"{where} has the structure of DGGN 0.1, which this version cannot load: exported "
             "files of it still run in dggn-run; to train or export, use weights of this version"
         )
     return from_mapping(GeneratorConfig, values, where=where)
@@ -129,11 +129,11 @@ PRESETS: dict[str, GeneratorConfig] = {
     ),
     "dggn-lite": GeneratorConfig(width=64, image_units=3, gradient_units=1, tail_width=32),
 }
-"""The structures we ship weights for, by name."""
+"""Structures with shipped weights, by name."""
 
 
 def preset(name: str) -> GeneratorConfig:
-    """The configuration called `name`.
+    """Return the configuration called `name`.
 
     Raises:
         ConfigError: there is no preset of that name.

@@ -1,4 +1,4 @@
-"""The critic of Fig. 3: it scores how real a picture, or its gradient magnitude, looks."""
+"""The critic of Fig. 3, which scores how real a picture or its gradient magnitude looks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch.nn import functional as F
 from dggn.model.blocks import LEAK
 
 SMALLEST_SIDE_PX = 4
-"""Convolutions halve the picture until its side is at most this."""
+"""Largest final side: convolutions halve the picture until it is no larger."""
 
 LARGEST_FACTOR = 8
-"""The widest convolution has so many times the channels of the first."""
+"""Ratio of the widest convolution's channels to the first one's."""
 
 HIDDEN = 100
-"""Features before the score."""
+"""Number of features before the score."""
 
 
 class Discriminator(nn.Module):
@@ -26,7 +26,7 @@ class Discriminator(nn.Module):
     to 3 px, with widths 64, 128, 256, 512, 512, 512.
 
     Args:
-        size_px: height and width of what it scores.
+        size_px: height and width of its input.
         width: channels of the first pair.
     """
 

@@ -13,11 +13,11 @@ from dggn.model.config import SCALE, TRUNK_STRIDE, GeneratorConfig
 from dggn.model.gradient import GradientMagnitude
 
 GRADIENT_TAIL_WIDTH = 32
-"""Channels of the tail that predicts the HR gradient: only training uses it, so it is narrow."""
+"""Channels of the tail that predicts the HR gradient; narrow, since only training uses it."""
 
 
 class ShallowExtractor(nn.Module):
-    """Picture to trunk features at half the LR resolution.
+    """Shallow features of a picture, at half the LR resolution.
 
     Args:
         width: channels of the trunk.
@@ -29,7 +29,7 @@ class ShallowExtractor(nn.Module):
         self.unshuffled = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, image_nchw: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] to (N, width, H/2, W/2)."""
+        """Map (N, 3, H, W) in [0, 1] to (N, width, H/2, W/2)."""
         features = F.leaky_relu(self.conv(image_nchw), LEAK)
         features = F.pixel_unshuffle(features, TRUNK_STRIDE)
         output: Tensor = self.unshuffled(features)
@@ -37,7 +37,7 @@ class ShallowExtractor(nn.Module):
 
 
 class Tail(nn.Module):
-    """Trunk features to HR: everything is computed at LR resolution or below.
+    """Tail from trunk features to HR, computed at LR resolution or below.
 
     A 3x3 convolution and a 2x pixel-shuffle lead from the trunk's resolution to LR, and a last
     convolution and a 4x pixel-shuffle to HR, as in sub-pixel convolution (Shi et al., CVPR 2016).
@@ -58,7 +58,7 @@ class Tail(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, inputs, H/2, W/2) to (N, 48, H, W), to be shuffled."""
+        """Map (N, inputs, H/2, W/2) to (N, 48, H, W), before the pixel shuffle."""
         features = F.pixel_shuffle(F.leaky_relu(self.enter(features), LEAK), TRUNK_STRIDE)
         for conv in self.convs:
             features = features + F.leaky_relu(conv(features), LEAK)
@@ -86,14 +86,14 @@ class Enlargement(nn.Module):
         self.register_buffer("kernel", kernel, persistent=False)
 
     def forward(self, image_nchw: Tensor) -> Tensor:
-        """(N, 3, H, W) to (N, 48, H, W), float32 whatever autocast says."""
+        """Map (N, 3, H, W) to (N, 48, H, W), in float32 regardless of autocast."""
         with torch.autocast(image_nchw.device.type, enabled=False):
             padded = F.pad(image_nchw.float(), (1, 1, 1, 1), mode="replicate")
             return F.conv2d(padded, self.kernel)
 
 
 class Generator(nn.Module):
-    """Super-resolve pictures four times along each axis.
+    """Network that super-resolves pictures four times along each axis.
 
     The image branch is refined by `image_units` multi-scale residual units. The gradient
     branch starts from the LR picture's gradient magnitude (Eq. 5), takes in the image
@@ -126,11 +126,11 @@ class Generator(nn.Module):
 
     @property
     def units(self) -> Iterator[MultiScaleResidualUnit]:
-        """The multi-scale residual units of both branches."""
+        """Yield the multi-scale residual units of both branches."""
         return (one for one in self.modules() if isinstance(one, MultiScaleResidualUnit))
 
     def group_branches(self, grouped: bool) -> None:
-        """Choose the form in which units apply their branches; see `MultiScaleResidualUnit`."""
+        """Select how units apply their branches; see `MultiScaleResidualUnit`."""
         for unit in self.units:
             unit.grouped = grouped
 
@@ -157,7 +157,7 @@ class Generator(nn.Module):
         """Super-resolve a batch and predict the HR gradient magnitude, for training.
 
         Args:
-            image_nchw: as in :meth:`forward`.
+            image_nchw: input as in :meth:`forward`.
 
         Returns:
             The pictures of :meth:`forward`, and the gradient branch's prediction of their
@@ -177,7 +177,7 @@ class Generator(nn.Module):
         return F.pixel_shuffle(self.enlargement(image_nchw) + detail.float(), SCALE)
 
     def _features(self, image_nchw: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features of the image branch and of the gradient branch, (N, width, H/2, W/2)."""
+        """Return features of the image and gradient branches, (N, width, H/2, W/2)."""
         image = shallow = self.image_head(image_nchw)
         gradient: Tensor | None = None
         spacing = self.config.image_units

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 DELTA = 1e-6
-"""Keeps the square root's derivative finite where the picture is flat (as SPSR does)."""
+"""Offset that keeps the square root's derivative finite in flat areas (as in SPSR)."""
 
 
 class GradientMagnitude(nn.Module):
-    """Magnitude of the image gradient, for each colour channel (Eq. 4 and 5).
+    """Magnitude of the image gradient for each colour channel (Eq. 4 and 5).
 
     `sqrt((A * S)^2 + (A^T * S)^2 + DELTA)` with A = [1, 0, -1]. The kernels are buffers:
     they move with the module and are never trained. Borders are replicated, so that a
@@ -31,7 +31,7 @@ class GradientMagnitude(nn.Module):
         self.register_buffer("kernel_y", kernel.view(1, 1, 3, 1).repeat(channels, 1, 1, 1))
 
     def forward(self, image_nchw: Tensor) -> Tensor:
-        """The gradient magnitude of a batch of images.
+        """Compute the gradient magnitude of a batch of images.
 
         Computed in float32 whatever the input's type: one grey level squared is 2e-7 of the
         squared range, which is no longer a normal number in float16.

@@ -1,4 +1,4 @@
-"""What an ONNX graph of any origin costs: parameters and operations."""
+"""Costs of any ONNX graph: parameters and operations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
 def onnx_costs(path: Path, height: int, width: int) -> tuple[int, int]:
-    """Parameters, and operations to super-resolve one LR picture.
+    """Count parameters, and operations for one LR picture.
 
     The same convention as :func:`dggn.model.complexity.flops`. Parameters are the graph's
     floating-point weights. The graph is run once, because the sizes of its tensors may depend
@@ -28,8 +28,8 @@ def onnx_costs(path: Path, height: int, width: int) -> tuple[int, int]:
 
     Args:
         path: the file; its input is float32 NCHW with three channels.
-        height: of the LR picture; must be a size that the graph takes.
-        width: of the LR picture.
+        height: height of the LR picture; must be a size that the graph takes.
+        width: width of the LR picture.
 
     Raises:
         MissingDependency: onnx or onnxruntime is not installed.
@@ -57,13 +57,15 @@ def onnx_costs(path: Path, height: int, width: int) -> tuple[int, int]:
 def _computed_shapes(
     model: onnx.ModelProto, names: set[str], size_hw: tuple[int, int], where: str
 ) -> Shapes:
-    """Shapes of the named tensors when the graph sees one picture."""
+    """Compute the shapes of the named tensors for one picture."""
     import onnx
     import onnxruntime
 
     picture = np.zeros((1, 3, *size_hw), np.float32)
     source = model.graph.input[0].name if model.graph.input else ""
     wanted = sorted(names - {source})
+    if not wanted:
+        return {source: picture.shape}
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
     options = onnxruntime.SessionOptions()
@@ -85,7 +87,7 @@ def _computed_shapes(
 
 
 def _products(node: onnx.NodeProto, shapes: Shapes) -> int:
-    """Multiply-accumulates of one node."""
+    """Count the multiply-accumulates of one node."""
     output, first, second = (shapes[name] for name in (node.output[0], *node.input[:2]))
     if node.op_type == "Conv":
         return math.prod(output) * math.prod(second[1:])

@@ -1,4 +1,4 @@
-"""One picture through a torch network, for evaluation and export checks.
+"""Runs a torch network on one picture, for evaluation and export checks.
 
 Deployment goes through `runtime`, which needs no torch and cuts pictures into tiles.
 """

@@ -1,4 +1,4 @@
-"""A torch module from an exported ONNX file: a model is one artifact, for both worlds."""
+"""Loads torch modules from exported ONNX files, so that one file serves both frameworks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from dggn.model.generator import Generator
 
 LARGEST_FILE_BYTES = 2**30
-"""Larger files are refused unread: the flagship has 30 MB."""
+"""Size above which files are refused unread; the flagship has 30 MB."""
 
 
 def load(model: str = DEFAULT_MODEL) -> Generator:
-    """Rebuild the torch module of a shipped model or of an ONNX file that dggn-export wrote.
+    """Load the torch module of a shipped model or of an ONNX file that dggn-export wrote.
 
     Args:
         model: a shipped name, or the path of an ONNX file.
@@ -47,13 +47,13 @@ def load(model: str = DEFAULT_MODEL) -> Generator:
         # External data could name any file of this machine: it is never followed.
         proto = onnx.load(path, load_external_data=False)
     except (OSError, DecodeError, ValueError) as error:
-        raise ModelError(f"{path} is damaged or of another kind ({error}): {expected}") from error
+        raise ModelError(f"{path} is damaged or of another type ({error}): {expected}") from error
     properties = {entry.key: entry.value for entry in proto.metadata_props}
     try:
         config = read_structure(json.loads(properties[PREFIX + "generator"]), where=str(path))
     except (KeyError, ValueError, TypeError, ConfigError) as error:
         raise ModelError(
-            f"{path} holds no usable generator configuration ({error}): {expected}"
+            f"{path} has no usable generator configuration ({error}): {expected}"
         ) from error
     with torch.device("meta"):
         parameters = Generator(config).state_dict().keys()

@@ -1,4 +1,4 @@
-"""How an exported file names a network's weights.
+"""Names of a network's weights in exported files.
 
 A parameter has its own name, except those of sibling branches: units keep them in one tensor, and
 an exported graph gives every branch a convolution of its own, so that `conv3x3.weight` is stored as
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 
 def part_name(name: str, number: int) -> str:
-    """The name of part `number` of a parameter."""
+    """Return the name of part `number` of a parameter."""
     return f"{name}.{number}"
 
 
 def stored_names(parameters: Iterable[str], present: Iterable[str]) -> dict[str, list[str]]:
-    """Which of the names in a file hold each parameter, whole or in parts.
+    """Return the names in a file that hold each parameter, whole or in parts.
 
     Args:
         parameters: names in the network.
@@ -45,7 +45,7 @@ def stored_names(parameters: Iterable[str], present: Iterable[str]) -> dict[str,
 def join_parts(
     names: Mapping[str, list[str]], arrays: Mapping[str, NDArray[np.generic]]
 ) -> dict[str, NDArray[np.generic]]:
-    """Whole parameters from what a file holds; see :func:`stored_names`.
+    """Join parameters stored in parts; see :func:`stored_names`.
 
     Raises:
         ValueError: parts of one parameter do not fit together.

@@ -1,4 +1,4 @@
-"""ONNX graphs as data: what export and calibration both do to them, without torch.
+"""ONNX graph surgery shared by export and calibration, without torch.
 
 May import `runtime.errors`, `runtime.model` and `runtime.image`; nothing else of this project.
 """

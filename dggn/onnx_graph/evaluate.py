@@ -1,4 +1,4 @@
-"""Evaluates tensors inside a graph on the CPU."""
+"""Evaluates intermediate tensors on the CPU."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def as_input(image_hwc: Samples, sample_type: SampleType) -> NDArray[Any]:
 def evaluate(
     model: onnx.ModelProto, names: Sequence[str], feeds: Iterable[NDArray[Any]]
 ) -> Iterator[list[NDArray[Any]]]:
-    """Run a model, and collect tensors of it.
+    """Run a model, and yield intermediate tensors.
 
     Args:
         model: not changed.
-        names: of the tensors, within the graph or its outputs.
-        feeds: for its only input, one after the other.
+        names: names of tensors, inside the graph or outputs.
+        feeds: values of its only input, one after the other.
 
     Yields:
         The tensors' values, for each feed.

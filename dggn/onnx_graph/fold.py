@@ -1,4 +1,4 @@
-"""Casts of stored weights, and constants written as nodes, become plain weights.
+"""Folds casts of stored weights and `Constant` nodes into plain weights.
 
     Conv(x, Cast(W16)) = Conv(x, W32)   with W32 = float32(W16), exactly
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def fold_constants(model: onnx.ModelProto) -> frozenset[str]:
-    """Evaluate `Constant` nodes and casts of initializers, and drop what is not read, in place.
+    """Fold `Constant` nodes and casts of initializers, and drop unused values, in place.
 
     A weight keeps its name when its cast is all that reads it, and the cast's readers read it.
 
@@ -71,7 +71,7 @@ def fold_constants(model: onnx.ModelProto) -> frozenset[str]:
 
 
 def drop_unread(model: onnx.ModelProto) -> None:
-    """Remove the nodes and weights that no output depends on, in place."""
+    """Remove nodes and weights that no output depends on, in place."""
     graph = model.graph
     read = {value.name for value in graph.output} | inner_names(graph)
     kept = []

@@ -1,4 +1,4 @@
-"""Weights stored in half the bytes.
+"""Weights stored as float16.
 
     Conv(x, W) = Conv(x, Cast(float16(W)))   up to the rounding of W
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def store_in_half(model: onnx.ModelProto, names: Collection[str]) -> None:
-    """Replace the named float32 initializers by float16 ones and casts, in place.
+    """Replace the named float32 initializers with float16 ones and casts, in place.
 
     The float16 initializer keeps the name; its readers read the cast. What :func:`fold_constants`
     made float32 becomes float16 again without loss.

@@ -1,4 +1,4 @@
-"""A model file, read and checked: what engines are built from and calibration quantizes."""
+"""Reads and checks models for engines and calibration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QDQ = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 """Operators between float and integer values."""
 
 INTEGER_PREFIXES = ("QLinear", "ConvInteger", "MatMulInteger")
-"""Beginnings of the names of operators that compute on integers."""
+"""Name prefixes of operators that compute on integers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,40 +26,40 @@ class SourceModel:
     """A model that can be converted further."""
 
     path: Path
-    """The file it came from."""
+    """Path of the file."""
 
     sha256: str
-    """Hash of that file."""
+    """Hash of the file."""
 
     info: ModelInfo
-    """Its facts."""
+    """Facts about the model."""
 
     model: onnx.ModelProto
-    """Its graph, constants as initializers, weights in float32."""
+    """Graph, with constants as initializers and weights in float32."""
 
     halves: frozenset[str]
-    """Names of the weights that the file stores as float16."""
+    """Names of weights that the file stores as float16."""
 
     @classmethod
     def of(cls, path: Path, model: onnx.ModelProto, info: ModelInfo) -> SourceModel:
-        """Make constants of what is constant in a model.
+        """Fold the constants of a model.
 
         Args:
             path: the model's file.
-            model: what it holds; changed, and kept.
-            info: its facts.
+            model: its graph; modified, and kept.
+            info: facts about it.
         """
         halves = fold_constants(model)
         return cls(path=path, sha256=file_sha256(path), info=info, model=model, halves=halves)
 
     @property
     def is_quantized(self) -> bool:
-        """Whether it has Q/DQ nodes."""
+        """Whether the graph has Q/DQ nodes."""
         return any(node.op_type in QDQ for node in self.model.graph.node)
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file; weights that lie in other files are never followed.
+    """Read an ONNX file; weights in external files are never followed.
 
     Raises:
         ModelError: it is too large or damaged, or needs other files.

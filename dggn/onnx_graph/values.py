@@ -1,4 +1,4 @@
-"""Names, makers, readers and types of a graph's values."""
+"""Names, producers, readers and types of a graph's values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ FLOAT_TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "BFLOAT16")
 
 
 def producers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
-    """The node that makes each value."""
+    """Return the node that produces each value."""
     return {name: node for node in graph.node for name in node.output if name}
 
 
 def readers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
-    """The nodes that read each value."""
+    """Return the nodes that read each value."""
     found: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in dict.fromkeys(node.input):
@@ -28,14 +28,14 @@ def readers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """A node's attributes by name; text as bytes, as ONNX stores it."""
+    """Return a node's attributes by name; text as bytes, as ONNX stores it."""
     from onnx import helper
 
     return {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
 
 
 def opset(model: onnx.ModelProto) -> int:
-    """The version of the standard operators that a model uses.
+    """Return the opset of a model.
 
     Raises:
         ModelError: it names none.
@@ -47,7 +47,7 @@ def opset(model: onnx.ModelProto) -> int:
 
 
 def element_types(model: onnx.ModelProto) -> dict[str, int]:
-    """The element type of every value, as ONNX infers it.
+    """Return the element type of every value, as ONNX infers it.
 
     Raises:
         ModelError: the types cannot be inferred.
@@ -72,8 +72,8 @@ def element_types(model: onnx.ModelProto) -> dict[str, int]:
     return types
 
 
-def fresh(name: str, taken: set[str]) -> str:
-    """A name that is not taken yet, and is from now on."""
+def unused_name(name: str, taken: set[str]) -> str:
+    """Return an unused name, and mark it as used."""
     candidates = (name if not number else f"{name}.{number}" for number in count())
     chosen = next(candidate for candidate in candidates if candidate not in taken)
     taken.add(chosen)
@@ -81,13 +81,13 @@ def fresh(name: str, taken: set[str]) -> str:
 
 
 def all_names(graph: onnx.GraphProto) -> set[str]:
-    """Every name that a value has."""
+    """Return the names of all values."""
     names = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
     return names.union(*(set(node.input) | set(node.output) for node in graph.node))
 
 
 def inner_names(graph: onnx.GraphProto) -> set[str]:
-    """Every name that graphs inside of nodes (`If`, `Loop`, `Scan`) read."""
+    """Return the names that subgraphs (`If`, `Loop`, `Scan`) read."""
     inner = [
         one
         for node in graph.node

@@ -1,1 +1,1 @@
-"""Training: configuration, loss, loop."""
+"""Training: configuration, losses, the loop."""

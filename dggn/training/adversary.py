@@ -1,4 +1,4 @@
-"""How a critic is trained: the Wasserstein distance with a gradient penalty (WGAN-GP)."""
+"""Trains critics on the Wasserstein distance with a gradient penalty (WGAN-GP)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 DOMAIN = 0x6770
-"""Keeps the interpolation's random numbers apart from the crops' of the same seed."""
+"""Seed component that keeps the interpolation's random numbers independent of the crops'."""
 
 
 def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """How far the critic's gradient is from norm 1 between real and generated samples.
+    """Return the deviation of the critic's gradient norm from 1 between real and generated samples.
 
     `mean((|grad critic(x)|_2 - 1)^2)` over x = mix * real + (1 - mix) * fake, the norm taken
     for each sample (Gulrajani et al., 2017, Eq. 3). Computed in float32 whatever the precision
@@ -40,11 +40,11 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, mix: Tensor)
 
 
 class CriticLoss(nn.Module):
-    """What a critic minimizes, as one module: DistributedDataParallel wraps it whole.
+    """Loss of a critic as one module, for DistributedDataParallel.
 
     Args:
         critic: scores samples.
-        precision: of the scores, for autocast; the penalty is always float32.
+        precision: precision of the scores under autocast; the penalty is always float32.
     """
 
     def __init__(self, critic: nn.Module, precision: str) -> None:
@@ -58,7 +58,7 @@ class CriticLoss(nn.Module):
         Args:
             real: (N, 3, H, W).
             fake: same shape; not differentiated.
-            mix: as in :func:`gradient_penalty`.
+            mix: interpolation weights, as in :func:`gradient_penalty`.
 
         Returns:
             `mean critic(fake) - mean critic(real)`, which is minus the estimated Wasserstein
@@ -70,11 +70,11 @@ class CriticLoss(nn.Module):
 
 
 def interpolation(seed: int, batch_number: int, count: int) -> Tensor:
-    """Where between real and generated samples the penalty is taken.
+    """Draw the interpolation weights at which the penalty is taken.
 
     Args:
-        seed: of the run.
-        batch_number: of the whole run; the numbers depend on it and on the seed alone.
+        seed: seed of the run.
+        batch_number: batch number in the whole run; the result depends only on it and the seed.
         count: samples in the batch.
 
     Returns:

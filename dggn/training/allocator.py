@@ -1,4 +1,4 @@
-"""Make the C library keep memory that a training step frees: the next step needs it again."""
+"""Makes the C library keep freed memory for the next training step."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import ctypes
 import sys
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
-"""glibc's malloc.h."""
+"""Constants from glibc's malloc.h."""
 
 KEPT_BYTES = 2**31 - 1
-"""The largest that mallopt takes: free memory below it is not given back."""
+"""Largest value that mallopt accepts: free memory below it is kept."""
 
 GROWTH_BYTES = 2**28
 

@@ -1,4 +1,4 @@
-"""`dggn-train`: prepare pictures, train generators, draw how it went."""
+"""The command `dggn-train`: prepares pictures, trains generators, plots runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +31,7 @@ app = typer.Typer(
 
 @app.callback()
 def main(version: Annotated[bool, version_option()] = False) -> None:
-    """Prepare pictures, train generators on them, and draw how it went."""
+    """Prepare pictures, train generators, and plot training curves."""
 
 
 @app.command()
@@ -38,26 +39,25 @@ def prepare(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of HR pictures.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to fill.")],
     size: Annotated[int, typer.Option(help="Side of a sub-image in pixels.")] = 480,
-    step: Annotated[int, typer.Option(help="Distance between neighbouring sub-images.")] = 240,
+    step: Annotated[int, typer.Option(help="Distance between adjacent sub-images.")] = 240,
     scales: Annotated[
         list[float] | None,
         typer.Option(
             "--scale",
-            help="Size at which every picture is cut, as a part of the whole; repeatable "
-            "[default: 1].",
+            help="Scale at which every picture is cut; repeatable [default: 1].",
         ),
     ] = None,
 ) -> None:
     """Cut training pictures into sub-images with their reductions, once.
 
-    Interrupt with Ctrl-C, go on with the same command; what is done and still current is kept.
+    Interrupt with Ctrl-C, and resume with the same command; up-to-date work is kept.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from dggn.data.prepared import PrepareOptions
     from dggn.training.prepare import prepare as prepare_folder
     from dggn.training.prepare import show_sources
 
-    resume = f"stopped; go on with the same command ({target})"
+    resume = f"stopped; run the same command to resume ({target})"
     with errors_reported("dggn-train", interrupted=resume):
         options = PrepareOptions(size_px=size, step_px=step, scales=tuple(scales or [1.0]))
         with show_sources(sys.stderr) as on_source:
@@ -77,27 +77,25 @@ def teach(
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to fill.")],
     teacher: Annotated[
         Path,
-        typer.Option(
-            help="A x4 network: an ONNX file, our checkpoint, or one that spandrel knows."
-        ),
+        typer.Option(help="x4 network: ONNX file, our checkpoint, or one that spandrel reads."),
     ],
-    count: Annotated[int, typer.Option(help="Pairs that the set shall have.", min=1)] = 1000,
+    count: Annotated[int, typer.Option(help="Number of pairs in the set.", min=1)] = 1000,
     size: Annotated[int, typer.Option(help="Side of an LR picture in pixels.")] = 128,
-    seed: Annotated[int, typer.Option(help="Of all random choices.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.", min=0)] = 0,
     unreduced: Annotated[
-        float, typer.Option(help="Share of LR pictures that keep the source's own size.")
+        float, typer.Option(help="Fraction of LR pictures cut at the source's own size.")
     ] = 0.2,
     graphics: Annotated[
-        float, typer.Option(help="Share of LR pictures that are drawn: text, windows, charts.")
+        float, typer.Option(help="Fraction of LR pictures that are drawn: text, windows, charts.")
     ] = 0.1,
     backend: Annotated[
-        str, typer.Option(help="What runs an ONNX teacher, as in dggn-run.")
+        str, typer.Option(help="Inference library for an ONNX teacher, as in dggn-run.")
     ] = "auto",
 ) -> None:
-    """Make realistic LR pictures and a teacher's results of them, once.
+    """Make realistic LR pictures with a teacher's results, once.
 
-    A run learns from them with target = "teacher" in its [data]. Interrupt with Ctrl-C, go on with
-    the same command, or with a larger --count; pairs that are there and whole are kept.
+    A run learns from them with target = "teacher" in its [data]. Interrupt with Ctrl-C, and
+    resume with the same command or a larger --count; complete pairs are kept.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from dggn.data.taught import TeachOptions
@@ -133,11 +131,11 @@ def run(
             "ablation-gan) or a TOML file."
         ),
     ],
-    folder: Annotated[Path, typer.Argument(help="Folder of the run; an unfinished one goes on.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the run; an unfinished one resumes.")],
     train_folders: Annotated[
         list[Path] | None,
         typer.Option(
-            "--train", help="Folder of HR pictures, or one that `prepare` filled; repeatable."
+            "--train", help="Folder of HR pictures, or one filled by `prepare`; repeatable."
         ),
     ] = None,
     validation_folders: Annotated[
@@ -148,28 +146,26 @@ def run(
         Path | None,
         typer.Option(
             "--from",
-            help="Generator checkpoint, exported or shipped model, or folder of a run, whose "
-            "weights to start from.",
+            help="Initial weights: generator checkpoint, exported or shipped model, or folder of "
+            "a run.",
         ),
     ] = None,
     perceptual_weights: Annotated[
         Path | None,
-        typer.Option(help="File of the perceptual network's weights, of the recipe's kind."),
+        typer.Option(help="Weights file of the recipe's perceptual network."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Length of the run in steps.")] = None,
     max_minutes: Annotated[
         float | None,
         typer.Option(
-            help="Training time that ends the run earlier, its schedule completed inside it; "
-            "reading pictures and the last validation are not counted."
+            help="Training time that ends the run early, with its schedule completed; reading "
+            "pictures and the last validation do not count."
         ),
     ] = None,
     device: Annotated[
-        str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.")
+        str, typer.Option(help="auto (a GPU if available), cpu, cuda or cuda:1.")
     ] = "auto",
-    workers: Annotated[
-        int, typer.Option(help="Threads of each process that make batches.", min=1)
-    ] = 2,
+    workers: Annotated[int, typer.Option(help="Loader threads per process.", min=1)] = 2,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the generator: starts slower, runs faster.")
     ] = False,
@@ -180,16 +176,16 @@ def run(
         ),
     ] = False,
 ) -> None:
-    """Train a generator; interrupt with Ctrl-C, go on with the same command.
+    """Train a generator; interrupt with Ctrl-C, and resume with the same command.
 
     The folder of the run then holds generator.safetensors (the result so far), state.safetensors
-    (what is needed to go on), log.jsonl and tensorboard/ (how it went) and samples/ (pictures).
+    (the state to resume from), log.jsonl and tensorboard/ (the log) and samples/ (pictures).
     Several GPUs: torchrun --nproc-per-node 4 --no-python dggn-train run ...
     """
-    # A polite kill is an interruption too.
+    # SIGTERM interrupts like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
-    resume = f"stopped; go on with the same command ({folder})"
+    resume = f"stopped; run the same command to resume ({folder})"
     with errors_reported("dggn-train", interrupted=resume):
         config = _config(recipe, train_folders or [], validation_folders or [])
         config = replace(
@@ -213,10 +209,10 @@ def plot(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The PNG file.", show_default="RUN/curves.png"),
+        typer.Option("--output", "-o", help="Output PNG.", show_default="RUN/curves.png"),
     ] = None,
 ) -> None:
-    """Draw the curves of a run: loss terms, critics, learning rate, PSNR and SSIM."""
+    """Plot the curves of a run: loss terms, critics, learning rate, PSNR and SSIM."""
     with errors_reported("dggn-train"):
         require("matplotlib", extra="train")
         from dggn.training.log import read_log
@@ -248,26 +244,27 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
     from dggn.data.pairs import read_pairs
     from dggn.training.allocator import keep_freed_memory
     from dggn.training.batches import open_batches
-    from dggn.training.parallel import open_place
+    from dggn.training.parallel import open_process
     from dggn.training.progress import show_training
     from dggn.training.state import WEIGHTS_NAME, TrainingState
     from dggn.training.trainer import Trainer
 
     keep_freed_memory()
-    with open_place(device) as place:
-        state = TrainingState.open(folder, config, place.device)
+    with open_process(device) as process:
+        state = TrainingState.open(folder, config, process.device)
         pictures = read_pairs(
             [Path(name) for name in config.data.train],
             target=config.data.target,
             originals=config.data.originals,
         )
         validation = read_pairs([Path(name) for name in config.data.validation])
-        with open_batches(config.data, config.seed, pictures, place, workers) as batches:
-            trainer = Trainer(state, batches, validation, folder, place)
-            if place.is_first:
+        with open_batches(config.data, config.seed, pictures, process, workers) as batches:
+            say = partial(typer.echo, err=True) if process.is_first else lambda line: None
+            trainer = Trainer(state, batches, validation, folder, process, say)
+            if process.is_first:
                 typer.echo(
                     f"{len(pictures)} training and {len(validation)} validation pictures on "
-                    f"{place.device}; step {state.step}, {state.elapsed_s / 60:.1f} min done",
+                    f"{process.device}; step {state.step}, {state.elapsed_s / 60:.1f} min done",
                     err=True,
                 )
 
@@ -282,6 +279,6 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
             signal.signal(signal.SIGTERM, stop)
             with show_training(sys.stderr) as progress:
                 complete = trainer.run(progress=progress, should_stop=lambda: interrupted)
-            if complete and place.is_first:
+            if complete and process.is_first:
                 typer.echo(folder / WEIGHTS_NAME)
             return complete

@@ -1,4 +1,4 @@
-"""What a training run is made of: TOML in, frozen dataclasses out."""
+"""Configuration of a training run, parsed from TOML."""
 
 from __future__ import annotations
 
@@ -20,39 +20,43 @@ RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Where the pictures are and how they are cropped."""
+    """Training pictures and cropping."""
 
     train: tuple[str, ...] = ()
     """Folders of HR training pictures."""
 
     validation: tuple[str, ...] = ()
-    """Folders of HR pictures that every choice is made on; may be empty."""
+    """Folders of HR pictures used for all selection; may be empty."""
 
     patch_lr_px: int = 48
     """Side of an LR crop (48 in the paper, Section 4.2)."""
 
     batch_size: int = 8
-    """Crops in a batch, over all processes together."""
+    """Crops in a batch, over all processes."""
 
     degradation: str = "bicubic"
-    """How LR crops come about: `bicubic` (the paper's) or `photo` (blur, noise and JPEG too)."""
+    """Degradation of LR crops: `bicubic` (the paper's) or `photo` (blur, noise and JPEG too)."""
 
     target: str = "original"
-    """What crops of taught sets are learnt from: `original` or `teacher` (`dggn-train teach`)."""
+    """Target of crops from taught sets: `original` or `teacher` (`dggn-train teach`)."""
 
     originals: float = 0.0
-    """With `teacher`: share of the crops of taught sets that have the original for their target
-    instead, of the pairs that have one."""
+    """With `teacher`: fraction of the crops, among pairs with an original, that use it as target
+    instead.
+    """
 
     rotate: bool = True
-    """All eight flips and quarter turns; false for horizontal flips alone, as in the paper."""
+    """Whether to use all eight flips and rotations; false for horizontal flips only, as in the
+    paper.
+    """
 
     scale_jitter: float = 0.0
-    """HR pictures are first reduced by a random factor down to 1 minus this."""
+    """HR pictures are first reduced by a random factor between 1 minus this and 1."""
 
     resident: bool = False
     """Whether all pictures stay in the device's memory and crops are cut there: the same crops,
-    made fast enough for any GPU."""
+    made fast enough for any GPU.
+    """
 
     def __post_init__(self) -> None:
         check_degradation(self.degradation)
@@ -74,19 +78,19 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """The generator's Adam, and the schedule of all rates."""
+    """The generator's Adam, and the schedule of all learning rates."""
 
     learning_rate: float = 5e-4
-    """At the end of the warm-up."""
+    """Learning rate at the end of the warm-up."""
 
     schedule: str = "cosine"
-    """After the linear warm-up: `cosine`, down to nothing, or `halving`."""
+    """Schedule after the linear warm-up: `cosine`, down to zero, or `halving`."""
 
     halve_at: tuple[int, ...] = (50_000, 100_000, 200_000, 300_000)
     """Steps at which `halving` halves the rate."""
 
     warmup_steps: int = 200
-    """Steps over which the rate rises from nothing."""
+    """Steps over which the rate rises from zero."""
 
     beta1: float = 0.9
     """Adam's decay of the first moment."""
@@ -95,7 +99,7 @@ class OptimizerConfig:
     """Adam's decay of the second moment."""
 
     clip_norm: float = 1.0
-    """Largest gradient norm."""
+    """Maximum gradient norm."""
 
     ema_decay: float = 0.999
     """Decay of the exponential moving average of the weights, which is what is kept."""
@@ -117,36 +121,38 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training run."""
+    """Configuration of one training run."""
 
     preset: str
     """Name of the generator's structure."""
 
     steps: int
-    """Length of the run."""
+    """Number of steps."""
 
     gradient_branch: bool = True
-    """Whether the structure keeps its gradient branch; the paper's Table 1 removes it."""
+    """Whether the structure has a gradient branch; the paper's Table 1 removes it."""
 
     initial: str | None = None
-    """Generator checkpoint, exported or shipped model, or folder of a run, whose weights the run
-    starts from; the optimizer starts afresh, and `warmup_steps` gives it time."""
+    """Initial weights: a generator checkpoint, an exported or shipped model, or the folder of a
+    run. The optimizer starts afresh, and `warmup_steps` gives it time.
+    """
 
     fusion_only_steps: int = 0
-    """First steps, in which only the fusion of the two branches is trained."""
+    """Number of first steps that train only the fusion of the two branches."""
 
     max_minutes: float | None = None
-    """Training time that ends the run earlier, its schedule completed inside it. Reading pictures
-    and the last validation are not counted."""
+    """Training time that ends the run early, with its schedule completed. Reading pictures and the
+    last validation do not count.
+    """
 
     seed: int = 0
-    """Of weights and crops."""
+    """Seed of weights and crops."""
 
     precision: str = "bf16"
     """`bf16` (autocast) or `fp32`."""
 
     compile: bool = False
-    """Whether the generator is compiled: slower to start, faster to train."""
+    """Whether to compile the generator: slower to start, faster to train."""
 
     validate_every: int = 1000
     """Steps between validations."""
@@ -155,13 +161,13 @@ class TrainConfig:
     """Steps between checkpoints."""
 
     save_every_minutes: float = 10.0
-    """Minutes between checkpoints, where so many steps take longer."""
+    """Minutes between checkpoints, if `save_every` steps take longer."""
 
     log_every: int = 100
-    """Steps between lines of the log."""
+    """Steps between log records."""
 
     samples: int = 4
-    """Validation pictures on the sheet of samples."""
+    """Number of validation pictures on the sample sheet."""
 
     data: DataConfig = DataConfig()
     """Pictures and crops."""
@@ -170,10 +176,10 @@ class TrainConfig:
     """Loss weights."""
 
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
-    """Network of the perceptual loss."""
+    """Network for the perceptual loss."""
 
     critic: CriticConfig = field(default_factory=CriticConfig)
-    """The critics, where the loss has adversarial terms."""
+    """Critics, if the loss has adversarial terms."""
 
     optimizer: OptimizerConfig = OptimizerConfig()
     """Optimizer and schedule."""
@@ -211,23 +217,23 @@ class TrainConfig:
 
     @property
     def generator(self) -> GeneratorConfig:
-        """The structure that `preset` and `gradient_branch` describe."""
+        """The structure described by `preset` and `gradient_branch`."""
         structure = preset(self.preset)
         return structure if self.gradient_branch else replace(structure, gradient_units=0)
 
     @property
     def batches_per_step(self) -> int:
-        """Batches that a step consumes: one for the generator, and one for each critic step."""
+        """Batches per step: one for the generator, and one for each critic step."""
         adversarial = self.loss.adversarial or self.loss.gradient_adversarial
         return 1 + (self.critic.steps if adversarial else 0)
 
     def with_data(self, train: tuple[str, ...], validation: tuple[str, ...]) -> TrainConfig:
-        """The same run on other folders."""
+        """Return the same configuration with other folders."""
         return replace(self, data=replace(self.data, train=train, validation=validation))
 
 
 def read_config(recipe: str) -> TrainConfig:
-    """Read a TOML file, or a shipped recipe by its name.
+    """Read a TOML file, or a shipped recipe by name.
 
     Raises:
         ConfigError: there is no such file or recipe, it is not TOML, or a setting is wrong.

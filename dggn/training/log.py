@@ -1,4 +1,4 @@
-"""The log of a run: a JSON line for each record, and the same for TensorBoard."""
+"""The log of a run: a JSON line per record, and the same for TensorBoard."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Record = dict[str, float]
 
 
 class Log:
-    """Appends records to a run's log; a context manager.
+    """Writer of a run's log; a context manager.
 
     What an earlier process logged of steps that are now repeated is taken out first. Where
     tensorboard is not installed, its part is left out, with a warning.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         step: steps done so far.
 
     Raises:
@@ -50,7 +50,7 @@ class Log:
         self._board = SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=step + 1)
 
     def write(self, record: Record) -> None:
-        """Append a record; it has its `step`.
+        """Append a record, which includes its `step`.
 
         Raises:
             TargetError: the log cannot be written.
@@ -84,7 +84,7 @@ class Log:
 
 
 def read_log(folder: Path) -> list[Record]:
-    """The records of a run, in order; a last line that was cut off by a kill is left out.
+    """Read the records of a run in order, without a last line truncated by a kill.
 
     Raises:
         ConfigError: the folder has no log, or the log is damaged.
@@ -96,7 +96,7 @@ def read_log(folder: Path) -> list[Record]:
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist: name the folder of a run") from error
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is damaged ({error}): take the broken line out") from error
+        raise ConfigError(f"{path} is damaged ({error}): remove the broken line") from error
     if not all(isinstance(record, dict) and "step" in record for record in records):
         raise ConfigError(f"{path} is damaged: every line must be an object with a step")
     return records

@@ -1,4 +1,4 @@
-"""The six terms of Eq. 6."""
+"""The six terms of Eq. 6, and one for the phases of the sub-pixel convolution."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dggn.model.config import SCALE
 from dggn.model.gradient import GradientMagnitude
 from dggn.training.loss_config import LossConfig
 
+PHASE_WINDOW_LR_PX = 8
+"""Side of the windows that the means of phases are taken over: large enough for texture to average
+out, small enough to follow shading."""
+
 
 class GeneratorLoss(nn.Module):
-    """What the generator minimizes; a term whose weight is 0 is neither computed nor reported.
+    """The generator's loss; terms of weight 0 are neither computed nor reported.
 
     Args:
         config: the weights.
-        perceptual: the perceptual loss of two batches; needed where its weight is not 0.
-        critics: by name, `image` and `gradient`; each needed where its weight is not 0.
+        perceptual: the perceptual loss of two batches; needed if its weight is not 0.
+        critics: critics by name, `image` and `gradient`; each needed if its weight is not 0.
+        compared: pictures of a batch that the perceptual loss compares; 0: all.
     """
 
     def __init__(
@@ -25,9 +31,11 @@ class GeneratorLoss(nn.Module):
         config: LossConfig,
         perceptual: nn.Module | None = None,
         critics: Mapping[str, nn.Module] | None = None,
+        compared: int = 0,
     ) -> None:
         super().__init__()
         self._config = config
+        self._compared = compared or None
         self._gradient = GradientMagnitude()
         self._perceptual = perceptual
         self._critics = nn.ModuleDict(critics or {})
@@ -39,7 +47,7 @@ class GeneratorLoss(nn.Module):
         target: Tensor,
         shift: tuple[int, int] = (0, 0),
     ) -> dict[str, Tensor]:
-        """Weighted terms by the names of `LossConfig`; their sum is what is minimized.
+        """Return weighted terms by the names of `LossConfig`; their sum is minimized.
 
         Args:
             image: the generator's pictures, (N, 3, H, W), float32.
@@ -52,7 +60,7 @@ class GeneratorLoss(nn.Module):
         if config.perceptual:
             assert self._perceptual is not None
             top, left = shift
-            seen = [batch[..., top:, left:] for batch in (image, target)]
+            seen = [batch[: self._compared, :, top:, left:] for batch in (image, target)]
             terms["perceptual"] = config.perceptual * self._perceptual(*seen)
         if config.pixel:
             terms["pixel"] = config.pixel * F.l1_loss(image, target)
@@ -69,4 +77,24 @@ class GeneratorLoss(nn.Module):
             terms["branch_gradient"] = config.branch_gradient * F.l1_loss(
                 branch_gradient, self._gradient(target)
             )
+        if config.phase:
+            terms["phase"] = config.phase * F.l1_loss(phase_means(image), phase_means(target))
         return terms
+
+
+def phase_means(image: Tensor) -> Tensor:
+    """Local mean of each phase, that is of the pixels at one place in their block of 4x4.
+
+    A sub-pixel convolution computes each phase with weights of its own, so nothing but the loss
+    keeps their levels equal.
+
+    Args:
+        image: (N, C, 4H, 4W).
+
+    Returns:
+        (N, 16 C, h, w), of overlapping windows of `PHASE_WINDOW_LR_PX`, or of all where the picture
+        is smaller.
+    """
+    phases = F.pixel_unshuffle(image, SCALE)
+    window = min(PHASE_WINDOW_LR_PX, *phases.shape[-2:])
+    return F.avg_pool2d(phases, window, stride=max(1, window // 2))

@@ -1,4 +1,4 @@
-"""What training minimizes: the weights of Eq. 6, the perceptual network, the critics."""
+"""Loss configuration: the weights of Eq. 6, the perceptual network, the critics."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ class LossConfig:
     """Mu: mean squared error between the pictures' gradient magnitudes."""
 
     adversarial: float = 0.0
-    """Beta: what the critic of pictures thinks of them."""
+    """Beta: the image critic's score."""
 
     gradient_adversarial: float = 0.0
-    """Epsilon: what the critic of gradient magnitudes thinks of those of the pictures."""
+    """Epsilon: the gradient critic's score of the pictures' gradient magnitudes."""
 
     branch_gradient: float = 0.1
     """Eta: L1 between the gradient branch's prediction and the HR gradient magnitude."""
+
+    phase: float = 0.0
+    """Not the paper's: L1 between the local means of the 16 sub-pixel phases (`phase_means`). It
+    keeps flat colours true, and grids of 4 pixels out, which a perceptual network barely sees."""
 
     def __post_init__(self) -> None:
         weights = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -49,13 +53,13 @@ COMPARISONS = ("values", "directions")
 
 @dataclass(frozen=True, kw_only=True)
 class PerceptualConfig:
-    """The network whose features the perceptual loss compares."""
+    """Network whose features the perceptual loss compares."""
 
     network: str = "vgg19"
     """`vgg19` (the paper) or `squeezenet` (SqueezeNet 1.0)."""
 
     weights: str | None = None
-    """File of its weights; without one, VGG19's are downloaded, once, through torch.hub."""
+    """Weights file; without one, VGG19's are downloaded once through torch.hub."""
 
     compare: str = "values"
     """`values`: L1 between features (Eq. 7); `directions`: squared difference of features scaled to
@@ -63,7 +67,11 @@ class PerceptualConfig:
     CVPR 2018). The second has one scale for all layers, and does not reward contrast."""
 
     layers: tuple[str, ...] = ()
-    """Layers whose features are compared, such as `conv5_4` or `fire9`; none: those two."""
+    """Layers to compare, such as `conv5_4` or `fire9`; these two are the defaults."""
+
+    pictures: int = 0
+    """Pictures of each batch that are compared, the first ones; 0: all. The network costs several
+    times as much as a small generator."""
 
     def __post_init__(self) -> None:
         if self.network not in PERCEPTUAL_NETWORKS:
@@ -74,25 +82,27 @@ class PerceptualConfig:
             raise ConfigError(
                 f"compare is {self.compare!r}: choose one of {', '.join(COMPARISONS)}"
             )
+        if self.pictures < 0:
+            raise ConfigError(f"pictures is {self.pictures}: it must not be negative")
         if self.network == "squeezenet" and self.weights is None:
             raise ConfigError("squeezenet's weights are not downloaded: name their .npz file")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CriticConfig:
-    """Both critics and how they are trained (WGAN-GP: Gulrajani et al., 2017)."""
+    """Both critics and their training (WGAN-GP: Gulrajani et al., 2017)."""
 
     width: int = 64
     """Channels after the first convolution."""
 
     steps: int = 5
-    """Steps of the critics in a step of the generator, each on a batch of its own."""
+    """Critic steps per generator step, each on a batch of its own."""
 
     penalty: float = 10.0
     """Weight of the gradient penalty."""
 
     learning_rate: float = 1e-4
-    """Follows the generator's schedule."""
+    """Learning rate, which follows the generator's schedule."""
 
     beta1: float = 0.0
     """Adam's decay of the first moment."""
@@ -101,7 +111,7 @@ class CriticConfig:
     """Adam's decay of the second moment."""
 
     largest_loss: float = 1e5
-    """A critic whose loss is further from 0 than this has exploded, which ends the run."""
+    """Limit on the absolute loss of a critic, beyond which the run ends as diverged."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.steps < 1:

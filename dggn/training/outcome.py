@@ -1,4 +1,4 @@
-"""What a step came to. Its numbers leave the device while the next step is already queued there."""
+"""Results of a training step, transferred while the next step is already queued on the device."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import torch
 from torch import Tensor
 
 from dggn.training.config import TrainConfig
-from dggn.training.parallel import Place
+from dggn.training.parallel import ProcessContext
 from runtime.errors import ConfigError
 
 NORM = "norm"
-"""A generator's update has it beside its loss's terms; a critic's has it with the critic's name."""
+"""Key of the gradient norm among the terms of an update; a critic's includes its name."""
 
 
 class Outcome:
-    """The numbers of one step. Nothing waits for the device before they are read.
+    """The numbers of one step. Nothing waits for the device until they are read.
 
     Args:
-        updates: what each update of the step came to, scalars by name: those of the critics, each
+        updates: losses of each update of the step, as scalars by name: those of the critics, each
             with `NAME_critic`, `NAME_penalty` and `NAME_norm` for every critic, and at last the
             generator's, with `loss`, its terms and `norm`.
         learning_rate: the generator's.
-        config: of the run.
-        place: of this process; the means over all processes are told.
+        config: configuration of the run.
+        process: device and rank of this process; values are averaged over all processes.
     """
 
     def __init__(
@@ -32,27 +32,27 @@ class Outcome:
         updates: Sequence[Mapping[str, Tensor]],
         learning_rate: float,
         config: TrainConfig,
-        place: Place,
+        process: ProcessContext,
     ) -> None:
         self._names = [list(update) for update in updates]
         self._learning_rate, self._config = learning_rate, config
         scalars = [scalar.detach().float() for update in updates for scalar in update.values()]
-        self._values = place.mean(torch.stack(scalars)).to("cpu", non_blocking=True)
+        self._values = process.mean(torch.stack(scalars)).to("cpu", non_blocking=True)
         self._arrival: torch.cuda.Event | None = None
-        if place.device.type == "cuda":
+        if process.device.type == "cuda":
             self._arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._arrival.record()
 
     def read(self) -> dict[str, float]:
-        """Wait until the step is done.
+        """Wait for the step and return its numbers.
 
         Returns:
             The weighted terms of the generator's loss, the learning rate, and the terms of the
             critics' last update, by name.
 
         Raises:
-            ConfigError: a loss or gradient is no longer finite, or a critic has exploded. The
-                networks have been updated with the bad numbers by now, and must not be kept.
+            ConfigError: a loss or gradient is no longer finite, or a critic has diverged. The
+                networks have already been updated with the bad numbers, and must not be saved.
         """
         if self._arrival is not None:
             self._arrival.synchronize()
@@ -74,7 +74,7 @@ class Outcome:
             # Also false for what is not a number.
             if not (abs(loss) <= largest and norm < float("inf")):
                 raise ConfigError(
-                    f"the critic of the {name} explodes: its loss is {loss:.4g} and its gradient's "
+                    f"the critic of the {name} diverged: its loss is {loss:.4g} and its gradient's "
                     f"norm {norm:.4g}, expected a loss within {largest:.4g}: "
                     "lower learning_rate in [critic] or the adversarial weights"
                 )

@@ -1,4 +1,4 @@
-"""Where a run computes: which device, and beside which other processes (torchrun)."""
+"""The device of a run, and its processes under torchrun."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from torch.nn.parallel import DistributedDataParallel
 from runtime.errors import ConfigError
 
 LONGEST_WAIT = timedelta(hours=2)
-"""For the first process, which validates while the others wait."""
+"""Timeout while the first process validates and the others wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """A process's device and its place among the processes of a run."""
+class ProcessContext:
+    """A process's device and its rank in the run."""
 
     device: torch.device
-    """What it computes on."""
+    """Device for all computation."""
 
     rank: int = 0
-    """Its number; the first writes files and speaks."""
+    """Rank of the process; rank 0 writes files and output."""
 
     count: int = 1
-    """Processes of the run."""
+    """Number of processes."""
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and output."""
         return self.rank == 0
 
     @property
     def steps_ahead(self) -> int:
-        """Steps that are queued while an earlier one is still being computed.
+        """Steps queued while an earlier one is still being computed.
 
-        One keeps a GPU busy: it goes on while the host reads what the step before came to. More
-        would only make the clock, and with it the schedule of a run that time ends, less true.
+        One keeps a GPU busy while the host reads the losses of the previous step. More
+        would only make the clock, and thus the schedule of a time-limited run, less accurate.
         """
         return 1 if self.device.type == "cuda" else 0
 
     def send(self, tensor: Tensor) -> Tensor:
-        """A tensor of the CPU on the device, without waiting for what the device is doing."""
+        """Copy a CPU tensor to the device without waiting for queued work."""
         on_gpu = self.device.type == "cuda"
         return (tensor.pin_memory() if on_gpu else tensor).to(self.device, non_blocking=True)
 
     def share(self, batch: Tensor) -> Tensor:
-        """This process's samples of a batch."""
+        """Return this process's samples of a batch."""
         return batch[self.rank :: self.count]
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The module with its gradients averaged over all processes."""
+        """Wrap a module to average its gradients over all processes."""
         if self.count == 1:
             return module
         # No buffer ever changes. PyTorch 2.13 has renamed the option, and warns of the old name.
@@ -67,14 +67,14 @@ class Place:
         return DistributedDataParallel(module, **options)
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean of small tensors over all processes."""
+        """Average small tensors over all processes."""
         if self.count > 1:
             distributed.all_reduce(values)
             values = values / self.count
         return values
 
     def agree(self, values: list[float]) -> list[float]:
-        """What the first process says, so that all decide alike."""
+        """Broadcast the first process's values, so that all decide alike."""
         if self.count == 1:
             return values
         told = torch.tensor(values, dtype=torch.float64)
@@ -84,8 +84,8 @@ class Place:
 
 
 @contextmanager
-def open_place(device: str) -> Iterator[Place]:
-    """Join the other processes where torchrun has started several, and find the device.
+def open_process(device: str) -> Iterator[ProcessContext]:
+    """Join torchrun's other processes, if any, and select the device.
 
     Args:
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:1`; of several
@@ -101,13 +101,13 @@ def open_place(device: str) -> Iterator[Place]:
         # All crops have one size: the search for the fastest convolutions is worth its time.
         torch.backends.cudnn.benchmark = True
     if count == 1:
-        yield Place(device=found)
+        yield ProcessContext(device=found)
         return
     # What processes agree on stays off the GPU, which would have to finish its work first.
     backend = "gloo" if found.type == "cpu" else "cpu:gloo,cuda:nccl"
     distributed.init_process_group(backend, timeout=LONGEST_WAIT)
     try:
-        yield Place(device=found, rank=rank, count=count)
+        yield ProcessContext(device=found, rank=rank, count=count)
     finally:
         distributed.destroy_process_group()
 

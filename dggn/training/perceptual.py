@@ -1,4 +1,4 @@
-"""The perceptual loss (Eq. 7), over either network."""
+"""The perceptual loss (Eq. 7) over either network."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from dggn.training import squeezenet, vgg19
 from dggn.training.loss_config import PerceptualConfig
 
 DOMAIN = 0x7368
-"""Keeps the shifts' random numbers apart from others of the same seed."""
+"""Seed component that keeps the shifts' random numbers independent of others."""
 
 SHIFTS_PX = 4
-"""A network's strides see some pixels more than others: a random shift by fewer pixels than this,
-along each axis, keeps the loss from drawing their grid."""
+"""Bound of the random shift along each axis. A network's strides see some pixels more than others;
+shifting keeps the loss from imprinting their grid.
+"""
 
 
 class PerceptualLoss(nn.Module):
@@ -34,7 +35,7 @@ class PerceptualLoss(nn.Module):
         self._directions = compare == "directions"
 
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
-        """The loss of generated pictures: for values `1/n sum_i |phi_i(image) - phi_i(target)|_1`.
+        """Return the loss; for values, `1/n sum_i |phi_i(image) - phi_i(target)|_1`.
 
         Args:
             image: (N, 3, H, W), RGB in [0, 1].
@@ -53,11 +54,11 @@ class PerceptualLoss(nn.Module):
 
 
 def random_shift(seed: int, number: int) -> tuple[int, int]:
-    """Rows and columns to leave out before the perceptual network.
+    """Draw the rows and columns to skip before the perceptual network.
 
     Args:
-        seed: of the run.
-        number: of the batch, in the whole run.
+        seed: seed of the run.
+        number: batch number in the whole run.
     """
     top, left = np.random.default_rng((seed, number, DOMAIN)).integers(SHIFTS_PX, size=2)
     return int(top), int(left)
@@ -69,7 +70,7 @@ def _between_directions(one: Tensor, other: Tensor) -> Tensor:
 
 
 def open_perceptual(config: PerceptualConfig) -> PerceptualLoss:
-    """The loss that a configuration describes, on the CPU.
+    """Create the configured loss, on the CPU.
 
     Raises:
         ConfigError: a layer is unknown.

@@ -1,4 +1,4 @@
-"""The curves of a run, as a picture."""
+"""Plots the curves of a run."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ PANELS = {
         "adversarial",
         "gradient_adversarial",
         "branch_gradient",
+        "phase",
     ),
     "critics": ("image_critic", "image_penalty", "gradient_critic", "gradient_penalty"),
     "PSNR (dB)": ("psnr_db",),
     "SSIM": ("ssim",),
     "learning rate": ("learning_rate",),
 }
-"""Panels by title, and the records' entries that each shows."""
+"""Panels by title, with the record entries that each shows."""
 
 
 def draw_curves(records: Sequence[Record], target: Path, *, title: str) -> None:
-    """Write a PNG with a panel for each group of figures that the run has.
+    """Write a PNG with a panel for each group of values in the run.
 
     Args:
         records: the run's log.
         target: the file.
-        title: what stands above the panels.
+        title: title above the panels.
 
     Raises:
         ConfigError: the log is empty.

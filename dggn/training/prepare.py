@@ -1,4 +1,4 @@
-"""Cut pictures into sub-images with their reductions, once, before training."""
+"""Cuts pictures into sub-images with their reductions, once, before training."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from dggn.data.prepared import (
     Source,
     SubImage,
     append_source,
-    paths_of,
     read_manifest,
+    sub_image_paths,
     write_manifest,
     write_ppm,
 )
@@ -36,33 +36,33 @@ from runtime.system.files import remove_temporaries
 from runtime.system.terminal import show_progress
 
 MOST_THREADS = 8
-"""That cut pictures: each needs some hundred megabytes for a large one."""
+"""Maximum number of threads: each needs some hundred megabytes for a large picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """How far a preparation is."""
+    """Progress of a preparation."""
 
     done: int
-    """Source pictures dealt with."""
+    """Number of source pictures processed."""
 
     total: int
-    """All of them."""
+    """Total number of source pictures."""
 
     source: Source
-    """The newest."""
+    """Most recently processed picture."""
 
 
 OnSource = Callable[[Prepared], None]
 
 
 def window_starts(length_px: int, options: PrepareOptions) -> list[int]:
-    """Where sub-images begin along an axis: at every step, the last flush with the border.
+    """Return the starts of sub-images along an axis: one per step, the last flush with the border.
 
     An axis that is shorter than a sub-image is kept whole.
 
     Args:
-        length_px: of the axis, a multiple of the scale.
+        length_px: length of the axis, a multiple of the scale.
         options: size and step.
     """
     last = length_px - options.size_px
@@ -75,7 +75,7 @@ def window_starts(length_px: int, options: PrepareOptions) -> list[int]:
 def prepare(
     source: Path, target: Path, options: PrepareOptions, *, on_source: OnSource
 ) -> Manifest:
-    """Cut every picture below `source` into sub-images, or go on with what was begun.
+    """Cut every picture below `source` into sub-images, or resume.
 
     Pictures are cropped at the right and bottom to a multiple of the scale and reduced as a
     whole, so that a sub-image's reduction knows what lies beyond its border, as in the LR
@@ -85,13 +85,13 @@ def prepare(
         source: folder of HR pictures.
         target: folder of the set; what is there and still current is kept.
         options: sizes and steps.
-        on_source: told of every source picture, those that were already done included.
+        on_source: receives every source picture, including those already done.
 
     Returns:
         The set; sources that could not be read carry their problem.
 
     Raises:
-        ConfigError: a folder makes no sense, or the set was begun with other options.
+        ConfigError: a folder is unsuitable, or the set was started with other options.
         TargetError: the set cannot be written.
     """
     if target.resolve().is_relative_to(source.resolve()):
@@ -131,7 +131,7 @@ def _begin(target: Path, options: PrepareOptions) -> Manifest:
         remove_temporaries([target, *(path for path in target.rglob("*") if path.is_dir())])
         manifest = read_manifest(target)
         if manifest is None and target.exists() and any(target.iterdir()):
-            raise ConfigError(f"{target} holds other things: choose a new or empty folder")
+            raise ConfigError(f"{target} contains other files: choose a new or empty folder")
     except OSError as error:
         raise TargetError(f"{target} cannot be used: {error.strerror or error}") from error
     if manifest is None:
@@ -139,7 +139,7 @@ def _begin(target: Path, options: PrepareOptions) -> Manifest:
     if manifest.options != options:
         was = manifest.options
         raise ConfigError(
-            f"{target} was begun with {_told(was)}, not {_told(options)}: "
+            f"{target} was started with {_told(was)}, not {_told(options)}: "
             "use those, or another folder"
         )
     # A source that was cut again has two lines: the newer one holds.
@@ -153,7 +153,7 @@ def _told(options: PrepareOptions) -> str:
 
 
 def _current(path: Path, target: Path, known: Source | None) -> Source | None:
-    """The known source when nothing of it has changed, else None."""
+    """Return the known source if nothing about it has changed, otherwise None."""
     if known is None or known.problem is not None:
         return None
     try:
@@ -162,7 +162,7 @@ def _current(path: Path, target: Path, known: Source | None) -> Source | None:
             return None
     except OSError:
         return None
-    files = paths_of(target, (sub_image.name for sub_image in known.sub_images))
+    files = sub_image_paths(target, (sub_image.name for sub_image in known.sub_images))
     return known if all(file.is_file() for file in files) else None
 
 
@@ -191,7 +191,7 @@ def _cut(name: str, path: Path, target: Path, options: PrepareOptions) -> Source
 def _windows(
     picture_hwc: NDArray[np.uint8], options: PrepareOptions
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Sub-images of a picture at all scales, each with its reduction."""
+    """Yield sub-images of a picture at all scales, each with its reduction."""
     for scale in options.scales:
         hr = picture_hwc
         if scale != 1:
@@ -209,7 +209,7 @@ def _windows(
 
 
 def _remove(target: Path, source: Source) -> None:
-    for path in paths_of(target, (sub_image.name for sub_image in source.sub_images)):
+    for path in sub_image_paths(target, (sub_image.name for sub_image in source.sub_images)):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
@@ -218,7 +218,7 @@ def _remove(target: Path, source: Source) -> None:
 
 @contextmanager
 def show_sources(stream: TextIO) -> Iterator[OnSource]:
-    """Show the sources that :func:`prepare` has dealt with."""
+    """Show the progress of :func:`prepare`."""
     with show_progress(stream) as (_, on_progress):
 
         def advance(prepared: Prepared) -> None:

@@ -1,4 +1,4 @@
-"""Training progress: a bar on a terminal, a line now and then elsewhere."""
+"""Training progress: a bar on a terminal, occasional lines otherwise."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def _numbers(report: StepReport) -> str:
 
 @contextmanager
 def show_training(stream: TextIO) -> Iterator[TrainingProgress]:
-    """Show a :class:`Trainer`'s steps on `stream`, for as long as the context lasts."""
+    """Show a :class:`Trainer`'s steps on `stream` for as long as the context lasts."""
     with show_progress(stream) as (_, on_progress):
         yield lambda report: on_progress(_numbers(report), report.progress)

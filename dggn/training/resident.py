@@ -1,4 +1,4 @@
-"""Training pictures that stay in the device's memory, where the crops are cut.
+"""Training pictures in device memory, where the crops are cut.
 
 A crop is rows and columns of its picture, forwards or backwards. With all pictures' pixels in one
 long row, pixel (y, x) of a crop is therefore
@@ -24,11 +24,11 @@ from dggn.model.config import SCALE
 from runtime.errors import ConfigError
 
 MEMORY_SHARE = 0.5
-"""Of the device's free memory that pictures may take; training needs the rest."""
+"""Maximum fraction of free device memory for pictures; training needs the rest."""
 
 
 class ResidentPictures:
-    """The pictures of a sampler as bytes on a device, and the crops that it draws of them.
+    """A sampler's pictures as bytes on a device, and the crops drawn from them.
 
     Args:
         sampler: draws the crops, one in a batch; bicubic, without scale jitter.
@@ -51,16 +51,16 @@ class ResidentPictures:
         self._hr = _row_of_pixels(sampler.pairs, areas, SCALE, device)
 
     def places(self, numbers: Sequence[int]) -> Tensor:
-        """Where the crops of these numbers lie.
+        """Return the positions of the crops with these numbers.
 
         Returns:
             (2, 3, N), int64, on the CPU: `first`, `down` and `right`, for LR and for HR.
         """
         windows = [window for number in numbers for window in self._sampler.windows(number)]
-        places = [[self._place(one, scale) for one in windows] for scale in (1, SCALE)]
+        places = [[self._position(one, scale) for one in windows] for scale in (1, SCALE)]
         return torch.tensor(places, dtype=torch.int64).transpose(1, 2).contiguous()
 
-    def _place(self, window: Window, scale: int) -> tuple[int, int, int]:
+    def _position(self, window: Window, scale: int) -> tuple[int, int, int]:
         side, width = self._side * scale, self._widths[window.pair] * scale
         corner = self._begins[window.pair] * scale**2 + window.top * scale * width
         corner += window.left * scale
@@ -73,7 +73,7 @@ class ResidentPictures:
         return first, down, right
 
     def crops(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Fetch crops.
+        """Cut crops.
 
         Args:
             places: (2, 3, N), int64, on the device of the pictures.

@@ -1,4 +1,4 @@
-"""The learning rate over a run."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dggn.training.config import OptimizerConfig, TrainConfig
 
 
 def learning_rate(config: OptimizerConfig, step: int, progress: float, steps: int) -> float:
-    """Linear warm-up, then a cosine to zero or the paper's halvings.
+    """Return the rate: linear warm-up, then a cosine to zero or the paper's halvings.
 
     Both follow `progress`, so that a run that is ended by time completes its schedule.
 
@@ -26,8 +26,8 @@ def learning_rate(config: OptimizerConfig, step: int, progress: float, steps: in
     return config.learning_rate * warmup * factor
 
 
-def share_done(config: TrainConfig, step: int, elapsed_s: float) -> float:
-    """How much of the run is done, by steps or by time, whichever is more.
+def completed_share(config: TrainConfig, step: int, elapsed_s: float) -> float:
+    """Return the completed fraction of the run, by steps or time, whichever is larger.
 
     Args:
         config: the run.

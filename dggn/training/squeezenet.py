@@ -17,10 +17,10 @@ from runtime.errors import ConfigError, ModelError
 NAMES = ("conv1", *(f"fire{number}" for number in range(2, 10)))
 
 DEFAULT_LAYERS = ("fire9",)
-"""The deepest: a 16th of the picture's size, as VGG19's conv5_4."""
+"""Deepest layer: 1/16 of the picture's size, like VGG19's conv5_4."""
 
 POOLED_BEFORE = ("fire2", "fire5", "fire9")
-"""A 3x3 stride-2 max-pool comes before these."""
+"""Layers preceded by a 3x3 stride-2 max-pool."""
 
 MEAN_BGR = (104.0, 117.0, 123.0)
 
@@ -76,7 +76,7 @@ class SqueezeNet(nn.Module):
         return len(bias)
 
     def forward(self, image_nchw: Tensor) -> list[Tensor]:
-        """Features of the layers asked for, from the first to the last.
+        """Return features of the requested layers, from first to last.
 
         Args:
             image_nchw: (N, 3, H, W), RGB in [0, 1].
@@ -84,7 +84,7 @@ class SqueezeNet(nn.Module):
         return self._features(image_nchw, self._layers)
 
     def classify(self, image_nchw: Tensor) -> Tensor:
-        """Probabilities of ImageNet's classes, (N, 1000): how a file's weights are checked.
+        """Return probabilities of ImageNet's classes, (N, 1000), to check a weights file.
 
         Args:
             image_nchw: (N, 3, H, W), RGB in [0, 1], about 227x227.
@@ -122,7 +122,7 @@ class SqueezeNet(nn.Module):
 
 
 def read_squeezenet(path: Path) -> dict[str, NDArray[np.generic]]:
-    """The weights from an .npz file.
+    """Read the weights from an .npz file.
 
     Raises:
         ModelError: the file is missing or damaged.

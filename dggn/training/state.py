@@ -1,4 +1,4 @@
-"""Everything a run needs to go on where it stopped, and its checkpoint on disk."""
+"""Training state, and its checkpoint on disk."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from runtime.model.info import shipped_models
 TRAINING_FORMAT = "training-2"
 
 STATE_NAME = "state.safetensors"
-"""The state's file in the folder of a run."""
+"""File name of the state in a run's folder."""
 
 WEIGHTS_NAME = "generator.safetensors"
-"""The averaged weights' file in the folder of a run."""
+"""File name of the averaged weights in a run's folder."""
 
 
 @dataclass(kw_only=True)
@@ -43,39 +43,39 @@ class Critic:
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """Weights, their moving average, all optimizers' moments, and how far the run has come."""
+    """Weights, their moving average, all optimizer moments, and the progress of the run."""
 
     config: TrainConfig
-    """The run's resolved configuration."""
+    """Resolved configuration of the run."""
 
     generator: Generator
-    """The weights that are optimized."""
+    """Weights being optimized."""
 
     average: Generator
-    """Their exponential moving average, which is what is validated and kept."""
+    """Exponential moving average of the weights, which is validated and kept."""
 
     optimizer: torch.optim.Adam
     """Adam with its moments."""
 
     critics: dict[str, Critic]
-    """By what they see, `image` and `gradient`; those whose term the loss has."""
+    """Critics by input, `image` and `gradient`, if the loss uses them."""
 
     step: int = 0
-    """Steps done."""
+    """Number of steps done."""
 
     elapsed_s: float = 0.0
     """Seconds spent training, over all resumptions."""
 
     warm_up_from: int = 0
-    """Step at which the optimizers began without moments, from which their rates warm up."""
+    """Step at which the optimizers started without moments, and their rates warm up."""
 
     @classmethod
     def fresh(cls, config: TrainConfig, device: torch.device | None = None) -> TrainingState:
-        """The state before the first step, from the weights that `config.initial` names.
+        """Create the state before the first step, with the weights that `config.initial` names.
 
         Args:
             config: the run's resolved configuration.
-            device: where to train; None for the CPU.
+            device: training device; None for the CPU.
 
         Raises:
             ModelError: the initial weights are missing or have another structure.
@@ -106,12 +106,12 @@ class TrainingState:
     def open(
         cls, folder: Path, config: TrainConfig, device: torch.device | None = None
     ) -> TrainingState:
-        """The state of the run in `folder`: resumed where it has begun, fresh otherwise.
+        """Open the state of the run in `folder`: resumed if it exists, otherwise fresh.
 
         Args:
-            folder: of the run; made when it is missing.
+            folder: folder of the run, created if missing.
             config: the run's resolved configuration.
-            device: where to train; None for the CPU.
+            device: training device; None for the CPU.
 
         Raises:
             ModelError: as in :meth:`resume` and :meth:`fresh`.
@@ -157,9 +157,9 @@ class TrainingState:
         """Read the state of an earlier run of the same configuration.
 
         Args:
-            path: what :meth:`save` wrote.
+            path: a file written by :meth:`save`.
             config: the run's resolved configuration.
-            device: where to train; None for the CPU.
+            device: training device; None for the CPU.
 
         Raises:
             ModelError: the file is no training checkpoint, or belongs to another configuration.
@@ -190,7 +190,7 @@ class TrainingState:
         return state
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Adam]:
-        """Everything that a checkpoint holds, by the first part of its tensors' names."""
+        """Return every part of a checkpoint by its tensor name prefix."""
         parts: dict[str, nn.Module | torch.optim.Adam] = {
             "generator": self.generator,
             "average": self.average,

@@ -1,4 +1,4 @@
-"""Make a taught set: LR pictures as the world makes them, and a teacher's results."""
+"""Makes taught sets: realistic LR pictures with a teacher's results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from dggn.data.folder import picture_paths, read_rgb
 from dggn.data.graphics import draw_graphic
-from dggn.data.history import live_through
+from dggn.data.history import apply_history
 from dggn.data.prepared import HR_FOLDER, LR_FOLDER, write_ppm
 from dggn.data.realistic import GRAPHICS, PHOTOGRAPHS, draw_history
 from dggn.data.taught import (
@@ -25,7 +25,7 @@ from dggn.data.taught import (
     TeachOptions,
     append_pair,
     begin_manifest,
-    is_whole,
+    is_pair_complete,
     pair_paths,
     read_taught,
 )
@@ -35,36 +35,36 @@ from runtime.model.info import file_sha256
 from runtime.system.terminal import OnProgress
 
 BYTES_PER_LR_PIXEL = 3 * (1 + 2 * SCALE**2)
-"""Of a pair on disk: the LR picture, the teacher's result and the original."""
+"""Disk space of a pair: the LR picture, the teacher's result and the original."""
 
 DRAWN = "drawn"
-"""The source of pairs that no photograph was cut for."""
+"""Source name of drawn pairs."""
 
 Image8 = NDArray[np.uint8]
 
 Teacher = Callable[[Image8], Image8]
-"""Enlarges an (H, W, 3) uint8 RGB picture to (4H, 4W, 3)."""
+"""Maps an (H, W, 3) uint8 RGB picture to (4H, 4W, 3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """The pictures that LR pictures are cut from."""
+    """Pictures that LR pictures are cut from."""
 
     folder: Path
-    """Where they are."""
+    """Folder of the pictures."""
 
     paths: tuple[Path, ...]
-    """All of them, sorted."""
+    """Paths of all pictures, sorted."""
 
     weights: NDArray[np.float64]
-    """Chance of each to be drawn: its share of the pixels."""
+    """Probability of each picture: its share of the pixels."""
 
     sha256: str
-    """Over all names and contents."""
+    """Hash over all names and contents."""
 
 
 def read_sources(folder: Path) -> Sources:
-    """Find the source pictures; of each only the header and the hash are read.
+    """Find the source pictures, reading only headers and hashes.
 
     Raises:
         ConfigError: there is none, or one cannot be opened.
@@ -92,16 +92,16 @@ def teach(
     teacher_sha256: str,
     on_progress: OnProgress,
 ) -> TaughtSet:
-    """Make the first `count` pairs of a set, or go on with what was begun.
+    """Make the first `count` pairs of a set, or resume.
 
     Args:
-        sources: photographs, as sharp and varied as can be had.
+        sources: photographs, as sharp and varied as possible.
         target: folder of the set; pairs that are there and whole are kept.
-        options: how LR pictures are made.
-        count: pairs that the set shall have; a set can be made larger later.
-        teacher: what enlarges them.
-        teacher_sha256: of its file.
-        on_progress: told after every pair.
+        options: settings for LR pictures.
+        count: number of pairs; a set can be enlarged later.
+        teacher: network that enlarges them.
+        teacher_sha256: hash of its file.
+        on_progress: called after every pair.
 
     Raises:
         ConfigError: the folder holds another set, or a source is too small.
@@ -110,7 +110,7 @@ def teach(
         TargetError: the set cannot be written, or does not fit on the disk.
     """
     lesson = Lesson(options=options, teacher=teacher_sha256, sources=sources.sha256)
-    kept = [pair for pair in _begun(target, lesson) if is_whole(target, pair)]
+    kept = [pair for pair in _begun(target, lesson) if is_pair_complete(target, pair)]
     _require_space(target, options, count - len(kept))
     begin_manifest(target, TaughtSet(lesson=lesson, pairs=tuple(kept), complete=False))
     done = {pair.name: pair for pair in kept}
@@ -126,10 +126,10 @@ def teach(
     return finished
 
 
-def lr_picture(
+def make_lr_picture(
     number: int, sources: Sources, options: TeachOptions
 ) -> tuple[Image8, Image8 | None, str]:
-    """LR picture number `number` of a set, its original where there is one, and its source.
+    """Return LR picture `number` of a set, its original if there is one, and its source.
 
     Returns:
         (H, W, 3), (4H, 4W, 3) or None, and a path below the source folder or `DRAWN`.
@@ -139,21 +139,21 @@ def lr_picture(
     if kind < options.graphics:
         side = options.size_px * SCALE
         original = draw_graphic(side, side, random)
-        return live_through(original, draw_history(random, GRAPHICS)), original, DRAWN
+        return apply_history(original, draw_history(random, GRAPHICS)), original, DRAWN
     path = sources.paths[int(random.choice(len(sources.paths), p=sources.weights))]
     picture, source = read_rgb(path), path.relative_to(sources.folder).as_posix()
     if kind < options.graphics + options.unreduced:
         cut = _cut(picture, options.size_px, 1.0, 8, random)
-        return live_through(cut, draw_history(random, PHOTOGRAPHS, reduced=False)), None, source
+        return apply_history(cut, draw_history(random, PHOTOGRAPHS, reduced=False)), None, source
     factor = options.largest_reduction ** random.random()
     original = _cut(picture, options.size_px * SCALE, factor, 8 * SCALE, random)
-    return live_through(original, draw_history(random, PHOTOGRAPHS)), original, source
+    return apply_history(original, draw_history(random, PHOTOGRAPHS)), original, source
 
 
 def _cut(
     picture: Image8, side: int, factor: float, multiple: int, random: np.random.Generator
 ) -> Image8:
-    """A square of at most `side` pixels from a picture that is first reduced by `factor`."""
+    """Cut a square of at most `side` pixels from a picture first reduced by `factor`."""
     smallest = min(picture.shape[:2])
     side = min(side, smallest // multiple * multiple)
     if not side:
@@ -177,7 +177,7 @@ def _make(
     options: TeachOptions,
     teacher: Teacher,
 ) -> TaughtPair:
-    lr, original, source = lr_picture(number, sources, options)
+    lr, original, source = make_lr_picture(number, sources, options)
     taught = teacher(lr)
     height, width = lr.shape[:2]
     if taught.shape != (height * SCALE, width * SCALE, 3):
@@ -200,7 +200,7 @@ def _begun(target: Path, lesson: Lesson) -> tuple[TaughtPair, ...]:
     try:
         taught = read_taught(target)
         if taught is None and target.exists() and any(target.iterdir()):
-            raise ConfigError(f"{target} holds other things: choose a new or empty folder")
+            raise ConfigError(f"{target} contains other files: choose a new or empty folder")
     except OSError as error:
         raise TargetError(f"{target} cannot be used: {error.strerror or error}") from error
     if taught is None:
@@ -216,7 +216,7 @@ def _begun(target: Path, lesson: Lesson) -> tuple[TaughtPair, ...]:
     ]
     if differing:
         raise ConfigError(
-            f"{target} was begun with {' and '.join(differing)}: use those, or another folder"
+            f"{target} was started with {' and '.join(differing)}: use those, or another folder"
         )
     return taught.pairs
 
@@ -228,5 +228,5 @@ def _require_space(target: Path, options: TeachOptions, missing: int) -> None:
     if needed > free:
         raise TargetError(
             f"{target} needs {needed / 1e9:.1f} GB for {missing} pairs, and {free / 1e9:.1f} GB "
-            "are free: ask for fewer pairs, or name a folder on a larger disk"
+            "are free: request fewer pairs, or name a folder on a larger disk"
         )

@@ -1,4 +1,4 @@
-"""A network that another learns from: an ONNX file or a checkpoint."""
+"""Teacher networks: ONNX files or checkpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_teacher(path: Path, backend: str = "auto") -> Iterator[Teacher]:
 
     Args:
         path: an ONNX file, a checkpoint of ours, or one that spandrel knows.
-        backend: what runs an ONNX file.
+        backend: inference library for an ONNX file.
 
     Raises:
         ConfigError: there is no such backend.

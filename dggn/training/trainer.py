@@ -1,4 +1,4 @@
-"""The training loop, the same for every stage: the configuration decides what a step does."""
+"""The training loop, the same for every stage; the configuration determines the steps."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ from dggn.model.checkpoint import save_generator
 from dggn.training.batches import Batches
 from dggn.training.log import Log, Record
 from dggn.training.outcome import Outcome
-from dggn.training.parallel import Place
-from dggn.training.schedule import share_done
+from dggn.training.parallel import ProcessContext
+from dggn.training.schedule import completed_share
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
 from dggn.training.step import Step
-from dggn.training.validation import SAMPLES_FOLDER, as_trained, check_pictures, validate
+from dggn.training.validation import SAMPLES_FOLDER, check_pictures, degraded_as_trained, validate
 from runtime.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepReport:
-    """What a progress display needs to know after a step."""
+    """Data for a progress display after a step."""
 
     step: int
-    """Steps done."""
+    """Number of steps done."""
 
     progress: float
-    """Share of the run that is done, in [0, 1]."""
+    """Completed fraction of the run, in [0, 1]."""
 
     loss: float
-    """Of this step."""
+    """Loss of this step."""
 
     images_per_s: float
-    """HR crops a second that the generator learnt from in this step."""
+    """HR crops per second in this step."""
 
     left_s: float
-    """Time left, at this process's pace so far."""
+    """Estimated seconds left, at this process's pace."""
 
     psnr_db: float | None
-    """Of the newest validation."""
+    """PSNR of the latest validation."""
 
 
 class Progress(Protocol):
-    """Is told of every step."""
+    """Receives a report after every step."""
 
     def __call__(self, report: StepReport, /) -> None:
-        """Show it."""
+        """Show the report."""
 
 
 class Trainer:
-    """Runs the steps of one training run in a folder.
+    """The steps of one training run in a folder.
 
     The folder holds `state.safetensors` (everything, to go on), `generator.safetensors` (the
     averaged weights, to use), `log.jsonl` and `tensorboard/` (the terms of the loss, the
@@ -64,12 +64,13 @@ class Trainer:
     the first writes it.
 
     Args:
-        state: where the run stands.
-        batches: what it learns from.
+        state: state of the run.
+        batches: training batches.
         validation: pictures to measure on, reduced by antialiased bicubic; may be empty. A run
             on degraded crops is measured on degraded pictures.
-        folder: of the run.
-        place: of this process; by default the only one, on the CPU.
+        folder: folder of the run.
+        process: device and rank of this process; by default the only one, on the CPU.
+        say: receives one-line status messages.
 
     Raises:
         ConfigError: a validation picture is too small, or as in :class:`Step`.
@@ -83,29 +84,32 @@ class Trainer:
         batches: Batches,
         validation: list[Pair],
         folder: Path,
-        place: Place | None = None,
+        process: ProcessContext | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         check_pictures(validation)
         self._state = state
         # The other processes never look at them.
-        is_first = place is None or place.is_first
-        self._validation = as_trained(validation if is_first else [], state.config.data.degradation)
+        is_first = process is None or process.is_first
+        self._validation = degraded_as_trained(
+            validation if is_first else [], state.config.data.degradation
+        )
         self._folder = folder
-        self._place = place or Place(device=torch.device("cpu"))
-        self._step = Step(state, batches, self._place)
+        self._process = process or ProcessContext(device=torch.device("cpu"))
+        self._step = Step(state, batches, self._process, say)
         self._psnr_db: float | None = None
         self._begun: deque[tuple[int, Outcome]] = deque()
         self._saved_at = time.monotonic()
 
     def run(self, *, progress: Progress, should_stop: Callable[[], bool]) -> bool:
-        """Train to the end, or until `should_stop` says so; the state is saved either way.
+        """Train to the end, or until `should_stop` returns true; either way the state is saved.
 
         Returns:
             Whether the run is complete.
 
         Raises:
             ConfigError: the loss or its gradient is no longer finite with these settings, or a
-                critic explodes; the last good checkpoint stays.
+                critic diverges; the last good checkpoint stays.
             ImageReadError: a picture of a prepared set is damaged.
             TargetError: the folder cannot be written.
         """
@@ -114,7 +118,7 @@ class Trainer:
         if state.step == 0:
             # A folder that cannot be written shows at once, not after the first hundred steps.
             self._save()
-        with Log(self._folder, state.step) if self._place.is_first else nullcontext() as log:
+        with Log(self._folder, state.step) if self._process.is_first else nullcontext() as log:
             self._start_clocks()
             while True:
                 stop, save_due = self._agree(should_stop)
@@ -125,7 +129,7 @@ class Trainer:
                 save_due |= state.step % config.save_every == 0
                 # Nothing is measured or saved that may hold what a bad step has done.
                 complete = save_due or state.step % config.validate_every == 0
-                while len(self._begun) > (0 if complete else self._place.steps_ahead):
+                while len(self._begun) > (0 if complete else self._process.steps_ahead):
                     self._finish_step(log, progress)
                 if save_due:
                     self._save()
@@ -139,20 +143,20 @@ class Trainer:
         self._share_before = self._share_done()
 
     def _share_done(self) -> float:
-        return share_done(self._state.config, self._state.step, self._state.elapsed_s)
+        return completed_share(self._state.config, self._state.step, self._state.elapsed_s)
 
     def _agree(self, should_stop: Callable[[], bool]) -> tuple[bool, bool]:
-        """Whether to stop, and whether to save after the next step.
+        """Agree on whether to stop, and whether to save after the next step.
 
-        The clocks and the signals of the processes differ: the first one's count.
+        Clocks and signals differ between processes: those of the first count.
         """
-        stop, unsaved_s, self._state.elapsed_s = self._place.agree(
+        stop, unsaved_s, self._state.elapsed_s = self._process.agree(
             [float(should_stop()), time.monotonic() - self._saved_at, self._state.elapsed_s]
         )
         return bool(stop), unsaved_s >= 60 * self._state.config.save_every_minutes
 
     def _finish_step(self, log: Log | None, progress: Progress) -> None:
-        """Read what the oldest step that was begun came to; log, validate and report."""
+        """Collect the losses of the oldest pending step; log, validate and report."""
         state, config = self._state, self._state.config
         step, outcome = self._begun.popleft()
         try:
@@ -175,7 +179,7 @@ class Trainer:
             progress(
                 StepReport(
                     step=step,
-                    progress=min(1.0, share_done(config, step, state.elapsed_s)),
+                    progress=min(1.0, completed_share(config, step, state.elapsed_s)),
                     loss=terms["loss"],
                     images_per_s=images_per_s,
                     left_s=max(0.0, pace * (1 - done)),
@@ -185,7 +189,7 @@ class Trainer:
         self._free_at = time.monotonic()
 
     def _record(self, log: Log, step: int, terms: Record, images_per_s: float) -> None:
-        """Validate and log after a step, as often as the configuration says."""
+        """Validate and log after a step, at the configured intervals."""
         state, config = self._state, self._state.config
         last = self._share_done() >= 1 and not self._begun
         record: Record = {"step": step, "elapsed_s": round(state.elapsed_s, 1), **terms}
@@ -199,7 +203,7 @@ class Trainer:
             log.write(record)
 
     def _save(self) -> None:
-        if self._place.is_first:
+        if self._process.is_first:
             self._state.save(self._folder / STATE_NAME)
             save_generator(self._folder / WEIGHTS_NAME, self._state.average)
         self._saved_at = time.monotonic()

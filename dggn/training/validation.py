@@ -1,4 +1,4 @@
-"""What a generator makes of the validation pictures: PSNR, SSIM and a sheet to look at."""
+"""Validates a generator: PSNR, SSIM and a sample sheet."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from runtime.system.files import write_whole
 
 SAMPLES_FOLDER = "samples"
 SAMPLE_PX = 192
-"""Side of the part that the sheet shows of each picture."""
+"""Side of the part of each picture on the sheet."""
 
 COLUMNS = ("LR, bicubic", "SR", "HR")
-"""What stands above the sheet's columns."""
+"""Column titles of the sheet."""
 
 HEADER_PX = 24
-"""Height of the strip that they stand in."""
+"""Height of the header with the titles."""
 
 FONT_PX = 14
 
 DOMAIN = 0x7661
-"""Keeps the degradation's random numbers apart from the crops'."""
+"""Seed component that keeps the degradation's random numbers independent of the crops'."""
 
 SMALLEST_PX = 2 * BORDER_PX + 11
-"""SSIM's window must fit inside the border."""
+"""Minimum side, so that SSIM's window fits inside the border."""
 
 
 def check_pictures(pairs: Sequence[Pair]) -> None:
-    """Refuse pictures that cannot be measured, before the training begins.
+    """Refuse pictures that cannot be measured, before training begins.
 
     Raises:
         ConfigError: a picture is too small.
@@ -53,16 +53,16 @@ def check_pictures(pairs: Sequence[Pair]) -> None:
         if min(height, width) < SMALLEST_PX:
             raise ConfigError(
                 f"validation picture {pair.name} is {width}x{height}: too small for SSIM inside "
-                f"a border of {BORDER_PX} px, which needs {SMALLEST_PX} px; take it out"
+                f"a border of {BORDER_PX} px, which needs {SMALLEST_PX} px; remove it"
             )
 
 
-def as_trained(pairs: Sequence[Pair], degradation: str) -> list[Pair]:
-    """The validation pictures with LR pictures of the kind that a run trains on.
+def degraded_as_trained(pairs: Sequence[Pair], degradation: str) -> list[Pair]:
+    """Return the validation pictures with LR pictures degraded as in training.
 
     Args:
         pairs: the pictures, reduced by antialiased bicubic.
-        degradation: of the run; with `photo`, each picture is degraded anew, once, the same
+        degradation: degradation of the run; with `photo`, each picture is degraded once, the same
             in every run: its random numbers depend on its place among the pictures alone.
     """
     if degradation == "bicubic":
@@ -80,7 +80,7 @@ def as_trained(pairs: Sequence[Pair], degradation: str) -> list[Pair]:
 def validate(
     generator: Generator, pairs: Sequence[Pair], sheet: Path, samples: int
 ) -> dict[str, float]:
-    """Mean PSNR and SSIM on Y, border 4, of whole pictures.
+    """Measure mean PSNR and SSIM on Y, border 4, of whole pictures.
 
     Args:
         generator: the network, in evaluation mode.
@@ -110,7 +110,7 @@ def validate(
 
 @contextmanager
 def _without_search() -> Iterator[None]:
-    """Take cuDNN's convolutions as they come, instead of trying out which is fastest.
+    """Use cuDNN's default convolutions instead of searching for the fastest.
 
     Crops have one size and are worth the search; pictures have many, and are rare.
     """
@@ -123,7 +123,7 @@ def _without_search() -> Iterator[None]:
 
 
 def _middle(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The middle of a picture, (SAMPLE_PX, SAMPLE_PX, 3); smaller ones on black."""
+    """Crop the centre of a picture, (SAMPLE_PX, SAMPLE_PX, 3); smaller ones on black."""
     height, width = image_hwc.shape[:2]
     top, left = max(0, (height - SAMPLE_PX) // 2), max(0, (width - SAMPLE_PX) // 2)
     window = image_hwc[top : top + SAMPLE_PX, left : left + SAMPLE_PX]
@@ -133,7 +133,7 @@ def _middle(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _header() -> NDArray[np.uint8]:
-    """The names of the columns, (HEADER_PX, 3 * SAMPLE_PX, 3)."""
+    """Draw the column titles, (HEADER_PX, 3 * SAMPLE_PX, 3)."""
     strip = Image.new("RGB", (len(COLUMNS) * SAMPLE_PX, HEADER_PX), "white")
     draw, font = ImageDraw.Draw(strip), ImageFont.load_default(FONT_PX)
     for number, name in enumerate(COLUMNS):

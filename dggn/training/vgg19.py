@@ -18,10 +18,10 @@ from runtime.errors import ConfigError, EnvironmentProblem, ModelError
 logger = logging.getLogger(__name__)
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
-"""torchvision's weights; the name ends in the beginning of their SHA-256."""
+"""URL of torchvision's weights; the name ends with the start of their SHA-256."""
 
 CONVOLUTIONS = (2, 2, 4, 4, 4)
-"""In each block; a 2x2 max-pool parts the blocks."""
+"""Convolutions in each block; a 2x2 max-pool separates blocks."""
 
 NAMES = tuple(
     f"conv{block}_{number}"
@@ -30,17 +30,17 @@ NAMES = tuple(
 )
 
 DEFAULT_LAYERS = ("conv5_4",)
-"""What ESRGAN and SPSR compare."""
+"""Layers that ESRGAN and SPSR compare."""
 
 MEAN = (0.485, 0.456, 0.406)
 STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class Vgg19(nn.Module):
-    """Features of VGG19, up to the last layer asked for; its weights are never trained.
+    """Features of VGG19, up to the last requested layer; the weights are never trained.
 
     Args:
-        weights: by torchvision's names (`features.0.weight`); classifier layers are ignored.
+        weights: tensors by torchvision name (`features.0.weight`); classifier layers are ignored.
         layers: names from `NAMES`; a layer's features are its convolution's, before the ReLU.
 
     Raises:
@@ -77,7 +77,7 @@ class Vgg19(nn.Module):
             channels = len(bias)
 
     def forward(self, image_nchw: Tensor) -> list[Tensor]:
-        """Features of the layers asked for, from the first to the last.
+        """Return features of the requested layers, from first to last.
 
         Args:
             image_nchw: (N, 3, H, W), RGB in [0, 1].
@@ -98,7 +98,7 @@ class Vgg19(nn.Module):
 
 
 def read_vgg19(path: Path | None) -> dict[str, Any]:
-    """The weights from a file, or through torch.hub, which keeps what it has downloaded.
+    """Read the weights from a file, or through torch.hub, which caches its download.
 
     Args:
         path: torchvision's file; None to download it.
@@ -116,14 +116,14 @@ def read_vgg19(path: Path | None) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist: {expected}") from error
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{path} is damaged or of another kind: {expected}") from error
+        raise ModelError(f"{path} is damaged or of another type: {expected}") from error
     if not isinstance(weights, dict):
         raise ModelError(f"{path} holds no weights by name: {expected}")
     return weights
 
 
 def _downloaded() -> Path:
-    """The file in torch.hub's folder; fetched there, and its hash checked, the first time."""
+    """Return the file in torch.hub's folder, downloaded and verified the first time."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL).name
     if path.exists():
         return path
@@ -144,7 +144,7 @@ def _downloaded() -> Path:
 
 
 def _indices() -> list[int]:
-    """Where torchvision's sequence has the convolutions: each is followed by a ReLU."""
+    """Return the indices of convolutions in torchvision's sequence."""
     indices, index = [], 0
     for count in CONVOLUTIONS:
         indices += [index + 2 * number for number in range(count)]

@@ -1,1 +1,1 @@
-"""From an ONNX file to a TensorRT engine: graph passes, the builder, and verification."""
+"""Builds TensorRT engines from ONNX files: graph passes, builder, verification."""

@@ -1,4 +1,4 @@
-"""Answers a request for an engine: with a current one, or by building it."""
+"""Answers engine requests with a current engine, or by building one."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from runtime.backends.trt.engine_facts import (
     EngineFacts,
     EngineOptions,
     EnginePrecision,
-    why_not,
+    reason_not_to_load,
 )
 from runtime.backends.trt.engine_file import SUFFIX, read_facts
 from runtime.backends.trt.library import FlavorChoice, Library, find_library
 from runtime.backends.trt.open import open_engine
 from runtime.backends.trt.request import EngineRequest
 from runtime.errors import BackendError, ConfigError, MissingDependency, ModelError
-from runtime.model.info import ModelInfo, for_tensorrt, model_path, shipped_models
+from runtime.model.info import ModelInfo, model_path, shipped_models, tensorrt_model_path
 from runtime.system.package import require
 from runtime.system.terminal import OnProgress
 from runtime.tiles.plan import default_tile_px
@@ -31,19 +31,19 @@ from runtime.tiles.plan import default_tile_px
 
 @dataclass(frozen=True, kw_only=True)
 class BuildResult:
-    """The engine that answers a request."""
+    """The engine for a request."""
 
     path: Path
-    """Its file."""
+    """Engine file."""
 
     facts: EngineFacts
-    """Content of its sidecar."""
+    """Facts from its sidecar."""
 
     library_name: str
-    """Name and version of its TensorRT, for messages."""
+    """Name and version of its TensorRT library, for messages."""
 
     was_built: bool
-    """False where there was a current one."""
+    """Whether it was built now, rather than found."""
 
 
 def build_or_reuse(
@@ -53,7 +53,7 @@ def build_or_reuse(
     on_progress: OnProgress,
     cancelled: threading.Event | None = None,
 ) -> BuildResult:
-    """Find a current engine, or build one.
+    """Return a current engine, or build one.
 
     A GPU is looked for before TensorRT is touched: without one, some versions end the process.
 
@@ -84,7 +84,7 @@ def build_or_reuse(
     if options.precision == "int8" and library.flavor == "tensorrt-rtx":
         say(
             "TensorRT-RTX does not fuse INT8 convolutions with what follows them: expect --fp16 "
-            "to be quicker, and measure both"
+            "to be faster, and measure both"
         )
     context = BuildContext(
         library=library,
@@ -99,17 +99,17 @@ def build_or_reuse(
 
 
 def model_file(name: str, precision: EnginePrecision) -> Path:
-    """The file to build an engine from, of a shipped model's name or an ONNX file.
+    """Return the file to build an engine from, given a shipped model's name or an ONNX file.
 
     Raises:
         ModelError: there is no such model.
     """
     is_shipped_int8 = precision == "int8" and name in shipped_models()
-    return for_tensorrt(model_path(name, "int8" if is_shipped_int8 else None))
+    return tensorrt_model_path(model_path(name, "int8" if is_shipped_int8 else None))
 
 
 def _choose_gpu(request: EngineRequest) -> tuple[Gpu | None, FlavorChoice]:
-    """The GPU to build on and for, if any, and which TensorRT."""
+    """Choose the GPU to build on and for, if any, and the TensorRT flavor."""
     if not request.targets:
         try:
             return require_gpu(request.device), request.flavor
@@ -134,7 +134,7 @@ def _choose_gpu(request: EngineRequest) -> tuple[Gpu | None, FlavorChoice]:
 def _decide(
     request: EngineRequest, info: ModelInfo, library: Library, gpu: Gpu | None
 ) -> EngineOptions:
-    """Decide what the request leaves open."""
+    """Settle what the request leaves open."""
     targets = request.targets or ((gpu.sm,) if gpu else ())
     try:
         return EngineOptions(
@@ -152,11 +152,11 @@ def _decide(
 def _reusable(
     path: Path, sha256: str, options: EngineOptions, library: Library, gpu: Gpu | None
 ) -> tuple[EngineFacts | None, str]:
-    """The facts of an engine that may stay, or why it may not."""
+    """Return the facts of a reusable engine, or why it cannot be reused."""
     try:
         facts = read_facts(path)
     except ModelError as error:
         return None, str(error)
     here = Circumstances(onnx_sha256=sha256, library_version=library.version, gpu=gpu)
-    reason = why_not(facts, options, here)
+    reason = reason_not_to_load(facts, options, here)
     return (None, reason) if reason else (facts, "")

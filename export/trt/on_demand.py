@@ -1,4 +1,4 @@
-"""Engines for a run that finds none: built while its pictures wait."""
+"""Builds engines on demand for a run that finds none in the cache."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class EngineBuilder:
-    """Builds TensorRT engines, or finds current ones, as `dggn-export trt` does.
+    """Builder of TensorRT engines that reuses current ones, as `dggn-export trt` does.
 
     Args:
-        quiet: whether to say nothing of it.
+        quiet: whether to suppress messages.
     """
 
     def __init__(self, *, quiet: bool) -> None:
@@ -50,10 +50,10 @@ class EngineBuilder:
             self._idle.set()
 
     def cancel(self, *, within_s: float) -> None:
-        """End a build from another thread, and let it take away what it began.
+        """Cancel a build from another thread, and let it clean up.
 
         Args:
-            within_s: how long to wait for that.
+            within_s: maximum seconds to wait for that.
         """
         self._cancelled.set()
         self._idle.wait(within_s)

@@ -1,4 +1,4 @@
-"""Backends that super-resolve tiles: ONNX Runtime, TensorRT, several devices, and the choice.
+"""Backends that super-resolve tiles: ONNX Runtime, OpenVINO, TensorRT, and several devices.
 
 May import `codecs`, `tiles` and what is below them; not `jobs`.
 """

@@ -1,18 +1,18 @@
-"""What each backend sees on this machine, in lines for people."""
+"""Lists the devices that each backend finds on this machine."""
 
 from __future__ import annotations
 
 from runtime.backends.gpu import probe
-from runtime.backends.onnxruntime import has_cuda
 from runtime.backends.openvino.library import openvino_devices
+from runtime.backends.ort_session import has_cuda
 from runtime.backends.trt.library import installed_flavors
 from runtime.errors import BackendError, MissingDependency
 from runtime.system.cores import usable_cores
 from runtime.system.package import require
 
 
-def seen() -> list[str]:
-    """A line for each device of each backend, or for why it has none."""
+def describe_devices() -> list[str]:
+    """Describe each backend's devices, one per line, or why it has none."""
     return [*_tensorrt(), *_cuda(), *_openvino(), _onnxruntime()]
 
 

@@ -1,4 +1,4 @@
-"""Models by URL: fetched once, into the user's cache."""
+"""Models by URL, downloaded once into the user's cache."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from runtime.system.files import NotReplaced, locked, replacing
 from runtime.system.package import installed_version
 
 TIMEOUT_S = 30
-"""Without a single byte."""
+"""Seconds without a single byte before a download is given up."""
 
 BLOCK_BYTES = 1 << 18
 
 CHECKPOINTS = (".pth", ".pt", ".ckpt", ".pkl", ".safetensors", ".bin", ".param", ".zip")
-"""Endings of files that are not run, whatever is in them."""
+"""Suffixes of checkpoint files, which are refused whatever they contain."""
 
 Advance = Callable[[int], None]
-"""Told how many bytes have come."""
+"""Receives the number of bytes that have just arrived."""
 
 Bar = Callable[[str, int | None], AbstractContextManager[Advance]]
-"""Shows people a download: takes the file's name and its bytes, where they are known."""
+"""Displays a download, given the file's name and its size in bytes (None if unknown)."""
 
 
 def no_bar(name: str, total_bytes: int | None) -> AbstractContextManager[Advance]:
-    """For where nobody watches."""
+    """Show no progress."""
     return nullcontext(lambda received: None)
 
 
 def local_model(model: str, *, say: Callable[[str], None], bar: Bar = no_bar) -> str:
-    """A model's name or path, which of a URL is that of its file in the cache.
+    """Return a model's name or path; a URL becomes the path of its cached file.
 
     Args:
         model: a name, a path, or a URL: `https://...`, with `#sha256=...` to insist on a content.
-        say: told what was fetched, and its SHA-256.
-        bar: shows how far it is.
+        say: receives the file's path and its SHA-256.
+        bar: displays the download.
 
     Raises:
-        ConfigError: the URL is none that models are fetched from.
-        DownloadError: it cannot be fetched, or not be kept.
-        ModelError: what was fetched is no ONNX file, or not the one that was asked for.
+        ConfigError: the URL is not https, or does not name an ONNX model.
+        DownloadError: it cannot be downloaded, or not be kept.
+        ModelError: the file is not ONNX, or not the requested one.
     """
     if "://" not in model:
         return model
@@ -62,8 +62,8 @@ def local_model(model: str, *, say: Callable[[str], None], bar: Bar = no_bar) ->
             if not target.is_file() or (wanted and file_sha256(target) != wanted):
                 found = _fetch(url, target, wanted, bar)
                 say(
-                    f"fetched {url} into {target}; "
-                    + ("its SHA-256 is right" if wanted else f"to pin it, append #sha256={found}")
+                    f"downloaded {url} to {target}; "
+                    + ("its SHA-256 matches" if wanted else f"to pin it, append #sha256={found}")
                 )
     except (OSError, NotReplaced) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
@@ -75,15 +75,15 @@ def local_model(model: str, *, say: Callable[[str], None], bar: Bar = no_bar) ->
 
 
 def _parsed(model: str) -> tuple[str, str]:
-    """The URL, and the SHA-256 asked for or nothing."""
+    """Split a URL into its address and the requested SHA-256 (empty if none)."""
     url, _, fragment = model.partition("#")
     parts = urlsplit(url)
     if parts.scheme.lower() != "https" or not parts.hostname:
-        raise ConfigError(f"{model}: models are fetched from URLs that begin with https:// only")
+        raise ConfigError(f"{model}: only URLs that start with https:// are supported")
     suffix = PurePosixPath(parts.path).suffix.lower()
     if suffix in CHECKPOINTS:
         raise ConfigError(
-            f"{url} names a {suffix} file, and models are run from ONNX only: download it, turn it "
+            f"{url} names a {suffix} file, and only ONNX models can be run: download it, turn it "
             "into ONNX with `dggn-export onnx FILE` (extra community), and run that"
         )
     if not fragment:
@@ -95,7 +95,7 @@ def _parsed(model: str) -> tuple[str, str]:
 
 
 def _place(url: str) -> Path:
-    """Where a URL's file is kept: its own folder, and its name, which people will read."""
+    """Return where a URL's file is kept: in a folder of its own, under a readable name."""
     name = unquote(PurePosixPath(urlsplit(url).path).name)
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", name.removesuffix(".onnx")).lstrip(".")[:80] or "model"
     mark = hashlib.sha256(url.encode()).hexdigest()[:12]
@@ -103,7 +103,7 @@ def _place(url: str) -> Path:
 
 
 def _fetch(url: str, target: Path, wanted: str, bar: Bar) -> str:
-    """Fetch a file; it appears when it is complete and right.
+    """Download a file; it appears only when complete and verified.
 
     Returns:
         Its SHA-256.
@@ -113,26 +113,28 @@ def _fetch(url: str, target: Path, wanted: str, bar: Bar) -> str:
             with _opened(url) as response:
                 digest, head = _receive(response, file, url, bar)
         except HTTPError as error:
-            raise DownloadError(f"{url} cannot be fetched: {error.code} {error.reason}") from error
+            raise DownloadError(
+                f"{url} cannot be downloaded: {error.code} {error.reason}"
+            ) from error
         except (OSError, HTTPException, ValueError) as error:
             if isinstance(error, OSError) and getattr(error, "filename", None) is not None:
                 raise  # the disk's fault
             reason = getattr(error, "reason", None) or error
             raise DownloadError(
-                f"{url} cannot be fetched ({reason}): try again, or download it and give the file"
+                f"{url} cannot be downloaded ({reason}): try again, or save the file and name it"
             ) from error
         if kind := other_kind(head):
             raise ModelError(f"{url} is {kind}")
         if wanted and digest != wanted:
             raise ModelError(
-                f"{url} has the SHA-256 {digest}, and {wanted} was asked for: it is another file "
-                "than the one that you trust, and was not kept"
+                f"{url} has the SHA-256 {digest}, and {wanted} was requested: it is not the "
+                "file that you trust, and was not kept"
             )
     return digest
 
 
 def _receive(response: Any, file: IO[bytes], url: str, bar: Bar) -> tuple[str, bytes]:
-    """Copy an answer into a file.
+    """Copy a response into a file.
 
     Returns:
         Its SHA-256 and its first bytes.
@@ -144,7 +146,7 @@ def _receive(response: Any, file: IO[bytes], url: str, bar: Bar) -> tuple[str, b
         while block := response.read(BLOCK_BYTES):
             received += len(block)
             if received > MAX_MODEL_BYTES:
-                raise ModelError(f"{url} is larger than any ONNX file: 2 GB")
+                raise ModelError(f"{url} exceeds the limit of an ONNX file: 2 GB")
             digest.update(block)
             head = (head + block)[:HEAD_BYTES]
             _write(file, block)
@@ -163,11 +165,11 @@ def _write(file: IO[bytes], block: bytes) -> None:
 
 
 def _opened(url: str) -> Any:
-    """Ask for a URL, by way of the proxy that the environment names, if any."""
+    """Open a URL, through the environment's proxy if it names one."""
     from urllib.request import HTTPRedirectHandler, Request, build_opener
 
     class HttpsOnly(HTTPRedirectHandler):
-        """Follows redirects, but not out of https."""
+        """Redirect handler that never leaves https."""
 
         def redirect_request(
             self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str

@@ -1,4 +1,4 @@
-"""Finds NVIDIA GPUs by asking the driver alone.
+"""Finds NVIDIA GPUs through the driver alone.
 
 TensorRT must not be touched on a machine without a GPU: some versions end the process there.
 """
@@ -20,7 +20,7 @@ class Gpu:
     """One NVIDIA GPU."""
 
     index: int
-    """CUDA device index; `CUDA_VISIBLE_DEVICES` has been applied."""
+    """CUDA device index, after `CUDA_VISIBLE_DEVICES`."""
 
     name: str
     """Model name, for example `NVIDIA GeForce RTX 3090`."""
@@ -29,30 +29,30 @@ class Gpu:
     """Major and minor, for example (8, 6)."""
 
     memory_bytes: int
-    """Total memory, free or not."""
+    """Total memory, used or free."""
 
     cuda_version: str
-    """The newest CUDA that the driver supports, for example `13.0`."""
+    """Newest CUDA version that the driver supports, for example `13.0`."""
 
     @property
     def sm(self) -> str:
-        """The compute capability as targets are named: `sm86`."""
+        """Compute capability in the form of build targets, for example `sm86`."""
         return "sm{}{}".format(*self.compute_capability)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """Result of looking for GPUs."""
+    """Result of a search for GPUs."""
 
     gpus: tuple[Gpu, ...]
-    """In CUDA's order."""
+    """GPUs in CUDA's order."""
 
     problem: str = ""
-    """Human-readable reason why there is none; empty where there is one."""
+    """Human-readable reason why there is none; empty if there is one."""
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """The GPUs of this machine; none where there is no driver.
+    """Return this machine's GPUs; none without a driver.
 
     Raises:
         MissingDependency: cuda-bindings is not installed.
@@ -61,7 +61,7 @@ def gpus() -> tuple[Gpu, ...]:
 
 
 def probe() -> Probe:
-    """Look for GPUs, and for the reason where there is none.
+    """Search for GPUs, and for the reason if there is none.
 
     Raises:
         MissingDependency: cuda-bindings is not installed.
@@ -77,14 +77,14 @@ def probe() -> Probe:
         return Probe(gpus=(), problem=f"the NVIDIA driver does not start ({_text(status)})")
     count = _ask(driver.cuDeviceGetCount)
     if count == 0:
-        return Probe(gpus=(), problem="the NVIDIA driver sees no GPU")
+        return Probe(gpus=(), problem="the NVIDIA driver finds no GPU")
     version = _ask(driver.cuDriverGetVersion)
     cuda_version = f"{version // 1000}.{version % 1000 // 10}"
     return Probe(gpus=tuple(_gpu(driver, index, cuda_version) for index in range(count)))
 
 
 def require_gpu(index: int = 0) -> Gpu:
-    """The GPU of that number.
+    """Return the GPU with this index.
 
     Raises:
         MissingDependency: cuda-bindings is not installed.
@@ -98,7 +98,7 @@ def require_gpu(index: int = 0) -> Gpu:
         )
     if index >= len(found.gpus):
         known = ", ".join(f"{gpu.index}: {gpu.name}" for gpu in found.gpus)
-        raise BackendError(f"there is no GPU {index}: expected one of {known}")
+        raise BackendError(f"GPU {index} does not exist: expected one of {known}")
     return found.gpus[index]
 
 
@@ -132,7 +132,7 @@ def _probe_with_pycuda() -> Probe:
         ]
     except driver.Error as error:
         return Probe(gpus=(), problem=f"the NVIDIA driver does not start ({error})")
-    return Probe(gpus=tuple(found), problem="" if found else "the NVIDIA driver sees no GPU")
+    return Probe(gpus=tuple(found), problem="" if found else "the NVIDIA driver finds no GPU")
 
 
 def _gpu(driver: Any, index: int, cuda_version: str) -> Gpu:

@@ -1,36 +1,32 @@
-"""ONNX Runtime as a backend."""
+"""ONNX Runtime backend."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import BackendError, Cancelled, ImageError, ModelError
+from runtime.backends.ort_session import CUDA, Where, load_onnxruntime, make_session
+from runtime.errors import BackendError, Cancelled, ImageError
 from runtime.image.picture import Samples
 from runtime.model.files import check_model_file
 from runtime.model.foreign import foreign_facts
 from runtime.model.info import PREFIX, ModelInfo
-from runtime.model.tensors import TensorFormat, tensors_of
+from runtime.model.tensors import TensorFormat, tensor_format_of
 from runtime.system.cores import usable_cores
-from runtime.system.package import load
 from runtime.tiles.backend import Deliver
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 
 class OrtBackend:
-    """Runs an ONNX model with ONNX Runtime.
+    """Backend that runs an ONNX model with ONNX Runtime.
 
     Args:
         path: the file; one that `dggn-export` did not write is tried (`runtime.model.foreign`).
-        threads: for the CPU; by default every core this process may use.
+        threads: CPU threads; by default one per core that this process may use.
         where: `auto` is on CUDA where that works, else on the CPU.
-        device: the GPU for CUDA, as CUDA numbers them.
+        device: CUDA device index.
 
     Raises:
         MissingDependency: onnxruntime is not installed.
@@ -40,45 +36,42 @@ class OrtBackend:
 
     largest_tile_px = None
 
+    no_cuda: str
+    """Why it is not on CUDA; empty where it is, or was not to be."""
+
+    is_foreign: bool
+    """Whether another program wrote the model."""
+
     def __init__(
         self,
         path: Path,
         *,
         threads: int | None = None,
-        where: Literal["auto", "cuda", "cpu"] = "auto",
+        where: Where = "auto",
         device: int = 0,
     ) -> None:
-        onnxruntime = load("onnxruntime", extra="cpu")
+        onnxruntime = load_onnxruntime(extra="gpu" if where == "cuda" else "cpu")
         check_model_file(path)
-        # Results go through exceptions; its own log would only repeat them on stderr.
-        onnxruntime.set_default_logger_severity(4)
         self._threads = threads or usable_cores()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         # Spinning between operators would take the cores that decode and encode need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        providers = _providers(where, device)
-        self._session = _session(path, options, providers)
-        if where == "cuda" and not self._on_cuda:
-            raise BackendError(
-                "ONNX Runtime could not start on CUDA: the driver, CUDA and cuDNN must suit "
-                f"onnxruntime-gpu {onnxruntime.__version__}, and there must be a GPU {device}. "
-                "nvidia-smi shows the driver and the GPUs"
-            )
+        self._session, self.no_cuda = make_session(path, options, where=where, device=device)
         self._device = device
         self._run_options = onnxruntime.RunOptions()
         self._cancelled = False
-        self._is_foreign = False
+        self.is_foreign = False
         self.info, self.tensors, self._least_px = self._facts(path)
 
     def _facts(self, path: Path) -> tuple[ModelInfo, TensorFormat, int]:
-        """What the runtime must know, how tensors hold pictures, and the least size."""
+        """Return the model's facts, its tensor format and the smallest input size."""
         properties = self._session.get_modelmeta().custom_metadata_map
         if any(name.startswith(PREFIX) for name in properties):
             info = ModelInfo.from_metadata(properties, where=str(path))
-            return info, tensors_of(info), 1
-        self._is_foreign = True
+            return info, tensor_format_of(info), 1
+        self.is_foreign = True
         inputs, outputs = (
             [(value.type, value.shape) for value in values]
             for values in (self._session.get_inputs(), self._session.get_outputs())
@@ -88,7 +81,7 @@ class OrtBackend:
 
     @property
     def description(self) -> str:
-        """What runs where, for people."""
+        """Human-readable name of the library, device and thread count."""
         if self._on_cuda:
             return "ONNX Runtime on CUDA" + (f", GPU {self._device}" if self._device else "")
         plural = "" if self._threads == 1 else "s"
@@ -96,24 +89,24 @@ class OrtBackend:
 
     @property
     def precision(self) -> str:
-        """What it is computed in: as the model file has it."""
+        """Precision of the computation, which is the model file's."""
         return self.info.precision
 
     @property
     def uniform_tiles(self) -> bool:
-        """On CUDA, where each new shape is tuned for."""
+        """True on CUDA, where every new shape is tuned first."""
         return self._on_cuda
 
     @property
     def _on_cuda(self) -> bool:
-        return bool(self._session.get_providers()[0] == "CUDAExecutionProvider")
+        return bool(self._session.get_providers()[0] == CUDA)
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
-        """Super-resolve a tile now; see :class:`runtime.tiles.backend.Backend`."""
+        """Super-resolve a tile at once; see :class:`runtime.tiles.backend.Backend`."""
         deliver(self.run(tile_hwc[None])[0])
 
     def finish(self) -> None:
-        """Do nothing: every tile is delivered when it is submitted."""
+        """Do nothing: every tile is delivered on submission."""
         if self._cancelled:
             raise Cancelled
 
@@ -133,7 +126,7 @@ class OrtBackend:
             Cancelled: :meth:`cancel` was called.
         """
         if self._cancelled:
-            raise Cancelled("the backend was cancelled or closed: make a new one")
+            raise Cancelled("the backend was cancelled or closed: open a new one")
         if self.info.sample_type == "uint8" and tiles_nhwc.dtype != np.uint8:
             raise ImageError(
                 "this model takes 8-bit samples and the picture has 16: convert it to 8 bits, "
@@ -163,11 +156,11 @@ class OrtBackend:
         try:
             name = self._session.get_inputs()[0].name
             (output,) = self._session.run(None, {name: batch}, self._run_options)
-        except Exception as error:  # ONNX Runtime's exceptions share no public base class.
+        except Exception as error:  # they share no public base class
             if self._cancelled:
                 raise Cancelled from None
             height, width = batch.shape[1:3] if batch.shape[-1] == 3 else batch.shape[2:]
-            if self._is_foreign and not self._on_cuda and "alloc" not in str(error).lower():
+            if self.is_foreign and not self._on_cuda and "alloc" not in str(error).lower():
                 # Who knows what it asks of pictures; the next one may suit it.
                 raise ImageError(
                     f"the model fails on a tile of {height}x{width} px ({error}): choose another "
@@ -178,48 +171,12 @@ class OrtBackend:
                 "if memory ran out, lower --tile"
             ) from error
         if not np.isfinite(output).all():
+            if self.is_foreign and not self._on_cuda:
+                raise ImageError(
+                    "the model's output is not finite for this picture: choose another model"
+                )
             raise BackendError(
                 "the network's output is not finite: the model file is unusable on this device"
             )
         result: NDArray[Any] = output
         return result
-
-
-def has_cuda() -> bool:
-    """Whether the installed ONNX Runtime, if there is one, was made for CUDA too."""
-    if find_spec("onnxruntime") is None:
-        return False
-    import onnxruntime
-
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-
-
-def _providers(where: str, device: int) -> list[Any]:
-    import onnxruntime
-
-    cpu = "CPUExecutionProvider"
-    if where == "cpu":
-        return [cpu]
-    cuda = "CUDAExecutionProvider"
-    if cuda in onnxruntime.get_available_providers():
-        return [(cuda, {"device_id": str(device)}), cpu]
-    if where == "cuda":
-        raise BackendError(
-            "the installed ONNX Runtime is for processors only: "
-            "pip uninstall onnxruntime && pip install 'dggn[gpu]'"
-        )
-    return [cpu]
-
-
-def _session(
-    path: Path, options: onnxruntime.SessionOptions, providers: list[Any]
-) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=providers)
-    except Exception as error:  # As above.
-        raise ModelError(
-            f"{path} cannot be loaded by ONNX Runtime ({error}): "
-            "expected a model that enlarges pictures, such as `dggn-export onnx` writes"
-        ) from error

@@ -1,4 +1,4 @@
-"""Chooses the backend that runs a model on this machine, and says why."""
+"""Chooses the backend for a model on this machine, and explains the choice."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import platform
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
-from runtime.backends.onnxruntime import OrtBackend, has_cuda
+from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.ort_session import has_cuda
 from runtime.backends.request import BackendRequest
 from runtime.backends.team import DeviceTeam
 from runtime.errors import BackendError, ConfigError, DggnError, MissingDependency
@@ -21,25 +23,25 @@ OPENVINO_WHEELS = {
     ("darwin", "arm64"),
     ("win32", "AMD64"),
 }
-"""Where the extra `cpu` brings OpenVINO along."""
+"""Platforms on which the `cpu` extra includes OpenVINO."""
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-"""File that exists on Linux where the driver is loaded."""
+"""File that exists on Linux when the driver is loaded."""
 
 
 def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
-    """Open a model.
+    """Open a model with the requested backend; also return the reason for a fallback.
 
     Args:
-        onnx: its file.
-        request: where and how it is to run.
+        onnx: the model file.
+        request: backend, devices and precision.
 
     Returns:
-        The backend, and the reason for it in words: empty where the request names it.
+        The backend, and the reason for the choice: empty if the request names it.
 
     Raises:
-        ConfigError: GPUs are chosen for the CPU.
-        BackendError: GPUs are chosen, and none can be used.
+        ConfigError: GPUs are requested for the CPU.
+        BackendError: GPUs are requested, and none can be used.
         DggnError: it cannot be opened; with `auto`, not even on the CPU.
     """
     if request.name in ("openvino", "onnxruntime", "cpu"):
@@ -51,7 +53,7 @@ def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
     if request.precision == "bfloat16":
         if request.name != "auto" or request.devices is not None:
             raise ConfigError("bfloat16 is for OpenVINO: leave --precision out, or --devices")
-        return _open_openvino(onnx, request), "it computes in bfloat16"
+        return _open_openvino(onnx, request), "it supports bfloat16"
     if request.name == "cuda":
         return _open_cuda(onnx, request), ""
     if request.name == "tensorrt":
@@ -63,22 +65,21 @@ def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
         except DggnError as error:
             reason = f"TensorRT cannot be used: {error}"
     if has_cuda():
-        device, *further = request.gpus
-        first = OrtBackend(onnx, threads=request.threads, device=device)
-        if first.uniform_tiles:  # on CUDA
-            return _team([first, *_on_cuda(onnx, further)], request), reason
-        first.cancel()
+        try:
+            return _open_cuda(onnx, request), reason
+        except BackendError as error:
+            reason = f"{reason}, and {error}"
     if request.devices is not None:
         chosen = ",".join(map(str, request.devices))
         raise BackendError(
-            f"--devices {chosen} asks for GPUs, but only the CPU can be used: {reason}. "
+            f"--devices {chosen} names GPUs, but only the CPU can be used: {reason}. "
             "Leave --devices out to compute on the CPU"
         )
     return _open_on_processor(onnx, request, reason)
 
 
 def _open_on_processor(onnx: Path, request: BackendRequest, reason: str) -> tuple[Backend, str]:
-    """OpenVINO, or else ONNX Runtime and why."""
+    """Open OpenVINO, or else ONNX Runtime with the reason."""
     problem = _no_openvino(request)
     if not problem:
         try:
@@ -91,13 +92,13 @@ def _open_on_processor(onnx: Path, request: BackendRequest, reason: str) -> tupl
 
 
 def _no_openvino(request: BackendRequest) -> str:
-    """Why OpenVINO need not even be tried; empty where it may do."""
+    """Explain why OpenVINO is not worth trying; empty if it may work."""
     if request.precision == "int8":
-        return "INT8 models are quicker with ONNX Runtime than with OpenVINO"
+        return "INT8 models are faster with ONNX Runtime than with OpenVINO"
     if find_spec("openvino") is not None:
         return ""
     if (sys.platform, platform.machine()) in OPENVINO_WHEELS:
-        return "OpenVINO would be quicker: pip install 'dggn[cpu]'"
+        return "OpenVINO would be faster: pip install 'dggn[cpu]'"
     return "OpenVINO is not installed"
 
 
@@ -116,31 +117,31 @@ def _open_openvino(onnx: Path, request: BackendRequest, *, int8: bool = True) ->
 
 
 def _on_processor(onnx: Path, request: BackendRequest) -> Backend:
-    """ONNX Runtime on the CPU.
+    """Open ONNX Runtime on the CPU.
 
     Raises:
-        ConfigError: it computes in another precision than the one asked for.
+        ConfigError: it has another precision than requested.
     """
     if request.precision == "bfloat16":
-        raise ConfigError("ONNX Runtime computes no bfloat16 on processors: --backend openvino may")
+        raise ConfigError("ONNX Runtime has no bfloat16 on CPUs: --backend openvino may")
     backend = OrtBackend(onnx, threads=request.threads, where="cpu")
     if request.precision == "float32" and backend.info.precision != "float32":
         raise ConfigError(
-            f"{onnx} computes in {backend.info.precision.upper()}, and float32 is asked for: "
+            f"{onnx} is {backend.info.precision.upper()}, and float32 was requested: "
             "leave one of them out"
         )
     return backend
 
 
 def _no_tensorrt() -> str:
-    """Return the reason not to try TensorRT; empty where it may work."""
+    """Explain why TensorRT is not worth trying; empty if it may work."""
     try:
         from runtime.backends.gpu import probe
 
         found = probe()
     except MissingDependency as error:
         if _has_driver():
-            return f"TensorRT would be quicker: {error}"
+            return f"TensorRT would be faster: {error}"
         return "no NVIDIA GPU was found"
     except BackendError as error:
         return f"no NVIDIA GPU can be used: {error}"
@@ -149,7 +150,7 @@ def _no_tensorrt() -> str:
     from runtime.backends.trt.library import installed_flavors
 
     if not installed_flavors():
-        return "TensorRT would be quicker: pip install 'dggn[trt]', or 'dggn[rtx]' for RTX cards"
+        return "TensorRT would be faster: pip install 'dggn[trt]', or 'dggn[rtx]' for RTX cards"
     return ""
 
 
@@ -158,11 +159,14 @@ def _has_driver() -> bool:
 
 
 def _open_cuda(onnx: Path, request: BackendRequest) -> Backend:
-    return _team(_on_cuda(onnx, request.gpus), request)
+    from runtime.backends.on_cuda import open_on_cuda
 
-
-def _on_cuda(onnx: Path, devices: Sequence[int]) -> list[OrtBackend]:
-    return [OrtBackend(onnx, where="cuda", device=device) for device in devices]
+    with ExitStack() as opened:
+        members = [
+            opened.enter_context(open_on_cuda(onnx, device, request)) for device in request.gpus
+        ]
+        opened.pop_all()
+    return _team(members, request)
 
 
 def _team(members: Sequence[Backend], request: BackendRequest) -> Backend:

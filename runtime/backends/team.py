@@ -1,4 +1,4 @@
-"""Several devices over one queue of tiles."""
+"""Several devices that share one queue of tiles."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Backend, Deliver
 
 WAITING_TILES = 32
-"""Queue length per device: enough that none waits for the host."""
+"""Queue length per device, long enough that none waits for the host."""
 
 
 @dataclass(eq=False)
 class _Work:
-    """One tile on its way."""
+    """A tile in the queue."""
 
     tile_hwc: Samples
     deliver: Deliver
 
 
 class DeviceTeam:
-    """Hands tiles to several backends, each in a thread of its own.
+    """Backend that distributes tiles over several others, each in its own thread.
 
     A backend that fails hands back what it has not delivered, and the others go on; when all have
     failed, so does the team.
@@ -66,22 +66,22 @@ class DeviceTeam:
 
     @property
     def precision(self) -> str:
-        """What the first of them computes in."""
+        """Precision of the first device."""
         return self._members[0].precision
 
     @property
     def uniform_tiles(self) -> bool:
-        """Whether tiles of one shape for all pictures are quicker than smaller ones."""
+        """Whether few tile shapes, shared by all pictures, are faster than smaller tiles."""
         return self._members[0].uniform_tiles
 
     @property
     def largest_tile_px(self) -> int | None:
-        """Larger tiles are slower on one of the devices at least."""
+        """Smallest limit of any device; larger tiles are slower there."""
         sizes = [member.largest_tile_px for member in self._members]
         return min((size for size in sizes if size is not None), default=None)
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
-        """Put a tile into the queue; see :class:`runtime.tiles.backend.Backend`."""
+        """Queue a tile; see :class:`runtime.tiles.backend.Backend`."""
         if self.info.sample_type == "uint8" and tile_hwc.dtype != np.uint8:
             raise ImageError(
                 "this model takes 8-bit samples and the picture has 16: convert it to 8 bits"
@@ -93,7 +93,7 @@ class DeviceTeam:
             self._changed.notify_all()
 
     def finish(self) -> None:
-        """Wait until all that was submitted is delivered."""
+        """Wait until every submitted tile is delivered."""
         with self._changed:
             self._finishing = True
             self._changed.notify_all()
@@ -104,7 +104,7 @@ class DeviceTeam:
 
     def cancel(self) -> None:
         """Make every running and later call raise `Cancelled`, from any thread."""
-        self._end(Cancelled("the backend was cancelled or closed: make a new one"))
+        self._end(Cancelled("the backend was cancelled or closed: open a new one"))
 
     def __enter__(self) -> DeviceTeam:
         return self
@@ -117,7 +117,7 @@ class DeviceTeam:
             member.__exit__(*exception)
 
     def _wait(self, is_so: Callable[[], bool]) -> None:
-        """Wait for something; the lock is held.
+        """Wait for a condition; the lock is held.
 
         Raises:
             BaseException: what ended the work.
@@ -127,7 +127,7 @@ class DeviceTeam:
             raise self._failure
 
     def _end(self, failure: BaseException) -> None:
-        """End the work of all; the first reason counts."""
+        """Stop every member; the first reason is reported."""
         with self._changed:
             if self._ended:
                 return
@@ -137,7 +137,7 @@ class DeviceTeam:
             member.cancel()
 
     def _work(self, member: Backend) -> None:
-        """Run a member in its thread."""
+        """Run one member in its thread."""
         mine: dict[_Work, None] = {}  # in the order in which they were taken
         try:
             while not self._ended:
@@ -152,7 +152,7 @@ class DeviceTeam:
             self._end(error)
 
     def _next(self, mine: dict[_Work, None]) -> _Work | None:
-        """Work for a member; None when it is to deliver what it has."""
+        """Return a member's next tile; None if it should deliver its results first."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._queue or (self._finishing and mine))
             if self._ended:
@@ -177,7 +177,7 @@ class DeviceTeam:
             self._changed.notify_all()
 
     def _lose(self, member: Backend, mine: dict[_Work, None], error: BackendError) -> None:
-        """Go on without a member."""
+        """Continue without a failed member."""
         with self._changed:
             self._at_work -= 1
             is_last = self._at_work == 0
@@ -186,4 +186,4 @@ class DeviceTeam:
         if is_last:
             self._end(error)
         else:
-            self._say(f"{member.description} failed, and the others go on without it: {error}")
+            self._say(f"{member.description} failed, continuing without it: {error}")

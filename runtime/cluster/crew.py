@@ -110,9 +110,10 @@ class Crew:
             worker = self._idle.pop()
             jobs = chunks.take(workers)
             for job in jobs:
-                order.journal.begin(job, SourceStamp.unread(job.place), order.fingerprint)
+                fingerprint = order.fingerprints.of(job)
+                order.journal.begin(job, SourceStamp.unread(job.place), fingerprint)
             generator = worker.actor.upscale.options(num_returns="streaming").remote(
-                jobs, order.fingerprint, previews=order.previews
+                jobs, order.fingerprints, previews=order.previews
             )
             self._tasks[generator] = Task(
                 worker=worker, results=generator, jobs={job.name: job for job in jobs}
@@ -150,7 +151,8 @@ class Crew:
         job = task.jobs.pop(made.result.name)
         result = made.result
         if made.stamp is not None and not job.target_url:
-            order.journal.finish(job, made.stamp, order.fingerprint, output_bytes=made.output_bytes)
+            fingerprint = order.fingerprints.of(job)
+            order.journal.finish(job, made.stamp, fingerprint, output_bytes=made.output_bytes)
         if result.source_size_hw and result.target_size_hw:
             self._progress.upscaling(job.name, result.source_size_hw, result.target_size_hw)
             self._progress.upscaled(1.0)

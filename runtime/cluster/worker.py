@@ -14,7 +14,7 @@ from typing import IO
 from runtime.backends.trt.request import BuildEngine
 from runtime.errors import Cancelled, DggnError, EnvironmentProblem, TargetError
 from runtime.jobs.ends import Files, Ledger, Source
-from runtime.jobs.journal import size_of
+from runtime.jobs.journal import Fingerprints, size_of
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.jobs.stamp import SourceStamp
@@ -96,7 +96,7 @@ class Worker:
         return Opened(facts=self._machine.facts, version=installed_version())
 
     def upscale(
-        self, jobs: Sequence[Job], fingerprint: str, *, previews: bool
+        self, jobs: Sequence[Job], fingerprints: Fingerprints, *, previews: bool
     ) -> Iterator[Made | DggnError]:
         """Do some pictures.
 
@@ -107,7 +107,7 @@ class Worker:
         here = [self._ends.here(job) for job in jobs]
         notes = Notes(self._ends.store)
         order = Order(
-            source=self._ends.source, journal=notes, fingerprint=fingerprint, previews=previews
+            source=self._ends.source, journal=notes, fingerprints=fingerprints, previews=previews
         )
         try:
             for folder in {job.target.parent for job in here}:

@@ -1,4 +1,4 @@
-"""Picture files: reading and writing every format, with profiles, metadata and frames.
+"""Picture files: reads and writes every format, with profiles, metadata and frames.
 
 May import `image`, `model`, `system` and `errors`; not `tiles`.
 """

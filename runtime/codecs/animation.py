@@ -1,4 +1,4 @@
-"""Animations into GIF, PNG, WebP and AVIF, and single pictures into GIF."""
+"""Writes animations as GIF, PNG, WebP and AVIF, and single pictures as GIF."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from runtime.codecs.pil import image_from_picture
 from runtime.image.picture import Picture
 
 LONGEST_MS = {"GIF": 655_350, "PNG": 65_535, "WEBP": 2**24 - 1}
-"""How long one frame can be shown: 16 bits of hundredths, 16 of milliseconds, or 24 of them."""
+"""Maximum frame duration by format: 16 bits of hundredths, 16 bits of milliseconds, or 24."""
 
 _CLEAR = 255
-"""The entry of a GIF's palette that stands for transparent."""
+"""Palette index used for transparent pixels in a GIF."""
 
 
 def save_animation(
     frames: Sequence[Picture], format_name: str, file: IO[bytes], options: dict[str, Any]
 ) -> list[str]:
-    """Write frames with their times.
+    """Write frames with their durations.
 
     Args:
         frames: one or more, of one size.
@@ -67,7 +67,7 @@ def save_animation(
 
 
 def _merged(images: list[Image.Image], durations: list[int]) -> tuple[list[Image.Image], list[int]]:
-    """Frames that look alike as one, shown for as long as all of them.
+    """Merge identical consecutive frames, and add up their durations.
 
     Pillow does so while it writes, and does not look whether the format can hold the sum.
     """
@@ -86,7 +86,7 @@ def _merged(images: list[Image.Image], durations: list[int]) -> tuple[list[Image
 
 
 def _rounded(durations_ms: Sequence[float], unit_ms: int) -> list[int]:
-    """Durations in whole units whose sum never drifts from the true one."""
+    """Round durations to whole units without letting their sum drift."""
     ends = [round(end / unit_ms) * unit_ms for end in accumulate(durations_ms)]
     return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
@@ -107,7 +107,7 @@ def _image(picture: Picture, format_name: str, *, has_alpha: bool) -> Image.Imag
 
 
 def _with_palette(image: Image.Image) -> Image.Image:
-    """At most 256 colours, one of them transparent where any is."""
+    """Reduce to a palette of at most 256 colours, one of them transparent if needed."""
     if not image.has_transparency_data:
         if image.mode == "L":
             return image

@@ -1,4 +1,4 @@
-"""Animated PNG: each frame is a PNG file of its own, put together as browsers do."""
+"""Reads animated PNG: decodes each frame as a PNG of its own, and composes them as browsers do."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from runtime.codecs.png import has_all_samples
 from runtime.codecs.png_chunks import SIGNATURE, Chunks, chunk_bytes
 from runtime.codecs.png_header import FrameControl, PngHeader
 from runtime.errors import ImageReadError
-from runtime.image.layers import Afterwards, Layer, composed
+from runtime.image.layers import Afterwards, Layer, composed_frames
 from runtime.image.picture import Picture
 
 _AFTERWARDS: dict[int, Afterwards] = {1: "clear", 2: "restore"}
-STILL_NOTE = "the still picture for programs that show no animation was left out"
+STILL_NOTE = "the still picture for viewers without animation was dropped"
 
 
 def apng_pictures(data: bytes, chunks: Chunks, header: PngHeader) -> Iterator[Picture]:
-    """The frames of an animation, with 8 bits.
+    """Yield the frames of an animation, with 8 bits.
 
     Args:
         data: the file that `chunks` tells of.
         chunks: its sound blocks.
-        header: what they say.
+        header: their contents.
 
     Raises:
         ImageReadError: a frame is damaged.
@@ -40,7 +40,7 @@ def apng_pictures(data: bytes, chunks: Chunks, header: PngHeader) -> Iterator[Pi
     orientation = read_orientation(image)
     notes: list[str] = []
     layers = _layers(data, chunks, header, notes)
-    for control, rgba in zip(header.controls, composed(layers, header.size_hw), strict=True):
+    for control, rgba in zip(header.controls, composed_frames(layers, header.size_hw), strict=True):
         seen = upright(rgba, orientation)
         yield replace(
             base,
@@ -72,7 +72,7 @@ def _layers(data: bytes, chunks: Chunks, header: PngHeader, notes: list[str]) ->
 
 
 def _samples(data: bytes, chunks: Chunks) -> Iterator[bytes]:
-    """Those of each frame, compressed."""
+    """Yield the compressed samples of each frame."""
     parts: list[bytes] | None = None
     for chunk in chunks.kept:
         if chunk.name == b"fcTL":

@@ -1,4 +1,4 @@
-"""Where files state their colours without a profile: PNG blocks, AVIF and HEIC boxes, EXIF."""
+"""Reads colours that files state without a profile: PNG chunks, AVIF and HEIC boxes, EXIF."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from runtime.image.stated_colours import (
 
 _ADOBE_INTEROP, _ADOBE_COLOUR_SPACE = "R03", 2
 BOXED = ("AVIF", "HEIF")
-"""Pillow's names of the formats that are made of boxes."""
+"""Pillow's names of the box-based formats."""
 
 _MAX_BOX_BYTES = 1 << 24
 
 
 def colours_of_png(chunks: Chunks) -> StatedColours | None:
-    """What a PNG's blocks say.
+    """Return the colours that a PNG's chunks state.
 
     Raises:
         ImageReadError: its colours cannot be read.
@@ -38,7 +38,7 @@ def colours_of_png(chunks: Chunks) -> StatedColours | None:
         primaries, transfer, _, is_full = chunks.of(b"cICP")[0]
         if not is_full:
             raise ImageReadError(
-                "its samples have video range (by cICP), which is not read: convert it to sRGB"
+                "its samples have video range (by cICP), which is not supported: convert it to sRGB"
             )
         return colours_of_cicp(primaries, transfer, by="cICP", overrides_profile=True)
     if chunks.of(b"sRGB"):
@@ -59,7 +59,7 @@ def colours_of_png(chunks: Chunks) -> StatedColours | None:
 
 
 def _chromaticities(content: bytes) -> Chromaticities | None:
-    """None where the numbers are no colours."""
+    """Parse chromaticities; None if they are not valid colours."""
     values = tuple(value / 100_000 for value in struct.unpack(">8I", content))
     wx, wy, rx, ry, gx, gy, bx, by = values
     area = (gx - rx) * (by - ry) - (bx - rx) * (gy - ry)
@@ -68,7 +68,7 @@ def _chromaticities(content: bytes) -> Chromaticities | None:
 
 
 def colours_of_boxes(file: IO[bytes]) -> StatedColours | None:
-    """What the primary picture of an AVIF or HEIC file says (ISO/IEC 23008-12, nclx).
+    """Return the colours of an AVIF or HEIC file's primary picture (ISO/IEC 23008-12, nclx).
 
     Raises:
         ImageReadError: its colours cannot be read.
@@ -85,7 +85,7 @@ def colours_of_boxes(file: IO[bytes]) -> StatedColours | None:
 
 
 def _meta(file: IO[bytes]) -> bytes | None:
-    """The content of the file's box `meta`."""
+    """Return the content of the file's `meta` box."""
     file.seek(0)
     while len(begin := file.read(8)) == 8:
         size, name = struct.unpack(">I4s", begin)
@@ -127,7 +127,7 @@ def _primary_nclx(meta: bytes) -> bytes | None:
 
 
 def _associated(ipma: bytes, item: int) -> Iterator[int]:
-    """The numbers of an item's properties."""
+    """Yield the property indices of an item."""
     id_bytes, is_wide = (4 if ipma[0] else 2), ipma[3] & 1
     (count,) = struct.unpack_from(">I", ipma, 4)
     at = 8
@@ -143,7 +143,7 @@ def _associated(ipma: bytes, item: int) -> Iterator[int]:
 
 
 def colours_of_exif(image: Image.Image) -> StatedColours | None:
-    """Adobe RGB, where a camera says so (DCF 2.0, and a number that some programs use)."""
+    """Return Adobe RGB if EXIF states it (DCF 2.0, and a value that some programs use)."""
     try:
         block = image.getexif()
         # Asked for tables that are not there, Pillow would add empty ones.
@@ -159,7 +159,7 @@ def colours_of_exif(image: Image.Image) -> StatedColours | None:
 
 
 def with_profile_of(picture: Picture, stated: StatedColours | None) -> Picture:
-    """The picture with an ICC profile that says what its file states otherwise, and a note."""
+    """Add an ICC profile equivalent to the colours that the file states, and a note."""
     if stated is None or (picture.icc_profile and not stated.overrides_profile):
         return picture
     if stated.is_srgb:

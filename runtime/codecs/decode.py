@@ -1,4 +1,4 @@
-"""From a file to an upright `Picture`, or several."""
+"""Decodes a file to one or more upright `Picture`s."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.codecs.colour_marks import BOXED, colours_of_boxes
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import Frames, duration_ms, frames_of, plays_of
 from runtime.codecs.gif import gif_pictures, read_gif
-from runtime.codecs.kinds import refuse_foreign
+from runtime.codecs.kinds import is_jpeg, refuse_foreign, refuse_odd_jpeg
 from runtime.codecs.limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -23,14 +23,14 @@ from runtime.codecs.limits import (
     naming,
     quiet_pillow,
     refuse_too_large,
-    say_what_heif_needs,
+    require_heif_support,
     too_many_frames,
     too_many_pixels,
     translated,
 )
 from runtime.codecs.pil import loaded_picture
 from runtime.codecs.png import has_all_samples
-from runtime.codecs.png_chunks import SIGNATURE, sound
+from runtime.codecs.png_chunks import SIGNATURE, without_damaged_chunks
 from runtime.codecs.png_header import header_of_chunks
 from runtime.codecs.tiff_source import tiff_pictures
 from runtime.codecs.tiff_tags import is_tiff
@@ -46,8 +46,8 @@ def decode(path: Path, *, max_pixels: int | None = None) -> Picture:
     or pages are in `Picture.more`.
 
     Args:
-        path: a regular file, whatever its name says of the format.
-        max_pixels: that it may have, all frames or pages counted; `MAX_PIXELS` where None.
+        path: a regular file; the format is detected from its content.
+        max_pixels: limit over all frames or pages; by default `MAX_PIXELS`.
 
     Raises:
         TooManyPixels: it has more.
@@ -70,13 +70,15 @@ def _read(path: Path) -> bytes:
 def _decode(data: bytes, max_pixels: int) -> Picture:
     with translated():
         refuse_foreign(data)
-        say_what_heif_needs(data)
+        require_heif_support(data)
         if is_bmp(data):
             return _bmp(data, max_pixels)
         if is_tiff(data):
             return _joined(*tiff_pictures(data, max_pixels))
         if data.startswith(SIGNATURE):
             return _png(data, max_pixels)
+        if is_jpeg(data):
+            refuse_odd_jpeg(io.BytesIO(data))
         with quiet_pillow():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         refuse_too_large(image, max_pixels)
@@ -93,7 +95,7 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
 
 
 def _png(data: bytes, max_pixels: int) -> Picture:
-    data, chunks = sound(data)
+    data, chunks = without_damaged_chunks(data)
     header = header_of_chunks(chunks)
     pixels = header.size_hw[0] * header.size_hw[1]
     if pixels > max_pixels:
@@ -128,28 +130,21 @@ def _gif(data: bytes, image: Image.Image, max_pixels: int) -> Picture:
 
 def _bmp(data: bytes, max_pixels: int) -> Picture:
     bmp = read_bmp(data)
-    ours = bmp is not None and bmp.is_ours
-    if bmp and bmp.size_hw[0] * bmp.size_hw[1] > max_pixels:
+    if bmp.size_hw[0] * bmp.size_hw[1] > max_pixels:
         raise too_many_pixels(bmp.size_hw, max_pixels)
-    with quiet_pillow():
-        image = (
-            bmp_image(data, bmp) if bmp and ours else Image.open(io.BytesIO(data), formats=("BMP",))
-        )
-    refuse_too_large(image, max_pixels)
+    image, notes = bmp_image(data, bmp)
     image.format = "BMP"
-    if bmp:
-        place, length = bmp.profile_at
-        image.info |= {"dpi": bmp.dpi, "icc_profile": data[place : place + length]}
-    with image:
-        picture = loaded_picture(image, colours=bmp.colours if bmp else None)
-    notes = [*picture.notes, *(bmp.notes if bmp and ours else [])]
+    place, length = bmp.profile_at
+    image.info |= {"dpi": bmp.dpi, "icc_profile": data[place : place + length]}
+    picture = loaded_picture(image, colours=bmp.colours)
+    notes = [*picture.notes, *notes]
     if picture.alpha_hw is not None and not picture.alpha_hw.any():
         picture, notes = replace(picture, alpha_hw=None), [*notes, ALPHA_NOTE]
     return replace(picture, notes=notes)
 
 
 def _joined(pictures: list[Picture], notes: Sequence[str], plays: int | None = None) -> Picture:
-    """One picture with the others as its further frames or pages."""
+    """Return the first picture with the others as its further frames or pages."""
     first, *more = pictures
     of_pages = dict.fromkeys(note for page in pictures for note in page.notes)
     return replace(first, more=tuple(more), plays=plays, notes=[*of_pages, *notes])

@@ -1,4 +1,4 @@
-"""Descriptions in TIFF that state the size of its pixels: OME-XML, ImageJ, tifffile."""
+"""TIFF descriptions that state the pixel size: OME-XML, ImageJ, tifffile."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from functools import partial
 
 _OME = re.compile(r"<(?:\w+:)?OME\b")
 _OME_TYPE = re.compile(r'(<(?:\w+:)?Pixels\b[^>]*\bType\s*=\s*["\'])[\w-]+')
-OME_NOTE = "left out: the OME description, which holds for all pages of a TIFF only"
-IMAGEJ_NOTE = "left out: ImageJ's description, which holds for all pages of a TIFF only"
-SHAPE_NOTE = "left out: a description of the samples' layout, which no longer holds"
+OME_NOTE = "dropped: the OME description, which only describes all pages of a TIFF"
+IMAGEJ_NOTE = "dropped: ImageJ's description, which only describes all pages of a TIFF"
+SHAPE_NOTE = "dropped: a description of the sample layout, which no longer applies"
 
 
 def is_measured(text: str) -> bool:
-    """Whether a TIFF with such a description states its resolution as a measure, not for prints."""
+    """Return whether a description makes a TIFF's resolution a physical one, not a print size."""
     return text.startswith("ImageJ=") or bool(_OME.search(text))
 
 
 def description_for(
     text: str, factor_xy: tuple[float, float], *, bits: int, is_complete: bool
 ) -> tuple[str | None, list[str]]:
-    """A description that holds for the result, or None, and notes.
+    """Return a description valid for the result, or None, and notes.
 
     Args:
-        text: the source's.
-        factor_xy: how many times as many pixels the result has, along each axis.
-        bits: of the result's samples.
+        text: description in the source.
+        factor_xy: scale of the result along each axis.
+        bits: bits per sample of the result.
         is_complete: the result is a TIFF with all of the source's pages.
     """
     if re.match(r'\s*\{\s*"shape"\s*:', text):

@@ -1,4 +1,4 @@
-"""From a `Picture` to a file that is either complete or not there."""
+"""Encodes a `Picture` to a file that is either complete or absent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from runtime.codecs.output import OutputSettings
 from runtime.codecs.pil import image_from_picture
 from runtime.codecs.png import write_png
 from runtime.codecs.tiff import write_tiff
-from runtime.codecs.xmp_text import COMMENT, png_words, text_for, xmp_for
+from runtime.codecs.xmp_text import COMMENT, png_text_chunks, text_for, xmp_for
 from runtime.errors import ImageWriteError, TargetError
 from runtime.image.colour import to_srgb
 from runtime.image.picture import Picture, is_deep, on_white, with_8_bits
@@ -42,7 +42,7 @@ SaveOptions: TypeAlias = dict[str, Any]
 
 
 def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str]:
-    """Write a picture in the format that the target's suffix names.
+    """Write a picture in the format named by the target's suffix.
 
     It is written to a temporary name in the target's folder, which must exist, and renamed when
     complete; on any failure the temporary file is removed, and what is at the target stays as it
@@ -54,7 +54,7 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
     Raises:
         ImageWriteError: this picture cannot be written under this name or in this format.
         TargetError: the folder cannot be written, so that no other picture can either.
-        ConfigError: the target's suffix is none that can be written.
+        ConfigError: the target's suffix names no writable format.
     """
     form = output_format(target)
     pages, notes = _pages_for(picture, form)
@@ -73,8 +73,8 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
         raise
     except MemoryError as error:
         raise ImageWriteError(
-            f"{target.name}: encoding it needs more memory than there is: close other programs, "
-            "or use --jobs 1 or a smaller --max-size"
+            f"{target.name}: encoding it needs more memory than is available: close other "
+            "programs, or use --jobs 1 or a smaller --max-size"
         ) from error
     except Exception as error:
         raise ImageWriteError(
@@ -87,61 +87,59 @@ def encode(picture: Picture, target: Path, settings: OutputSettings) -> list[str
 
 
 def _pages_for(picture: Picture, form: OutputFormat) -> tuple[list[Picture], list[str]]:
-    """What of a picture's frames or pages the format can hold, and notes."""
+    """Return the frames or pages that the format can hold, and notes."""
     pages = [replace(picture, more=()), *picture.more]
     name = form.pillow_name
     if len(pages) == 1 or form.has_pages:
         timed = len(pages) > 1 and picture.plays is not None
-        return pages, ["the frames' times were left out: TIFF holds none"] if timed else []
+        return pages, ["frame durations were dropped: TIFF cannot store them"] if timed else []
     if form.has_frames and picture.plays is not None:
         return pages, []
     what, instead = ("frames", "webp") if picture.plays is not None else ("pages", "tiff")
-    note = f"only the first of {len(pages)} {what} was written: {name} holds one, {instead} all"
+    note = f"only the first of {len(pages)} {what} was written: {name} stores one, {instead} all"
     return pages[:1], [note]
 
 
 def _prepare(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
-    """The picture as the format can hold it, with the metadata to write, and notes."""
+    """Return the picture as the format can hold it, with the metadata to write, and notes."""
     picture, notes = samples_for(picture, form)
     picture, metadata_notes = metadata_for(picture, form)
     if picture.icc_profile and not form.has_icc:
         picture, note = _without_profile(picture, form.pillow_name)
         notes.append(note)
     if form is GIF:
-        notes.append("reduced to 256 colours: GIF holds no more; webp and png would")
+        notes.append("reduced to 256 colours, the limit of GIF; webp and png keep all")
     return picture, notes + metadata_notes
 
 
 def samples_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
-    """The picture, or some rows of it, with samples such as the format holds, and notes."""
+    """Convert a picture, or some rows of it, to samples that the format holds; return notes too."""
     notes = []
     name = form.pillow_name
     if picture.alpha_hw is not None and not form.has_alpha:
         picture = replace(
             picture, rgb_hwc=on_white(picture.rgb_hwc, picture.alpha_hw), alpha_hw=None
         )
-        notes.append(f"alpha was flattened onto white: {name} has none")
+        notes.append(f"alpha was flattened onto white: {name} does not support it")
     if is_deep(picture) and not (form.has_16_bits and picture.plays is None):
         picture = with_8_bits(picture)
-        notes.append(f"reduced to 8 bits: {name} holds no more")
+        notes.append(f"reduced to 8 bits, the limit of {name}")
     if form is TIFF and picture.is_grey and picture.alpha_hw is not None and is_deep(picture):
         picture = replace(picture, is_grey=False)
-        notes.append("grey was written as RGB: few programs read 16-bit grey with alpha in TIFF")
+        notes.append("grey was written as RGB: few programs support 16-bit grey with alpha in TIFF")
     return picture, notes
 
 
 def metadata_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
-    """The picture with such metadata as the format holds, stating its size, and notes."""
+    """Keep the metadata that the format holds, updated to the picture's size; return notes too."""
     name = form.pillow_name
     exif, exif_notes = exif_for(
         picture,
         with_dpi=not form.has_dpi and form.max_exif_bytes is None,
         is_tiff=form is TIFF,
     )
-    exif, left_out = _if_short(exif, form.max_exif_bytes, f"the EXIF block was left out: {name}")
-    xmp, xmp_left_out = _if_short(
-        xmp_for(picture), form.max_xmp_bytes, f"the XMP block was left out: {name}"
-    )
+    exif, left_out = _if_short(exif, form.max_exif_bytes, f"EXIF was dropped: {name}")
+    xmp, xmp_left_out = _if_short(xmp_for(picture), form.max_xmp_bytes, f"XMP was dropped: {name}")
     text, text_notes = text_for(picture, form)
     picture, other_notes = _with_places_and_iptc(picture, form)
     picture = replace(picture, exif=exif, xmp=xmp, text=text)
@@ -154,14 +152,14 @@ def _with_places_and_iptc(picture: Picture, form: OutputFormat) -> tuple[Picture
     if places and form.has_places:
         places = places.scaled(picture.factor_xy)
     elif places:
-        what = "the georeferencing" if places.geo else "the measured size of pixels"
-        notes.append(f"{what} was left out: {name} holds none, TIFF does")
+        what = "the georeferencing" if places.geo else "the physical pixel size"
+        notes.append(f"{what} was dropped: {name} cannot store it, TIFF can")
         places = None
     if iptc and not form.has_iptc:
-        notes.append(f"the IPTC block was left out: {name} holds none, JPEG and TIFF do")
+        notes.append(f"IPTC was dropped: {name} cannot store it, JPEG and TIFF can")
         iptc = None
     elif iptc and form is JPEG and jpeg_segment(iptc) is None:
-        notes.append("the IPTC block was left out: JPEG holds 64 KiB of it")
+        notes.append("IPTC was dropped: JPEG stores at most 64 KiB of it")
         iptc = None
     return replace(picture, places=places, iptc=iptc), notes
 
@@ -171,21 +169,22 @@ def _if_short(
 ) -> tuple[bytes | None, list[str]]:
     if block is None or limit is None or len(block) <= limit:
         return block, []
-    return None, [f"{complaint} holds {limit or 'none'}{' bytes of it' if limit else ''}"]
+    fact = f"stores at most {limit} bytes of it" if limit else "cannot store it"
+    return None, [f"{complaint} {fact}"]
 
 
 def _without_profile(picture: Picture, name: str) -> tuple[Picture, str]:
-    """The picture in sRGB."""
+    """Convert the picture to sRGB."""
     assert picture.icc_profile is not None
     plain = replace(picture, icc_profile=None, alpha_hw=None)
     try:
         converted = to_srgb(image_from_picture(plain), picture.icc_profile)
     except ImageCms.PyCMSError:
-        note = f"the ICC profile was left out: {name} holds none, and it is damaged"
+        note = f"the ICC profile was dropped: {name} cannot store it, and it is damaged"
         return replace(picture, icc_profile=None), note
     if picture.is_grey:
         converted = converted.convert("L").convert("RGB")
-    note = f"colours were converted to sRGB: {name} holds no ICC profile"
+    note = f"colours were converted to sRGB: {name} cannot store an ICC profile"
     return replace(picture, rgb_hwc=np.asarray(converted), icc_profile=None), note
 
 
@@ -211,7 +210,7 @@ def _save(
 
 
 def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings) -> SaveOptions:
-    """Pillow's arguments: quick ones, for encoding must keep up with the network."""
+    """Return Pillow's arguments, chosen for speed: encoding must keep up with the network."""
     options: SaveOptions = {
         "icc_profile": picture.icc_profile,
         "exif": picture.exif,
@@ -219,7 +218,7 @@ def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings)
     }
     if form is PNG:
         # Pillow's default of 6 takes over three times as long for a fifth of the size.
-        options |= {"compress_level": 1, "pnginfo": png_words(picture)}
+        options |= {"compress_level": 1, "pnginfo": png_text_chunks(picture)}
     else:
         options |= {"xmp": picture.xmp, "comment": picture.text.get(COMMENT)}
     if form is JPEG:
@@ -237,13 +236,13 @@ def save_options(picture: Picture, form: OutputFormat, settings: OutputSettings)
 
 
 def _write(data: io.BytesIO, target: Path) -> None:
-    with putting(target) as file:
+    with replacing_target(target) as file:
         file.write(data.getbuffer())
 
 
 @contextlib.contextmanager
-def putting(target: Path) -> Iterator[IO[bytes]]:
-    """A new file that becomes the target when the block ends well; else nothing changes.
+def replacing_target(target: Path) -> Iterator[IO[bytes]]:
+    """Open a new file that replaces the target when the block succeeds.
 
     Raises:
         ImageWriteError: the target's name cannot be taken.

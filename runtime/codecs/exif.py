@@ -1,4 +1,4 @@
-"""EXIF that still holds for the upscaled picture.
+"""EXIF that remains valid for the upscaled picture.
 
 What describes the photograph (camera, time, place, author) is kept. What describes the file it
 came from (orientation, strips, compression, thumbnail) would be wrong in the result, and some
@@ -28,13 +28,13 @@ _KEPT_TAGS = frozenset(
 )
 
 _BLOCKS = (IFD.Exif, IFD.GPSInfo)
-"""Tags that lead to further tags."""
+"""Tags that point to nested tables."""
 
-BROKEN_NOTE = "the EXIF block is damaged and was left out"
+BROKEN_NOTE = "EXIF is damaged and was dropped"
 
 
 def read_orientation(image: Image.Image) -> int:
-    """How the picture lies, 1 (upright) to 8; 1 where it does not say or says nonsense.
+    """Return the EXIF orientation, 1 (upright) to 8; 1 if missing or invalid.
 
     Pillow turns TIFF upright itself, so this is to be called after `image.load()`.
     """
@@ -47,7 +47,7 @@ def read_orientation(image: Image.Image) -> int:
 
 
 def read_exif(image: Image.Image) -> tuple[bytes | None, list[str]]:
-    """What is worth keeping of a picture's EXIF, and notes.
+    """Return the EXIF worth keeping, and notes.
 
     Args:
         image: loaded; not changed.
@@ -73,7 +73,7 @@ def read_exif(image: Image.Image) -> tuple[bytes | None, list[str]]:
 
 
 def read_exif_dpi(image: Image.Image) -> tuple[float, float] | None:
-    """The resolution that EXIF states, for formats that have no other place for it."""
+    """Return the resolution in EXIF, for formats that store it nowhere else."""
     try:
         block = image.getexif()
         per_inch = {2: 1.0, 3: 2.54}[block.get(Base.ResolutionUnit, 2)]
@@ -85,7 +85,7 @@ def read_exif_dpi(image: Image.Image) -> tuple[float, float] | None:
 def exif_for(
     picture: Picture, *, with_dpi: bool = False, is_tiff: bool = False
 ) -> tuple[bytes | None, list[str]]:
-    """The picture's EXIF with the pixel dimensions of its samples, and notes.
+    """Return the picture's EXIF with its actual pixel dimensions, and notes.
 
     Args:
         picture: the picture.
@@ -118,7 +118,7 @@ def exif_for(
 
 
 def _describe(block: Image.Exif, picture: Picture, *, is_tiff: bool) -> list[str]:
-    """Have the description hold for the picture, and say what of it is left out."""
+    """Update the description to the picture, and list what is dropped."""
     text = block.get(Base.ImageDescription)
     if not isinstance(text, str):
         return []

@@ -1,4 +1,4 @@
-"""The file formats of results: what each can hold, and how names end."""
+"""Output file formats: their limits and file name suffixes."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ FORMATS = (
 
 @dataclass(frozen=True, kw_only=True)
 class OutputFormat:
-    """What a file format can hold."""
+    """Limits and features of a file format."""
 
     pillow_name: str
     max_side_px: int
     max_samples_bytes: int | None = None
-    """Of all samples, uncompressed; None for no limit."""
+    """Maximum size of all samples, uncompressed; None for no limit."""
 
     has_alpha: bool = True
     has_16_bits: bool = False
@@ -47,16 +47,16 @@ class OutputFormat:
     max_exif_bytes: int | None = None
     max_xmp_bytes: int | None = None
     has_dpi: bool = True
-    """A place for the resolution outside of EXIF."""
+    """Whether the format stores a resolution outside of EXIF."""
     has_frames: bool = False
-    """Pictures that follow each other in time."""
+    """Whether the format stores animation frames."""
     has_pages: bool = False
-    """Pictures of different sizes and kinds."""
+    """Whether the format stores pages of different sizes and kinds."""
     has_text: bool = False
     has_comment: bool = False
     has_iptc: bool = False
     has_places: bool = False
-    """Of pixels: georeferences and measures."""
+    """Whether the format stores georeferences and physical pixel sizes."""
 
 
 PNG = OutputFormat(
@@ -71,7 +71,7 @@ JPEG = OutputFormat(
     has_comment=True,
     has_iptc=True,
 )
-"""The format could hold 65,535 pixels a side; libjpeg writes 65,500."""
+"""The format allows 65,535 pixels per side; libjpeg writes 65,500."""
 
 WEBP = OutputFormat(pillow_name="WEBP", max_side_px=16_383, has_dpi=False, has_frames=True)
 TIFF = OutputFormat(
@@ -94,7 +94,7 @@ GIF = OutputFormat(
     has_comment=True,
 )
 AVIF = OutputFormat(pillow_name="AVIF", max_side_px=32_768, has_dpi=False, has_frames=True)
-"""The format could hold 65,536; its decoders refuse more than half of that."""
+"""The format allows 65,536 pixels per side; its decoders refuse more than half of that."""
 
 BMP = OutputFormat(
     pillow_name="BMP",
@@ -117,17 +117,17 @@ _FORMATS_BY_SUFFIX = {
 }
 
 WRITABLE_SUFFIXES = tuple(_FORMATS_BY_SUFFIX)
-"""How results' names end, in lower case."""
+"""Suffixes of results, in lower case."""
 
 READABLE_SUFFIXES = frozenset({*_FORMATS_BY_SUFFIX, ".apng", ".heic", ".heif"})
-"""Of the files that are taken for pictures, in lower case."""
+"""Suffixes of files that are treated as pictures, in lower case."""
 
 
 _loading = threading.Lock()
 
 
 def load_formats() -> None:
-    """Have Pillow import its formats, for which it otherwise waits until one is asked for.
+    """Load Pillow's plugins now, which it would otherwise import on first use.
 
     Two threads that make it do so at once lose some formats for good.
     """
@@ -143,26 +143,26 @@ def load_formats() -> None:
 
 
 def output_format(target: Path) -> OutputFormat:
-    """The format that a target's name asks for.
+    """Return the format named by a target's suffix.
 
     Raises:
-        ConfigError: its suffix is none that can be written.
+        ConfigError: its suffix names no writable format.
     """
     try:
         return _FORMATS_BY_SUFFIX[target.suffix.lower()]
     except KeyError:
         raise ConfigError(
-            f"{target.name} names no format that can be written: expected a name that ends in "
+            f"{target.name} names no writable format: expected a name that ends in "
             f"{', '.join(WRITABLE_SUFFIXES)}"
         ) from None
 
 
 def check_size(size_hw: tuple[int, int], target: Path) -> None:
-    """Refuse a result that its format cannot hold; to be asked before it is computed, too.
+    """Refuse a result too large for its format; called before upscaling, too.
 
     Raises:
         ImageWriteError: it is too large; the message names formats that would do.
-        ConfigError: the target's suffix is none that can be written.
+        ConfigError: the target's suffix names no writable format.
     """
     height, width = size_hw
     form = output_format(target)

@@ -1,4 +1,4 @@
-"""Animations and files of several pages: which frames are taken, and how long each is shown."""
+"""Animations and multi-page files: the frames to read, and their durations."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from PIL import Image
 from runtime.image.picture import Picture, is_deep, with_8_bits
 
 ANIMATED = ("WEBP", "AVIF")
-"""Pillow's names of the formats whose frames follow each other in time."""
+"""Pillow's names of formats whose frames form an animation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frames:
-    """Which frames or pages of a file are pictures of their own."""
+    """The frames or pages of a file to read as pictures."""
 
     numbers: tuple[int, ...]
-    """At least one, rising."""
+    """Frame numbers in ascending order, at least one."""
     notes: tuple[str, ...] = ()
     plays: int | None = None
-    """How often an animation is played; 0 for ever; None for what is no animation."""
+    """Loop count of an animation; 0 for ever; None if it is not an animation."""
 
 
 def frames_of(image: Image.Image) -> Frames:
-    """What to take of an opened WebP, AVIF, JPEG, BMP or HEIC; it is left at any of its frames."""
+    """Select the frames of an opened WebP, AVIF, JPEG, BMP or HEIC, leaving it at any of them."""
     count: int = getattr(image, "n_frames", 1)
     numbers = tuple(range(count))
     if count == 1:
@@ -37,27 +37,27 @@ def frames_of(image: Image.Image) -> Frames:
 
 
 def duration_ms(image: Image.Image) -> float:
-    """How long the frame that an image stands at, loaded, is shown."""
+    """Return the duration of the image's current, loaded frame."""
     value = image.info.get("duration", 0)
     valid = isinstance(value, int | float) and math.isfinite(value) and value >= 0
     return float(value) if valid else 0.0
 
 
-def all_of(picture: Picture) -> tuple[Picture, ...]:
-    """A picture and its further frames or pages."""
+def all_frames(picture: Picture) -> tuple[Picture, ...]:
+    """Return a picture and its further frames or pages."""
     return (picture, *picture.more)
 
 
-def all_with_8_bits(picture: Picture) -> tuple[Picture, list[str]]:
-    """A picture and its further frames or pages for a model that takes 8 bits, and notes."""
-    if not any(is_deep(page) for page in all_of(picture)):
+def all_frames_with_8_bits(picture: Picture) -> tuple[Picture, list[str]]:
+    """Return all frames or pages with 8 bits, for a model that takes no more, and notes."""
+    if not any(is_deep(page) for page in all_frames(picture)):
         return picture, []
     more = tuple(with_8_bits(page) for page in picture.more)
     return replace(with_8_bits(picture), more=more), ["reduced to 8 bits: the model takes no more"]
 
 
 def plays_of(image: Image.Image) -> int:
-    """How often an animation is played; 0 for ever."""
+    """Return an animation's loop count; 0 for ever."""
     loop = image.info.get("loop")
     if image.format == "GIF":
         # GIF counts repetitions, and without a count plays once.

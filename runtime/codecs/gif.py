@@ -1,4 +1,4 @@
-"""GIF: each frame is decoded as a file of its own, and they are put together as browsers do.
+"""Reads GIF: decodes each frame as a file of its own, and composes them as browsers do.
 
 What a frame does not draw on is transparent, and so is what it leaves when it is cleared, whatever
 background colour the file states. Pillow heeds that colour.
@@ -18,7 +18,7 @@ from PIL import Image
 from runtime.codecs.limits import quiet_pillow
 from runtime.codecs.pil import loaded_picture
 from runtime.errors import ImageReadError
-from runtime.image.layers import Afterwards, Layer, composed
+from runtime.image.layers import Afterwards, Layer, composed_frames
 from runtime.image.picture import Picture
 
 _IMAGE, _EXTENSION, _END = 0x2C, 0x21, 0x3B
@@ -29,34 +29,34 @@ _AFTERWARDS: dict[int, Afterwards] = {_CLEAR: "clear", _RESTORE: "restore"}
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One frame as the file has it."""
+    """One frame as stored in the file."""
 
     size_hw: tuple[int, int]
     left: int
     top: int
     flags: int
-    """Of its descriptor: palette and interlacing."""
+    """Flags of the image descriptor: palette and interlacing."""
     clear_index: int | None
-    """The palette's entry that stands for transparent."""
+    """Palette index of transparent pixels."""
     duration_ms: float
     disposal: int
     start: int
-    """Where its own palette, or its samples, begin."""
+    """Offset of the local palette, or of the samples."""
     stop: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gif:
-    """What a file holds beside its samples."""
+    """Structure of a GIF file, without its samples."""
 
     size_hw: tuple[int, int]
     begin: bytes
-    """Signature, screen and palette."""
+    """Signature, screen descriptor and palette."""
     frames: tuple[Frame, ...]
 
     @property
     def has_alpha(self) -> bool:
-        """Whether anything may be seen through."""
+        """Return whether any pixel may be transparent."""
         return any(
             frame.clear_index is not None
             or frame.disposal in (_CLEAR, _RESTORE)
@@ -66,7 +66,7 @@ class Gif:
 
 
 def is_gif(begin: bytes) -> bool:
-    """Whether a file that begins so is a GIF."""
+    """Return whether a file's first bytes are those of a GIF."""
     return begin[:6] in (b"GIF87a", b"GIF89a")
 
 
@@ -93,12 +93,12 @@ def read_gif(file: IO[bytes]) -> Gif:
 
 
 def gif_pictures(data: bytes, gif: Gif, image: Image.Image) -> Iterator[Picture]:
-    """What is seen of each frame.
+    """Yield the composed frames.
 
     Args:
         data: the file.
-        gif: what it holds.
-        image: the file, opened by Pillow, for what is beside the samples.
+        gif: its structure.
+        image: the file opened by Pillow, for its metadata.
 
     Raises:
         ImageReadError: a frame is damaged.
@@ -106,7 +106,7 @@ def gif_pictures(data: bytes, gif: Gif, image: Image.Image) -> Iterator[Picture]
     is_grey = all(_opened(data, gif, frame).mode == "L" for frame in gif.frames)
     base = loaded_picture(image)
     layers = (_layer(data, gif, frame) for frame in gif.frames)
-    for frame, rgba in zip(gif.frames, composed(layers, gif.size_hw), strict=True):
+    for frame, rgba in zip(gif.frames, composed_frames(layers, gif.size_hw), strict=True):
         yield replace(
             base,
             rgb_hwc=np.ascontiguousarray(rgba[..., :3]),
@@ -119,8 +119,10 @@ def gif_pictures(data: bytes, gif: Gif, image: Image.Image) -> Iterator[Picture]
 
 def _frames(file: IO[bytes]) -> Iterator[Frame]:
     flags = delay = clear = 0
-    # What is cut off or unknown ends the animation, as it does in browsers.
-    while (kind := file.read(1)) in (b"\x21", b"\x2c"):
+    # What is cut off or unknown ends the animation, as it does in browsers; zeros do no harm.
+    while (kind := file.read(1)) in (b"\x21", b"\x2c", b"\0"):
+        if kind == b"\0":
+            continue
         if kind[0] == _EXTENSION:
             try:
                 label, blocks = _exactly(file, 1)[0], _blocks(file)
@@ -148,7 +150,7 @@ def _frames(file: IO[bytes]) -> Iterator[Frame]:
 
 
 def _blocks(file: IO[bytes]) -> bytes:
-    """The first of a list of blocks; the file stands behind all."""
+    """Read a list of sub-blocks to its end, and return the first."""
     size = _exactly(file, 1)[0]
     first = _exactly(file, size)
     while size:
@@ -173,7 +175,7 @@ def _covers(frame: Frame, size_hw: tuple[int, int]) -> bool:
 
 
 def _opened(data: bytes, gif: Gif, frame: Frame) -> Image.Image:
-    """A frame alone."""
+    """Open a single frame."""
     height, width = frame.size_hw
     if not height or not width:
         raise ImageReadError("is damaged (a frame has no size): copy or export it again")

@@ -1,4 +1,4 @@
-"""What a file's header tells, without decoding its samples."""
+"""Reads a file's size and kind from its header, without decoding samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runtime.codecs.exif import read_orientation
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import frames_of
 from runtime.codecs.gif import is_gif, read_gif
-from runtime.codecs.kinds import refuse_foreign
+from runtime.codecs.kinds import is_jpeg, refuse_foreign, refuse_odd_jpeg
 from runtime.codecs.limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -22,7 +22,7 @@ from runtime.codecs.limits import (
     naming,
     quiet_pillow,
     refuse_too_large,
-    say_what_heif_needs,
+    require_heif_support,
     too_many_frames,
     too_many_pixels,
     translated,
@@ -32,28 +32,31 @@ from runtime.codecs.png_header import read_png_header
 from runtime.codecs.tiff_pages import pages_of
 from runtime.codecs.tiff_source import check_pixels
 from runtime.codecs.tiff_tags import is_tiff
+from runtime.errors import ImageReadError
 from runtime.image.colour import check_kind, raw_mode
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """What a file's header tells of the picture that decoding will give."""
+    """Facts from a file's header about the decoded picture."""
 
     size_hw: tuple[int, int]
-    """Once it is upright."""
+    """Height and width of the upright picture."""
     frames: int
-    """Or pages."""
+    """Number of frames or pages."""
     has_alpha: bool
     is_deep: bool
-    """It has 16 bits a sample."""
+    """Whether samples have 16 bits."""
+    format: str
+    """Pillow's name of the file format."""
 
 
 def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
-    """What a file holds, from its header alone.
+    """Read a file's facts from its header alone.
 
     Args:
-        path: a regular file, whatever its name says of the format.
-        max_pixels: that it may have, all frames of an animation counted; `MAX_PIXELS` where None.
+        path: a regular file; the format is detected from its content.
+        max_pixels: limit over all frames of an animation; by default `MAX_PIXELS`.
 
     Raises:
         TooManyPixels: it has more.
@@ -62,38 +65,48 @@ def read_outline(path: Path, *, max_pixels: int | None = None) -> Outline:
     load_formats()
     with naming(path):
         check_file(path, MAX_FILE_BYTES)
-        with translated(), quiet_pillow(), path.open("rb") as file:
-            begin = file.read(HEADER_BYTES)
-            refuse_foreign(begin)
-            say_what_heif_needs(begin)
-            limit = MAX_PIXELS if max_pixels is None else max_pixels
-            if is_tiff(begin):
-                return _of_pages(file, limit)
-            if is_bmp(begin) and (bmp := read_bmp(begin)) and bmp.is_ours:
-                return _of_bmp(bmp, limit)
-            if begin.startswith(SIGNATURE):
-                return _of_png(file, limit)
-            file.seek(0)
-            image = Image.open(file, formats=FORMATS)
-            refuse_too_large(image, limit)
-            if is_gif(begin):
-                return _of_gif(file, limit)
-            if image.format in BOXED and not image.info.get("icc_profile"):
-                colours_of_boxes(file)
-            raw = raw_mode(image)
-            check_kind(image, raw)
-            sideways = read_orientation(image) >= 5
-            frames = frames_of(image)
-            count = len(frames.numbers)
-            # Pages may be smaller than the first; frames of an animation are all alike.
-            if frames.plays is not None and count * image.width * image.height > limit:
-                raise too_many_frames(count, limit)
-            return Outline(
-                size_hw=(image.width, image.height) if sideways else (image.height, image.width),
-                frames=count,
-                has_alpha=image.has_transparency_data,
-                is_deep=";16" in raw or image.mode.startswith("I"),
-            )
+        outline = _outline(path, max_pixels)
+        if not all(outline.size_hw):
+            raise ImageReadError("is damaged (it has no pixels): copy or export it again")
+        return outline
+
+
+def _outline(path: Path, max_pixels: int | None) -> Outline:
+    with translated(), quiet_pillow(), path.open("rb") as file:
+        begin = file.read(HEADER_BYTES)
+        refuse_foreign(begin)
+        require_heif_support(begin)
+        limit = MAX_PIXELS if max_pixels is None else max_pixels
+        if is_tiff(begin):
+            return _of_pages(file, limit)
+        if is_bmp(begin):
+            return _of_bmp(read_bmp(begin), limit)
+        if begin.startswith(SIGNATURE):
+            return _of_png(file, limit)
+        if is_jpeg(begin):
+            refuse_odd_jpeg(file)
+        file.seek(0)
+        image = Image.open(file, formats=FORMATS)
+        refuse_too_large(image, limit)
+        if is_gif(begin):
+            return _of_gif(file, limit)
+        if image.format in BOXED and not image.info.get("icc_profile"):
+            colours_of_boxes(file)
+        raw = raw_mode(image)
+        check_kind(image, raw)
+        sideways = read_orientation(image) >= 5
+        frames = frames_of(image)
+        count = len(frames.numbers)
+        # Pages may be smaller than the first; frames of an animation are all alike.
+        if frames.plays is not None and count * image.width * image.height > limit:
+            raise too_many_frames(count, limit)
+        return Outline(
+            size_hw=(image.width, image.height) if sideways else (image.height, image.width),
+            frames=count,
+            has_alpha=image.has_transparency_data,
+            is_deep=";16" in raw or image.mode.startswith("I"),
+            format=image.format or "PNG",
+        )
 
 
 def _of_pages(file: IO[bytes], max_pixels: int) -> Outline:
@@ -104,6 +117,7 @@ def _of_pages(file: IO[bytes], max_pixels: int) -> Outline:
         frames=len(pages),
         has_alpha=pages[0].has_alpha,
         is_deep=pages[0].layout.is_deep,
+        format="TIFF",
     )
 
 
@@ -121,6 +135,7 @@ def _of_png(file: IO[bytes], max_pixels: int) -> Outline:
         frames=frames,
         has_alpha=header.has_alpha,
         is_deep=header.is_deep,
+        format="PNG",
     )
 
 
@@ -129,11 +144,17 @@ def _of_gif(file: IO[bytes], max_pixels: int) -> Outline:
     if len(gif.frames) * gif.size_hw[0] * gif.size_hw[1] > max_pixels:
         raise too_many_frames(len(gif.frames), max_pixels)
     return Outline(
-        size_hw=gif.size_hw, frames=len(gif.frames), has_alpha=gif.has_alpha, is_deep=False
+        size_hw=gif.size_hw,
+        frames=len(gif.frames),
+        has_alpha=gif.has_alpha,
+        is_deep=False,
+        format="GIF",
     )
 
 
 def _of_bmp(bmp: Bmp, max_pixels: int) -> Outline:
     if bmp.size_hw[0] * bmp.size_hw[1] > max_pixels:
         raise too_many_pixels(bmp.size_hw, max_pixels)
-    return Outline(size_hw=bmp.size_hw, frames=1, has_alpha=bmp.has_alpha, is_deep=False)
+    return Outline(
+        size_hw=bmp.size_hw, frames=1, has_alpha=bmp.has_alpha, is_deep=False, format="BMP"
+    )

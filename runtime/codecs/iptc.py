@@ -13,11 +13,11 @@ _IPTC_RESOURCE = 0x0404
 _PATHS = range(2000, 2998)
 _MAX_SEGMENT_BYTES = 65_533
 _APP13 = 0xED
-_LONG = 4
+_UNDEFINED = 7
 
 
 def read_iptc(image: Image.Image) -> tuple[bytes | None, list[str]]:
-    """An image's IPTC records, and notes on what Photoshop keeps beside them.
+    """Return an image's IPTC records, and notes on other Photoshop resources.
 
     Args:
         image: loaded or not.
@@ -28,31 +28,31 @@ def read_iptc(image: Image.Image) -> tuple[bytes | None, list[str]]:
         resources = _resources(_bytes(image, _RESOURCES_TAG))
         content = _bytes(image, IPTC_TAG)
         if _LAYERS_TAG in image.tag_v2:
-            notes.append("left out: Photoshop's layers")
+            notes.append("dropped: Photoshop's layers")
     else:
         resources = image.info.get("photoshop") or {}
     content = content or resources.get(_IPTC_RESOURCE, b"")
     if any(key in _PATHS for key in resources):
-        notes.append("left out: Photoshop's paths")
+        notes.append("dropped: Photoshop's paths")
     # Every record begins with this byte.
     is_iptc = isinstance(content, bytes) and content.startswith(b"\x1c")
     return (content if is_iptc else None), notes
 
 
 def _bytes(image: TiffImageFile, tag: int) -> bytes:
-    """A tag's bytes, which some programs call long integers."""
-    value = image.tag_v2.get(tag, b"")
+    """Return a tag's bytes, which some programs store as long integers."""
+    tags = image.tag_v2
+    if tag in tags:
+        # Pillow decodes a value when it is first asked for, and keeps one of several integers.
+        tags.tagtype[tag] = _UNDEFINED
+    value = tags.get(tag, b"")
     if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], bytes):
-        return value[0]  # Pillow's answer for a kind that it does not expect
-    if isinstance(value, tuple) and all(isinstance(number, int) for number in value):
-        is_long = image.tag_v2.tagtype.get(tag) == _LONG
-        order = "<" if image.tag_v2.prefix == b"II" else ">"
-        return struct.pack(f"{order}{len(value)}I", *value) if is_long else bytes(value)
+        return value[0]  # Pillow's answer for a type that it does not expect
     return value if isinstance(value, bytes) else b""
 
 
 def _resources(content: bytes) -> dict[int, bytes]:
-    """Photoshop's image resources by number."""
+    """Return Photoshop's image resources by number."""
     found: dict[int, bytes] = {}
     at = 0
     while content[at : at + 4] == b"8BIM" and at + 12 <= len(content):
@@ -68,7 +68,7 @@ def _resources(content: bytes) -> dict[int, bytes]:
 
 
 def jpeg_segment(iptc: bytes) -> bytes | None:
-    """The records as JPEG holds them; None where they are too long."""
+    """Return the records as a JPEG segment; None if they are too long."""
     resource = b"8BIM" + struct.pack(">HHI", _IPTC_RESOURCE, 0, len(iptc)) + iptc
     content = b"Photoshop 3.0\0" + resource + bytes(len(iptc) % 2)
     if len(content) > _MAX_SEGMENT_BYTES:

@@ -1,4 +1,4 @@
-"""JPEG row by row, which Pillow writes only as a whole.
+"""Writes JPEG row by row, which Pillow can only write whole.
 
 Pillow encodes strips of 64 rows as JPEG files of their own, with a restart marker after each row
 of blocks. Such a marker resets the encoder, and its number counts to 8; so the encoded samples of
@@ -20,7 +20,7 @@ from runtime.image.picture import Picture
 from runtime.image.strips import interleaved, regrouped
 
 STRIP_ROWS = 64
-"""Eight rows of blocks, after which the numbers of restart markers begin anew."""
+"""Eight rows of blocks, after which the numbers of restart markers repeat."""
 
 _SIZE_MARKER, _SCAN_MARKER = 0xC0, 0xDA
 _LAST_RESTART, _END = b"\xff\xd7", b"\xff\xd9"
@@ -32,10 +32,10 @@ def write_jpeg(
     """Write a picture whose rows come in strips.
 
     Args:
-        header: has the size of the whole; its samples are not looked at.
+        header: size and metadata of the whole; its samples are ignored.
         strips: all rows from top to bottom, 8 bits, without alpha.
         file: binary.
-        options: for Pillow: quality, profile, EXIF and the like; no chroma subsampling.
+        options: Pillow's options, such as quality, profile and EXIF; no chroma subsampling.
     """
     assert options["subsampling"] == 0, "else a row of blocks would have 16 rows"
     for number, strip in enumerate(regrouped(strips, STRIP_ROWS)):
@@ -55,7 +55,7 @@ def write_jpeg(
 
 
 def _scan_start(data: bytes) -> int:
-    """Where the encoded samples begin."""
+    """Return the offset of the entropy-coded samples."""
     position, kind = 2, 0
     while kind != _SCAN_MARKER:
         kind, length = struct.unpack_from(">xBH", data, position)
@@ -64,7 +64,7 @@ def _scan_start(data: bytes) -> int:
 
 
 def _with_height(tables: bytes, height: int) -> bytes:
-    """What comes before the samples, with another height stated."""
+    """Return the segments before the samples with another height."""
     position, kind = 2, 0
     while kind != _SIZE_MARKER:
         at = position

@@ -1,11 +1,14 @@
-"""Files that are no pictures, or of kinds that are not read, by their first bytes."""
+"""Recognizes files of unsupported kinds by their first bytes."""
 
 from __future__ import annotations
+
+import struct
+from typing import IO
 
 from runtime.errors import ImageReadError
 
 BEGIN_BYTES = 32
-"""Of a file: all that is looked at."""
+"""Number of leading bytes needed."""
 
 _STARTS = {
     b"\0\0\1\0": "an icon (ICO)",
@@ -33,34 +36,72 @@ _STARTS = {
 _CAMERAS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0", b"FOVb", b"\0MRM")
 _CANON = b"CR\2"
 _WORDS = {
-    b"<!doctype html": "a web page, perhaps an error of a download",
-    b"<html": "a web page, perhaps an error of a download",
-    b"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched",
+    b"<!doctype html": "a web page, perhaps a failed download",
+    b"<html": "a web page, perhaps a failed download",
+    b"version https://git-lfs": "a Git LFS pointer, whose file was not downloaded",
 }
 _PORTABLE = tuple(b"P%d" % number for number in range(1, 8))
 
 
-def refuse_foreign(begin: bytes) -> None:
-    """Refuse what is plainly something else, by its name.
+class KindNotRead(ImageReadError):
+    """A file is no picture, or of a kind that is not read; nothing says that it is damaged."""
 
-    Args:
-        begin: `BEGIN_BYTES` of the file, or more.
+
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_JPEG_LS = 0xF7
+
+
+def is_jpeg(begin: bytes) -> bool:
+    """Return whether a file's first bytes are those of a JPEG."""
+    return begin.startswith(b"\xff\xd8\xff")
+
+
+def refuse_odd_jpeg(file: IO[bytes]) -> None:
+    """Refuse JPEGs of kinds that Pillow does not recognize.
 
     Raises:
-        ImageReadError: it is.
+        KindNotRead: its samples are not 8-bit, or it is JPEG-LS.
+    """
+    place = 2
+    while True:
+        file.seek(place)
+        begin = file.read(5)
+        if len(begin) < 5 or begin[0] != 0xFF:
+            return
+        marker = begin[1]
+        if marker == _JPEG_LS:
+            raise KindNotRead("is JPEG-LS, which is not supported: save it as PNG or TIFF")
+        if marker in _JPEG_FRAMES:
+            if begin[4] != 8:
+                raise KindNotRead(
+                    f"is JPEG of {begin[4]} bits per sample, which is not supported: save it as "
+                    "PNG or TIFF of 16 bits"
+                )
+            return
+        # Fill bytes, or a segment.
+        place += 1 if marker == 0xFF else 2 + struct.unpack_from(">H", begin, 2)[0]
+
+
+def refuse_foreign(begin: bytes) -> None:
+    """Refuse a file of a recognized other kind, naming it.
+
+    Args:
+        begin: at least the first `BEGIN_BYTES` of the file.
+
+    Raises:
+        KindNotRead: it is.
     """
     is_canon = begin[:2] == b"II" and begin[8:11] == _CANON
     if begin.startswith(_CAMERAS) or begin[4:12] == b"ftypcrx " or is_canon:
-        raise ImageReadError(
-            "is a camera's raw file: develop it with a raw converter, and save it as TIFF of 16 "
-            "bits"
+        raise KindNotRead(
+            "is a camera raw file: develop it with a raw converter, and save it as TIFF of 16 bits"
         )
     for start, name in _STARTS.items():
         if begin.startswith(start):
-            raise ImageReadError(f"is {name}, which is not read: save it as PNG or TIFF")
+            raise KindNotRead(f"is {name}, which is not supported: save it as PNG or TIFF")
     if begin.startswith(_PORTABLE) and begin[2:3].isspace():
-        raise ImageReadError("is PNM or PFM, which is not read: save it as PNG or TIFF")
+        raise KindNotRead("is PNM or PFM, which is not supported: save it as PNG or TIFF")
     lowered = begin.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     for start, name in _WORDS.items():
         if lowered.startswith(start):
-            raise ImageReadError(f"is {name}: get the picture itself")
+            raise KindNotRead(f"is {name}: get the picture itself")

@@ -1,4 +1,4 @@
-"""What a large picture's file says of it, without decoding its samples.
+"""Reads the header of a large picture, without decoding its samples.
 
 Pillow reads the metadata, as for smaller pictures; here it is only kept from the samples.
 """
@@ -31,28 +31,28 @@ from runtime.image.profile import checked_profile
 from runtime.image.stated_colours import StatedColours
 
 STRIPPED = ("PNG", "JPEG", "TIFF")
-"""Pillow's names of the formats that are read in strips."""
+"""Pillow's names of the formats that can be read in strips."""
 
 GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "LA", "La")
-"""Pillow's modes of grey pictures."""
+"""Pillow's grey modes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LargeHeader:
-    """What must be known of a file before its samples are read."""
+    """Facts needed before a file's samples are read."""
 
     format_name: str
-    """Pillow's name."""
+    """Pillow's format name."""
     size_hw: tuple[int, int]
-    """As stored, before it is turned upright."""
+    """Height and width as stored, before the orientation is applied."""
     orientation: int
-    """EXIF's, 1 (upright) to 8."""
+    """EXIF orientation, 1 (upright) to 8."""
     is_progressive: bool
-    """Its samples are spread over the file, so that all must be held until the last is read."""
+    """Whether samples are spread over the file, so that all must be held until the last is read."""
     page: int = 0
-    """Where it is in a TIFF file of several."""
+    """Page number in a TIFF of several."""
     metadata: Picture
-    """A black pixel with all that goes beside the samples."""
+    """One black pixel with the picture's metadata."""
 
 
 def read_large_header(path: Path) -> LargeHeader:
@@ -93,8 +93,13 @@ def _tiff(file: IO[bytes]) -> LargeHeader:
     layout = page.layout
     if layout.alpha is not None and layout.extra[layout.alpha - layout.colours] == ASSOCIATED:
         raise ImageReadError(
-            "its colours are multiplied with its alpha, which cannot be undone in strips: "
+            "its colours are premultiplied with alpha, which cannot be reversed in strips: "
             "save it with unassociated alpha"
+        )
+    if page.number is None:
+        raise ImageReadError(
+            "is too large to be read whole, and lies behind a reduced copy (in a sub-directory), "
+            "where reading in strips is not supported: save it alone, or allow more with --memory"
         )
     if page.mask or layout.further:
         raise ImageReadError(
@@ -107,11 +112,12 @@ def _tiff(file: IO[bytes]) -> LargeHeader:
         image.seek(page.number)
     except (SyntaxError, KeyError) as error:  # Pillow's words for kinds that it does not know
         raise ImageReadError(
-            f"is of a kind that cannot be read ({error}): convert it to grey or RGB of 8 or 16 bits"
+            f"is of an unsupported kind ({error}): convert it to grey or RGB of 8 or 16 bits"
         ) from error
     header = _header(image, "TIFF", tuple(notes))
     metadata = with_places(header.metadata, page.table, layout.orientation)
-    return replace(header, page=page.number, metadata=metadata)
+    # Pillow has turned the size upright already.
+    return replace(header, size_hw=layout.size_hw, page=page.number, metadata=metadata)
 
 
 def _header(image: ImageFile.ImageFile, name: str, notes: tuple[str, ...]) -> LargeHeader:

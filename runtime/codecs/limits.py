@@ -1,4 +1,4 @@
-"""What is refused of a source file, and how that is said."""
+"""Limits on source files, and their error messages."""
 
 from __future__ import annotations
 
@@ -12,32 +12,35 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from runtime.codecs.formats import FORMATS, HAS_HEIF
+from runtime.codecs.kinds import KindNotRead
 from runtime.errors import ImageReadError
 
 MAX_PIXELS = 178_956_970
-"""Of one source picture: what Pillow too calls a decompression bomb, and x4 already 8 GiB."""
+"""Maximum pixels of a source: Pillow's decompression bomb limit, whose x4 result already takes 8
+GiB.
+"""
 
 MAX_FILE_BYTES = 2 << 30
-"""Of one source file, which is read into memory whole."""
+"""Maximum size of a source file, which is read into memory whole."""
 
 HEIF_BRAND_BYTES = 12
-"""At the beginning of a file: they tell HEIC from other formats."""
+"""Leading bytes that distinguish HEIC from other formats."""
 
 _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1")
 
 _NOT_READ = re.compile("(?i)unsupported|not( yet)? supported|unknown pixel mode")
-"""Pillow's words for what is no damage."""
+"""Pillow's messages that do not mean damage."""
 
 _warnings_lock = threading.RLock()
 
 
 class TooManyPixels(ImageReadError):
-    """A picture is too large to be read whole; it may be read in strips."""
+    """Raised for a picture too large to decode whole; it may still be read in strips."""
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Begin messages about a file with its name."""
+    """Prefix messages about a file with its name."""
     try:
         yield
     except ImageReadError as error:
@@ -45,7 +48,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def check_file(path: Path, max_bytes: int) -> None:
-    """Refuse what is no regular file, empty, or too long.
+    """Refuse a file that is not regular, is empty or too long.
 
     Raises:
         ImageReadError: it is; the message does not name it.
@@ -53,7 +56,7 @@ def check_file(path: Path, max_bytes: int) -> None:
     try:
         if not path.is_file():
             # A pipe or device would make the read wait for ever.
-            found = "is not a regular file" if path.exists() else "is not there any more"
+            found = "is not a regular file" if path.exists() else "no longer exists"
             raise ImageReadError(f"{found}: expected a picture")
         size = path.stat().st_size
     except OSError as error:
@@ -67,21 +70,21 @@ def check_file(path: Path, max_bytes: int) -> None:
         raise ImageReadError("the file is empty: copy or export it again")
 
 
-def say_what_heif_needs(begin: bytes) -> None:
-    """Refuse HEIC where nothing reads it.
+def require_heif_support(begin: bytes) -> None:
+    """Refuse HEIC if no reader is installed.
 
     Args:
-        begin: `HEIF_BRAND_BYTES` of the file, or more.
+        begin: at least the first `HEIF_BRAND_BYTES` of the file.
 
     Raises:
-        ImageReadError: it is HEIC.
+        KindNotRead: it is HEIC.
     """
     if not HAS_HEIF and begin[4:HEIF_BRAND_BYTES] in _HEIF_BRANDS:
-        raise ImageReadError("is HEIC, which a package of its own reads: pip install 'dggn[heif]'")
+        raise KindNotRead("is HEIC, which needs a separate package: pip install 'dggn[heif]'")
 
 
 def refuse_too_large(image: Image.Image, max_pixels: int) -> None:
-    """Refuse a picture with more pixels than that.
+    """Refuse a picture with more than `max_pixels`.
 
     Raises:
         TooManyPixels: it has more.
@@ -91,12 +94,12 @@ def refuse_too_large(image: Image.Image, max_pixels: int) -> None:
 
 
 def too_many_pixels(size_hw: tuple[int, int], max_pixels: int) -> TooManyPixels:
-    """The error for a picture with more pixels than that."""
+    """Return the error for a picture with too many pixels."""
     return TooManyPixels(_too_large(f"{size_hw[1]} x {size_hw[0]} pixels", max_pixels))
 
 
 def too_many_frames(count: int, max_pixels: int) -> TooManyPixels:
-    """The error for an animation or a file of pages that are too large together."""
+    """Return the error for an animation or multi-page file with too many pixels in all."""
     return TooManyPixels(_too_large(f"{count} frames or pages", max_pixels))
 
 
@@ -106,7 +109,7 @@ def _too_large(found: str, max_pixels: int) -> str:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Make an `ImageReadError` of whatever Pillow raises: for damaged files, nearly anything."""
+    """Convert whatever Pillow raises to `ImageReadError`: for damaged files, nearly anything."""
     try:
         yield
     except ImageReadError:
@@ -114,16 +117,16 @@ def translated() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise TooManyPixels(_too_large("too many pixels", MAX_PIXELS)) from error
     except UnidentifiedImageError as error:
-        raise ImageReadError(
+        raise KindNotRead(
             f"is not a picture that can be read: expected an intact {', '.join(FORMATS)} file "
             "with 8 or 16 bits a sample"
         ) from error
     except MemoryError as error:
-        raise ImageReadError("needs more memory than there is: cut it into parts") from error
+        raise ImageReadError("needs more memory than is available: cut it into parts") from error
     except Exception as error:
         if _NOT_READ.search(str(error)):
-            raise ImageReadError(
-                f"is of a kind that is not read ({error}): save it as PNG or TIFF"
+            raise KindNotRead(
+                f"is of an unsupported kind ({error}): save it as PNG or TIFF"
             ) from error
         raise ImageReadError(
             f"is damaged ({error or type(error).__name__}): copy or export it again"
@@ -132,7 +135,7 @@ def translated() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Silence Pillow's warnings, of large pictures and odd metadata.
+    """Silence Pillow's warnings about large pictures and odd metadata.
 
     What Python remembers of warnings is shared by all threads, hence the lock. Decoding the
     samples, which takes the time, happens outside of it.

@@ -1,4 +1,4 @@
-"""How results are asked for: format, quality and size."""
+"""Output settings: format, quality and size."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ SIZE_OPTIONS = {
     "max_size_px": "--max-size",
     "megapixels": "--megapixels",
 }
-"""Fields of `OutputSettings` that say how large results are, one at most, and their options."""
+"""Size fields of `OutputSettings`, of which at most one may be set, with their options."""
 
 MOST = 1e9
-"""Beyond any size; infinity and NaN are not below it."""
+"""Upper limit on sizes, which also excludes infinity and NaN."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputSettings:
-    """How results are written.
+    """Settings for writing results.
 
     Raises:
         ConfigError: a value is out of range.
     """
 
     format: FormatName = "same"
-    """`same` keeps the source's where it can be written, and else takes PNG."""
+    """Output format; `same` keeps the source's if it can be written, and otherwise uses PNG."""
 
     quality: int = 95
-    """Of JPEG, WebP and AVIF, 1 to 100; a WebP of quality 100 is lossless."""
+    """Quality of JPEG, WebP and AVIF, 1 to 100; WebP at 100 is lossless."""
 
     scale: float | None = None
-    """Result pixels per source pixel, along each axis; None for the model's own."""
+    """Result pixels per source pixel along each axis; None for the model's scale."""
 
     width_px: int | None = None
-    """The result's width; its height follows."""
+    """Width of the result; the height follows."""
 
     height_px: int | None = None
-    """The result's height; its width follows."""
+    """Height of the result; the width follows."""
 
     max_size_px: int | None = None
-    """The result's longest side at most; what the model makes smaller is left as it is."""
+    """Maximum length of the result's longer side; smaller results are not enlarged."""
 
     megapixels: float | None = None
-    """The result's size in millions of pixels, as nearly as whole rows and columns allow."""
+    """Size of the result in megapixels, as closely as whole rows and columns allow."""
 
     second_pass: bool = False
-    """Whether the model may enlarge its own result where one pass is not enough."""
+    """Whether the model may run on its own result when one pass is not enough."""
 
     def __post_init__(self) -> None:
         if self.format not in get_args(FormatName):
@@ -84,7 +84,7 @@ class OutputSettings:
         if self.second_pass and (not asked or self.max_size_px is not None):
             raise ConfigError(
                 "--second-pass is for results larger than the model makes: "
-                "say how large with --scale, --width, --height or --megapixels"
+                "set the size with --scale, --width, --height or --megapixels"
             )
 
 
@@ -97,7 +97,7 @@ def _is_number(value: object) -> bool:
 
 
 def target_suffix(source: Path, settings: OutputSettings) -> str:
-    """How a result's name ends, told from its source's name alone.
+    """Return the suffix of a result, given only its source's name.
 
     Returns:
         With the dot: the source's own suffix, or that of the format asked for; `.png` where
@@ -111,11 +111,11 @@ def target_suffix(source: Path, settings: OutputSettings) -> str:
 def target_size_hw(
     source_size_hw: tuple[int, int], settings: OutputSettings, model_scale: int
 ) -> tuple[int, int]:
-    """The size of a result, known before the picture is upscaled.
+    """Return the size of a result, before upscaling.
 
     Raises:
-        ConfigError: the scale asked for is larger than the model reaches.
-        ImageWriteError: this picture would have to be enlarged more than the model does.
+        ConfigError: the requested scale is beyond the model.
+        ImageWriteError: the requested size of this picture is beyond the model.
     """
     size_hw = _wanted_size_hw(source_size_hw, settings, model_scale)
     passes = _passes(source_size_hw, size_hw, model_scale)
@@ -127,12 +127,12 @@ def target_size_hw(
 def passes_for(
     sizes_hw: Iterable[tuple[int, int]], settings: OutputSettings, model_scale: int
 ) -> int:
-    """How often the model must enlarge a picture: 1 or 2.
+    """Return the number of passes through the model: 1 or 2.
 
     Args:
-        sizes_hw: of its frames or pages.
-        settings: with the size asked for.
-        model_scale: how often the model enlarges.
+        sizes_hw: sizes of its frames or pages.
+        settings: output settings with the requested size.
+        model_scale: scale of the model.
 
     Raises:
         DggnError: see `target_size_hw`.
@@ -146,19 +146,19 @@ def passes_for(
 def fit(
     picture: Picture, source_size_hw: tuple[int, int], settings: OutputSettings, model_scale: int
 ) -> Picture:
-    """Reduce a result to the size that the settings ask for, in one antialiased (Lanczos) step.
+    """Reduce a result to the requested size in one antialiased (Lanczos) step.
 
     Colours count in proportion to their alpha, so that what is hidden under transparent pixels
     does not bleed into what is seen.
 
     Args:
-        picture: what the model made, in one pass or two; not changed.
-        source_size_hw: of the picture that the model was given.
-        settings: with the size asked for.
-        model_scale: how often the model enlarges.
+        picture: the model's result, from one pass or two; not changed.
+        source_size_hw: size of the model's input.
+        settings: output settings with the requested size.
+        model_scale: scale of the model.
 
     Returns:
-        The same object where its size is right already and it is a single picture.
+        The same object if its size is right already and it is a single picture.
 
     Raises:
         DggnError: see `target_size_hw`.
@@ -196,7 +196,7 @@ def _wanted_size_hw(
 
 
 def _proportional(length: int, new: int, old: int) -> int:
-    """A length where another one of `old` pixels becomes `new`; halves round up, exactly."""
+    """Scale a length by `new / old`, rounding halves up, exactly."""
     return max(1, (2 * length * new + old) // (2 * old))
 
 
@@ -210,7 +210,7 @@ def _divided(size_hw: tuple[int, int], divisor: int) -> tuple[int, int]:
 
 
 def _passes(source_hw: tuple[int, int], target_hw: tuple[int, int], model_scale: int) -> int:
-    """How often the model must enlarge for a size; 3 where twice is not enough."""
+    """Return the number of passes for one size; 3 if two are not enough."""
     for passes in (1, 2):
         enlarged = model_scale**passes
         if all(new <= old * enlarged for new, old in zip(target_hw, source_hw, strict=True)):

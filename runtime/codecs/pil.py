@@ -1,4 +1,4 @@
-"""Between PIL images, in memory, and upright `Picture`s."""
+"""Converts between PIL images in memory and upright `Picture`s."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runtime.image.stated_colours import SRGB, StatedColours
 
 
 def picture_from_image(image: Image.Image) -> Picture:
-    """The picture in a PIL image of any mode.
+    """Return the picture in a PIL image of any mode.
 
     Args:
         image: any mode; not changed, except that it is loaded. Its orientation is applied.
@@ -35,7 +35,7 @@ def picture_from_image(image: Image.Image) -> Picture:
 
 
 def image_from_picture(picture: Picture) -> Image.Image:
-    """A PIL image with the picture's ICC profile, EXIF and DPI.
+    """Return a PIL image with the picture's ICC profile, EXIF and DPI.
 
     Returns:
         Mode L, LA, RGB or RGBA, or I;16 for 16-bit grey without alpha. Pillow has no other
@@ -64,12 +64,12 @@ def _image_of(picture: Picture) -> Image.Image:
 def loaded_picture(
     image: Image.Image, png: bytes = b"", *, colours: StatedColours | None = None
 ) -> Picture:
-    """The picture in an image, or in the frame that it stands at.
+    """Return the picture in an image's current frame.
 
     Args:
         image: any mode; it is loaded.
         png: the file of a single picture that it comes from, to read all 16 bits of its colours.
-        colours: that its file states beside a profile.
+        colours: colours that its file states without a profile.
     """
     raw = raw_mode(image)
     with quiet_pillow():
@@ -94,14 +94,14 @@ def channels_picture(
     *,
     colours: StatedColours | None = None,
 ) -> Picture:
-    """The upright picture of an image's colours and metadata.
+    """Return the upright picture from an image's colours and metadata.
 
     Args:
-        channels: as stored.
-        image: where metadata comes from.
-        orientation: of `channels`.
+        channels: channels as stored.
+        image: source of the metadata.
+        orientation: orientation of `channels`.
         undone: the orientation that was stored; `orientation` where None.
-        colours: that its file states beside a profile.
+        colours: colours that its file states without a profile.
     """
     colour, alpha = upright(channels.colour, orientation), channels.alpha_hw
     is_grey = colour.ndim == 2
@@ -128,13 +128,13 @@ def with_metadata(
     *,
     colours: StatedColours | None = None,
 ) -> Picture:
-    """A picture with all that an image has beside its samples and its profile.
+    """Add an image's metadata, except its profile, to a picture.
 
     Args:
         picture: its notes are kept.
-        image: where metadata comes from; it need not be loaded, where that tells no more.
-        orientation: that has been undone.
-        colours: that its file states beside a profile and EXIF.
+        image: source of the metadata; needs loading only if that reveals more.
+        orientation: the orientation already applied.
+        colours: colours that its file states without a profile or EXIF.
     """
     with quiet_pillow():
         picture = with_profile_of(picture, colours or colours_of_exif(image))

@@ -1,4 +1,4 @@
-"""PNG at the pace of a GPU, row by row if need be, with 8 or 16 bits a sample.
+"""Writes 8- and 16-bit PNG fast enough for a GPU, row by row if necessary.
 
 Also finds files whose samples end early: Pillow fills up with black and says nothing.
 
@@ -25,10 +25,10 @@ from runtime.image.strips import interleaved
 
 _BLOCK_BYTES = 1 << 20
 _PAINT = {1: ("L", 0), 2: ("LA", 4), 3: ("RGB", 2), 4: ("RGBA", 6)}
-"""By number of channels: Pillow's mode and PNG's colour type."""
+"""Pillow's mode and PNG's colour type by number of channels."""
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""By colour type."""
+"""Number of channels by colour type."""
 # Where each of the seven passes of an interlaced file begins, and its steps: x, y, dx, dy.
 _PASSES = (
     *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
@@ -46,10 +46,10 @@ def write_png(
     and the samples.
 
     Args:
-        header: has the size and kind of the whole; its samples are not looked at.
+        header: size and kind of the whole; its samples are ignored.
         strips: all rows from top to bottom.
         file: binary.
-        options: for Pillow: profile, EXIF, text and resolution.
+        options: Pillow's options: profile, EXIF, text and resolution.
     """
     depth = 8 * header.rgb_hwc.itemsize
     channels = (1 if header.is_grey else 3) + (header.alpha_hw is not None)
@@ -69,7 +69,7 @@ def write_png(
 
 
 def _write_samples(file: IO[bytes], strips: Iterable[Picture]) -> None:
-    """Each row as its difference from the one above, byte by byte (filter 2)."""
+    """Write each row as its bytewise difference from the one above (filter 2)."""
     compressor = _compressor()
     above: NDArray[np.uint8] | None = None
     for block in _blocks(strips):
@@ -94,7 +94,7 @@ def _compressor() -> Any:
 
 
 def _blocks(strips: Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
-    """Rows of bytes, as PNG orders them, a few at a time."""
+    """Yield blocks of rows as bytes in PNG's order."""
     for strip in strips:
         samples = interleaved(strip)
         height, width, channels = samples.shape
@@ -108,7 +108,7 @@ def _blocks(strips: Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
 
 
 def has_all_samples(data: bytes) -> bool:
-    """Whether a PNG file holds as many samples as its header says.
+    """Return whether a PNG file holds as many samples as its header states.
 
     Args:
         data: the file, whose chunks are sound (`png_chunks.sound`).
@@ -137,5 +137,5 @@ def has_all_samples(data: bytes) -> bool:
 
 
 def _bytes(width: int, height: int, bits: int) -> int:
-    """Of one pass, with a byte before each row that names its filter."""
+    """Return the bytes of one pass, including a filter byte before each row."""
     return height * (1 + -(-width * bits // 8)) if width > 0 and height > 0 else 0

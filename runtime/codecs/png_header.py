@@ -1,4 +1,4 @@
-"""What a PNG file says beside its samples, whatever their size."""
+"""Reads everything in a PNG file except the samples, whatever its size."""
 
 from __future__ import annotations
 
@@ -17,24 +17,28 @@ from runtime.image.stated_colours import StatedColours
 
 _PARTS_OF_ANIMATION = (b"acTL", b"fcTL")
 _WITH_ALPHA = (4, 6)
+_PALETTE = 3
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+"""By colour type."""
+
 _CLEAR, _RESTORE = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameControl:
-    """Where and how a frame of an animated PNG is drawn; its fcTL block."""
+    """Position and blending of an animation frame: an fcTL chunk."""
 
     size_hw: tuple[int, int]
     left: int
     top: int
     duration_ms: float
     disposal: int
-    """0 keeps, 1 clears and 2 restores what was drawn on."""
+    """0 keeps, 1 clears and 2 restores the area drawn on."""
     is_over: bool
 
     @staticmethod
     def of(content: bytes) -> FrameControl:
-        """What a block says.
+        """Parse a chunk.
 
         Raises:
             ImageReadError: it is too short.
@@ -56,27 +60,27 @@ class FrameControl:
 
 @dataclass(frozen=True, kw_only=True)
 class PngHeader:
-    """What comes before, between and behind the samples."""
+    """Everything in a file except the samples."""
 
     size_hw: tuple[int, int]
     has_alpha: bool
-    """Of the picture, or of any frame."""
+    """Whether the picture, or any frame, has alpha."""
     is_deep: bool
     is_interlaced: bool
     controls: tuple[FrameControl, ...]
-    """Of the frames of an animation; empty for a single picture."""
+    """Frames of an animation; empty for a single picture."""
     has_still: bool
-    """An animation comes with a picture for programs that show none."""
+    """Whether an animation includes a still picture for viewers without animation."""
     plays: int
-    """How often an animation is played; 0 for ever."""
+    """Loop count of an animation; 0 for ever."""
     colours: StatedColours | None
-    """That it states beside a profile."""
+    """Colours stated without a profile."""
     data: bytes
-    """A PNG file of one black pixel with all else that the file says."""
+    """A PNG file of one black pixel with everything else in the file."""
     notes: tuple[str, ...]
 
     def image(self) -> PngImageFile:
-        """That pixel, loaded."""
+        """Load that one-pixel file."""
         image = PngImageFile(io.BytesIO(self.data))
         image.load()
         return image
@@ -92,15 +96,19 @@ def read_png_header(file: IO[bytes]) -> PngHeader:
 
 
 def header_of_chunks(chunks: Chunks) -> PngHeader:
-    """What a file's blocks say.
+    """Parse a file's chunks.
 
     Raises:
-        ImageReadError: it has no header, or its colours cannot be read.
+        ImageReadError: it has no sound header, or its colours cannot be read.
     """
     first = chunks.kept[0]
     if first.name != b"IHDR" or len(first.content) < 13:
         raise ImageReadError("is damaged (its header is missing): copy or export it again")
     width, height, depth, colour = struct.unpack_from(">IIBB", first.content)
+    if not width or not height or depth not in _DEPTHS.get(colour, ()):
+        raise ImageReadError("is damaged (its header makes no sense): copy or export it again")
+    if colour == _PALETTE and not chunks.of(b"PLTE"):
+        raise ImageReadError("is damaged (its palette is missing): copy or export it again")
     parts = [SIGNATURE]
     for chunk in chunks.kept:
         content = chunk.content
@@ -128,7 +136,7 @@ def header_of_chunks(chunks: Chunks) -> PngHeader:
 
 
 def _animation(chunks: Chunks, size_hw: tuple[int, int]) -> tuple[tuple[FrameControl, ...], bool]:
-    """The frames of an animation, none for a single picture; and whether the latter is extra."""
+    """Return an animation's frames, none for a single picture, and whether a still is separate."""
     names = [chunk.name for chunk in chunks.kept]
     starts = chunks.of(b"acTL")
     # Whoever writes it twice or too late means no animation, say the specification and browsers.
@@ -154,5 +162,5 @@ def _place(names: list[bytes], name: bytes) -> int:
 
 
 def _leaves_holes(control: FrameControl, size_hw: tuple[int, int]) -> bool:
-    """Whether what is seen after a frame may be transparent, though the frame is not."""
+    """Return whether an opaque frame can leave transparent areas behind."""
     return control.disposal in (_CLEAR, _RESTORE) or control.size_hw != size_hw

@@ -1,4 +1,4 @@
-"""Colours of 16 bits a sample in PNG, of which Pillow keeps the upper 8.
+"""Reads 16-bit colour PNG, of which Pillow keeps only the upper 8 bits.
 
 Pillow can be told in which order a file's bytes lie. Told the truth, it gives the upper byte of
 every sample; told the opposite, the lower one. Two readings make 16 bits.
@@ -15,11 +15,11 @@ from PIL import Image
 
 
 def deep_samples(data: bytes, raw: str) -> NDArray[np.uint16] | None:
-    """Read the 16 bits of each sample.
+    """Read the 16-bit samples.
 
     Args:
         data: a PNG file.
-        raw: how its samples lie, in Pillow's words; see `colour.raw_mode`.
+        raw: Pillow's raw mode of the file; see `colour.raw_mode`.
 
     Returns:
         (H, W, C), C being 2 for grey and alpha, 3 for RGB or 4 for RGBA; None where the samples

@@ -1,4 +1,4 @@
-"""TIFF and BigTIFF of any number of pages, 8 or 16 bits, with profile, EXIF, XMP and resolution.
+"""Writes TIFF and BigTIFF: any number of pages, 8 or 16 bits, profile, EXIF, XMP and resolution.
 
 Pillow writes no 16-bit colours, and compresses only by way of a library that holds no nested
 EXIF. Its tables of tags are used; the samples are compressed here: differences of neighbours
@@ -24,13 +24,13 @@ from runtime.image.strips import interleaved, regrouped
 
 STRIP_BYTES = 1 << 20
 BIG_BYTES = 2**32 - 2**22
-"""From so many bytes of samples on, a classic TIFF's 32-bit offsets might not do."""
+"""Use BigTIFF above this size: the 32-bit offsets of classic TIFF may not suffice."""
 
 _BYTE, _SHORT, _LONG, _UNDEFINED, _LONG8 = 1, 3, 4, 7, 16
 
 
 def write_tiff(pages: Sequence[Picture], file: IO[bytes]) -> None:
-    """Write pictures as the pages of one file.
+    """Write pictures as the pages of a file.
 
     Args:
         pages: at least one; each with its own size, kind and metadata, as to be written.
@@ -79,7 +79,7 @@ def _write_page(
     is_big: bool,
     is_one_of_several: bool,
 ) -> int:
-    """Write a page where the file stands.
+    """Write a page at the file's current position.
 
     Returns:
         How many tags its table has.

@@ -1,4 +1,4 @@
-"""How the samples of a TIFF page lie and what they mean, and what of that is not read."""
+"""Sample layout of a TIFF page, and the layouts that are refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtime.errors import ImageReadError
 
 WEBP = 50001
 LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)
-"""Compressions that give back any bytes: none, LZW, Deflate (two numbers), PackBits, LZMA, Zstd."""
+"""Lossless compressions: none, LZW, Deflate (two numbers), PackBits, LZMA, Zstd."""
 
 _READ = (*LOSSLESS, WEBP, 2, 3, 4, 6, 7, 32771, 32809, 34676, 34677)
 _UNREAD = {
@@ -27,81 +27,91 @@ _UNREAD = {
     52546: "JPEG XL",
 }
 _CAMERA = (32803, 34892)
-"""Photometric interpretations of a sensor's samples."""
+"""Photometric interpretations of raw sensor samples."""
 
 WHITE_IS_ZERO, GREY, RGB, CMYK = 0, 1, 2, 5
+_KINDS = {WHITE_IS_ZERO: "grey", GREY: "grey", RGB: "RGB", 3: "a palette", CMYK: "CMYK"}
+_KINDS |= {6: "YCbCr", 8: "CIE Lab", 9: "ICC Lab", 10: "ITU Lab", 32844: "LogL", 32845: "LogLuv"}
 _COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, CMYK: 4}
 ASSOCIATED = 1
 _ALPHA = (ASSOCIATED, 2, 999)
-"""Kinds of extra samples: multiplied with the colours, not so, and Corel's word for the latter."""
+"""Kinds of extra samples that are alpha: associated, unassociated, and Corel's value for the
+latter.
+"""
 
 _FLOAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How one page's samples lie."""
+    """Sample layout of one page."""
 
     size_hw: tuple[int, int]
-    """As stored, before it is turned upright."""
+    """Height and width as stored, before the orientation is applied."""
     orientation: int
     photometric: int
     bits: tuple[int, ...]
-    """Of each channel."""
+    """Bits of each channel."""
     formats: tuple[int, ...]
-    """Of each channel, or of all: 1 for unsigned, 2 for signed, 3 for floating-point numbers."""
+    """Sample formats, of each channel or of all: 1 unsigned, 2 signed, 3 floating-point."""
     extra: tuple[int, ...]
-    """What each channel beyond the colours is."""
+    """Kinds of the channels beyond the colours."""
     compression: int
     predictor: int
     is_planar: bool
-    """Each channel is in a plane of its own."""
+    """Whether each channel is a plane of its own."""
     fill_order: int
     order: str
-    """Of bytes: `<` or `>`."""
+    """Byte order: `<` or `>`."""
 
     @property
     def colours(self) -> int:
-        """How many channels are colours."""
+        """Number of colour channels."""
         return _COLOURS.get(self.photometric, 3)
 
     @property
     def alpha(self) -> int | None:
-        """Which channel is alpha."""
+        """Index of the alpha channel."""
         kinds = (number for number, kind in enumerate(self.extra) if kind in _ALPHA)
         first = next(kinds, None)
         return None if first is None else self.colours + first
 
     @property
     def is_float(self) -> bool:
-        """All samples are floating-point numbers."""
+        """Whether all samples are floating-point numbers."""
         return set(self.formats) == {_FLOAT}
 
     @property
     def is_deep(self) -> bool:
-        """They are read with 16 bits; CMYK becomes RGB of 8."""
+        """Whether samples are read with 16 bits; CMYK becomes 8-bit RGB."""
         return max(self.bits) > 8 and self.photometric != CMYK
 
     @property
     def upright_hw(self) -> tuple[int, int]:
-        """The size once it is turned upright."""
+        """Height and width after the orientation is applied."""
         height, width = self.size_hw
         return (width, height) if self.orientation >= 5 else (height, width)
 
     @property
     def further(self) -> int:
-        """How many channels are neither colours nor the alpha that is read."""
+        """Number of channels that are neither colours nor the alpha that is read."""
         return len(self.extra) - (self.alpha is not None)
 
     @property
     def is_ours(self) -> bool:
-        """Read by `tiff_samples`, for Pillow would refuse it or keep 8 bits."""
+        """Whether `tiff_samples` reads it, since Pillow would refuse it or keep 8 bits."""
         if self.compression == WEBP:
             return True
-        uniform = len(set(self.bits)) == 1 and self.bits[0] in (8, 16, 32, 64)
+        uniform = len(set(self.bits)) == 1 and (1 <= self.bits[0] <= 16 or self.bits[0] in (32, 64))
         if self.photometric not in _COLOURS or self.compression not in LOSSLESS or not uniform:
             return False
         return max(self.bits) > 8 or not self._pillow_knows()
+
+    def __str__(self) -> str:
+        kind = _KINDS.get(self.photometric, f"photometric interpretation {self.photometric}")
+        bits = " and ".join(str(count) for count in sorted(set(self.bits)))
+        channels = f"{len(self.bits)} channels" if len(self.bits) > 1 else "1 channel"
+        return f"{kind}, {channels} of {bits} bits"
 
     def _pillow_knows(self) -> bool:
         prefix = b"II" if self.order == "<" else b"MM"
@@ -109,11 +119,12 @@ class Layout:
         # Without a word on the fourth channel, Pillow too takes it for alpha.
         stated = self.extra if len(self.bits) != 4 or self.extra != (2,) else ()
         known = (*key, self.extra) in OPEN_INFO or (*key, stated) in OPEN_INFO
-        return known and not (self.is_planar and self.extra)
+        # For a single plane, Pillow forgets that white is zero.
+        return known and not (self.is_planar and (self.extra or len(self.bits) == 1))
 
 
 def layout_of(table: Table) -> Layout:
-    """How a page's samples lie.
+    """Return the sample layout of a page.
 
     Raises:
         ImageReadError: they are of a kind that is not read, or nonsense.
@@ -147,7 +158,7 @@ def layout_of(table: Table) -> Layout:
 def _check(layout: Layout, table: Table, channels: int) -> None:
     if layout.photometric in _CAMERA:
         raise ImageReadError(
-            "holds what a camera's sensor saw, not a picture yet: develop it with a raw converter, "
+            "contains raw sensor data, not a picture: develop it with a raw converter, "
             "and save it as TIFF of 16 bits"
         )
     if min(layout.size_hw) < 1 or not channels or len(layout.bits) != channels:
@@ -155,7 +166,7 @@ def _check(layout: Layout, table: Table, channels: int) -> None:
     if layout.compression not in _READ:
         name = _UNREAD.get(layout.compression, f"method {layout.compression}")
         raise ImageReadError(
-            f"is TIFF compressed with {name}, which is not read: save it with LZW or Deflate"
+            f"is TIFF compressed with {name}, which is not supported: save it with LZW or Deflate"
         )
     if layout.is_float and (layout.photometric == CMYK or not layout.is_ours):
         raise ImageReadError(
@@ -164,13 +175,18 @@ def _check(layout: Layout, table: Table, channels: int) -> None:
         )
     if not layout.is_float and any(kind != 1 for kind in layout.formats):
         raise ImageReadError(
-            "its samples are signed or complex numbers, whose black and white are not stated: "
+            "its samples are signed or complex numbers, whose black and white levels are unknown: "
             "convert it to 8 or 16 bits unsigned"
         )
     if not layout.is_float and max(layout.bits) > 16:
         raise ImageReadError(
             f"its samples have {max(layout.bits)} bits, not 8 or 16 bits unsigned, so their black "
             "and white are not stated: convert it to 8 or 16 bits unsigned"
+        )
+    if layout.is_ours and layout.predictor != 1 and max(layout.bits) not in (8, 16, 32, 64):
+        raise ImageReadError(
+            f"its samples of {max(layout.bits)} bits are stored as differences, which is not "
+            "supported: save it without a predictor"
         )
     if layout.is_ours and table.integer(332, 1) != 1:
         raise ImageReadError("its inks are not those of CMYK: convert it to RGB")

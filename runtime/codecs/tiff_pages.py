@@ -1,4 +1,4 @@
-"""The pages of a TIFF file that are pictures of their own, and their masks."""
+"""The pages of a TIFF file that are pictures, and their masks."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _OLD_REDUCED, _MASK_COLOURS = 2, 4
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A page that is a picture of its own."""
+    """A page that is a picture."""
 
-    number: int
-    """In the file."""
+    number: int | None
+    """Page number in the file; None for a picture in a page's sub-directory."""
     table: Table
     layout: Layout
     mask: Table | None = None
-    """A page of the same size that says where this one is opaque."""
+    """Page of the same size that marks the opaque pixels."""
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the picture will be transparent somewhere, or may be."""
+        """Whether the picture is or may be transparent anywhere."""
         return self.layout.alpha is not None or self.mask is not None
 
 
 def pages_of(file: IO[bytes]) -> tuple[list[Page], list[str]]:
-    """The pictures in a file, at least one, and notes on what is left out.
+    """Return a file's pictures, at least one, and notes on omitted pages.
 
     Args:
         file: a TIFF file, which stays open as long as the pages are used.
@@ -44,39 +44,42 @@ def pages_of(file: IO[bytes]) -> tuple[list[Page], list[str]]:
     """
     tables = tables_of(file)
     _check_stack(tables)
-    masks: dict[int, Table] = {}
-    numbers: list[int] = []
+    found: list[tuple[int | None, Table]] = []
+    masks: dict[int, Table] = {}  # by the place in `found`
     reduced = lost_masks = 0
     for number, table in enumerate(tables):
-        kind = table.integer(_SUBFILE, 0)
-        if kind & _IS_REDUCED or table.integer(_OLD_SUBFILE, 0) == _OLD_REDUCED:
+        if inner := _pictures_that_it_reduces(table):
+            found += [(None, one) for one in inner]
             reduced += 1
-        elif kind & _IS_MASK or table.integer(_PHOTOMETRIC, 0) == _MASK_COLOURS:
-            if numbers and numbers[-1] not in masks and _same_size(table, tables[numbers[-1]]):
-                masks[numbers[-1]] = table
+        elif _is_reduced(table):
+            reduced += 1
+        elif _is_mask(table):
+            last = len(found) - 1
+            if found and last not in masks and _same_size(table, found[last][1]):
+                masks[last] = table
             else:
                 lost_masks += 1
         else:
-            numbers.append(number)
-    if not numbers:
+            found.append((number, table))
+    if not found:
         raise _only_reduced(tables)
     pages = [
-        Page(number=n, table=tables[n], layout=layout_of(tables[n]), mask=masks.get(n))
-        for n in numbers
+        Page(number=number, table=table, layout=layout_of(table), mask=masks.get(place))
+        for place, (number, table) in enumerate(found)
     ]
     notes = []
     if reduced:
-        notes.append(f"left out: reduced copies of pages ({reduced})")
+        notes.append(f"dropped: reduced copies of pages ({reduced})")
     lost_masks += sum(page.mask is not None and page.layout.alpha is not None for page in pages)
     if lost_masks:
-        notes.append(f"left out: masks of transparency that fit no page ({lost_masks})")
-    if any(_has_further_pictures(page.table) for page in pages):
-        notes.append("left out: further pictures inside of pages (in sub-directories)")
+        notes.append(f"dropped: transparency masks that match no page ({lost_masks})")
+    if any(_has_further_pictures(page.table) for page in pages if page.number is not None):
+        notes.append("dropped: further pictures inside pages (in sub-directories)")
     return pages, notes
 
 
 def _check_stack(tables: list[Table]) -> None:
-    """Refuse ImageJ's large stacks, whose images but the first have no table.
+    """Refuse ImageJ's large stacks, in which only the first image has a table.
 
     Raises:
         ImageReadError: it is one.
@@ -100,22 +103,49 @@ def _same_size(one: Table, other: Table) -> bool:
     return all(one.integer(tag, 0) == other.integer(tag, 0) for tag in (256, 257))
 
 
-def _has_further_pictures(table: Table) -> bool:
-    """Whether a page points to pictures that are no reduced copies of it."""
+def _is_reduced(table: Table) -> bool:
+    kind = table.integer(_SUBFILE, 0)
+    return bool(kind & _IS_REDUCED) or table.integer(_OLD_SUBFILE, 0) == _OLD_REDUCED
+
+
+def _is_mask(table: Table) -> bool:
+    kind = table.integer(_SUBFILE, 0)
+    return bool(kind & _IS_MASK) or table.integer(_PHOTOMETRIC, 0) == _MASK_COLOURS
+
+
+def _pixels(table: Table) -> int:
+    return table.integer(256, 0) * table.integer(257, 0)
+
+
+def _inside(table: Table) -> list[Table | None]:
+    """List a page's sub-directories except reduced copies and masks; None if unreadable."""
+    inner: list[Table | None] = []
     for place in table.integers(_FURTHER):
         try:
-            inner = Table(table.file, table.order, table.is_big, place)
-            if not inner.integer(_SUBFILE, 0) & _IS_REDUCED:
-                return True
+            one = Table(table.file, table.order, table.is_big, place)
+            if not _is_reduced(one) and not _is_mask(one):
+                inner.append(one)
         except ImageReadError:
-            return True
-    return False
+            inner.append(None)
+    return inner
+
+
+def _pictures_that_it_reduces(table: Table) -> list[Table]:
+    """List pictures in the sub-directories of a page that is a reduced copy, by tag or size."""
+    inner = [one for one in _inside(table) if one is not None]
+    if _is_reduced(table):
+        return inner
+    return [one for one in inner if _pixels(one) > _pixels(table)]
+
+
+def _has_further_pictures(table: Table) -> bool:
+    return bool(_inside(table))
 
 
 def _only_reduced(tables: list[Table]) -> ImageReadError:
     if any(_DNG in table.entries or _FURTHER in table.entries for table in tables):
         return ImageReadError(
-            "is a camera's raw file, of which only the preview could be read: develop it with a "
+            "is a camera raw file, of which only the preview could be read: develop it with a "
             "raw converter, and save it as TIFF of 16 bits"
         )
     return ImageReadError(

@@ -1,4 +1,4 @@
-"""GeoTIFF's tags and measured pixel sizes, from a page's table and into one."""
+"""Reads and writes GeoTIFF tags and physical pixel sizes."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _MAX_BYTES = 1 << 24
 
 
 def with_places(picture: Picture, table: Table, orientation: int) -> Picture:
-    """A picture with what its page says of its pixels' places, and notes.
+    """Add the georeference and pixel size of its page to a picture, and notes.
 
     Args:
         picture: upright.
-        table: of its page.
-        orientation: that has been undone.
+        table: tag table of its page.
+        orientation: the orientation already applied.
     """
     notes = []
     geo = {tag: value for tag in GEO_TAGS if (value := _value(table, tag)) is not None}
     if geo and orientation != 1:
         geo = {}
-        notes.append("left out: the georeferencing, for the picture was turned upright")
+        notes.append("dropped: the georeferencing, because the picture was rotated upright")
     if _RPC in table.entries:
-        notes.append("left out: the camera's model of the ground (RPC)")
+        notes.append("dropped: the camera model (RPC)")
     density = _density(table)
     unit = table.integer(_UNIT, _INCH)
     description = _value(table, _DESCRIPTION)
@@ -55,7 +55,7 @@ def with_places(picture: Picture, table: Table, orientation: int) -> Picture:
 
 
 def add_places(table: ImageFileDirectory_v2, places: Places) -> None:
-    """Write places into a table of Pillow's."""
+    """Write a georeference and pixel size into a Pillow tag table."""
     if places.pixels_per_unit:
         table[_X_DENSITY], table[_Y_DENSITY] = (
             IFDRational(*_fraction(value)) for value in places.pixels_per_unit
@@ -69,7 +69,7 @@ def add_places(table: ImageFileDirectory_v2, places: Places) -> None:
 
 
 def _fraction(value: float) -> tuple[int, int]:
-    """With as many digits as 32 bits hold."""
+    """Return a fraction as precise as 32 bits allow."""
     under = 10 ** max(0, min(9, 8 - math.floor(math.log10(value))))
     return round(value * under), under
 

@@ -1,4 +1,4 @@
-"""Samples of TIFF pages that Pillow refuses or reads with 8 bits only.
+"""Reads TIFF samples that Pillow refuses or would reduce to 8 bits.
 
 Pillow's library decompresses any bytes, if told that they are grey of 8 bits. What they mean is
 worked out here (TIFF 6.0; Adobe's technical note 3 for predictor 3), so no bit is lost.
@@ -7,6 +7,7 @@ worked out here (TIFF 6.0; Adobe's technical note 3 for predictor 3), so no bit 
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -23,17 +24,18 @@ from runtime.errors import ImageReadError
 from runtime.image.picture import Samples
 
 _BLOCK_BYTES = 1 << 26
+_WHOLE_BYTES = (8, 16, 32, 64)
 _HORIZONTAL, _FLOATING = 2, 3
 FLOAT_NOTE = "floating-point samples were read as 0 (black) to 1 (white), with 16 bits"
 
 
 def read_samples(data: bytes, table: Table, layout: Layout) -> Samples:
-    """The colours of a page, and its alpha behind them where it has one.
+    """Read the colours of a page, followed by alpha if it has one.
 
     Args:
         data: the file.
-        table: of the page.
-        layout: of its samples, `is_ours`.
+        table: tag table of the page.
+        layout: its sample layout, with `is_ours` true.
 
     Returns:
         (H, W, C) as stored, white being the highest; uint8 or uint16 over the type's full range.
@@ -49,19 +51,25 @@ def read_samples(data: bytes, table: Table, layout: Layout) -> Samples:
         samples = _plane(data, table, layout, None)[..., kept]
     if layout.is_float:
         _check_range(samples)
+        samples = samples.astype(np.float64)  # float16 would lose precision below
     if layout.photometric == WHITE_IS_ZERO:
         full = 1.0 if layout.is_float else np.iinfo(samples.dtype).max
         samples[..., 0] = full - samples[..., 0]
     if layout.alpha is not None and layout.extra[layout.alpha - layout.colours] == ASSOCIATED:
         samples = _divided_by_alpha(samples)
     if layout.is_float:
-        samples = np.rint(samples.astype(np.float64) * 65535)
-    return cast(Samples, samples.astype(np.uint8 if layout.bits[0] == 8 else np.uint16))
+        samples = np.rint(samples * 65535)
+    return cast(Samples, samples.astype(np.uint8 if layout.bits[0] <= 8 else np.uint16))
 
 
 def _check_range(samples: NDArray[Any]) -> None:
     lowest, highest = float(samples.min()), float(samples.max())
-    if not (lowest >= 0 and highest <= 1):  # so that NaN is refused, too
+    if math.isnan(lowest):
+        raise ImageReadError(
+            "some of its samples are not numbers (NaN): replace them, and convert it to 16 bits "
+            "unsigned"
+        )
+    if lowest < 0 or highest > 1:
         raise ImageReadError(
             f"its samples are floating-point numbers from {lowest:.4g} to {highest:.4g}; only "
             "those from 0 (black) to 1 (white) are read: convert it to 16 bits unsigned"
@@ -80,7 +88,7 @@ def _divided_by_alpha(samples: NDArray[Any]) -> NDArray[Any]:
 
 
 def _plane(data: bytes, table: Table, layout: Layout, number: int | None) -> NDArray[Any]:
-    """All channels, or one of those in planes of their own: (H, W, C), in the machine's order."""
+    """Read all channels, or one separate plane: (H, W, C), in native byte order."""
     height, width = layout.size_hw
     channels = len(layout.bits) if number is None else 1
     tiled = 322 in table.entries
@@ -107,6 +115,8 @@ def _plane(data: bytes, table: Table, layout: Layout, number: int | None) -> NDA
 
 
 def _type(layout: Layout) -> np.dtype[Any]:
+    if layout.bits[0] not in _WHOLE_BYTES:
+        return np.dtype(np.uint8 if layout.bits[0] < 8 else np.uint16)
     return np.dtype(f"{layout.order}{'f' if layout.is_float else 'u'}{layout.bits[0] // 8}")
 
 
@@ -126,12 +136,12 @@ def _parts(
     channels: int,
     height: int,
 ) -> Iterator[NDArray[Any]]:
-    """Strips or tiles, each (H, W, C)."""
+    """Yield strips or tiles, each (H, W, C)."""
     if layout.compression == WEBP:
         yield from (_from_webp(segment, channels) for segment in segments)
         return
     rows, width = segment_hw
-    row_bytes = width * channels * layout.bits[0] // 8
+    row_bytes = (width * channels * layout.bits[0] + 7) // 8
     at_once = max(1, _BLOCK_BYTES // (rows * row_bytes))
     last_rows = height - (len(segments) - 1) * rows  # only strips end where the picture does
     if width < layout.size_hw[1] or not 0 < last_rows < rows:
@@ -141,7 +151,7 @@ def _parts(
         is_last = first + at_once >= len(segments)
         count = (len(group) - 1) * rows + (last_rows if is_last else rows)
         content = _decompressed(group, layout, row_bytes, rows, count)
-        samples = _samples(content, layout, channels)
+        samples = _samples(content, layout, width, channels)
         for top in range(0, count, rows):
             yield samples[top : top + rows]
 
@@ -154,7 +164,7 @@ def _from_webp(segment: bytes | memoryview, channels: int) -> NDArray[np.uint8]:
 def _decompressed(
     segments: list[bytes | memoryview], layout: Layout, row_bytes: int, rows: int, count: int
 ) -> NDArray[np.uint8]:
-    """So many rows of bytes."""
+    """Decompress `rows` rows of bytes."""
     is_deflate = layout.compression in (8, 32946) and layout.fill_order == 1
     if layout.compression == 1 or is_deflate:
         size = rows * row_bytes
@@ -177,7 +187,7 @@ def _decompressed(
 def _grey_tiff(
     segments: list[bytes | memoryview], layout: Layout, row_bytes: int, rows: int, count: int
 ) -> bytes:
-    """A file whose strips are the segments, taken for grey of 8 bits."""
+    """Build a TIFF whose strips are the segments, declared as 8-bit grey."""
     lengths = [len(segment) for segment in segments]
     lists = 8 + 2 + 12 * 10 + 4
     places = list(accumulate(lengths[:-1], initial=lists + 8 * len(segments)))
@@ -197,9 +207,14 @@ def _grey_tiff(
     return b"".join((start, lists_content, *segments))
 
 
-def _samples(content: NDArray[np.uint8], layout: Layout, channels: int) -> NDArray[Any]:
-    """Rows of bytes as (H, W, C), with differences added up."""
+def _samples(content: NDArray[np.uint8], layout: Layout, width: int, channels: int) -> NDArray[Any]:
+    """Reshape rows of bytes to (H, W, C), undoing the predictor."""
     kind = _type(layout)
+    if layout.bits[0] not in _WHOLE_BYTES:
+        values = np.empty((len(content), width, channels), kind)
+        for row, packed in zip(values, content, strict=True):
+            row[:] = _unpacked(packed, layout.bits[0], row.size, kind).reshape(row.shape)
+        return values
     if layout.predictor == _FLOATING:
         return _with_floating_predictor(content, kind, channels)
     samples = np.ascontiguousarray(content).view(kind).reshape(len(content), -1, channels)
@@ -211,10 +226,19 @@ def _samples(content: NDArray[np.uint8], layout: Layout, channels: int) -> NDArr
     return samples
 
 
+def _unpacked(
+    packed: NDArray[np.uint8], bits: int, count: int, kind: np.dtype[Any]
+) -> NDArray[Any]:
+    """Unpack one row, most significant bits first in either byte order, over the full range."""
+    single = np.unpackbits(packed, count=bits * count).reshape(count, bits)
+    values = single @ (1 << np.arange(bits - 1, -1, -1))
+    return np.rint(values * (np.iinfo(kind).max / ((1 << bits) - 1))).astype(kind)
+
+
 def _with_floating_predictor(
     content: NDArray[np.uint8], kind: np.dtype[Any], channels: int
 ) -> NDArray[Any]:
-    """Each row holds the highest bytes of all samples first, and all bytes as differences."""
+    """Undo the floating-point predictor: bytes by significance, as differences."""
     rows = len(content)
     sums = np.cumsum(content.reshape(rows, -1, channels), axis=1, dtype=np.uint8)
     planes = sums.reshape(rows, kind.itemsize, -1)

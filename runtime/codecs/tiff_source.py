@@ -1,4 +1,4 @@
-"""Pictures from a TIFF file, one for each page."""
+"""Reads the pages of a TIFF file as pictures."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from runtime.codecs.tiff_layout import CMYK, Layout
 from runtime.codecs.tiff_pages import Page, pages_of
 from runtime.codecs.tiff_places import with_places
 from runtime.codecs.tiff_samples import FLOAT_NOTE, read_samples
-from runtime.codecs.tiff_tags import Table, alone
+from runtime.codecs.tiff_tags import Table, single_page_tiff
 from runtime.errors import ImageReadError
 from runtime.image.colour import channels_of_samples
 from runtime.image.picture import Picture, is_deep
 
 _SAMPLES_BYTES_PER_PX = 64
-"""Of all channels of a page, at most."""
+"""Maximum bytes per pixel over all channels of a page."""
 
 # Instead of a page's own samples: one grey pixel, so that Pillow reads the other tags.
 _NO_SAMPLES = {256: (1,), 257: (1,), 258: (8,), 259: (1,), 262: (1,), 273: (0,), 277: (1,)}
@@ -30,7 +30,7 @@ _LEFT_OUT = dict.fromkeys((254, 266, 274, 284, 317, 320, 322, 323, 324, 325, 338
 
 
 def tiff_pictures(data: bytes, max_pixels: int) -> tuple[list[Picture], list[str]]:
-    """All pages that are pictures of their own, upright, and notes on the others.
+    """Read all pages that are pictures, upright, and notes on the others.
 
     Raises:
         TooManyPixels: they have more than `max_pixels` together.
@@ -42,7 +42,7 @@ def tiff_pictures(data: bytes, max_pixels: int) -> tuple[list[Picture], list[str
 
 
 def check_pixels(pages: list[Page], max_pixels: int) -> None:
-    """Refuse pages with more pixels than that together.
+    """Refuse pages with more than `max_pixels` in all.
 
     Raises:
         TooManyPixels: they have more.
@@ -63,7 +63,7 @@ def _pictures(data: bytes, pages: list[Page]) -> Iterator[Picture]:
     for page in pages:
         picture = _ours(data, page) if page.layout.is_ours else _pillows(data, page)
         if further := page.layout.further:
-            picture.notes.append(f"left out: bands beside the colours and alpha ({further})")
+            picture.notes.append(f"dropped: bands besides colours and alpha ({further})")
         picture = with_places(picture, page.table, page.layout.orientation)
         if page.mask and picture.alpha_hw is None:
             picture = _masked(picture, data, page.mask)
@@ -72,7 +72,7 @@ def _pictures(data: bytes, pages: list[Page]) -> Iterator[Picture]:
 
 def _ours(data: bytes, page: Page) -> Picture:
     samples = read_samples(data, page.table, page.layout)
-    with _opened(alone(data, page.table, {**_NO_SAMPLES, **_LEFT_OUT})) as image:
+    with _opened(single_page_tiff(data, page.table, {**_NO_SAMPLES, **_LEFT_OUT})) as image:
         channels = channels_of_samples(image, samples, is_cmyk=page.layout.photometric == CMYK)
         picture = channels_picture(channels, image, page.layout.orientation)
     if page.layout.is_float:
@@ -82,7 +82,7 @@ def _ours(data: bytes, page: Page) -> Picture:
 
 def _pillows(data: bytes, page: Page) -> Picture:
     whole = page.number == 0 and not (page.table.is_big and page.table.order == ">")
-    with _opened(data if whole else alone(data, page.table, {}), page.layout) as image:
+    with _opened(data if whole else single_page_tiff(data, page.table, {}), page.layout) as image:
         return loaded_picture(image)
 
 
@@ -91,20 +91,19 @@ def _opened(data: bytes, layout: Layout | None = None) -> TiffImageFile:
         with quiet_pillow():
             return TiffImageFile(io.BytesIO(data))
     except (SyntaxError, KeyError) as error:  # Pillow's words for kinds that it does not know
-        kind = f": {len(layout.bits)} channels of {max(layout.bits)} bits" if layout else ""
         raise ImageReadError(
-            f"is TIFF of a kind that is not read ({error}{kind}): convert it to grey or RGB of 8 "
+            f"is TIFF of an unsupported kind ({layout or error}): convert it to grey or RGB of 8 "
             "or 16 bits"
         ) from error
 
 
 def _masked(picture: Picture, data: bytes, mask: Table) -> Picture:
-    """The picture with a mask, in which 1 is opaque, for its alpha."""
-    with _opened(alone(data, mask, {262: (1,), 254: None})) as image:
+    """Use a mask, in which 1 is opaque, as the picture's alpha."""
+    with _opened(single_page_tiff(data, mask, {262: (1,), 254: None})) as image:
         picture_of_mask = loaded_picture(image)
     alpha = picture_of_mask.rgb_hwc[..., 0]
     if alpha.shape != picture.size_hw:  # only one of the two is turned
-        note = "left out: a mask of transparency, which lies otherwise than its page"
+        note = "dropped: a transparency mask whose orientation differs from its page's"
         return replace(picture, notes=[*picture.notes, note])
     if is_deep(picture):
         alpha = alpha.astype(np.uint16) * 257

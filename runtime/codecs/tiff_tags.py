@@ -1,4 +1,4 @@
-"""The tables of tags in a TIFF or BigTIFF file, and files with one of them alone.
+"""Tag tables of TIFF and BigTIFF files, and one-page files built from them.
 
 Pillow sets up every page that it passes, fails at the first that it cannot decode, and lets what it
 read of one page stay with the next. So pages are found here, and each is handed to Pillow as a file
@@ -24,14 +24,14 @@ _SIZES |= {16: 8, 17: 8, 18: 8}
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _LONG, _LONGS8 = 4, (16, 18)
 _NESTED = (34665, 34853, 40965)
-"""EXIF, GPS and interoperability: their values are places of further tables."""
+"""EXIF, GPS and interoperability tags: their values are offsets of nested tables."""
 
 _MAX_VALUES = 1 << 24
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One tag's value, where it lies."""
+    """Location and type of one tag's value."""
 
     kind: int
     count: int
@@ -39,7 +39,7 @@ class Entry:
 
     @property
     def nbytes(self) -> int:
-        """Of the value."""
+        """Size of the value in bytes."""
         return _SIZES.get(self.kind, 1) * self.count
 
 
@@ -50,7 +50,7 @@ class Table:
         file: stays open as long as values are asked for.
         order: `<` or `>`.
         is_big: a BigTIFF's table, whose counts and places have 64 bits.
-        place: where it begins.
+        place: offset of the table.
     """
 
     def __init__(self, file: IO[bytes], order: str, is_big: bool, place: int) -> None:
@@ -66,7 +66,7 @@ class Table:
             self._add(content, number * size, start)
         link = self._read(start + size * count, 8 if is_big else 4, exact=False)
         self.next: int = 0
-        """Where the next page's table is; 0 after the last."""
+        """Offset of the next page's table; 0 after the last."""
         if len(link) == (8 if is_big else 4):
             (self.next,) = struct.unpack(order + ("Q" if is_big else "I"), link)
 
@@ -82,7 +82,7 @@ class Table:
         self.entries.setdefault(tag, Entry(kind, count, place))
 
     def integers(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """A tag's whole numbers; `default` where it is missing or holds none."""
+        """Return a tag's integers; `default` if it is missing or has none."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _INTEGERS or entry.count > _MAX_VALUES:
             return default
@@ -90,16 +90,16 @@ class Table:
         return struct.unpack(f"{self.order}{entry.count}{_INTEGERS[entry.kind]}", content)
 
     def integer(self, tag: int, default: int) -> int:
-        """A tag's first whole number."""
+        """Return a tag's first integer."""
         return next(iter(self.integers(tag)), default)
 
     def content(self, tag: int) -> bytes:
-        """A tag's bytes as they lie there; empty where it is missing."""
+        """Return a tag's raw bytes; empty if it is missing."""
         entry = self.entries.get(tag)
         return b"" if entry is None else self._read(entry.place, entry.nbytes)
 
     def nested(self, tag: int) -> Table | None:
-        """The table that a tag points to."""
+        """Return the table that a tag points to."""
         place = self.integer(tag, 0)
         return Table(self.file, self.order, self.is_big, place) if place else None
 
@@ -112,12 +112,12 @@ class Table:
 
 
 def is_tiff(begin: bytes) -> bool:
-    """Whether a file that begins so is TIFF or BigTIFF."""
+    """Return whether a file's first bytes are those of TIFF or BigTIFF."""
     return begin[:4] in MAGIC
 
 
 def tables_of(file: IO[bytes]) -> list[Table]:
-    """The tables of a file's pages, in order.
+    """Return the tables of a file's pages, in order.
 
     Raises:
         ImageReadError: the first one cannot be read.
@@ -139,12 +139,14 @@ def tables_of(file: IO[bytes]) -> list[Table]:
     return tables
 
 
-def alone(data: bytes, table: Table, changes: Mapping[int, tuple[int, ...] | None]) -> bytes:
-    """A classic TIFF file with one page: the file, and a table behind it.
+def single_page_tiff(
+    data: bytes, table: Table, changes: Mapping[int, tuple[int, ...] | None]
+) -> bytes:
+    """Build a classic TIFF with one page: the file, followed by a new table.
 
     Args:
         data: the file that the table is in, below 4 GiB.
-        table: of the page; its values stay where they are.
+        table: tag table of the page; its values stay where they are.
         changes: whole numbers instead of a tag's own; None leaves the tag out.
     """
     end = len(data) + len(data) % 2
@@ -154,7 +156,7 @@ def alone(data: bytes, table: Table, changes: Mapping[int, tuple[int, ...] | Non
 
 
 def _written(table: Table, place: int, changes: Mapping[int, tuple[int, ...] | None]) -> bytes:
-    """A classic table that begins at a place."""
+    """Serialize a classic table for an offset."""
     tags = sorted((set(table.entries) | set(changes)) - {t for t in changes if changes[t] is None})
     behind = io.BytesIO()
     start = place + 2 + 12 * len(tags) + 4
@@ -173,7 +175,7 @@ def _row(
     place: int,
     behind: io.BytesIO,
 ) -> tuple[int, int, bytes]:
-    """A tag's kind, count and four bytes; longer values go behind the table, at `place`."""
+    """Serialize a tag's type, count and value; longer values go behind the table, at `place`."""
     entry, numbers = table.entries.get(tag), changes.get(tag)
     if numbers is None:
         assert entry is not None

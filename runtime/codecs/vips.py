@@ -1,4 +1,4 @@
-"""Pictures too large to be read whole, through libvips: only some rows are in memory."""
+"""Reads pictures too large for memory through libvips, some rows at a time."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from runtime.image.strips import header_of, rows_of, stacked
 from runtime.system.package import require
 
 MAX_PIXELS = 1 << 32
-"""Of one source; its result would have 69 gigapixels."""
+"""Maximum pixels of a source; its result would have 69 gigapixels."""
 
 MAX_FILE_BYTES = 1 << 42
 
 MAX_RATIO = 400
-"""Bytes of samples per byte of the file. More is no photograph, scan or chart of that size, but
-made to fill a disk."""
+"""Maximum bytes of samples per byte of the file. No photograph, scan or chart of that size exceeds
+it; a file made to fill a disk does.
+"""
 
 HELD_BYTES_PER_PX = 8
-"""What libvips takes for a file that must be held whole, at most."""
+"""Maximum bytes per pixel that libvips takes for a file that must be held whole."""
 
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16}
 _LOADERS = {"PNG": "pngload_source", "JPEG": "jpegload_source", "TIFF": "tiffload_source"}
 
 
 class VipsReader:
-    """Reads a file from top to bottom; see `strip_source.StripReader`.
+    """Reader of a file from top to bottom; see `strip_source.StripReader`.
 
     Args:
         path: a PNG, JPEG or TIFF file, whatever its name.
-        memory_bytes: that may be used for files whose samples must be held whole.
+        memory_bytes: memory limit for files whose samples must be held whole.
 
     Raises:
         ImageReadError: it cannot be read this way; the message begins with its name and says
@@ -57,7 +58,7 @@ class VipsReader:
         self._first = 0
 
     def rows(self, start: int, stop: int) -> Picture:
-        """Some rows; see `strip_source.StripReader`."""
+        """Read rows; see `strip_source.StripReader`."""
         assert start >= self._first, "rows are read from top to bottom"
         known = self._first + self._held.size_hw[0]
         if stop > known:
@@ -69,7 +70,7 @@ class VipsReader:
         return rows_of(self._held, start - self._first, stop - self._first)
 
     def again(self) -> VipsReader:
-        """Another one; see `strip_source.StripReader`."""
+        """Return a new reader; see `strip_source.StripReader`."""
         return VipsReader(self._path, memory_bytes=self._memory_bytes)
 
     def _read(self, start: int, stop: int) -> Picture:
@@ -93,7 +94,7 @@ class VipsReader:
 
 
 def _version(path: Path) -> tuple[int, int] | None:
-    """What differs when a file was written to; None where it is not there any more."""
+    """Return a value that changes when the file is written to; None if it is gone."""
     try:
         status = path.stat()
     except OSError:
@@ -159,11 +160,11 @@ def _header(image: Any, facts: LargeHeader) -> Picture:
     if image.format not in _TYPES or image.interpretation not in ("b-w", "grey16", "srgb", "rgb16"):
         raise ImageReadError(
             f"is too large to be read whole, and its colours ({image.interpretation}, "
-            f"{image.format}) are not read in strips: convert it to grey or RGB of 8 or 16 bits"
+            f"{image.format}) are not supported in strips: convert it to 8- or 16-bit grey or RGB"
         )
     if image.bands not in (1, 3):
         raise ImageReadError(
-            "is too large to be read whole, and pictures with alpha are not read in strips: "
+            "is too large to be read whole, and pictures with alpha are not supported in strips: "
             "save it without alpha, cut it into parts, or allow more with --memory"
         )
     pixel = facts.metadata
@@ -181,6 +182,6 @@ def _strip(data: Any, image: Any, rows: int) -> Picture:
 
 
 def _reason(error: Exception) -> str:
-    """The last line of what libvips says, which names the cause."""
+    """Return the last line of libvips's message, which names the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

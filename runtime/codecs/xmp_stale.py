@@ -1,4 +1,4 @@
-"""XMP of what is not in the result, or counts pixels of the source.
+"""Drops or updates XMP that does not apply to the result, or counts the source's pixels.
 
 Such properties tell other programs to look for a video, a depth map or a gain map behind the
 picture, or for the rest of the packet; or where in a panorama the picture lies, in pixels.
@@ -28,7 +28,7 @@ _STALE: dict[bytes, tuple[bytes, ...]] = {
     b"http://ns.adobe.com/xmp/note/": (b"HasExtendedXMP",),
     b"http://ns.adobe.com/xap/1.0/": (b"Thumbnails",),
 }
-"""By namespace: how the names of its properties begin that do not hold for a result."""
+"""Prefixes, by namespace, of the names of properties that do not apply to a result."""
 
 _PANORAMA = _GOOGLE + b"1.0/panorama/"
 _ACROSS = rb"(?:FullPanoWidth|CroppedAreaImageWidth|CroppedAreaLeft)Pixels"
@@ -39,7 +39,7 @@ _PREFIX = re.compile(rb"xmlns:([A-Za-z_][\w.-]*)\s*=\s*[\"']([^\"']*)[\"']")
 
 
 def without_stale(packet: bytes) -> tuple[bytes, list[str]]:
-    """A packet without what does not hold for a result, and a note that names it."""
+    """Remove properties that do not apply to a result, with a note that names them."""
     found: list[bytes] = []
     for prefix, space in dict.fromkeys(_PREFIX.findall(packet)):
         for begin in _STALE.get(space, ()):
@@ -49,11 +49,13 @@ def without_stale(packet: bytes) -> tuple[bytes, list[str]]:
         return packet, []
     titles = [name.decode("utf-8", "replace") for name in dict.fromkeys(found)]
     more = " and more" if len(titles) > 4 else ""
-    return packet, [f"left out of XMP, for it no longer holds: {', '.join(titles[:4])}{more}"]
+    return packet, [
+        f"dropped from XMP, because it no longer applies: {', '.join(titles[:4])}{more}"
+    ]
 
 
 def with_panorama(packet: bytes, factor_xy: tuple[float, float]) -> bytes:
-    """A packet whose places in a panorama count the result's pixels."""
+    """Scale a packet's panorama coordinates to the result's pixels."""
     for prefix, space in dict.fromkeys(_PREFIX.findall(packet)):
         if space == _PANORAMA:
             for names, factor in zip((_ACROSS, _DOWN), factor_xy, strict=True):
@@ -72,7 +74,7 @@ def _scaled(packet: bytes, prefix: bytes, names: bytes, factor: float) -> bytes:
 
 
 def _without(packet: bytes, prefix: bytes, begin: bytes) -> tuple[bytes, list[bytes]]:
-    """A packet without the attributes and elements whose names begin so."""
+    """Remove the attributes and elements whose names start with `begin`."""
     name = re.escape(prefix + b":" + begin) + rb"[\w.-]*"
     attribute = re.compile(rb"\s+(" + name + rb")\s*=\s*(?:\"[^\"<]*\"|'[^'<]*')")
     names = attribute.findall(packet)
@@ -86,7 +88,7 @@ def _without(packet: bytes, prefix: bytes, begin: bytes) -> tuple[bytes, list[by
 
 
 def _elements(packet: bytes, opening: re.Pattern[bytes]) -> Iterator[tuple[int, int, bytes]]:
-    """Where elements begin and end, outermost ones only, and their names."""
+    """Yield the start, end and name of the outermost elements."""
     at = 0
     while match := opening.search(packet, at):
         end = packet.find(b">", match.end())

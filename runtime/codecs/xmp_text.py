@@ -1,4 +1,4 @@
-"""XMP, and the words that PNG, JPEG and GIF carry beside their pixels."""
+"""XMP, and the text in PNG, JPEG and GIF files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from runtime.image.picture import Picture
 
 _XMP_TAG = 700
 COMMENT = "Comment"
-"""The key under which a comment without a name travels, as PNG's authors suggest."""
+"""Key for a comment without a name, as the PNG specification suggests."""
 
-XMP_BROKEN_NOTE = "the XMP block is damaged and was left out"
+XMP_BROKEN_NOTE = "XMP is damaged and was dropped"
 _XMP_KEY = "XML:com.adobe.xmp"
 # What other programs hide in text: EXIF and XMP once more, which would contradict the real ones.
 _NOT_WORDS = re.compile(r"(?i)xml:com\.adobe\.xmp|raw profile type .*")
@@ -25,7 +25,7 @@ _HEIGHTS = ("tiff:ImageLength", "exif:PixelYDimension")
 
 
 def read_xmp(image: Image.Image) -> tuple[bytes | None, list[str]]:
-    """The XMP packet of a loaded image, and notes."""
+    """Return the XMP packet of a loaded image, and notes."""
     packet = image.info.get("xmp") or image.info.get(_XMP_KEY) or image.getexif().get(_XMP_TAG)
     if isinstance(packet, str):
         packet = packet.encode("utf-8", errors="replace")
@@ -37,7 +37,7 @@ def read_xmp(image: Image.Image) -> tuple[bytes | None, list[str]]:
 
 
 def xmp_for(picture: Picture) -> bytes | None:
-    """The picture's XMP, saying that it lies upright, and the size of its samples."""
+    """Return the picture's XMP, updated to an upright orientation and the actual size."""
     packet = picture.xmp
     if packet is None:
         return None
@@ -51,7 +51,7 @@ def xmp_for(picture: Picture) -> bytes | None:
 
 
 def read_text(image: Image.Image) -> dict[str, str]:
-    """The words of a loaded image, by their keys."""
+    """Return the texts of a loaded image by key."""
     text = getattr(image, "text", None)
     if isinstance(text, dict):
         return {key: value for key, value in text.items() if not _NOT_WORDS.fullmatch(key)}
@@ -62,7 +62,7 @@ def read_text(image: Image.Image) -> dict[str, str]:
 
 
 def text_for(picture: Picture, form: OutputFormat) -> tuple[dict[str, str], list[str]]:
-    """The words that a format can hold, and notes on the others."""
+    """Return the texts that a format can hold, and notes on the others."""
     if form.has_text:
         return dict(picture.text), []
     kept = {
@@ -72,11 +72,11 @@ def text_for(picture: Picture, form: OutputFormat) -> tuple[dict[str, str], list
     if not lost:
         return kept, []
     names = ", ".join(lost[:5]) + (" and more" if len(lost) > 5 else "")
-    return kept, [f"text was left out ({names}): {form.pillow_name} holds none, PNG does"]
+    return kept, [f"text was dropped ({names}): {form.pillow_name} cannot store it, PNG can"]
 
 
-def png_words(picture: Picture) -> PngInfo:
-    """The picture's words and XMP, for Pillow's PNG writer."""
+def png_text_chunks(picture: Picture) -> PngInfo:
+    """Return the picture's texts and XMP for Pillow's PNG writer."""
     words = PngInfo()
     if picture.xmp:
         words.add_itxt(_XMP_KEY, picture.xmp.decode("utf-8", errors="replace"))
@@ -86,7 +86,7 @@ def png_words(picture: Picture) -> PngInfo:
 
 
 def _with_value(packet: bytes, name: str, value: int) -> bytes:
-    """Set a number, written as an attribute or as an element; where it is missing, so it stays."""
+    """Replace a number stored as an attribute or element, if present."""
     key, number = re.escape(name.encode()), str(value).encode()
     packet = re.sub(rb"(\b" + key + rb"\s*=\s*[\"'])[^\"'<>]*", rb"\g<1>" + number, packet)
     return re.sub(rb"(<" + key + rb"\s*>)[^<>]*(?=</)", rb"\g<1>" + number, packet)

@@ -1,4 +1,4 @@
-"""Converts between NumPy arrays, as callers have them, and Pictures."""
+"""Converts between callers' NumPy arrays and Pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.image.picture import Picture
 
 
 def picture_from_array(image: NDArray[Any]) -> Picture:
-    """Make a picture of an array.
+    """Convert an array to a picture.
 
     Args:
         image: (H, W), (H, W, 3) or (H, W, 4), uint8 or uint16: grey, RGB or RGBA.
@@ -32,7 +32,7 @@ def picture_from_array(image: NDArray[Any]) -> Picture:
 
 
 def array_like(image: NDArray[Any], picture: Picture) -> NDArray[Any]:
-    """Make an array of a picture, with the channels of the array that it came from."""
+    """Convert a picture to an array with the channels of the original array."""
     if image.ndim == 2:
         return picture.grey_hw()
     if picture.alpha_hw is None:

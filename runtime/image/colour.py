@@ -1,4 +1,4 @@
-"""From every mode that Pillow knows to RGB or grey, and between colour spaces."""
+"""Converts from every Pillow mode to RGB or grey, and between colour spaces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, TiffImagePlugin
 
 from runtime.errors import ImageReadError
 from runtime.image.picture import Samples, reduce_to_8_bits
-from runtime.image.profile import checked_profile, profile_of, what_is_wrong
+from runtime.image.profile import checked_profile, profile_of, profile_problem
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANAR, _TIFF_SAMPLE_FORMAT = 258, 262, 284, 339
 
@@ -28,17 +28,17 @@ class Channels:
     """(H, W), the same type."""
 
     icc_profile: bytes | None
-    """The colour space of `colour`; None means sRGB."""
+    """Colour space of `colour`; None means sRGB."""
 
     notes: list[str] = field(default_factory=list)
-    """What a person should know."""
+    """Notes for the user."""
 
     is_converted: bool = False
-    """To sRGB, whatever the file says of its colours."""
+    """Whether the colours were converted to sRGB, whatever the file states."""
 
 
 def raw_mode(image: Image.Image) -> str:
-    """How the samples lie in the file, in Pillow's words; empty where it does not say.
+    """Return the raw mode of an image's file in Pillow's terms; empty if unknown.
 
     To be asked before `image.load()`, which forgets it. It tells 16 bits from the 8 that Pillow
     makes of them.
@@ -57,11 +57,11 @@ def raw_mode(image: Image.Image) -> str:
 def channels_of(
     image: Image.Image, raw: str = "", deep: NDArray[np.uint16] | None = None
 ) -> Channels:
-    """The colours of an image.
+    """Return the colours of an image.
 
     Args:
         image: loaded; not changed.
-        raw: what :func:`raw_mode` said before it was loaded.
+        raw: result of :func:`raw_mode` before it was loaded.
         deep: its samples with 16 bits, where it has so many; see
             `sixteen_bit.deep_samples`.
 
@@ -79,10 +79,10 @@ def channels_of(
 
 
 def channels_of_samples(image: Image.Image, samples: Samples, *, is_cmyk: bool) -> Channels:
-    """The colours of samples that Pillow did not read.
+    """Return the colours of samples that Pillow did not read.
 
     Args:
-        image: has their profile.
+        image: source of their profile.
         samples: (H, W, C), uint8 or uint16, C being 1 for grey, 3 for RGB or 4 for CMYK, and one
             more for alpha.
         is_cmyk: their colours are CMYK.
@@ -135,11 +135,11 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def check_kind(image: Image.Image, raw: str) -> None:
-    """Refuse samples that mean no picture, and those of which Pillow makes wrong colours.
+    """Refuse samples that are not colours, and those that Pillow misreads.
 
     Args:
         image: loaded or not.
-        raw: what :func:`raw_mode` said before it was loaded.
+        raw: result of :func:`raw_mode` before it was loaded.
 
     Raises:
         ImageReadError: they are such.
@@ -164,12 +164,12 @@ def check_kind(image: Image.Image, raw: str) -> None:
 def _black_and_white_unknown(image: Image.Image) -> ImageReadError:
     return ImageReadError(
         f"its samples (Pillow mode {image.mode}) are not 8 or 16 bits unsigned, so their "
-        "black and white are not stated: convert it to 8 or 16 bits unsigned"
+        "black and white levels are unknown: convert it to 8 or 16 bits unsigned"
     )
 
 
 def _has_deep_planes(image: Image.Image) -> bool:
-    """Whether it holds 16-bit colours in separate planes, which Pillow takes for 8-bit ones."""
+    """Return whether an image has separate 16-bit colour planes, which Pillow reads as 8-bit."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
     tags = image.tag_v2
@@ -195,14 +195,14 @@ def _from_deep_grey(image: Image.Image, raw: str) -> Channels:
 
 
 def _from_print(image: Image.Image, profile: bytes) -> Channels:
-    """CMYK and Lab, which only print shops and a few editors can use, become sRGB."""
+    """Convert CMYK and Lab, which only print shops and a few editors can use, to sRGB."""
     if image.mode == "LAB":
         note = "Lab colours were converted to sRGB"
         colour = np.asarray(to_srgb(image, b""))
         return _converted(colour, note)
     rgb: Image.Image | None = None
     note = "CMYK without a profile was converted to RGB: colours are approximate"
-    wrong = what_is_wrong(profile, b"CMYK") if profile else ""
+    wrong = profile_problem(profile, b"CMYK") if profile else ""
     if profile and not wrong:
         try:
             rgb = to_srgb(image, profile)
@@ -266,7 +266,7 @@ def _from_8_bits(image: Image.Image, raw: str) -> Channels:
 
 
 def _keyed_alpha(colour: NDArray[np.uint8], key: object, raw: str) -> NDArray[np.uint8] | None:
-    """Alpha of a picture in which one colour stands for transparent.
+    """Return the alpha of a picture with one transparent colour.
 
     The colour is stated in the file's own bits, which Pillow has stretched or cut to 8.
     """

@@ -1,4 +1,4 @@
-"""Frames of an animation from the parts that its file holds, as browsers put them together."""
+"""Composes animation frames from the parts in the file, as browsers do."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ Afterwards: TypeAlias = Literal["keep", "clear", "restore"]
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """What one frame draws."""
+    """The part that one frame draws."""
 
     rgba_hwc: NDArray[np.uint8]
-    """(H, W, 4), alpha apart from the colours; it may reach beyond the canvas."""
+    """(H, W, 4), unassociated alpha; it may reach beyond the canvas."""
     left: int
     top: int
     is_over: bool
-    """Drawn over what is there; else its alpha replaces that, too."""
+    """Whether it is blended over the canvas; otherwise it replaces colours and alpha."""
     afterwards: Afterwards
-    """What becomes of its area before the next frame: it stays, turns transparent, or becomes what
-    it was before this frame."""
+    """Disposal of its area before the next frame: keep, clear, or restore the previous state."""
 
 
-def composed(layers: Iterable[Layer], size_hw: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """What is seen of each frame.
+def composed_frames(
+    layers: Iterable[Layer], size_hw: tuple[int, int]
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the composed frames.
 
     Args:
-        layers: in order.
-        size_hw: of the canvas, which is transparent to begin with.
+        layers: the layers in order.
+        size_hw: size of the canvas, which starts transparent.
 
     Yields:
         (H, W, 4), alpha apart from the colours; not changed afterwards.
@@ -62,7 +63,7 @@ def _over(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint
 
 
 def _mixed(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Half transparent pixels over others (N, 4); Porter and Duff's "over"."""
+    """Blend semi-transparent pixels over others (N, 4): Porter and Duff's "over"."""
     above, below = (pixels[:, 3:].astype(np.float64) / 255 for pixels in (upper, lower))
     below *= 1 - above
     alpha = above + below

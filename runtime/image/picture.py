@@ -1,4 +1,4 @@
-"""A decoded picture on its way through the runtime."""
+"""A decoded picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Samples: TypeAlias = NDArray[np.uint8 | np.uint16]
 
 
 def reduce_to_8_bits(samples: Samples) -> NDArray[np.uint8]:
-    """The nearest 8-bit values.
+    """Round samples to the nearest 8-bit values.
 
     Args:
         samples: any shape, uint8 or uint16 over the type's full range.
@@ -30,7 +30,7 @@ def reduce_to_8_bits(samples: Samples) -> NDArray[np.uint8]:
 
 
 def repeat_grey(grey_hw: Samples) -> Samples:
-    """Three equal channels.
+    """Repeat a grey channel three times.
 
     Args:
         grey_hw: (H, W).
@@ -42,12 +42,12 @@ def repeat_grey(grey_hw: Samples) -> Samples:
 
 
 def is_deep(picture: Picture) -> bool:
-    """Whether its samples have 16 bits."""
+    """Return whether samples have 16 bits."""
     return picture.rgb_hwc.dtype == np.uint16
 
 
 def with_8_bits(picture: Picture) -> Picture:
-    """The nearest picture with 8 bits a sample; further frames or pages stay as they are."""
+    """Round a picture to 8 bits; further frames or pages stay as they are."""
     alpha = picture.alpha_hw
     return replace(
         picture,
@@ -58,7 +58,7 @@ def with_8_bits(picture: Picture) -> Picture:
 
 
 def on_white(rgb_hwc: Samples, alpha_hw: Samples) -> Samples:
-    """Mix with white in proportion to what alpha leaves open, rounded to nearest.
+    """Blend over white, rounded to nearest.
 
     Args:
         rgb_hwc: (H, W, 3), uint8 or uint16, over the type's full range.
@@ -76,7 +76,7 @@ def on_white(rgb_hwc: Samples, alpha_hw: Samples) -> Samples:
 
 @dataclass(kw_only=True)
 class Picture:
-    """Upright samples, and what must survive beside them.
+    """Upright samples and the metadata to preserve.
 
     Orientation has been applied: nothing downstream rotates.
     """
@@ -88,10 +88,10 @@ class Picture:
     """(H, W), the same type; None for an opaque picture."""
 
     is_grey: bool = False
-    """The source had one colour channel, and so shall the result."""
+    """Whether the source had one colour channel; the result will, too."""
 
     icc_profile: bytes | None = None
-    """The colour space of `rgb_hwc`; None means sRGB."""
+    """Colour space of `rgb_hwc`; None means sRGB."""
 
     exif: bytes | None = None
     """EXIF without its orientation."""
@@ -100,34 +100,34 @@ class Picture:
     """Pixels per inch, horizontally and vertically."""
 
     xmp: bytes | None = None
-    """The XMP packet, as it was in the source."""
+    """XMP packet as in the source."""
 
     iptc: bytes | None = None
     """IPTC-IIM records: captions and keywords of press photographs."""
 
     places: Places | None = None
-    """Where its pixels lie, as a TIFF states it."""
+    """Georeference and physical pixel size from a TIFF."""
 
     source_size_hw: tuple[int, int] | None = None
-    """Of the picture that XMP, EXIF and `places` speak of; None where they speak of this one."""
+    """Size of the picture that XMP, EXIF and `places` refer to; None if it is this one."""
 
     text: Mapping[str, str] = field(default_factory=dict)
-    """Words beside the pixels, by key: PNG's text, or a JPEG's or GIF's comment."""
+    """Text by key: PNG's text chunks, or a JPEG's or GIF's comment."""
 
     more: tuple[Picture, ...] = ()
-    """Further frames or pages, which have no more of their own."""
+    """Further frames or pages, which have none of their own."""
 
     duration_ms: float | None = None
-    """How long this frame of an animation is shown; None for a page, or a single picture."""
+    """Duration of this animation frame; None for a page or single picture."""
 
     plays: int | None = None
-    """Of an animation's first frame: how often it is played; 0 for ever."""
+    """Loop count, on an animation's first frame; 0 for ever."""
 
     source_format: str = "PNG"
-    """Pillow's name of the format it was read from."""
+    """Pillow's name of the source format."""
 
     notes: list[str] = field(default_factory=list)
-    """What a person should know, for example that a profile was converted."""
+    """Notes for the user, for example that a profile was converted."""
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -136,18 +136,18 @@ class Picture:
 
     @property
     def factor_xy(self) -> tuple[float, float]:
-        """How many times as many pixels it has as what its metadata speak of."""
+        """Ratio of its size to the size that its metadata refers to."""
         source_hw = self.source_size_hw or self.size_hw
         return self.size_hw[1] / source_hw[1], self.size_hw[0] / source_hw[0]
 
     @property
     def nbytes(self) -> int:
-        """Of all samples, alpha and further frames or pages included."""
+        """Bytes of all samples, including alpha and further frames or pages."""
         alpha = 0 if self.alpha_hw is None else self.alpha_hw.nbytes
         return self.rgb_hwc.nbytes + alpha + sum(page.nbytes for page in self.more)
 
     def grey_hw(self) -> Samples:
-        """One channel for all three: their mean, which a network may have set apart a little.
+        """Return one grey channel: the mean of the three, which a network may have made unequal.
 
         Returns:
             (H, W), the type of `rgb_hwc`; exact where the channels are equal.

@@ -1,4 +1,4 @@
-"""Where on the ground or under the microscope a picture's pixels lie, as TIFF states it."""
+"""Georeferences and physical pixel sizes, as TIFF stores them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ Value: TypeAlias = tuple[int, ...] | tuple[float, ...] | str
 
 PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, GEO_KEYS = 33550, 33922, 34264, 34735
 GEO_TAGS = (PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, GEO_KEYS, 34736, 34737, 42112, 42113)
-"""GeoTIFF 1.1, and GDAL's metadata and value for what is unknown."""
+"""Tags of GeoTIFF 1.1, and GDAL's metadata and no-data value."""
 
 _RASTER_TYPE_KEY, _PIXEL_IS_POINT = 1025, 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """What a TIFF says of its pixels' places; sizes are those of one pixel."""
+    """Georeference and pixel size from a TIFF, stated per pixel."""
 
     pixels_per_unit: tuple[float, float] | None = None
-    """Horizontally and vertically, in a unit that another place names, or nobody."""
+    """Horizontal and vertical resolution, in `unit` or in one named elsewhere, if at all."""
     unit: int = 1
-    """TIFF's number of that unit: 1 for none, 2 for inches, 3 for centimetres."""
+    """TIFF's resolution unit: 1 for none, 2 for inches, 3 for centimetres."""
     geo: Mapping[int, Value] = field(default_factory=dict)
-    """GeoTIFF's tags, by number."""
+    """GeoTIFF tags by number."""
 
     def scaled(self, factor_xy: tuple[float, float]) -> Places:
-        """The same places, of so many times as many pixels."""
+        """Return the same georeference for a picture scaled by these factors."""
         density, geo = self.pixels_per_unit, dict(self.geo)
         if density:
             density = density[0] * factor_xy[0], density[1] * factor_xy[1]
@@ -38,7 +38,7 @@ class Places:
 
     @property
     def _shift(self) -> float:
-        """How far a pixel's own place is from its upper left corner."""
+        """Return the offset of a pixel's reference point from its upper left corner."""
         keys = _numbers(self.geo.get(GEO_KEYS, ()))
         entries = [keys[at : at + 4] for at in range(4, len(keys), 4)]
         is_point = any(
@@ -61,7 +61,7 @@ def _scaled_size(
 def _scaled_points(
     values: tuple[float, ...], factor_xy: tuple[float, float], shift: float
 ) -> tuple[float, ...]:
-    """Six numbers each: a pixel's column, row and height, and its place."""
+    """Scale tie points: six numbers each, a pixel's column, row and height, and its location."""
     result = list(values)
     for at in range(0, len(values) - 5, 6):
         for axis, factor in enumerate(factor_xy):
@@ -72,7 +72,7 @@ def _scaled_points(
 def _scaled_matrix(
     values: tuple[float, ...], factor_xy: tuple[float, float], shift: float
 ) -> tuple[float, ...]:
-    """From columns and rows to places: 4 x 4, row by row."""
+    """Scale the 4 x 4 matrix, row by row, from columns and rows to locations."""
     result = list(values)
     for row in range(0, len(values) - 3, 4):
         for axis, factor in enumerate(factor_xy):

@@ -1,4 +1,4 @@
-"""ICC profiles that pictures carry, and whether they can be theirs."""
+"""Checks whether embedded ICC profiles match their pictures."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from PIL import Image, TiffImagePlugin
 
 _TIFF_PROFILE = 34675
 _CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
-"""Of monitors, scanners, printers and colour spaces: profiles that describe pictures."""
+"""Profile classes that describe pictures: monitors, scanners, printers and colour spaces."""
 
 _COLOURS = {b"RGB ": "RGB", b"GRAY": "grey", b"CMYK": "CMYK", b"Lab ": "Lab"}
 
 
 def profile_of(image: Image.Image) -> bytes:
-    """The ICC profile in an image's own metadata; empty where there is none."""
+    """Return the ICC profile in an image's metadata; empty if there is none."""
     profile = image.info.get("icc_profile")
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         # Pillow leaves one page's profile to the next.
@@ -21,16 +21,16 @@ def profile_of(image: Image.Image) -> bytes:
 
 
 def checked_profile(image: Image.Image, *, is_grey: bool) -> tuple[bytes | None, list[str]]:
-    """The ICC profile, unless it cannot be this picture's, and a note if so."""
+    """Return the ICC profile unless it cannot belong to the picture, and a note if so."""
     profile = profile_of(image)
-    wrong = what_is_wrong(profile, b"GRAY" if is_grey else b"RGB ") if profile else ""
+    wrong = profile_problem(profile, b"GRAY" if is_grey else b"RGB ") if profile else ""
     if not profile or wrong:
-        return None, [f"the ICC profile {wrong}, and was left out"] if wrong else []
+        return None, [f"the ICC profile {wrong}, and was dropped"] if wrong else []
     return profile, []
 
 
-def what_is_wrong(profile: bytes, wanted: bytes) -> str:
-    """Why a profile cannot be for such colours; empty where it can.
+def profile_problem(profile: bytes, wanted: bytes) -> str:
+    """Explain why a profile does not match; empty if it does.
 
     Args:
         profile: its bytes.

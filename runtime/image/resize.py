@@ -1,4 +1,4 @@
-"""Reducing pictures, whole or strip by strip, and enlarging alpha."""
+"""Reduces pictures, whole or in strips, and enlarges alpha."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from runtime.image.picture import Picture, Samples, repeat_grey
 from runtime.image.strips import rows_of, stacked
 
 LANCZOS_RADIUS = 3
-"""Source pixels per result pixel and side that Lanczos looks at, times the reduction."""
+"""Radius of Lanczos in result pixels; in source pixels, this times the reduction."""
 
 ALPHA_CONTEXT_PX = 2
-"""Source pixels on each side that an enlarged alpha depends on."""
+"""Source pixels on each side that enlarged alpha depends on."""
 
 Box: TypeAlias = tuple[float, float, float, float]
-"""Left, top, right and bottom in pixels, as Pillow has it."""
+"""Left, top, right and bottom in pixels, as in Pillow."""
 
 
 def fit_part(picture: Picture, size_hw: tuple[int, int], box: Box | None = None) -> Picture:
-    """Reduce a part of a single picture; what surrounds it is looked at, too.
+    """Reduce part of a single picture, taking its surroundings into account.
 
     Args:
         picture: not changed.
-        size_hw: of the result.
+        size_hw: size of the result.
         box: the part, its edges in pixels and fractions of them; the whole where None.
     """
     if picture.alpha_hw is not None:
@@ -48,12 +48,12 @@ def fit_part(picture: Picture, size_hw: tuple[int, int], box: Box | None = None)
 def fit_strips(
     strips: Iterable[Picture], size_hw: tuple[int, int], target_hw: tuple[int, int]
 ) -> Iterator[Picture]:
-    """Reduce a picture whose rows come in strips, as `fit_part` does a whole one.
+    """Reduce a picture whose rows come in strips, exactly as `fit_part` reduces a whole one.
 
     Args:
         strips: all rows from top to bottom.
-        size_hw: of the whole they make.
-        target_hw: of the whole that is wanted, no larger.
+        size_hw: size of the whole picture.
+        target_hw: size of the whole result, no larger.
 
     Yields:
         Strips of the reduced picture, from top to bottom.
@@ -83,12 +83,12 @@ def fit_strips(
 
 
 def enlarge_alpha(alpha_hw: Samples, scale: int, *, rows: tuple[int, int] | None = None) -> Samples:
-    """Enlarge an alpha channel smoothly (bicubic, clamped); constant alpha stays as it is.
+    """Enlarge an alpha channel smoothly (bicubic, clamped); constant alpha stays constant.
 
     Args:
         alpha_hw: (H, W), uint8 or uint16.
         scale: result pixels per source pixel, along each axis.
-        rows: of the source, whose results are wanted; all where None. The result is that of the
+        rows: source rows to return results for; all if None. The result matches that of the
             whole if `ALPHA_CONTEXT_PX` rows on both sides are there, or all that the whole has.
 
     Returns:
@@ -156,6 +156,6 @@ def _resampled(
 
 
 def _rounded_like(example: Samples, values: NDArray[np.float32]) -> Samples:
-    """The nearest values of the example's type, clamped to its range."""
+    """Round values to the example's type, clamped to its range."""
     clamped = np.clip(np.rint(values), 0, np.iinfo(example.dtype).max)
     return cast(Samples, clamped.astype(example.dtype))

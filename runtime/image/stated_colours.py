@@ -1,4 +1,4 @@
-"""Colours that a file states by numbers, and ICC profiles that say the same.
+"""Colours that a file states numerically, and equivalent ICC profiles.
 
 The numbers are those of ITU-T H.273 (cICP of PNG, nclx of AVIF and HEIC), of PNG's gAMA and cHRM,
 and of Adobe RGB (1998), which cameras mark in EXIF alone.
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from runtime.errors import ImageReadError
 
 Chromaticities: TypeAlias = tuple[float, float, float, float, float, float, float, float]
-"""x and y of white, red, green and blue."""
+"""The x and y of white, red, green and blue."""
 
 Curve: TypeAlias = tuple[float, ...]
-"""From samples to light: an exponent; or g, a, b, c, d of ICC's parametric curve of type 3, which
-is (a X + b)^g from d on, and c X below."""
+"""Transfer curve from samples to light: an exponent; or g, a, b, c, d of ICC's parametric curve
+type 3, which is (a X + b)^g from d on, and c X below.
+"""
 
 _D65, _C, _DCI = (0.3127, 0.329), (0.31, 0.316), (0.314, 0.351)
 _BT709: Chromaticities = (*_D65, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
@@ -53,18 +54,18 @@ _HDR = {16: "PQ", 18: "HLG"}
 
 @dataclass(frozen=True, kw_only=True)
 class StatedColours:
-    """What a file says of its colours without a profile."""
+    """Colours that a file states without a profile."""
 
     by: str
-    """What says so, for people."""
+    """Human-readable name of what states them."""
     chromaticities: Chromaticities = _BT709
     curve: Curve = _SRGB_CURVE
     overrides_profile: bool = False
-    """It counts more than a profile in the same file."""
+    """Whether they take precedence over a profile in the same file."""
 
     @property
     def is_srgb(self) -> bool:
-        """Whether these are sRGB's, which needs no profile; a gamma of 1 / 2.2 means sRGB, too."""
+        """Whether these are sRGB, which needs no profile; a gamma of 1 / 2.2 counts too."""
         same = all(
             abs(one - other) < 0.0015
             for one, other in zip(self.chromaticities, _BT709, strict=True)
@@ -73,7 +74,7 @@ class StatedColours:
         return same and (self.curve == _SRGB_CURVE or nearly)
 
     def profile(self, *, is_grey: bool) -> bytes:
-        """An ICC profile, version 4, that says the same."""
+        """Build an equivalent ICC version 4 profile."""
         return _profile(self, is_grey=is_grey)
 
 
@@ -90,12 +91,12 @@ SRGB = StatedColours(by="sRGB")
 def colours_of_cicp(
     primaries: int, transfer: int, *, by: str, overrides_profile: bool = False
 ) -> StatedColours:
-    """What the numbers of H.273 mean.
+    """Return the colours for code points of H.273.
 
     Args:
         primaries: ColourPrimaries.
         transfer: TransferCharacteristics.
-        by: what states them.
+        by: human-readable name of what states them.
         overrides_profile: see `StatedColours`.
 
     Raises:
@@ -103,12 +104,12 @@ def colours_of_cicp(
     """
     if transfer in _HDR:
         raise ImageReadError(
-            f"its colours are HDR ({_HDR[transfer]}, by {by}), which is not read: export it as "
-            "SDR, for example sRGB or Display P3"
+            f"its colours are HDR ({_HDR[transfer]}, by {by}), which is not supported: export it "
+            "as SDR, for example sRGB or Display P3"
         )
     if primaries not in _PRIMARIES or transfer not in _CURVES:
         raise ImageReadError(
-            f"its colours ({by}: primaries {primaries}, transfer {transfer}) are not read: "
+            f"its colours ({by}: primaries {primaries}, transfer {transfer}) are not supported: "
             "convert it to sRGB"
         )
     return StatedColours(
@@ -162,7 +163,7 @@ def _light(x: float, y: float) -> NDArray[np.float64]:
 
 
 def _matrix(chromaticities: Chromaticities) -> NDArray[np.float64]:
-    """From RGB to XYZ, white being at Y = 1."""
+    """Return the matrix from RGB to XYZ, with white at Y = 1."""
     points = [chromaticities[at : at + 2] for at in range(0, 8, 2)]
     white, *primaries = (_light(*point) for point in points)
     columns = np.stack(primaries, axis=1)
@@ -170,7 +171,7 @@ def _matrix(chromaticities: Chromaticities) -> NDArray[np.float64]:
 
 
 def _adaptation(white: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From that white to D50, by Bradford."""
+    """Return the Bradford adaptation from a white point to D50."""
     gains = (_BRADFORD @ _D50) / (_BRADFORD @ white)
     return np.asarray(np.linalg.inv(_BRADFORD) @ np.diag(gains) @ _BRADFORD)
 

@@ -1,4 +1,4 @@
-"""Source pictures that are read from top to bottom, a few rows at a time."""
+"""Sources read from top to bottom, a few rows at a time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from runtime.image.transparency import fill_transparent, without_steps
 
 
 class StripReader(Protocol):
-    """Gives the rows of one picture, upright, as strips."""
+    """Reader of one picture's rows, upright, as strips."""
 
     @property
     def header(self) -> Picture:
         """The picture's size, kind and metadata, without its samples (`strips.header_of`)."""
 
     def rows(self, start: int, stop: int) -> Picture:
-        """Some rows; no call may begin above the one before it.
+        """Read rows; no call may start above the previous one.
 
         Colours of fully transparent pixels are those of their neighbourhood, and masks have no
         steps any more (`runtime.image.transparency`).
@@ -28,7 +28,7 @@ class StripReader(Protocol):
         """
 
     def again(self) -> StripReader:
-        """A reader of the same picture that begins at its top.
+        """Return a new reader of the same picture, at its top.
 
         Raises:
             ImageReadError: the file cannot be opened any more.
@@ -36,7 +36,7 @@ class StripReader(Protocol):
 
 
 def strips_of(reader: StripReader, rows: int) -> Iterator[Picture]:
-    """All rows, so many at a time.
+    """Yield all rows in strips of `rows`.
 
     Raises:
         ImageReadError: the file is damaged, or changed since it was opened.
@@ -47,7 +47,7 @@ def strips_of(reader: StripReader, rows: int) -> Iterator[Picture]:
 
 
 class PictureReader:
-    """Reads a picture that is in memory.
+    """Reader of a picture in memory.
 
     Args:
         picture: a single one; not changed.
@@ -62,19 +62,19 @@ class PictureReader:
         self._samples = Picture(rgb_hwc=rgb_hwc, alpha_hw=alpha_hw, is_grey=picture.is_grey)
 
     def rows(self, start: int, stop: int) -> Picture:
-        """Some rows; see :class:`StripReader`."""
+        """Read rows; see :class:`StripReader`."""
         return rows_of(self._samples, start, stop)
 
     def again(self) -> StripReader:
-        """Itself, for it reads anywhere."""
+        """Return itself, since it reads anywhere."""
         return self
 
 
 class EightBitReader:
-    """Reduces what another reader gives to 8 bits, for a model that takes no more.
+    """Reader that reduces another's strips to 8 bits, for a model that takes no more.
 
     Args:
-        reader: of any depth.
+        reader: a reader of any bit depth.
     """
 
     def __init__(self, reader: StripReader) -> None:
@@ -85,9 +85,9 @@ class EightBitReader:
             self.header.notes.append("reduced to 8 bits: the model takes no more")
 
     def rows(self, start: int, stop: int) -> Picture:
-        """Some rows; see :class:`StripReader`."""
+        """Read rows; see :class:`StripReader`."""
         return with_8_bits(self._reader.rows(start, stop))
 
     def again(self) -> StripReader:
-        """Another one over the reader begun again."""
+        """Return a new reader over the restarted one."""
         return EightBitReader(self._reader.again())

@@ -1,4 +1,4 @@
-"""Strips: pictures that are some rows of a larger one, from top to bottom."""
+"""Strips: rows of a larger picture, from top to bottom."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from runtime.image.picture import Picture, Samples
 
 
 def header_of(picture: Picture, size_hw: tuple[int, int] | None = None) -> Picture:
-    """A picture of the same kind and metadata that says how large it is, but takes no memory.
+    """Return a picture with the same kind and metadata and a stated size, but no memory.
 
     Args:
         picture: at least one pixel, whose first one all samples then equal.
-        size_hw: the picture's own where None.
+        size_hw: by default the picture's own.
     """
     height, width = size_hw or picture.size_hw
     alpha_hw = picture.alpha_hw
@@ -31,7 +31,7 @@ def header_of(picture: Picture, size_hw: tuple[int, int] | None = None) -> Pictu
 
 
 def rows_of(picture: Picture, start: int, stop: int) -> Picture:
-    """Rows of a picture, as a view."""
+    """Return rows of a picture, as a view."""
     alpha_hw = picture.alpha_hw
     return replace(
         picture,
@@ -41,7 +41,7 @@ def rows_of(picture: Picture, start: int, stop: int) -> Picture:
 
 
 def stacked(upper: Picture, lower: Picture) -> Picture:
-    """One strip from two of the same kind."""
+    """Join two strips of the same kind."""
     alpha_hw = upper.alpha_hw
     if alpha_hw is not None:
         assert lower.alpha_hw is not None
@@ -50,7 +50,7 @@ def stacked(upper: Picture, lower: Picture) -> Picture:
 
 
 def regrouped(strips: Iterable[Picture], rows: int) -> Iterator[Picture]:
-    """The same rows in strips of so many; the last one may have fewer."""
+    """Regroup rows into strips of `rows`; the last one may be shorter."""
     rest: Picture | None = None
     for strip in strips:
         start = 0
@@ -72,7 +72,7 @@ def regrouped(strips: Iterable[Picture], rows: int) -> Iterator[Picture]:
 
 
 def interleaved(strip: Picture) -> Samples:
-    """The channels that a file holds: grey or RGB, then alpha where there is one.
+    """Return the channels for a file: grey or RGB, then alpha if any.
 
     Returns:
         (H, W, 1 to 4), the type of its samples.

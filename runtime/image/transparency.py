@@ -1,4 +1,4 @@
-"""Colours that nobody sees, kept from spoiling those that everybody sees."""
+"""Keeps invisible colours from bleeding into visible ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from runtime.image.picture import Samples, reduce_to_8_bits
 
 _CONTRAST = 1.7
 _THIN, _THIN_STAYS = 0.53, 0.8
-"""What has a smaller share of its neighbourhood is thin, and would fade without help."""
+"""Details that cover less of their neighbourhood are thin, and would fade without help."""
 
 
 def fill_transparent(rgb_hwc: Samples, alpha_hw: Samples) -> Samples:
-    """Give fully transparent pixels the colours of their visible neighbourhood.
+    """Fill fully transparent pixels with the colours of their visible neighbourhood.
 
     What a file hides there, often black or a key colour, would otherwise be mixed into the
     visible edge by every filter and network that looks at it.
@@ -54,7 +54,7 @@ def fill_transparent(rgb_hwc: Samples, alpha_hw: Samples) -> Samples:
 
 
 def without_steps(alpha_hw: Samples) -> Samples:
-    """Soften the steps in the outlines of a mask; anything but a mask stays as it is.
+    """Smooth the staircase outlines of a mask; other alpha stays as it is.
 
     A mask is an alpha that is either none or full, as GIF and 1-bit masks have it. Enlarged as it
     is, each of its pixels would be seen. So its outline becomes partly transparent where it is a
@@ -86,7 +86,7 @@ def without_steps(alpha_hw: Samples) -> Samples:
 
 
 def _halved(image: Image.Image) -> Image.Image:
-    """Means of the visible ones of every four pixels; visible where one of them is."""
+    """Average the visible pixels of every four; visible where one of them is."""
     means = image.convert("RGBa").reduce(2).convert("RGBA")
     means.putalpha(means.getchannel("A").point(lambda alpha: 255 if alpha else 0))
     return means

@@ -1,4 +1,4 @@
-"""What lets a second run resume: one hidden file in the output folder.
+"""The journal that lets a later run resume: a hidden file in the output folder.
 
 Append-only JSON lines, so that a killed run loses at most its last line. Each line is about one
 result: from which source and with which settings it was made, and how large it came out. A line
@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,10 +33,11 @@ from runtime.jobs.plan import Job
 from runtime.jobs.shard import Shard
 from runtime.jobs.stamp import SourceStamp
 from runtime.system.files import LockState, NotReplaced, replacing
+from runtime.video.formats import is_clip
 
 
 def settings_fingerprint(settings: Mapping[str, Any]) -> str:
-    """A short text that differs whenever a setting does."""
+    """Return a short text that differs whenever a setting does."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -52,19 +53,31 @@ def size_of(target: Path) -> int:
         raise TargetError(f"{target} vanished after it was written: {error.strerror}") from error
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fingerprints:
+    """Fingerprints of the model and the settings that affect results."""
+
+    pictures: str
+    clips: str
+
+    def of(self, job: Job) -> str:
+        """Return the fingerprint for a job."""
+        return self.clips if is_clip(job.source) else self.pictures
+
+
 class Journal:
-    """The journal of one output folder; a context manager that holds a lock on it.
+    """The journal of an output folder; a context manager that locks it.
 
     Questions are answered from what all journals said when it was opened, so that its memory does
     not grow with a run. The methods may be called from any thread.
 
     Args:
-        folder: the output folder, which exists.
+        folder: the output folder, which must exist.
         shard: the part of the run that writes it; None for a whole run.
         read_only: answer questions only, without a lock; nothing is written, and the folder need
             not exist.
-        wait: waits so many seconds while another run holds the lock, and may raise to give up;
-            None not to wait.
+        wait: called with seconds to wait while another run holds the lock; may raise to give up;
+            None to fail at once.
 
     Raises:
         TargetError: the folder cannot be written, or another run is writing to it.
@@ -103,7 +116,7 @@ class Journal:
             raise
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
-        """Whether the result is there, complete, and would come out the same again.
+        """Return whether the result is complete and up to date.
 
         Raises:
             TargetError: the journal cannot be written.
@@ -131,14 +144,14 @@ class Journal:
         return True
 
     def is_foreign(self, job: Job) -> bool:
-        """Whether the target exists, but was not written by a run with this journal."""
+        """Return whether the target exists without being recorded in this journal."""
         return self._key(job) not in self._entries and os.path.lexists(job.target)
 
     def made_from(self, job: Job) -> str:
-        """Where the source of the result lay that is in a job's place.
+        """Return the path of the source that the job's target was made from.
 
         Returns:
-            Its path; empty where it is the job's own source, holds the same picture, or is unknown.
+            Its path; empty if it is the job's own source, holds the same picture, or is unknown.
         """
         entry = self._entries.get(self._key(job))
         if entry is None or entry.source.path in ("", job.place):
@@ -152,7 +165,7 @@ class Journal:
         return "" if is_same else entry.source.path
 
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
-        """Say that the target is about to be written.
+        """Record that the target is about to be written.
 
         Raises:
             TargetError: the journal cannot be written.
@@ -162,7 +175,7 @@ class Journal:
     def finish(
         self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
     ) -> None:
-        """Say that the target is complete.
+        """Record that the target is complete.
 
         Args:
             job: whose target it is.
@@ -179,7 +192,7 @@ class Journal:
         self._record(job, Entry(source=source, settings=fingerprint, output_bytes=output_bytes))
 
     def close(self) -> None:
-        """Free the lock."""
+        """Release the lock."""
         # What a full disk refused before is tried again here, and would hide the first error.
         with contextlib.suppress(OSError, AttributeError):  # it may not be open yet
             self._file.close()

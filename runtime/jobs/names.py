@@ -1,4 +1,4 @@
-"""A name of its own for every result, on disks that ignore case or composition too."""
+"""Unique target names, on case-insensitive and normalizing file systems too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 def unique_targets(
     wishes: Iterable[tuple[PurePosixPath, PurePosixPath]],
 ) -> dict[PurePosixPath, tuple[PurePosixPath, bool]]:
-    """Give every source a target of its own, on case-insensitive disks too.
+    """Give every source a target of its own, on case-insensitive file systems too.
 
     Where several sources want one name (`a.png` and `a.jpg` both `a.png`), the one that already
     has its suffix gets it, and the others keep their suffix in the name: `a.jpg.png`.
@@ -51,5 +51,5 @@ def _suffix(path: PurePosixPath) -> str:
 
 
 def _key(path: PurePosixPath) -> str:
-    """The same for all names that a case-insensitive or normalizing disk takes for one."""
+    """Return a key shared by all names that such a file system considers equal."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())

@@ -1,4 +1,4 @@
-"""Which pictures are to be upscaled, and where each result goes.
+"""Plans which pictures and videos to upscale, and where each result goes.
 
 The plan is made before anything is decoded: what is ignored, the tree of the output
 folder, and names that would collide.
@@ -16,11 +16,21 @@ from runtime.codecs.output import OutputSettings, target_suffix
 from runtime.errors import ConfigError
 from runtime.jobs.names import unique_targets
 from runtime.jobs.shard import Shard
-from runtime.jobs.stamp import place_of
+from runtime.jobs.stamp import canonical_path
 from runtime.jobs.walk import Found, walk
+from runtime.system.package import require
+from runtime.video.formats import (
+    CLIP_SUFFIXES,
+    EXTRA,
+    MUXERS,
+    can_read_clips,
+    clip_suffix,
+    is_clip,
+    is_writable,
+)
 
 PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga"}
-"""Who names the OUTPUT for a folder like this mistakes it for one picture."""
+"""Suffixes that mark OUTPUT as one picture, a mistake when INPUT is a folder."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,56 +45,58 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One picture to upscale."""
+    """One picture or video to upscale."""
 
     source: Path
     """Where it is read, and for an object, where it is fetched to."""
     target: Path
     """Where it is written, and for an object, before it is put."""
     name: str
-    """The source relative to INPUT, with forward slashes: what people and reports call it."""
+    """Path of the source relative to INPUT, with forward slashes, for messages and reports."""
     notes: tuple[str, ...] = ()
-    """What a person should know, for example that the target's name had to be changed."""
+    """Notes for the user, for example that the target's name had to change."""
     origin: Origin | None = None
-    """Where the source is an object."""
+    """Object that the source is fetched from; None for a file."""
     target_url: str = ""
-    """Where the result becomes an object."""
+    """URL of the result; empty for a file."""
 
     @property
     def place(self) -> str:
-        """Where the source lies, the same however it is named."""
-        return self.origin.url if self.origin else place_of(self.source)
+        """Where the source lies, however it is named."""
+        return self.origin.url if self.origin else canonical_path(self.source)
 
     @property
     def shown_target(self) -> str:
-        """The result's place, for people and reports."""
+        """The result's place, for messages and reports."""
         return self.target_url or str(self.target)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that one run is to do."""
+    """The work of one run."""
 
     jobs: tuple[Job, ...]
     folder: Path
-    """Where the results and the journal go."""
+    """Folder of the results and the journal."""
     is_one_file: bool = False
-    """Whether INPUT is a picture; several commands may be writing into one folder then."""
+    """Whether INPUT is one file; several commands may then write to one folder."""
     hidden: int = 0
-    """How many hidden files and folders were ignored."""
+    """Number of hidden files and folders ignored."""
     other: int = 0
-    """How many files were ignored because their suffix is not a picture's."""
+    """Number of files ignored because of their suffix."""
+    clips: int = 0
+    """Number of videos ignored because PyAV is not installed."""
     links: int = 0
-    """How many linked folders were not followed: they may lead round in a circle."""
+    """Number of linked folders not followed, since links may form a cycle."""
     system: int = 0
-    """How many folders of storage devices and systems were left out (`walk.SYSTEM_FOLDERS`)."""
+    """Number of system folders skipped (`walk.SYSTEM_FOLDERS`)."""
     unreadable: tuple[tuple[str, str], ...] = ()
-    """Folders that could not be listed, and why."""
+    """Folders that could not be listed, and the reasons."""
     others: tuple[Job, ...] = ()
-    """What other shards of the same run do."""
+    """Jobs of the other shards of the same run."""
 
     def part(self, shard: Shard) -> Plan:
-        """What is left of it for one shard.
+        """Return what is left of it for one shard.
 
         Names were given over the whole tree, so that shards never want the same one.
 
@@ -103,10 +115,11 @@ class Plan:
 
     @property
     def ignored(self) -> str:
-        """What was ignored, for people; empty if nothing was."""
+        """Human-readable summary of what was ignored; empty if nothing was."""
         counts = (
             (self.hidden, "hidden"),
             (self.other, "not a picture"),
+            (self.clips, f"video, for which pip install 'dggn[{EXTRA}]'"),
             (self.links, "linked folder" if self.links == 1 else "linked folders"),
             (self.system, "of a storage device or the system"),
         )
@@ -127,6 +140,7 @@ def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: s
 
     Raises:
         ConfigError: INPUT does not exist, or OUTPUT would endanger it.
+        MissingDependency: INPUT is a video, and PyAV is not installed.
     """
     check_suffix(suffix)
     try:
@@ -150,16 +164,35 @@ def check_suffix(suffix: str) -> None:
 def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
     if source.is_dir():
         _refuse_inside(source, target)
-        if not target.is_dir() and target.suffix.lower() in PICTURE_SUFFIXES:
+        if not target.is_dir() and target.suffix.lower() in PICTURE_SUFFIXES | CLIP_SUFFIXES:
+            what = "video" if is_clip(target) else "picture"
             raise ConfigError(
                 f"INPUT is the folder {source}, so OUTPUT must be a folder too, but {target} is "
-                "named like a picture"
+                f"named like a {what}"
             )
         return _plan_folder(source, target, settings, suffix)
+    if source.is_file() and is_clip(source):
+        require("av", extra=EXTRA)
+        return _plan_clip(source, target, suffix)
     if source.is_file():
         return file_plan(source, target, settings, suffix)
     found = "is neither a file nor a folder" if os.path.lexists(source) else "does not exist"
-    raise ConfigError(f"INPUT {source} {found}: expected a picture or a folder of pictures")
+    raise ConfigError(f"INPUT {source} {found}: expected a picture, a video or a folder of them")
+
+
+def _plan_clip(source: Path, target: Path, suffix: str) -> Plan:
+    if target.is_dir() or not (target.is_file() or target.suffix):
+        name = source.stem + suffix + clip_suffix(source)
+        job = Job(source=source, target=target / name, name=source.name)
+        return Plan(jobs=(job,), folder=target, is_one_file=True)
+    if not is_writable(target):
+        raise ConfigError(
+            f"INPUT {source} is a video, but OUTPUT {target} is not named like one: "
+            f"expected a name that ends in {', '.join(MUXERS)}, or a folder"
+        )
+    _refuse_suffix(suffix, target)
+    job = Job(source=source, target=target, name=source.name)
+    return Plan(jobs=(job,), folder=target.parent, is_one_file=True)
 
 
 def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
@@ -182,7 +215,7 @@ def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str)
     if asked is None:
         # Hardly a folder that is to be made: `large.jp2` and `large.pgn` mean a picture.
         raise ConfigError(
-            f"OUTPUT {target} is no folder, and names no format that can be written: expected a "
+            f"OUTPUT {target} is not a folder, and names no writable format: expected a "
             f"name that ends in {', '.join(WRITABLE_SUFFIXES)}, or a folder; make it first if "
             "there is a dot in its name"
         )
@@ -190,13 +223,17 @@ def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str)
         raise ConfigError(
             f"--format {settings.format} contradicts OUTPUT {target}: leave one of them out"
         )
+    _refuse_suffix(suffix, target)
+    job = Job(source=source, target=target, name=source.name)
+    return Plan(jobs=(job,), folder=target.parent, is_one_file=True)
+
+
+def _refuse_suffix(suffix: str, target: Path) -> None:
     if suffix:
         raise ConfigError(
             f"--suffix {suffix} is for an OUTPUT folder, but {target} names the file: "
             "write the name in full"
         )
-    job = Job(source=source, target=target, name=source.name)
-    return Plan(jobs=(job,), folder=target.parent, is_one_file=True)
 
 
 def _writable_format(target: Path) -> OutputFormat | None:
@@ -208,26 +245,29 @@ def _writable_format(target: Path) -> OutputFormat | None:
 
 def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
     found = walk(source)
+    clips = found.clips if can_read_clips() else []
     jobs = [
         Job(source=source / name, target=target / place, name=str(name), notes=notes)
-        for name, place, notes in named(found.pictures, settings, suffix)
+        for name, place, notes in named([*found.pictures, *clips], settings, suffix)
     ]
-    return folder_plan(found, jobs, target)
+    return folder_plan(found, jobs, target, clips=len(found.clips) - len(clips))
 
 
-def folder_plan(found: Found, jobs: Iterable[Job], folder: Path) -> Plan:
-    """The plan for what was found in a folder.
+def folder_plan(found: Found, jobs: Iterable[Job], folder: Path, *, clips: int = 0) -> Plan:
+    """Return the plan for what was found in a folder.
 
     Args:
         found: with what was ignored.
         jobs: for its pictures.
         folder: where the results go.
+        clips: number of videos that were ignored.
     """
     return Plan(
         jobs=tuple(jobs),
         folder=folder,
         hidden=found.hidden,
         other=found.other,
+        clips=clips,
         links=found.links,
         system=found.system,
         unreadable=tuple(sorted(found.unreadable)),
@@ -240,22 +280,26 @@ def named(
     """Give every result its name.
 
     Args:
-        pictures: relative to INPUT.
-        settings: with the format asked for.
+        pictures: paths relative to INPUT.
+        settings: with the requested format.
         suffix: goes before the extension.
 
     Yields:
-        The picture, its result relative to OUTPUT, and notes for people; in the order of names.
+        The picture, its result relative to OUTPUT, and notes for the user; in the order of names.
     """
     names = sorted(pictures, key=lambda name: name.parts)
     targets = unique_targets(
-        (name, name.with_name(name.stem + suffix + target_suffix(Path(name), settings)))
+        (name, name.with_name(name.stem + suffix + _suffix_for(Path(name), settings)))
         for name in names
     )
     for name in names:
         place, renamed = targets[name]
         note = f"written as {place}, because another result has the plain name"
         yield name, place, (note,) if renamed else ()
+
+
+def _suffix_for(source: Path, settings: OutputSettings) -> str:
+    return clip_suffix(source) if is_clip(source) else target_suffix(source, settings)
 
 
 def _refuse_inside(source: Path, target: Path) -> None:
@@ -265,7 +309,7 @@ def _refuse_inside(source: Path, target: Path) -> None:
         if folder.exists() and folder.samefile(source):
             where = "is INPUT" if folder == resolved else f"lies inside INPUT {source}"
             raise ConfigError(
-                f"OUTPUT {target} {where}: results would be taken for sources by the next run. "
+                f"OUTPUT {target} {where}: the next run would take results for sources. "
                 "Choose a folder elsewhere"
             )
 

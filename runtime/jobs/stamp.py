@@ -1,4 +1,4 @@
-"""What tells one version of a source file from another, and from other files."""
+"""Identifies a version of a source file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runtime.model.info import file_sha256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceStamp:
-    """What tells one version of a source file from another, and from other files."""
+    """Identity of one version of a source file."""
 
     size_bytes: int
     mtime_ns: int
@@ -22,13 +22,15 @@ class SourceStamp:
     inode: int = 0
     ctime_ns: int = 0
     path: str = ""
-    """Where it lay, links of its folder resolved; empty where an older version did not say."""
+    """Path of the file, with links in its folder resolved; empty if an older version did not record
+    it.
+    """
     etag: str = ""
-    """What an object store calls this version; empty for a file."""
+    """Version of an object in a store; empty for a file."""
 
     @classmethod
     def unread(cls, path: str) -> SourceStamp:
-        """A stamp that no version of the source has, for a result that is only begun."""
+        """Return a stamp that no version of the source has, for a result that is only begun."""
         return cls(size_bytes=-1, mtime_ns=0, sha256="", path=path)
 
     @classmethod
@@ -48,11 +50,11 @@ class SourceStamp:
             sha256=file_sha256(path),
             inode=status.st_ino,
             ctime_ns=status.st_ctime_ns,
-            path=place_of(path),
+            path=canonical_path(path),
         )
 
     def seems_unchanged(self, path: Path) -> bool:
-        """Whether the file was left alone while it was read, judged by size and time.
+        """Return whether the file was unchanged while it was read, judging by size and time.
 
         Raises:
             OSError: it is gone.
@@ -61,7 +63,7 @@ class SourceStamp:
         return (self.size_bytes, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
     def still_of(self, path: Path) -> bool:
-        """Whether this is the same file, left alone since: without a look at its content.
+        """Return whether this is the same unchanged file, without reading its content.
 
         Two files that change places may have one size and time; their inodes differ.
 
@@ -71,11 +73,11 @@ class SourceStamp:
         status = path.stat()
         found = (status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
         kept = (self.size_bytes, self.mtime_ns, self.inode, self.ctime_ns)
-        return found == kept and self.path == place_of(path)
+        return found == kept and self.path == canonical_path(path)
 
 
-def place_of(path: Path) -> str:
-    """Where a file lies, the same however it is named; a link is a place of its own."""
+def canonical_path(path: Path) -> str:
+    """Return a file's canonical path, whatever path it was named by; a link counts as itself."""
     return str(Path(_resolved(path.parent.absolute()), path.name))
 
 

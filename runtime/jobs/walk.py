@@ -1,4 +1,4 @@
-"""Looking for pictures in a folder and those below it."""
+"""Searches a folder tree for pictures and videos."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from runtime.codecs.formats import READABLE_SUFFIXES
+from runtime.video.formats import CLIP_SUFFIXES
 
 SYSTEM_FOLDERS = frozenset(
     {
@@ -16,25 +17,27 @@ SYSTEM_FOLDERS = frozenset(
         *("__macosx", "lost+found"),
     }
 )
-"""Folders in which storage devices and systems keep thumbnails and what was deleted, lower case."""
+"""Folders for thumbnails and deleted files of storage devices and systems, in lower case."""
 
 
 @dataclass(kw_only=True)
 class Found:
-    """What there is in a folder."""
+    """Result of searching a folder."""
 
     pictures: list[PurePosixPath] = field(default_factory=list)
-    """Relative to it, in no order."""
+    """Paths of pictures relative to the folder, in no particular order."""
+    clips: list[PurePosixPath] = field(default_factory=list)
+    """Paths of videos, likewise."""
     hidden: int = 0
     other: int = 0
     links: int = 0
     system: int = 0
     unreadable: list[tuple[str, str]] = field(default_factory=list)
-    """Folders that could not be listed, or not to their end, and why."""
+    """Folders that could not be listed completely, and the reasons."""
 
 
 def walk(source: Path) -> Found:
-    """Look for pictures; a linked file is one, a linked folder is not followed.
+    """Search for pictures and videos, including linked files but not linked folders.
 
     Raises:
         OSError: the folder itself cannot be listed; those below it may.
@@ -53,7 +56,7 @@ def walk(source: Path) -> Found:
 
 
 def _listed(folder: Path, source: Path, found: Found) -> Iterator[Path]:
-    """Sort out what a folder holds, and give the folders in it that are to be listed."""
+    """Sort the entries of a folder, and yield its subfolders to search."""
     with os.scandir(folder) as entries:
         for entry in entries:
             path = folder / entry.name
@@ -73,12 +76,14 @@ def _listed(folder: Path, source: Path, found: Found) -> Iterator[Path]:
                 yield path
             elif path.suffix.lower() in READABLE_SUFFIXES:
                 found.pictures.append(PurePosixPath(path.relative_to(source).as_posix()))
+            elif path.suffix.lower() in CLIP_SUFFIXES:
+                found.clips.append(PurePosixPath(path.relative_to(source).as_posix()))
             else:
                 found.other += 1
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder, or a link to one.
+    """Return whether an entry is a folder or a link to one.
 
     Raises:
         OSError: nobody can tell, and it is no link.

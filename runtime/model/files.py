@@ -1,4 +1,4 @@
-"""Model files come from anywhere: what is refused before an inference library sees them."""
+"""Checks model files from anywhere before an inference library opens them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from runtime.errors import ModelError
 
 MAX_MODEL_BYTES = 2**31 - 1
-"""No ONNX file is larger: its format cannot be."""
+"""Maximum size of an ONNX file, set by its format."""
 
 HEAD_BYTES = 512
-"""From the beginning of a file, enough to tell what it is."""
+"""Leading bytes needed to recognize a file."""
 
 _TO_ONNX = (
     "turn it into ONNX with `dggn-export onnx FILE` (extra community for other architectures), "
@@ -26,19 +26,19 @@ _KINDS = (
     (b"PK\x03\x04", f"a ZIP file, as PyTorch checkpoints are: {_TO_ONNX}"),
     (b"\x80\x02", f"a PyTorch checkpoint: {_TO_ONNX}"),
     (b"\x80\x04", f"a Python pickle, which is never opened: {_TO_ONNX}"),
-    (b"7767517", "an ncnn model, which is not run: take its ONNX file or its checkpoint"),
+    (b"7767517", "an ncnn model, which is not supported: take its ONNX file or its checkpoint"),
     (b"ftrt", "a TensorRT engine: give the ONNX file that it was built from"),
     (b"ptrt", "a TensorRT engine: give the ONNX file that it was built from"),
     (b"<?xml", "an XML file, perhaps of OpenVINO: take the model's ONNX file"),
 )
-"""How files that are often taken for ONNX begin, and what to say of them."""
+"""Leading bytes of files that are often mistaken for ONNX, and what to say about them."""
 
 # How ONNX names the file that holds a weight: a protobuf string under the key `location`.
 _EXTERNAL_KEY = b"\x0a\x08location\x12"
 
 
 def other_kind(head: bytes) -> str:
-    """What a file is that is often taken for an ONNX file, and what to do.
+    """Describe a file often mistaken for ONNX, and the remedy; empty for other files.
 
     Args:
         head: its first `HEAD_BYTES`.
@@ -55,12 +55,12 @@ def other_kind(head: bytes) -> str:
     if head[8:9] == b"{" and head[4:8] == bytes(4):
         return f"a checkpoint in safetensors: {_TO_ONNX}"
     if head[4:8] == b"TFL3":
-        return "a TensorFlow Lite model, which is not run: take its ONNX file"
+        return "a TensorFlow Lite model, which is not supported: take its ONNX file"
     return ""
 
 
 def check_model_file(path: Path) -> None:
-    """Refuse what is no ONNX file, is too large, or would make a library read other files.
+    """Refuse a file that is not ONNX, is too large, or would make a library read other files.
 
     Inference libraries differ in which files they let a model read: some follow links and `..`
     out of its folder.
@@ -82,7 +82,7 @@ def check_model_file(path: Path) -> None:
                 raise ModelError(f"{path} is {kind}")
             if content.find(_EXTERNAL_KEY) >= 0:
                 raise ModelError(
-                    f"{path} keeps weights in other files, which are not read: "
+                    f"{path} keeps weights in other files, which are not supported: "
                     "save it as one file (`onnx.save_model` without external data)"
                 )
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Facts about an ONNX model that another program wrote, found by trying it.
+"""Facts about an ONNX model from another program, found by running it.
 
 Such a file says nothing of scale, sizes or range. What can be found out is: the scale, of which
 number height and width must be multiples, the least size, the layout, and whether samples are in
@@ -20,25 +20,27 @@ from runtime.model.info import ModelInfo
 from runtime.model.tensors import BYTES, SIGNED, UNIT, Range, TensorFormat
 
 FOREIGN_HALO_PX = 32
-"""LR pixels of context per side, for want of a measurement."""
+"""Assumed context in LR pixels per side, for lack of a measurement."""
 
 MULTIPLES_PX = (1, 2, 4, 8, 16, 32, 64)
-"""Size multiples that are tried, in this order."""
+"""Size multiples to try, in this order."""
 
 SIDES_PX = (16, 64, 128)
-"""Least sides of the pictures that are tried: networks that pad by reflection need some size."""
+"""Least picture sides to try: networks with reflection padding need some size."""
 
 NEAR = 0.01
-"""Mean difference between a picture and its reduced result, of the whole range, that is none."""
+"""Maximum mean difference between a picture and its reduced result, relative to full range, for a
+perfect match.
+"""
 
 ALIKE = 0.02
-"""The same, for results that are right unless another range gives far better ones."""
+"""Maximum difference for a match, unless another range fits far better."""
 
 UNLIKE = 0.1
-"""The same, from which on a result is no enlarged picture."""
+"""Minimum difference at which a result is not an enlarged picture."""
 
 _MARGIN_PX = 3
-"""At the border, where networks that pad with zeros are wrong."""
+"""Border to ignore, where networks that pad with zeros are wrong."""
 
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 _WANTED = (
@@ -51,12 +53,12 @@ Run = Callable[[NDArray[Any]], NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Foreign:
-    """What was found out about a model."""
+    """Facts found about a model."""
 
     info: ModelInfo
     tensors: TensorFormat
     least_px: int
-    """Height and width of the smallest picture that it takes."""
+    """Minimum picture height and width."""
 
 
 def foreign_facts(
@@ -66,7 +68,7 @@ def foreign_facts(
     *,
     where: str,
 ) -> Foreign:
-    """Find out what the runtime must know.
+    """Determine the facts that the runtime needs.
 
     Args:
         inputs: type (for example `tensor(float)`) and shape of each input; free sizes are
@@ -76,7 +78,7 @@ def foreign_facts(
         where: the model's path, for error messages.
 
     Raises:
-        ModelError: it is no network that enlarges RGB pictures of any size.
+        ModelError: it is not a network that enlarges RGB pictures of any size.
     """
     tensors = _format(inputs, outputs, where)
     trial = _Trial(run, tensors)
@@ -100,7 +102,7 @@ def _format(
     outputs: Sequence[tuple[str, Sequence[Any]]],
     where: str,
 ) -> TensorFormat:
-    """Type and layout, told by what the file declares; the range as if it were the usual one."""
+    """Return type and layout as declared by the file, with the usual range."""
     for values in (inputs, outputs):
         if len(values) != 1 or values[0][0] not in _TYPES or len(values[0][1]) != 4:
             found = ", ".join(f"{kind}{list(shape)}" for kind, shape in values)
@@ -109,7 +111,7 @@ def _format(
     channels_last = shape[3] == 3 and shape[1] != 3
     channels = shape[3 if channels_last else 1]
     if isinstance(channels, int) and channels > 0 and channels != 3:
-        raise ModelError(f"{where} takes pictures of {channels} channels: {_WANTED}")
+        raise ModelError(f"{where} takes pictures with {channels} channels: {_WANTED}")
     height, width = shape[1:3] if channels_last else shape[2:4]
     if any(isinstance(size, int) and size > 0 for size in (height, width)):
         sizes = (size if isinstance(size, int) and size > 0 else "any" for size in (width, height))
@@ -127,21 +129,21 @@ def _format(
 
 
 class _Trial:
-    """Runs a model on small pictures.
+    """A model with small test pictures.
 
     Args:
         run: see `foreign_facts`.
-        tensors: how it takes pictures, the range aside.
+        tensors: its tensor format, apart from the range.
     """
 
     def __init__(self, run: Run, tensors: TensorFormat) -> None:
         self.tensors = tensors
         self.reason = ""
-        """Why the last picture has no result."""
+        """Reason why the last picture has no result."""
         self._run = run
 
     def result(self, size_hw: tuple[int, int], takes: Range | None = None) -> NDArray[Any] | None:
-        """What the model makes of `_ramps`; None where it fails."""
+        """Run the model on `_ramps`; None if it fails."""
         tensors = self.tensors if takes is None else replace(self.tensors, takes=takes)
         try:
             return self._run(tensors.fed(_ramps(size_hw)[None]))
@@ -150,7 +152,7 @@ class _Trial:
             return None
 
     def scale(self, size_hw: tuple[int, int]) -> int:
-        """How often it enlarges a picture of this size; 0 where it fails."""
+        """Return the scale for a picture of this size; 0 if the model fails."""
         result = self.result(size_hw)
         if result is None:
             return 0
@@ -168,7 +170,7 @@ class _Trial:
 
 
 def _ramps(size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """A smooth picture of all levels, which any interpolation enlarges and gives back alike."""
+    """Return smooth gradients through all levels, which any interpolation reproduces alike."""
     height, width = size_hw
     y, x = (np.linspace(0, 255, size) for size in size_hw)
     rows = np.broadcast_to(y[:, None], (height, width))
@@ -178,7 +180,7 @@ def _ramps(size_hw: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _size(trial: _Trial, where: str) -> tuple[tuple[int, int], int, int]:
-    """A size that the model takes, its scale, and of what sizes must be multiples."""
+    """Find a size that the model accepts, its scale, and its size multiples."""
     for side in SIDES_PX:
         for multiple in MULTIPLES_PX:
             if multiple > side:
@@ -186,17 +188,17 @@ def _size(trial: _Trial, where: str) -> tuple[tuple[int, int], int, int]:
             size_hw = _sizes(multiple, side)
             if scale := trial.scale(size_hw):
                 return size_hw, scale, multiple
-    raise ModelError(f"{where} enlarges no pictures ({trial.reason}): {_WANTED}")
+    raise ModelError(f"{where} cannot enlarge pictures ({trial.reason}): {_WANTED}")
 
 
 def _sizes(multiple: int, side: int) -> tuple[int, int]:
-    """Two sizes that are multiples of this one, and of no larger power of two."""
+    """Return two sizes that are multiples of `multiple` but of no larger power of two."""
     odd = max(1, side // multiple) | 1
     return odd * multiple, (odd + 2) * multiple
 
 
 def _least_px(trial: _Trial, size_hw: tuple[int, int], scale: int, multiple: int) -> int:
-    """The smallest side that the model takes, given a size that it does take."""
+    """Find the smallest side that the model accepts, given one that it accepts."""
     fails, works = 0, size_hw[0] // multiple
     if trial.scale((multiple, multiple)) == scale:
         return multiple
@@ -212,7 +214,7 @@ def _least_px(trial: _Trial, size_hw: tuple[int, int], scale: int, multiple: int
 def _range(
     trial: _Trial, size_hw: tuple[int, int], scale: int, result_type: str, where: str
 ) -> TensorFormat:
-    """Find the range of samples in which the model gives back the picture that it was given."""
+    """Find the sample range in which the model reproduces its input."""
     usual = trial.tensors
     differences: dict[TensorFormat, float] = {}
     for tensors, result in _candidates(trial, size_hw, result_type):
@@ -223,7 +225,7 @@ def _range(
     least = differences.get(best, 1.0)
     if least > UNLIKE:
         raise ModelError(
-            f"{where} takes RGB pictures, but what it makes of them resembles them in none of the "
+            f"{where} takes RGB pictures, but its results match them in none of the "
             f"ranges [0, 1], [0, 255] and [-1, 1] (mean difference {100 * least:.0f} %): expected "
             "a network that enlarges photographs"
         )
@@ -235,7 +237,7 @@ def _range(
 def _candidates(
     trial: _Trial, size_hw: tuple[int, int], result_type: str
 ) -> Iterator[tuple[TensorFormat, NDArray[Any]]]:
-    """Ranges in and out, the usual ones first, and what the model makes of them."""
+    """Yield input and output ranges, usual ones first, with the model's results."""
     usual = trial.tensors
     for takes in (BYTES,) if usual.sample_type == "uint8" else (UNIT, BYTES, SIGNED):
         result = trial.result(size_hw, takes)
@@ -248,7 +250,7 @@ def _candidates(
 def _difference(
     tensors: TensorFormat, result: NDArray[Any], size_hw: tuple[int, int], scale: int
 ) -> float:
-    """The mean difference between the trial's picture and its reduced result, in [0, 1]."""
+    """Return the mean difference between the test picture and its reduced result, in [0, 1]."""
     height, width = size_hw
     picture = _ramps(size_hw)
     enlarged = tensors.read(result.copy(), picture)[0].astype(np.float32)

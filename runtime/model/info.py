@@ -1,4 +1,4 @@
-"""What the runtime must know of a model, read from the model file itself.
+"""Facts about a model, read from the metadata of its file.
 
 An exported ONNX file carries these facts as metadata properties, so that every backend cuts
 and pads pictures alike and no model needs a file beside it.
@@ -15,27 +15,27 @@ from typing import Literal, cast
 from runtime.errors import ConfigError, ModelError
 
 PREFIX = "dggn."
-"""Of every metadata key, so that other tools' properties are left alone."""
+"""Prefix of our metadata keys, which keeps other tools' properties apart."""
 
 MODELS_FOLDER = Path(__file__).parents[1] / "models"
 DEFAULT_MODEL = "dggn-lite-photo"
-"""For photographs as cameras, programs and the web make them."""
+"""Default model, for photographs from cameras, programs and the web."""
 
 INT8_SUFFIX = "-int8"
-"""Ends the name of the file that holds a shipped model's INT8 version."""
+"""File name suffix of a shipped model's INT8 version."""
 
 TENSORRT_SUFFIX = "-tensorrt"
-"""Further ends the name of the INT8 version that TensorRT takes, where one is shipped."""
+"""Further suffix of the INT8 version for TensorRT, if one is shipped."""
 
 SampleType = Literal["float32", "uint8"]
 Precision = Literal["float32", "int8"]
 WantedPrecision = Literal["float32", "bfloat16", "int8"]
-"""What somebody wants to be computed in; a model file is of float32 or int8."""
+"""Requested precision; model files are float32 or int8."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """The facts about one exported model.
+    """Facts about an exported model.
 
     Raises:
         ModelError: a value is out of range.
@@ -48,19 +48,19 @@ class ModelInfo:
     """HR pixels per LR pixel, along each axis."""
 
     sample_type: SampleType
-    """`float32`: NCHW in [0, 1]; `uint8`: NHWC in [0, 255]. RGB both."""
+    """Sample type: `float32` is NCHW in [0, 1], `uint8` is NHWC in [0, 255]; both RGB."""
 
     size_multiple_px: int
-    """Height, width and origin of everything fed to the network are multiples of this."""
+    """Divisor of the height, width and origin of everything fed to the network."""
 
     halo_px: int
-    """LR pixels of context per side with which tiles agree with the whole picture."""
+    """Context in LR pixels per side with which tiles agree with the whole picture."""
 
     origin: str
-    """Where the weights come from, for people."""
+    """Human-readable origin of the weights."""
 
     precision: Precision = "float32"
-    """What most of the work is computed in."""
+    """Precision of most of the computation."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.scale <= 16:
@@ -78,19 +78,19 @@ class ModelInfo:
             )
 
     def to_metadata(self) -> dict[str, str]:
-        """The facts as metadata properties."""
+        """Return the facts as metadata properties."""
         return {PREFIX + name: str(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_metadata(cls, properties: Mapping[str, str], *, where: str) -> ModelInfo:
-        """Read the facts back.
+        """Read the facts from metadata properties.
 
         Args:
             properties: the model's metadata properties.
             where: the model's name or path, for error messages.
 
         Raises:
-            ModelError: a property is missing or makes no sense.
+            ModelError: a property is missing or invalid.
         """
 
         def text(name: str) -> str:
@@ -126,7 +126,7 @@ class ModelInfo:
 
 
 def shipped_models() -> dict[str, Path]:
-    """The models inside the package, by name; INT8 versions go by the same name."""
+    """Return the models in the package by name; INT8 versions share the name."""
     paths = sorted(MODELS_FOLDER.glob("*.onnx"))
     return {path.stem: path for path in paths if INT8_SUFFIX not in path.stem}
 
@@ -136,7 +136,7 @@ def _shipped_int8_versions() -> set[str]:
 
 
 def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> Path:
-    """The ONNX file that a shipped name or a path means.
+    """Return the ONNX file for a shipped name or a path.
 
     Args:
         name_or_file: a shipped name, of an INT8 version (`dggn-lite-int8`) too, or a path.
@@ -162,8 +162,7 @@ def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> P
     if name_or_file in _shipped_int8_versions():
         if precision not in (None, "int8"):
             raise ConfigError(
-                f"{name_or_file} computes in INT8, and {precision} is asked for: leave one of them "
-                "out"
+                f"{name_or_file} is INT8, and {precision} was requested: leave one of them out"
             )
         return MODELS_FOLDER / f"{name_or_file}.onnx"
     path = Path(name_or_file)
@@ -173,14 +172,20 @@ def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> P
         )
     if precision == "int8":
         raise ConfigError(
-            f"{name_or_file} is a file, which is in INT8 or is not: INT8 can be chosen for shipped "
-            f"models only ({', '.join(shipped)}); dggn-calibrate makes it of others"
+            f"{name_or_file} is a file, whose precision is fixed: INT8 can be chosen for shipped "
+            f"models only ({', '.join(shipped)}); dggn-calibrate makes INT8 versions of others"
         )
     return path
 
 
-def for_tensorrt(path: Path) -> Path:
-    """The file that engines of a model are built from.
+def model_name(path: Path) -> str:
+    """Return a model's display name: the file's stem, or the shipped name."""
+    shipped = path.parent == MODELS_FOLDER  # INT8 versions share the name
+    return path.stem.partition(INT8_SUFFIX)[0] if shipped else path.stem
+
+
+def tensorrt_model_path(path: Path) -> Path:
+    """Return the file that a model's engines are built from.
 
     It is another one for shipped INT8 models: TensorRT takes signed values around zero only, and
     processors are quicker with others.
@@ -190,7 +195,7 @@ def for_tensorrt(path: Path) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal.
+    """Return the SHA-256 of a file's content, in hexadecimal.
 
     Raises:
         OSError: it cannot be read.

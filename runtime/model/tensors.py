@@ -1,4 +1,4 @@
-"""How a model's tensors hold pictures: type, layout and range."""
+"""Tensor formats of models: type, layout and range."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.model.info import ModelInfo
 Samples: TypeAlias = NDArray[np.uint8 | np.uint16]
 
 Range: TypeAlias = tuple[float, float]
-"""What black and white are."""
+"""Values of black and white."""
 
 UNIT: Range = (0.0, 1.0)
 BYTES: Range = (0.0, 255.0)
@@ -22,19 +22,19 @@ SIGNED: Range = (-1.0, 1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class TensorFormat:
-    """How a model takes pictures and gives results; RGB always."""
+    """Format in which a model takes and returns RGB pictures."""
 
     sample_type: str = "float32"
-    """NumPy's name: `float32`, `float16` or `uint8`."""
+    """NumPy type name: `float32`, `float16` or `uint8`."""
 
     channels_last: bool = False
-    """NHWC instead of NCHW."""
+    """Whether the layout is NHWC instead of NCHW."""
 
     takes: Range = UNIT
     gives: Range = UNIT
 
     def fed(self, tiles_nhwc: Samples) -> NDArray[Any]:
-        """Tiles as the model takes them.
+        """Convert tiles to the model's input.
 
         Args:
             tiles_nhwc: (N, H, W, 3), RGB over the type's full range; uint8 for a model of bytes.
@@ -52,11 +52,11 @@ class TensorFormat:
         return batch.astype(self.sample_type, copy=False)
 
     def read(self, output: NDArray[Any], like: Samples) -> Samples:
-        """A result, rounded and clamped.
+        """Convert an output to samples, rounded and clamped.
 
         Args:
-            output: as the model gives it; overwritten.
-            like: an array of the type that is wanted.
+            output: the model's output; overwritten.
+            like: an array of the type to return.
 
         Returns:
             (N, H, W, 3), the type of `like`.
@@ -89,7 +89,7 @@ class TensorFormat:
 
 
 PLAIN = TensorFormat()
-"""What nearly all models have, and `dggn-export onnx` writes."""
+"""Format of nearly all models, and of `dggn-export onnx`."""
 
 OF_BYTES = TensorFormat(
     sample_type="uint8",
@@ -97,9 +97,9 @@ OF_BYTES = TensorFormat(
     takes=BYTES,
     gives=BYTES,
 )
-"""What `dggn-export onnx --io uint8` writes."""
+"""Format of `dggn-export onnx --io uint8`."""
 
 
-def tensors_of(info: ModelInfo) -> TensorFormat:
-    """How a model that `dggn-export` wrote holds pictures."""
+def tensor_format_of(info: ModelInfo) -> TensorFormat:
+    """Return the tensor format of a model written by `dggn-export`."""
     return OF_BYTES if info.sample_type == "uint8" else PLAIN

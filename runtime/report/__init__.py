@@ -1,4 +1,4 @@
-"""What a run tells people: progress, console lines, the summary file and the HTML page.
+"""User-facing output of a run: progress, console lines, the JSON summary and the HTML page.
 
 May import `jobs`, `backends`, `codecs`, `tiles` and what is below them; not `upscaler`.
 """

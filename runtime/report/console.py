@@ -1,4 +1,4 @@
-"""What `dggn-run` says: results on standard output, all else on standard error."""
+"""Output of `dggn-run`: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from runtime.backends.fetch import local_model
 from runtime.errors import TargetError
 from runtime.report.progress import BarProgress, PlainProgress, Progress, QuietProgress
 from runtime.system import terminal
@@ -35,8 +36,8 @@ def print_result(text: str) -> int:
     return 0
 
 
-def progress_for_people(*, quiet: bool) -> Progress:
-    """A bar on a terminal, lines elsewhere, or only errors."""
+def choose_progress(*, quiet: bool) -> Progress:
+    """Choose a bar on a terminal, lines elsewhere, or errors only."""
     # There is none where the caller closed it, and print(file=None) would go to the results.
     stream = sys.stderr or io.StringIO()
     if quiet:
@@ -44,6 +45,16 @@ def progress_for_people(*, quiet: bool) -> Progress:
     if stream.isatty():
         return BarProgress(stream)
     return PlainProgress(stream)
+
+
+def fetched_model(model: str) -> str:
+    """Return a model's name or path; a URL is downloaded first, with a progress bar.
+
+    Raises:
+        DggnError: see `local_model`.
+    """
+    progress = choose_progress(quiet=False)
+    return local_model(model, say=progress.say, bar=progress.fetching)
 
 
 def complain(error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Where a picture has the most detail, and a copy of that part; both from rows as they pass."""
+"""Finds the most detailed part of a picture, and copies it, from rows as they pass."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from runtime.image.picture import Picture, Samples
 
 MOST_CELLS = 1 << 22
-"""That are counted apart: 32 MiB, whatever the size of the picture."""
+"""Maximum number of cells counted separately: 32 MiB, whatever the picture's size."""
 
 
 class Detail:
-    """Looks for the part of a picture in which neighbouring pixels differ most.
+    """Finds the part of a picture in which neighbouring pixels differ most.
 
     Args:
-        size_hw: of the picture.
+        size_hw: size of the picture.
         part_hw: height and width of the part, at most the picture's.
     """
 
@@ -36,7 +36,7 @@ class Detail:
         self._seen = 0
 
     def add(self, rgb_hwc: Samples) -> None:
-        """Look at the next rows.
+        """Add the next rows.
 
         Args:
             rgb_hwc: (rows, W, 3), uint8 or uint16.
@@ -53,7 +53,7 @@ class Detail:
         self._seen += len(green)
 
     def top_left(self) -> tuple[int, int]:
-        """Where the part lies, once all rows were seen.
+        """Return the position of the part, after all rows.
 
         Returns:
             Its top and left, exact to about a tenth of the part, or to a third in pictures of
@@ -81,7 +81,7 @@ class Cutter:
     """Copies a part of a picture whose rows come in strips.
 
     Args:
-        rows: of the part, with or without a step.
+        rows: rows of the part, with or without a step.
         columns: likewise.
     """
 
@@ -93,11 +93,11 @@ class Cutter:
 
     @property
     def is_complete(self) -> bool:
-        """Whether further rows do not matter."""
+        """Whether all rows of the part have been seen."""
         return self._rows.stop is not None and self._seen >= self._rows.stop
 
     def add(self, strip: Picture) -> None:
-        """Take what belongs to the part from the next rows."""
+        """Copy the part's share of the next rows."""
         first, height = self._seen, strip.size_hw[0]
         self._seen += height
         start, stop, step = self._rows.start or 0, self._rows.stop, self._rows.step or 1
@@ -108,7 +108,7 @@ class Cutter:
             self._strips.append(_copied(strip, slice(begin, end, step), self._columns))
 
     def cut(self) -> Picture:
-        """The part, once all its rows were seen."""
+        """Return the part, after all its rows."""
         alphas = [strip.alpha_hw for strip in self._strips if strip.alpha_hw is not None]
         return replace(
             self._strips[0],

@@ -1,4 +1,4 @@
-"""How quickly a run goes, and how long it will take."""
+"""Speed of a run, and an estimate of its remaining time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Clock = Callable[[], float]
 
 
 class Pace:
-    """Estimates the time left, by megapixels of the sources where they are known.
+    """Estimator of the time left, by megapixels of the sources if known.
 
     A picture's size is known once it is decoded; for the others, the mean is taken.
 
     Args:
-        pictures: how many there are to upscale.
+        pictures: number of pictures to upscale.
         clock: seconds, monotonic.
     """
 
@@ -31,21 +31,27 @@ class Pace:
         self._share = 1.0
         self.ended = 0
 
-    def begin(self, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]) -> None:
-        """Inference goes on to a picture of this size, and its result of that."""
-        self._current_work = source_size_hw[0] * source_size_hw[1] / 1e6
-        self._current_mp = target_size_hw[0] * target_size_hw[1] / 1e6
+    def begin(
+        self,
+        source_size_hw: tuple[int, int],
+        target_size_hw: tuple[int, int],
+        *,
+        frames: int = 1,
+    ) -> None:
+        """Start inference on a picture, or a video of several frames, with these sizes."""
+        self._current_work = frames * source_size_hw[0] * source_size_hw[1] / 1e6
+        self._current_mp = frames * target_size_hw[0] * target_size_hw[1] / 1e6
         self._known += 1
         self._known_work += self._current_work
         self._known_mp += self._current_mp
         self._share = 0.0
 
     def advance(self, share: float) -> None:
-        """So much of the picture has been inferred."""
+        """Record the inferred share of the current picture."""
         self._share = share
 
     def end(self, *, inferred: bool) -> None:
-        """A picture has its result; it may have failed before inference."""
+        """Record that a picture is finished; it may have failed before inference."""
         self.ended += 1
         if not inferred:
             self._pictures -= 1
@@ -62,12 +68,12 @@ class Pace:
 
     @property
     def share(self) -> float:
-        """How much of all the work is done, in [0, 1]."""
+        """Share of the whole work done, in [0, 1]."""
         return self._done_work / self._all_work if self._all_work else 0.0
 
     @property
     def left_s(self) -> float | None:
-        """Seconds left; None while nothing is known."""
+        """Seconds left; None until an estimate is possible."""
         if not self._done_work:
             return None
         return (self._all_work - self._done_work) * self._passed_s / self._done_work
@@ -88,7 +94,7 @@ class Pace:
         return self._known_work * (1 + unknown / self._known)
 
 
-def facts(pace: Pace, pictures: int) -> str:
-    """The numbers beside the bar."""
+def pace_figures(pace: Pace, pictures: int) -> str:
+    """Return the figures shown beside the bar."""
     left = "" if pace.left_s is None else f"  {duration(pace.left_s)} left"
     return f"{pace.ended}/{pictures} images  {pace.mp_per_s:.1f} MP/s{left}"

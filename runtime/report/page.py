@@ -1,4 +1,4 @@
-"""The page that `dggn-run --report` writes: every picture before and after, in one file.
+"""The page of `dggn-run --report`: every picture before and after, in one HTML file.
 
 Pictures are appended to a nameless file as they are finished, so that memory does not grow with
 their number; the page itself is put together at the end, and appears complete or not at all.
@@ -27,20 +27,20 @@ SUFFIXES = (".html", ".htm")
 
 
 class HtmlReport:
-    """Writes one page.
+    """Writer of one report page.
 
     Args:
-        path: of the page; what is there is replaced when the page is complete.
+        path: file of the page, replaced when the page is complete.
 
     Raises:
-        ConfigError: it is not named like a page, or is a folder.
+        ConfigError: its name does not end in .html, or it is a folder.
         TargetError: its folder cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         if path.suffix.lower() not in SUFFIXES or path.is_dir():
             # Never a photograph that someone named by mistake.
-            raise ConfigError(f"--report is {path}: expected the name of a file ending in .html")
+            raise ConfigError(f"--report is {path}: expected a file name ending in .html")
         self._path = path
         self._guard = threading.Lock()
         with self._translated():
@@ -48,7 +48,7 @@ class HtmlReport:
             self._pictures = tempfile.TemporaryFile("w+b", dir=path.parent)  # noqa: SIM115
 
     def add(self, result: FileResult) -> None:
-        """Append a picture, with its preview where it has one.
+        """Append a picture, with its preview if it has one.
 
         Raises:
             TargetError: the disk is full.
@@ -57,7 +57,7 @@ class HtmlReport:
             self._pictures.write(_bytes(_article(result)))
 
     def finish(self, report: Report) -> None:
-        """Write the page; to be called once, whatever became of the run.
+        """Write the page; call once, however the run ended.
 
         Raises:
             TargetError: it cannot be written.
@@ -83,16 +83,19 @@ class HtmlReport:
 
 
 def page_parts(facts: Mapping[str, str]) -> tuple[str, str]:
-    """What comes before the pictures of a page, and what comes after them.
+    """Return the parts of a page before and after its pictures.
 
     Args:
         facts: HTML for `title`, `heading`, `facts` and `attention`, CSS for `style`.
     """
-    template = files("runtime.report").joinpath("page.html").read_text(encoding="utf-8")
-    head, foot = template.split("{{pictures}}")
-    for name, text in facts.items():
+    head, foot = _own("page.html").split("{{pictures}}")
+    for name, text in {"slider": _own("slider.css"), **facts}.items():
         head = head.replace("{{" + name + "}}", text)
     return head, foot
+
+
+def _own(name: str) -> str:
+    return files("runtime.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def slider(
@@ -103,14 +106,14 @@ def slider(
     *,
     labels: tuple[str, str] = ("before", "after"),
 ) -> str:
-    """Two pictures, one over the other, with a slider that shows more of either.
+    """Return two superimposed pictures with a slider between them.
 
     Args:
-        name: of the picture.
+        name: name of the picture.
         before: JPEG file of the left one.
         after: JPEG file of the right one.
-        size_hw: of both.
-        labels: what they are called.
+        size_hw: size of both.
+        labels: labels of the two.
     """
     height, width = size_hw
     size = f'width="{width}" height="{height}"'
@@ -188,6 +191,8 @@ def _lines(result: FileResult) -> list[str]:
     line = _size(result.source_size_hw)
     if result.target_size_hw:
         line += f" → {_size(result.target_size_hw)}"
+    if result.clip:
+        return [f"{line} · {result.frames} frames · {_seconds(result.seconds)}", result.clip]
     if result.frames > 1:
         line += f" · {result.frames} frames or pages"
     return [f"{line} · {_seconds(result.seconds)}"]

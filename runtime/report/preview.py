@@ -1,4 +1,4 @@
-"""Small before and after pictures of one result, for the report that people look at.
+"""Small before and after pictures of a result, for the HTML report.
 
 They show the part of the picture with the most detail, in the result's own pixels: in a picture
 reduced as a whole, nothing would be seen of what was gained.
@@ -20,36 +20,36 @@ from runtime.jobs.result import Preview
 from runtime.report.detail import Cutter, Detail
 
 VIEW_HW = (360, 480)
-"""Of the part that is shown, in pixels of the result."""
+"""Height and width of the detail, in pixels of the result."""
 
 MOST_VIEWS = 4
-"""Times its size: most of a source that is shown, where the result is much smaller."""
+"""Maximum part of the source shown, in multiples of the view, if the result is much smaller."""
 
 BLOCK_PX = 1 << 19
-"""Of a source, looked at together."""
+"""Pixels of a source examined at once."""
 
 WHOLE_SIDE_PX = 128
-"""The longest side of the picture that shows where that part lies."""
+"""Longer side of the overview picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Before:
-    """What is kept of a source until its result is there: much less than its samples."""
+    """Source data kept until the result is done, much smaller than the samples."""
 
     part: Picture
     size_hw: tuple[int, int]
-    """Of the whole source."""
+    """Size of the whole source."""
     top_left: tuple[int, int]
-    """Of the part, in the source's pixels."""
+    """Position of the detail, in source pixels."""
     whole: bytes
 
     @classmethod
     def of(cls, picture: Picture, target_size_hw: tuple[int, int]) -> Before:
-        """Choose the part to show.
+        """Choose the detail to show.
 
         Args:
             picture: the source; not changed.
-            target_size_hw: how large the result will be.
+            target_size_hw: size of the result.
         """
         rows = max(1, BLOCK_PX // picture.size_hw[1])
         return cls.of_strips(picture, lambda: regrouped((picture,), rows), target_size_hw)
@@ -61,12 +61,12 @@ class Before:
         strips: Callable[[], Iterable[Picture]],
         target_size_hw: tuple[int, int],
     ) -> Before:
-        """Choose the part to show of a source that comes in strips.
+        """Choose the detail to show from a source in strips.
 
         Args:
-            header: of the source.
-            strips: gives its rows from top to bottom; called twice.
-            target_size_hw: how large the result will be.
+            header: header of the source.
+            strips: returns its rows from top to bottom; called twice.
+            target_size_hw: size of the result.
 
         Raises:
             Exception: what `strips` raises.
@@ -94,10 +94,10 @@ class Before:
         )
 
     def beside(self, result: Picture) -> Preview:
-        """The preview, once the result is there.
+        """Build the preview from the result.
 
         Args:
-            result: as it is written, reduced or not; not changed.
+            result: the result as written; not changed.
         """
         after = After(self, result.size_hw)
         after.add(result)
@@ -105,11 +105,11 @@ class Before:
 
 
 class After:
-    """Waits for the same part of a result whose rows come in strips.
+    """Collector of the same detail from a result in strips.
 
     Args:
-        before: the source's.
-        size_hw: of the whole result, reduced or not.
+        before: data of the source.
+        size_hw: size of the whole result as written.
     """
 
     def __init__(self, before: Before, size_hw: tuple[int, int]) -> None:
@@ -122,11 +122,11 @@ class After:
         )
 
     def add(self, strip: Picture) -> None:
-        """Look at the next rows, as they are written; they are not changed."""
+        """Examine the next rows as they are written, without changing them."""
         self._part.add(strip)
 
     def preview(self) -> Preview:
-        """The preview, once all rows were seen."""
+        """Build the preview, after all rows."""
         before = self._before
         (height, width), (top, left) = before.size_hw, before.top_left
         part_height, part_width = before.part.size_hw
@@ -144,7 +144,7 @@ class After:
 
 
 def _part_hw(size_hw: tuple[int, int], target_size_hw: tuple[int, int]) -> tuple[int, int]:
-    """How much of a source is shown: as much as fills the view, within bounds of memory."""
+    """Return the size of the detail: as much as fills the view, within memory limits."""
     enlarged = target_size_hw[0] / size_hw[0]
     height, width = (
         min(length, max(1, round(view / enlarged)), MOST_VIEWS * view)
@@ -154,7 +154,7 @@ def _part_hw(size_hw: tuple[int, int], target_size_hw: tuple[int, int]) -> tuple
 
 
 def _steps(length: int) -> slice:
-    """So few rows or columns that the small picture is made quickly, but four times enough."""
+    """Return a stride that keeps few enough rows or columns to be fast, but four times the need."""
     return slice(None, None, max(1, length // (4 * WHOLE_SIDE_PX)))
 
 

@@ -1,122 +1,157 @@
-"""How a run tells people how it goes: a bar on a terminal, plain lines elsewhere."""
+"""Progress displays of a run: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Protocol
 
 from runtime.jobs.result import FileResult
 from runtime.report.lines import done_line, needs_attention, problem_line
-from runtime.report.pace import Pace, facts
+from runtime.report.pace import Pace, pace_figures
 from runtime.system.terminal import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 
+CLIP_LINES_S = 60.0
+"""Seconds between lines about one video."""
+
+
 class Progress(Protocol):
-    """Told how a run goes. Methods are called from several threads, each from one only."""
+    """Receives a run's progress. Methods are called from several threads, each from one only."""
 
     def start(self, pictures: int) -> None:
-        """The run begins with so many pictures to upscale."""
+        """Start a run with this many pictures to upscale."""
 
     def say(self, line: str) -> None:
-        """Show a line that is no error."""
+        """Show a line that is not an error."""
 
     def fetching(
         self, name: str, total_bytes: int | None
     ) -> AbstractContextManager[Callable[[int], None]]:
-        """A model is downloaded during the block; what it gives is told the bytes so far."""
+        """Show a model download during the block, which yields a callback for the bytes so far."""
 
     def upscaling(
-        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+        self,
+        name: str,
+        source_size_hw: tuple[int, int],
+        target_size_hw: tuple[int, int],
+        *,
+        frames: int = 1,
     ) -> None:
-        """The inference begins with a picture."""
+        """Start inference on a picture, or on a video of about this many frames."""
 
     def upscaled(self, share: float) -> None:
-        """The inference has done a share of its picture, in [0, 1]."""
+        """Update the inferred share of the current picture, in [0, 1]."""
 
     def finished(self, result: FileResult) -> None:
-        """A picture is done, skipped or failed."""
+        """Report a picture that is done, skipped or failed."""
 
     def stop(self) -> None:
-        """The run ends, whatever the reason."""
+        """End the display, whatever the reason."""
 
 
 class QuietProgress:
-    """Prints errors and nothing else.
+    """Display that prints only errors.
 
     Args:
-        stream: where lines go.
+        stream: stream to write to.
     """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def start(self, pictures: int) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def say(self, line: str) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def fetching(
         self, name: str, total_bytes: int | None
     ) -> AbstractContextManager[Callable[[int], None]]:
-        """Nothing."""
+        """Show nothing."""
         return nullcontext(lambda received: None)
 
     def upscaling(
-        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+        self,
+        name: str,
+        source_size_hw: tuple[int, int],
+        target_size_hw: tuple[int, int],
+        *,
+        frames: int = 1,
     ) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def upscaled(self, share: float) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def finished(self, result: FileResult) -> None:
-        """Print it if it needs attention."""
+        """Print the result if it needs attention."""
         if needs_attention(result):
             self._print(problem_line(result))
 
     def stop(self) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def _print(self, line: str) -> None:
         print(printable(line), file=self._stream, flush=True)
 
 
 class PlainProgress(QuietProgress):
-    """Prints a line for every picture that is done or failed: for logs and pipes.
+    """Display with a line per finished or failed picture, for logs and pipes.
 
     Args:
-        stream: where lines go.
+        stream: stream to write to.
     """
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__(stream)
         self._pictures = 0
         self._ended = 0
+        self._clip = ""
+        self._said_s = 0.0
 
     def start(self, pictures: int) -> None:
-        """Begin to count."""
+        """Start counting."""
         self._pictures = pictures
 
     def say(self, line: str) -> None:
-        """Print it."""
+        """Print the line."""
         self._print(line)
 
     def fetching(
         self, name: str, total_bytes: int | None
     ) -> AbstractContextManager[Callable[[int], None]]:
-        """Print a line."""
+        """Print one line per download."""
         size = "" if total_bytes is None else f" ({total_bytes / 1e6:.1f} MB)"
-        self._print(f"fetching {name}{size}")
+        self._print(f"downloading {name}{size}")
         return nullcontext(lambda received: None)
 
+    def upscaling(
+        self,
+        name: str,
+        source_size_hw: tuple[int, int],
+        target_size_hw: tuple[int, int],
+        *,
+        frames: int = 1,
+    ) -> None:
+        """Remember a video, which may take hours."""
+        self._clip = name if frames > 1 else ""
+        self._said_s = time.monotonic()
+
+    def upscaled(self, share: float) -> None:
+        """Print the share of a video that is done, once a minute."""
+        if self._clip and time.monotonic() - self._said_s >= CLIP_LINES_S:
+            self._said_s = time.monotonic()
+            self._print(f"{self._clip}: {100 * share:.0f} %")
+
     def finished(self, result: FileResult) -> None:
-        """Print a line, unless it was up to date."""
+        """Print a line, unless the picture was up to date."""
         if result.status == "skipped" or not self._pictures:
             super().finished(result)
             return
@@ -126,7 +161,7 @@ class PlainProgress(QuietProgress):
 
 
 class BarProgress(QuietProgress):
-    """Draws a bar with images, output megapixels per second, time left and the current file.
+    """Progress bar with pictures, output megapixels per second, time left and the current file.
 
     Args:
         stream: a terminal.
@@ -157,16 +192,16 @@ class BarProgress(QuietProgress):
             redirect_stdout=False,  # results go there, and would end up on the bar's stream
             refresh_per_second=5,
         )
-        self._task = self._bar.add_task("", total=1.0, facts=facts(self._pace, pictures))
+        self._task = self._bar.add_task("", total=1.0, facts=pace_figures(self._pace, pictures))
         self._bar.start()
 
     def say(self, line: str) -> None:
-        """Print it above the bar."""
+        """Print the line above the bar."""
         self._print(line)
 
     @contextmanager
     def fetching(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
-        """Draw a bar of its own."""
+        """Draw a separate bar."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -178,7 +213,7 @@ class BarProgress(QuietProgress):
         )
 
         self._bar = bar = Progress(
-            TextColumn("fetching {task.description}", markup=False),
+            TextColumn("downloading {task.description}", markup=False),
             BarColumn(bar_width=20),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -195,20 +230,25 @@ class BarProgress(QuietProgress):
             self.stop()
 
     def upscaling(
-        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+        self,
+        name: str,
+        source_size_hw: tuple[int, int],
+        target_size_hw: tuple[int, int],
+        *,
+        frames: int = 1,
     ) -> None:
-        """Name it beside the bar."""
+        """Show the name beside the bar."""
         self._inferring.add(name)
-        self._pace.begin(source_size_hw, target_size_hw)
+        self._pace.begin(source_size_hw, target_size_hw, frames=frames)
         self._update(description=printable(name))
 
     def upscaled(self, share: float) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         self._pace.advance(share)
         self._update()
 
     def finished(self, result: FileResult) -> None:
-        """Print what a person should know; the bar counts the rest."""
+        """Print results that matter to the user; the bar counts the rest."""
         if needs_attention(result):
             self._print(problem_line(result))
         elif result.notes:
@@ -219,7 +259,7 @@ class BarProgress(QuietProgress):
             self._update()
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         # On Ctrl-C two threads come here. The second waits, because the process ends after it,
         # and the terminal must have its cursor back by then.
         with self._stopping:
@@ -233,7 +273,7 @@ class BarProgress(QuietProgress):
                 self._task,
                 completed=self._pace.share,
                 description=description,
-                facts=facts(self._pace, self._pictures),
+                facts=pace_figures(self._pace, self._pictures),
             )
 
     def _print(self, line: str) -> None:

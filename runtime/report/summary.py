@@ -1,4 +1,4 @@
-"""What `dggn-run --json` prints: a run for machines to read."""
+"""The machine-readable summary of `dggn-run --json`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from runtime.jobs.result import FileResult
 
 @dataclass(kw_only=True)
 class Totals:
-    """Counts the results of a run as they come."""
+    """Running totals over the results."""
 
     done: int = 0
     up_to_date: int = 0
     skipped: int = 0
-    """Not up to date, but not to be overwritten either."""
+    """Number of targets skipped because they exist but are out of date."""
     failed: int = 0
     planned: int = 0
-    """What a dry run would upscale."""
+    """Number of pictures that a dry run would upscale."""
     done_mp: float = 0.0
     """Megapixels of the results."""
     seconds: float = 0.0
-    """The whole run, from the loaded model to the last result."""
+    """Duration of the run, from the loaded model to the last result."""
 
     def add(self, result: FileResult) -> None:
-        """Count a result."""
+        """Add a result to the totals."""
         if result.status == "planned":
             self.planned += 1
         elif result.status == "done":
@@ -42,7 +42,7 @@ class Totals:
 
     @property
     def pictures(self) -> int:
-        """All that something became of."""
+        """Number of pictures with any outcome."""
         return self.planned + self.done + self.up_to_date + self.skipped + self.failed
 
     @property
@@ -52,7 +52,7 @@ class Totals:
 
     @property
     def summary(self) -> str:
-        """One line for people."""
+        """Human-readable one-line summary."""
         counts = (
             (self.planned, "to upscale"),
             (self.done, "upscaled"),
@@ -68,38 +68,38 @@ class Totals:
 
 @dataclass(kw_only=True)
 class Report:
-    """A run so far."""
+    """Report of a run so far."""
 
     files: list[FileResult] = field(default_factory=list)
     totals: Totals = field(default_factory=Totals)
     plan: Plan | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     model: str = ""
-    """As it was asked for: a name, a path or a URL."""
+    """Model as requested: a name, a path or a URL."""
     model_sha256: str = ""
     runs_on: str = ""
     precision: str = ""
-    """What most of the work on pictures of 8 bits was computed in."""
+    """Precision of most of the work on 8-bit pictures."""
     shard: str | None = None
-    """Of how many parts this was which: `3/16`; None for a whole run."""
+    """Part of a run that this was: `3/16`; None for a whole run."""
     error: str | None = None
-    """What ended the run early."""
+    """Error that ended the run early."""
     estimate: Mapping[str, float] | None = None
-    """What a dry run expects; None for a real one."""
+    """Estimate of a dry run; None for a real one."""
 
     @property
     def not_reached(self) -> int:
-        """Pictures that a run which ended early did not come to."""
+        """Number of pictures that were never reached, because the run ended early."""
         if self.plan is None:
             return 0
         return len(self.plan.jobs) + len(self.plan.unreadable) - self.totals.pictures
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, ready for `json.dumps`."""
+        """Return everything, ready for `json.dumps`."""
         totals = self.totals
         ignored = {
             name: getattr(self.plan, name) if self.plan else 0
-            for name in ("hidden", "other", "links", "system")
+            for name in ("hidden", "other", "clips", "links", "system")
         }
         return {
             "model": self.model,
@@ -134,6 +134,7 @@ def _file(result: FileResult) -> dict[str, Any]:
         "source_size_hw": result.source_size_hw,
         "target_size_hw": result.target_size_hw,
         "frames": result.frames,
+        "clip": result.clip or None,
         "seconds": result.seconds,
         "notes": result.notes,
     }

@@ -1,4 +1,4 @@
-"""A run of `dggn-run`: plans it, pipelines pictures through decode, upscale and encode, reports.
+"""A run of `dggn-run`: planning, the decode-upscale-encode pipeline, and reporting.
 
 May import every package of `runtime`; only `runtime.cluster` and
 `runtime.cli` import this one.

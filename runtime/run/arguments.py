@@ -1,4 +1,4 @@
-"""Arguments of `dggn-run` that are more than text."""
+"""Parsers for arguments of `dggn-run`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from runtime.errors import ConfigError
 from runtime.stores.url import StoreUrl
 
 
-def place_argument(text: str) -> Path | StoreUrl:
-    """An argument as a path or URL; an empty one, as of an unset shell variable, is a mistake."""
+def path_argument(text: str) -> Path | StoreUrl:
+    """Parse a path or URL; an empty one, as from an unset shell variable, is an error."""
     if not text:
-        raise typer.BadParameter("it is empty; the current folder is called .")
+        raise typer.BadParameter("it is empty; the current folder is .")
     try:
         return StoreUrl.parse(text) or Path(text)
     except ConfigError as error:
@@ -21,18 +21,18 @@ def place_argument(text: str) -> Path | StoreUrl:
 
 
 def list_devices(devices: str | None) -> str | None:
-    """Say what `--devices` may be, and end, where that is asked for."""
+    """Print the choices for `--devices` and exit, if requested."""
     if devices != "list":
         return devices
-    from runtime.backends.devices import seen
+    from runtime.backends.devices import describe_devices
 
-    for line in seen():
+    for line in describe_devices():
         typer.echo(line)
     raise typer.Exit
 
 
 def gpu_numbers(text: str) -> tuple[int, ...]:
-    """GPU numbers from the command line.
+    """Parse GPU numbers.
 
     Raises:
         ConfigError: they are none.
@@ -49,7 +49,7 @@ def gpu_numbers(text: str) -> tuple[int, ...]:
 
 
 def openvino_device(text: str | None) -> str:
-    """OpenVINO's name of a device, from the command line.
+    """Parse an OpenVINO device name.
 
     Raises:
         ConfigError: it is none.

@@ -1,4 +1,4 @@
-"""One run of `dggn-run`: what to do, what is done already, and the rest through the pipeline."""
+"""One run of `dggn-run`: plan, skip what is done, and process the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from runtime.codecs.output import SIZE_OPTIONS, target_size_hw
 from runtime.errors import Cancelled
 from runtime.jobs.ends import Ledger
-from runtime.jobs.journal import settings_fingerprint
+from runtime.jobs.journal import Fingerprints, settings_fingerprint
 from runtime.jobs.plan import Job, Plan
 from runtime.jobs.result import FileResult
 from runtime.report.page import HtmlReport
@@ -25,8 +25,15 @@ from runtime.system.files import (
     remove_temporaries,
     remove_unfinished,
 )
+from runtime.video.formats import is_clip
 
 FOREIGN = "the output exists, but was not made by dggn-run; use --overwrite to replace it"
+PICTURES_ONLY = ("format", "quality")
+"""Settings that do not affect videos."""
+
+REFUSE_LESS = ("video_deinterlace", "video_hdr")
+"""Settings that only allow more kinds of video, without an effect on others."""
+
 OF_ANOTHER = (
     "the output exists, and is the result of another picture, {}; choose another OUTPUT or a "
     "--suffix, or use --overwrite to replace it"
@@ -34,11 +41,11 @@ OF_ANOTHER = (
 
 
 class Batch:
-    """Upscales everything that the options ask for.
+    """A run over everything that the options select.
 
     Args:
-        options: what to do.
-        progress: told how it goes.
+        options: the user's options.
+        progress: receives the progress.
         open_workers: opens what upscales; by default this machine.
     """
 
@@ -57,10 +64,10 @@ class Batch:
         self._page: HtmlReport | None = None
 
     def run(self) -> None:
-        """Do it all; to be called once.
+        """Run to the end; call once.
 
         Raises:
-            DggnError: nothing could be done, or the rest cannot be.
+            DggnError: nothing can be done, or the rest cannot.
             Cancelled: :meth:`cancel` was called.
         """
         options, report, progress = self._options, self.report, self._progress
@@ -69,13 +76,13 @@ class Batch:
             report.plan = plan = ends.plan
             workers = stack.enter_context(self._open_workers(options, progress))
             self._workers = workers
-            fingerprint = describe(report, options, workers.facts)
+            fingerprints = describe(report, options, workers.facts)
             make_folder(plan.folder)
             if options.page:
                 self._page = HtmlReport(options.page)
             with ends.open_ledger(wait=self._wait) as journal:
                 self._introduce(plan, workers.facts)
-                todo = self._sort_out(plan, journal, fingerprint)
+                todo = self._sort_out(plan, journal, fingerprints)
                 folders = {job.target.parent for job in plan.jobs}
                 self._folders = frozenset(one for one in folders if not name_problem(one / "a"))
                 for folder in self._folders:
@@ -86,14 +93,14 @@ class Batch:
                 order = Order(
                     source=ends.source,
                     journal=journal,
-                    fingerprint=fingerprint,
+                    fingerprints=fingerprints,
                     previews=self._page is not None,
                 )
                 self._upscale(todo, order)
         progress.say(report.totals.summary)
 
     def write_page(self) -> None:
-        """Write the page for people, if one is wanted; to be called last, however it ended.
+        """Write the HTML report if requested; call last, however the run ended.
 
         Raises:
             TargetError: it cannot be written.
@@ -103,7 +110,7 @@ class Batch:
             page.finish(self.report)
 
     def cancel(self, *, within_s: float) -> None:
-        """Stop from another thread; leaves complete files only.
+        """Stop from another thread, leaving only complete files.
 
         Args:
             within_s: how long to wait for files that are being written. What is not complete
@@ -117,7 +124,7 @@ class Batch:
         remove_temporaries(self._folders, of=self._own_targets)
 
     def _wait(self, seconds: float) -> None:
-        """Wait for another run into the same folder; said once."""
+        """Wait for another run into the same folder; announced once."""
         if not self._has_waited:
             self._has_waited = True
             self._progress.say("waiting for another dggn-run that is writing to the same folder")
@@ -135,9 +142,9 @@ class Batch:
                 f"shard {self._options.shard}: {len(plan.jobs)} of {pictures} pictures"
             )
 
-    def _sort_out(self, plan: Plan, journal: Ledger, fingerprint: str) -> list[Job]:
-        """Report what needs no work, and return the rest."""
-        todo, settled = sort_out(plan, journal, fingerprint, overwrite=self._options.overwrite)
+    def _sort_out(self, plan: Plan, journal: Ledger, fingerprints: Fingerprints) -> list[Job]:
+        """Report pictures that need no work, and return the rest."""
+        todo, settled = sort_out(plan, journal, fingerprints, overwrite=self._options.overwrite)
         for result in settled:
             self._add(result)
         return todo
@@ -164,14 +171,14 @@ class Batch:
         self._progress.finished(result)
 
 
-def describe(report: Report, options: Options, facts: Facts) -> str:
-    """Say in a report what results are made with.
+def describe(report: Report, options: Options, facts: Facts) -> Fingerprints:
+    """Add the model, backend and settings to a report.
 
     Returns:
-        The fingerprint of model and settings.
+        The fingerprints of model and settings.
 
     Raises:
-        ConfigError: the scale asked for is larger than the model reaches.
+        ConfigError: the requested scale is beyond the model.
     """
     settings = options.settings
     if settings.scale is not None:  # other sizes depend on the picture
@@ -189,13 +196,21 @@ def describe(report: Report, options: Options, facts: Facts) -> str:
         report.settings["scale"] = float(facts.scale)
     # Allowing a second pass changes no result of one.
     decisive = {name: value for name, value in report.settings.items() if name != "second_pass"}
-    return settings_fingerprint({"model": facts.model_sha256, **decisive})
+    decisive["model"] = facts.model_sha256
+    of_clips = {name: value for name, value in decisive.items() if name not in PICTURES_ONLY}
+    video = {f"video_{name}": value for name, value in asdict(options.video).items()}
+    of_clips |= {name: value for name, value in video.items() if name not in REFUSE_LESS}
+    if report.plan and any(is_clip(job.source) for job in report.plan.jobs):
+        report.settings |= video
+    return Fingerprints(
+        pictures=settings_fingerprint(decisive), clips=settings_fingerprint(of_clips)
+    )
 
 
 def sort_out(
-    plan: Plan, journal: Ledger, fingerprint: str, *, overwrite: bool
+    plan: Plan, journal: Ledger, fingerprints: Fingerprints, *, overwrite: bool
 ) -> tuple[list[Job], list[FileResult]]:
-    """Tell what is to be upscaled from what needs no work.
+    """Separate the pictures to upscale from those that need no work.
 
     Returns:
         The jobs to do, and the results of everything else.
@@ -216,7 +231,7 @@ def sort_out(
             todo.append(job)
         elif journal.is_foreign(job):
             settled.append(FileResult(name=job.name, status="skipped", message=FOREIGN))
-        elif journal.is_done(job, fingerprint):
+        elif journal.is_done(job, fingerprints.of(job)):
             settled.append(FileResult(name=job.name, status="skipped", target=job.shown_target))
         elif (other := journal.made_from(job)) and other not in sources:
             message = OF_ANOTHER.format(other)

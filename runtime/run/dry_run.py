@@ -1,8 +1,9 @@
-"""`dggn-run --dry-run`: what a run would do, and how long it is likely to take; writes nothing."""
+"""`dggn-run --dry-run`: predicts the work and duration of a run, and writes nothing."""
 
 from __future__ import annotations
 
 import io
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -16,11 +17,15 @@ from runtime.codecs.png import write_png
 from runtime.errors import ImageError, ImageReadError
 from runtime.image.picture import Picture
 from runtime.jobs.ends import Source
+from runtime.jobs.journal import Fingerprints
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
+from runtime.model.info import ModelInfo
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
 from runtime.run.batch import describe, sort_out
+from runtime.run.clip_forecast import clip_s, frames_left
+from runtime.run.clip_plan import ClipPlan, plan_clip
 from runtime.run.in_strips import NOTE, check_strips
 from runtime.run.options import Options, ends_of, open_upscaler, result_bytes
 from runtime.run.pipeline import default_jobs
@@ -30,30 +35,31 @@ from runtime.run.stages import fed_headers
 from runtime.run.workers import Facts
 from runtime.tiles.plan import TilePlan
 from runtime.upscaler import Upscaler
+from runtime.video.formats import is_clip
 
 FIRST_SIDE_PX = 64
-"""Of the first picture that is timed; a whole tile follows where that is quick."""
+"""Side of the first picture that is timed; a whole tile follows if that was fast."""
 
 GPU_TILES = 5
-"""Tiles per side of what is timed on a GPU: several full batches."""
+"""Tiles per side of the picture timed on a GPU: several full batches."""
 
 QUICK_S = 0.4
 PIPELINE_OVERHEAD = 1.1
-"""Of a whole run over its bare inference; see tests/benchmarks/folder_throughput.py."""
+"""Ratio of a whole run to its bare inference; see tests/benchmarks/folder_throughput.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """What this machine takes, per pixel."""
+    """Measured time per pixel on this machine."""
 
     infer_s: float
-    """Per LR pixel fed to the network."""
+    """Seconds per LR pixel fed to the network."""
     encode_s: float
-    """Per pixel of the result, in one thread."""
+    """Seconds per result pixel, in one thread."""
 
 
 def dry_run(options: Options, progress: Progress) -> Report:
-    """Say what `Batch(options).run()` would do.
+    """Predict what `Batch(options).run()` would do.
 
     Returns:
         A report in which pictures to upscale are `planned`; those whose headers cannot be read
@@ -66,10 +72,12 @@ def dry_run(options: Options, progress: Progress) -> Report:
     without_build = replace(options, request=replace(options.request, build=None))
     with ends_of(options) as ends, open_upscaler(without_build, progress) as upscaler:
         plan = report.plan = ends.plan
-        fingerprint = describe(report, options, Facts.of(upscaler))
+        fingerprints = describe(report, options, Facts.of(upscaler))
         with ends.open_ledger(read_only=True) as journal:
-            todo, settled = sort_out(plan, journal, fingerprint, overwrite=options.overwrite)
-        results = [*settled, *_planned(todo, ends.source, options, upscaler)]
+            todo, settled = sort_out(plan, journal, fingerprints, overwrite=options.overwrite)
+        clips: list[tuple[ClipPlan, int]] = []
+        planned = _planned(todo, ends.source, options, upscaler, fingerprints, clips)
+        results = [*settled, *planned]
         for result in results:
             report.totals.add(result)
             report.files.append(result)
@@ -77,7 +85,7 @@ def dry_run(options: Options, progress: Progress) -> Report:
         sizes = [
             result.source_size_hw
             for result in results
-            if result.status == "planned" and result.source_size_hw
+            if result.status == "planned" and result.source_size_hw and not result.clip
             for _ in range(result.frames)
         ]
         scale = upscaler.info.scale
@@ -87,18 +95,23 @@ def dry_run(options: Options, progress: Progress) -> Report:
             if passes_for([size_hw], options.settings, scale) == 2
         ]
         target_px = 1e6 * sum(result.target_mp for result in results)
+        of_clips_px = 1e6 * sum(result.target_mp for result in results if result.clip)
         seconds = 0.0
-        if sizes:
+        if sizes or clips:
             progress.say(f"{upscaler.description}: measuring its speed")
+            speed = measure(upscaler)
             seconds = expected_s(
                 fed,
-                target_px,
-                measure(upscaler),
+                target_px - of_clips_px,
+                speed,
                 upscaler,
                 jobs=options.jobs or default_jobs(on_gpu=upscaler.on_gpu),
             )
+            seconds += sum(_clip_s(clip, frames, speed, upscaler) for clip, frames in clips)
+    source_px = sum(height * width for height, width in sizes)
+    source_px += sum(frames * math.prod(one.clip.size_hw) for one, frames in clips)
     report.estimate = {
-        "source_megapixels": round(sum(height * width for height, width in sizes) / 1e6, 6),
+        "source_megapixels": round(source_px / 1e6, 6),
         "output_megapixels": round(target_px / 1e6, 6),
         "seconds": round(seconds, 1),
     }
@@ -106,20 +119,20 @@ def dry_run(options: Options, progress: Progress) -> Report:
 
 
 def forecast(report: Report) -> str:
-    """A dry run's result in one line for people."""
+    """Return a dry run's human-readable result in one line."""
     estimate = report.estimate or {}
     line = report.totals.summary
     if report.totals.planned:
         line += (
             f": {estimate['source_megapixels']:.1f} megapixels in, "
             f"{estimate['output_megapixels']:.1f} out, "
-            f"about {in_words(estimate['seconds'])} on this machine"
+            f"about {rough_duration(estimate['seconds'])} on this machine"
         )
     return line
 
 
-def in_words(seconds: float) -> str:
-    """A rough time: `8 s`, `12 min`, `3 h 20 min`."""
+def rough_duration(seconds: float) -> str:
+    """Format a rough duration: `8 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -127,7 +140,7 @@ def in_words(seconds: float) -> str:
 
 
 def measure(upscaler: Upscaler, *, clock: Callable[[], float] = time.perf_counter) -> Speed:
-    """Upscale and encode a little noise, the slowest picture there is to encode."""
+    """Time upscaling and encoding of noise, the slowest content to encode."""
     side = min(FIRST_SIDE_PX, upscaler.tile_size)
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     # The first inference allocates; it tells only whether a whole tile would take long.
@@ -155,21 +168,21 @@ def expected_s(
     *,
     jobs: int,
 ) -> float:
-    """How long a run takes: its inference, or its encoding where that is slower.
+    """Estimate a run's duration: its inference, or its encoding if that is slower.
 
     Args:
-        fed_hw: sizes of all that goes through the network.
-        target_px: pixels of all results.
-        speed: of this machine.
+        fed_hw: sizes of all network inputs.
+        target_px: total pixels of the results.
+        speed: measured speed of this machine.
         upscaler: cuts the tiles.
-        jobs: threads that encode.
+        jobs: encoding threads.
     """
     fed_px = sum(_fed_px(size_hw, upscaler) for size_hw in fed_hw)
     return PIPELINE_OVERHEAD * max(fed_px * speed.infer_s, target_px * speed.encode_s / jobs)
 
 
 def _fed_px(size_hw: tuple[int, int], upscaler: Upscaler) -> int:
-    """LR pixels that the network sees of a picture, overlaps counted as often as they are fed."""
+    """Return the LR pixels fed to the network, counting overlaps each time."""
     plan = TilePlan.of(
         size_hw,
         tile_size=upscaler.tile_size,
@@ -180,14 +193,64 @@ def _fed_px(size_hw: tuple[int, int], upscaler: Upscaler) -> int:
     return len(plan) * plan.tile_hw[0] * plan.tile_hw[1]
 
 
+def _clip_s(plan: ClipPlan, frames: int, speed: Speed, upscaler: Upscaler) -> float:
+    height, width = plan.clip.size_hw
+    fed_px = _fed_px((height, width), upscaler)
+    if plan.passes == 2:
+        scale = upscaler.info.scale
+        fed_px += _fed_px((scale * height, scale * width), upscaler)
+    return clip_s(plan, frames, fed_px, speed.infer_s, on_gpu=upscaler.on_gpu)
+
+
+def _planned_clip(
+    job: Job, options: Options, info: ModelInfo, settings: str
+) -> tuple[FileResult, ClipPlan]:
+    plan = plan_clip(
+        job.source,
+        job.target,
+        options.settings,
+        options.video,
+        info,
+        memory_bytes=result_bytes(options),
+    )
+    try:
+        frames = frames_left(plan, job, settings)
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+    done = plan.clip.frames - frames
+    resumed = [f"resumes from frame {done}"] if done else []
+    result = FileResult(
+        name=job.name,
+        status="planned",
+        source_size_hw=plan.clip.shown_hw,
+        target_size_hw=plan.shown_hw,
+        target=job.shown_target,
+        frames=frames,
+        clip=plan.clip.description,
+        notes=(*job.notes, *plan.notes, *resumed),
+    )
+    return result, plan
+
+
 def _planned(
-    jobs: Iterable[Job], source: Source, options: Options, upscaler: Upscaler
+    jobs: Iterable[Job],
+    source: Source,
+    options: Options,
+    upscaler: Upscaler,
+    fingerprints: Fingerprints,
+    clips: list[tuple[ClipPlan, int]],
 ) -> Iterable[FileResult]:
+    """Predict the result of each job, and collect the plans of videos in `clips`."""
     scale = upscaler.info.scale
     settings = options.settings
     route = Route(upscaler.info, settings, whole_bytes=result_bytes(options))
     for job in jobs:
         try:
+            if is_clip(job.source):
+                result, plan = _planned_clip(job, options, upscaler.info, fingerprints.of(job))
+                clips.append((plan, result.frames))
+                yield result
+                continue
             header, frames, in_strips = _foreseen(job, source, route)
             target_hw = target_size_hw(header.size_hw, settings, scale)
             passes = passes_for([header.size_hw], settings, scale)

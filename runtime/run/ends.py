@@ -20,6 +20,7 @@ from runtime.stores.source import Objects
 from runtime.stores.staging import Staging
 from runtime.stores.target import PutResults
 from runtime.stores.url import StoreUrl
+from runtime.video.formats import CLIP_SUFFIXES
 
 Place = Path | StoreUrl
 """INPUT or OUTPUT."""
@@ -97,6 +98,6 @@ def _part(plan: Plan, source: Place, shard: Shard | None) -> Plan:
     if not plan.jobs and not plan.unreadable:
         raise ConfigError(
             f"no pictures in {source}; ignored: {plan.ignored or 'nothing'}. "
-            f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES))}"
+            f"Expected files ending in {', '.join(sorted(READABLE_SUFFIXES | CLIP_SUFFIXES))}"
         )
     return plan.part(shard) if shard else plan

@@ -1,4 +1,4 @@
-"""Pictures whose results would not fit into memory: from the reader to the file in strips.
+"""Upscales pictures whose results would not fit into memory, in strips from reader to file.
 
     StripReader  ->  a row of tiles at a time  ->  reduced  ->  as the format holds it  ->  file
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
-from runtime.codecs.encode import metadata_for, putting, samples_for, save_options
+from runtime.codecs.encode import metadata_for, replacing_target, samples_for, save_options
 from runtime.codecs.formats import JPEG, PNG, TIFF, OutputFormat, output_format
 from runtime.codecs.jpeg import write_jpeg
 from runtime.codecs.output import OutputSettings
@@ -28,43 +28,43 @@ from runtime.system.budget import POLL_S
 from runtime.tiles.stitch import OnTile
 
 STRIPS_AT_ONCE = 5
-"""In memory: two in the backend, one on its way, one being written, and its copies."""
+"""Strips in memory: two in the backend, one in transit, one being written, and its copies."""
 
-NOTE = "made in strips, being too large for memory as a whole"
+NOTE = "made in strips, because it is too large for memory"
 
 Item = TypeVar("Item")
 
 
 class StripUpscaler(Protocol):
-    """The part of `Upscaler` that is needed here."""
+    """The part of `Upscaler` used here."""
 
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
-        """The result's rows from top to bottom; see `Upscaler.strips`."""
+        """Yield the result's rows from top to bottom; see `Upscaler.strips`."""
 
     def strip_bytes(self, header: Picture) -> int:
-        """How much memory the largest strip takes."""
+        """Return the size of the largest strip in bytes."""
 
 
 def check_strips(
     upscaler: StripUpscaler, headers: Sequence[Picture], target: Path, *, memory_bytes: int
 ) -> int:
-    """Refuse what cannot be made in strips; to be asked before anything is computed.
+    """Refuse what cannot be made in strips, before anything is computed.
 
     Args:
-        upscaler: what enlarges it.
-        headers: of what each pass is given; the first is the source's.
+        upscaler: upscaler for the picture.
+        headers: headers of each pass's input; the first is the source's.
         target: names the format.
-        memory_bytes: that may be used for it.
+        memory_bytes: memory limit.
 
     Returns:
-        How much memory it takes.
+        The memory it takes, in bytes.
 
     Raises:
         ImageWriteError: the format is none that is written in strips, or the strips are too large.
     """
     if output_format(target) not in (PNG, JPEG, TIFF):
         raise ImageWriteError(
-            f"{target.name}: the result is too large for memory as a whole, and "
+            f"{target.name}: the result is too large for memory, and "
             f"{output_format(target).pillow_name} is not written in strips: choose png, tiff or "
             "jpg (--format), allow more with --memory, or choose a smaller size"
         )
@@ -93,15 +93,15 @@ def write_in_strips(
     """Upscale a picture into a file, which appears when it is complete.
 
     Args:
-        upscaler: what enlarges it.
-        reader: what the last pass is given, read once.
-        target: named like PNG, TIFF or JPEG.
-        settings: how it is written.
+        upscaler: upscaler for the picture.
+        reader: input of the last pass, read once.
+        target: a PNG, TIFF or JPEG file name.
+        settings: output settings.
         scale: the model's.
         target_hw: the size of the result, at most `scale` times the reader's.
         stop: set to give up.
-        on_tile: told the share of the picture that is done.
-        on_strip: shown the rows of the result, reduced or not, from top to bottom.
+        on_tile: receives the completed share of the picture.
+        on_strip: receives the rows of the result as written, from top to bottom.
 
     Returns:
         Notes on what the format could not keep.
@@ -110,14 +110,14 @@ def write_in_strips(
         ImageError: the source is damaged, or the result cannot be written.
         TargetError: the folder cannot be written.
         BackendError: the inference library failed.
-        Cancelled: someone asked to stop.
+        Cancelled: a stop was requested.
     """
     form = output_format(target)
     height, width = reader.header.size_hw
     header, notes = _target_header(reader.header, target_hw, form)
     enlarged = upscaler.strips(reader, on_tile=on_tile)
     fitted = fit_strips(enlarged, (scale * height, scale * width), target_hw)
-    with putting(target) as file:
+    with replacing_target(target) as file:
 
         def write(strips: Iterator[Picture]) -> None:
             try:
@@ -139,7 +139,7 @@ def write_in_strips(
 def hand_over(
     items: Iterable[Item], take: Callable[[Iterator[Item]], None], stop: threading.Event
 ) -> None:
-    """Make items in this thread, and take them in another, which waits for each.
+    """Produce items in this thread and consume them one by one in another.
 
     Raises:
         Cancelled: `stop` was set.

@@ -1,4 +1,4 @@
-"""Work that Ctrl-C, and other signals that ask to stop, end at any moment."""
+"""Work that Ctrl-C and other stop signals can end at any moment."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from types import FrameType
 from typing import Protocol
 
 GRACE_S = 1.0
-"""After a signal, for pictures that are being written; the command ends within two seconds."""
+"""Seconds after a signal for pictures being written; the command ends within two seconds."""
 
 
 class Cancel(Protocol):
-    """Ends work from another thread."""
+    """A callable that ends work from another thread."""
 
     def __call__(self, *, within_s: float) -> None:
-        """End it, and wait at most so long for what must be tidied away."""
+        """End the work, waiting at most `within_s` seconds for clean-up."""
 
 
 def run_interruptibly(run: Callable[[], None], cancel: Sequence[Cancel]) -> bool:
-    """Work in a thread, so that a signal always finds the main thread free.
+    """Run in a thread, so that signals always find the main thread free.
 
     Python handles signals in the main thread only, and not while that loads a model.
 

@@ -1,4 +1,4 @@
-"""How much memory there is for pictures."""
+"""Memory limits for pictures."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 from runtime.system.cgroup import memory_limit
 
 RESULT_SHARE = 4
-"""A result is the array, Pillow's copy of it, the encoded file, and what decoding took."""
+"""Copies of a result in memory: the array, Pillow's copy, the encoded file, and decoding."""
 
 
 def default_memory_bytes() -> int:
-    """What results may occupy until they are written: a quarter of memory, at most 4 GiB."""
+    """Return the default memory for results: a quarter of the total, at most 4 GiB."""
     return min(4 << 30, total_memory_bytes() // RESULT_SHARE)
 
 
 def total_memory_bytes() -> int:
-    """This machine's memory, or its container's; 4 GiB where nothing tells."""
+    """Return the memory of this machine or container in bytes; 4 GiB if unknown."""
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # not on this system

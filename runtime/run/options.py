@@ -1,4 +1,4 @@
-"""What a user asks for, and what is opened for it."""
+"""The user's options, and what is opened for them."""
 
 from __future__ import annotations
 
@@ -15,34 +15,39 @@ from runtime.report.progress import Progress
 from runtime.run.ends import Ends, Place, open_ends
 from runtime.run.memory import RESULT_SHARE, default_memory_bytes
 from runtime.upscaler import Upscaler
+from runtime.video.settings import VideoSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a user asks for."""
+    """The user's options."""
 
     source: Place
     target: Place
     settings: OutputSettings = field(default_factory=OutputSettings)
     model: str = DEFAULT_MODEL
     request: BackendRequest = field(default_factory=BackendRequest)
-    """What is to run the model; its messages go to the progress."""
+    """Backend request; its messages go to the progress display."""
     shard: Shard | None = None
-    """The part of INPUT to do; None for all of it."""
+    """Part of INPUT to do; None for all of it."""
+    video: VideoSettings = field(default_factory=VideoSettings)
+    """Settings for videos."""
     suffix: str = ""
     overlap: int | None = None
     jobs: int | None = None
     memory_bytes: int | None = None
-    """That pictures may take; what would take more is made in strips. None for all there is."""
+    """Memory limit for pictures, above which they are made in strips; None for all that is
+    available.
+    """
     overwrite: bool = False
     keep_results: bool = False
-    """Whether the report lists every file; off, memory does not grow with their number."""
+    """Whether the report lists every file; if not, memory does not grow with their number."""
     page: Path | None = None
-    """Where to write a page for people to look at; None for nowhere."""
+    """Path of the HTML report; None for none."""
 
 
 def open_upscaler(options: Options, progress: Progress) -> Upscaler:
-    """The upscaler that is asked for.
+    """Open the requested upscaler.
 
     Raises:
         DggnError: see `Upscaler`.
@@ -53,7 +58,7 @@ def open_upscaler(options: Options, progress: Progress) -> Upscaler:
 
 
 def result_bytes(options: Options) -> int:
-    """How much of the memory results may take that are made as a whole."""
+    """Return the memory limit for results made whole."""
     if options.memory_bytes is None:
         return default_memory_bytes()
     return options.memory_bytes // RESULT_SHARE

@@ -1,4 +1,4 @@
-"""Decoding, inference and encoding at the same time, in bounded memory.
+"""Concurrent decoding, inference and encoding in bounded memory.
 
     decode threads  ->  queue  ->  one inference thread  ->  queue  ->  encode threads
 
@@ -20,6 +20,7 @@ from typing import TypeVar
 from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled, DggnError, ImageError
 from runtime.jobs.ends import Files, Ledger, Source
+from runtime.jobs.journal import Fingerprints
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult, Status
 from runtime.report.progress import Progress
@@ -29,6 +30,7 @@ from runtime.run.stages import PictureUpscaler, Stages
 from runtime.run.work import Work
 from runtime.system.budget import POLL_S, Budget
 from runtime.system.cores import usable_cores
+from runtime.video.settings import VideoSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ Anything = TypeVar("Anything")
 
 
 def default_jobs(*, on_gpu: bool = False) -> int:
-    """How many threads encode, if nobody says.
+    """Return the default number of encoding threads.
 
     Half the cores, for inference needs some too; all of them where a GPU infers.
     """
@@ -45,20 +47,21 @@ def default_jobs(*, on_gpu: bool = False) -> int:
 
 
 class Pipeline:
-    """Runs jobs through decode, inference and encode.
+    """Pipeline of decode, inference and encode threads.
 
     At most `2 * jobs + 4` pictures are in memory at once, whatever the number of jobs.
 
     Args:
         upscaler: called from one thread only.
-        settings: how results are written.
-        journal: told what is begun and finished; puts it where it belongs.
-        fingerprint: of model and settings, for the journal.
-        progress: told which picture is being upscaled.
+        settings: output settings.
+        journal: records started and finished results, and puts them where they belong.
+        fingerprints: fingerprints of model and settings, for the journal.
+        video: settings for videos.
+        progress: receives the picture being upscaled.
         source: where the pictures come from; by default they are files.
-        jobs: threads that encode; half as many decode.
+        jobs: encoding threads; half as many decode.
         previews: make small before and after pictures of every result.
-        memory_bytes: for upscaled pictures; one is let through even if it is larger.
+        memory_bytes: limit for upscaled pictures; a single larger one is still admitted.
         whole_bytes: larger results are made in strips.
     """
 
@@ -68,7 +71,8 @@ class Pipeline:
         settings: OutputSettings,
         *,
         journal: Ledger,
-        fingerprint: str,
+        fingerprints: Fingerprints,
+        video: VideoSettings | None = None,
         progress: Progress,
         source: Source | None = None,
         jobs: int | None = None,
@@ -92,7 +96,8 @@ class Pipeline:
             route=Route(upscaler.info, settings, whole_bytes=whole_bytes or default_memory_bytes()),
             source=self._source,
             journal=journal,
-            fingerprint=fingerprint,
+            fingerprints=fingerprints,
+            video=video or VideoSettings(),
             progress=progress,
             previews=previews,
             stop=self._stop,
@@ -100,7 +105,7 @@ class Pipeline:
         self._threads: list[threading.Thread] = []
 
     def run(self, jobs: Sequence[Job]) -> Iterator[FileResult]:
-        """Do the jobs; to be called once.
+        """Process the jobs; call once.
 
         Yields:
             A result for every job, in the order of completion.
@@ -141,7 +146,7 @@ class Pipeline:
         self._upscaler.cancel()
 
     def join(self, *, timeout_s: float) -> bool:
-        """Wait for the threads after a stop.
+        """Wait for the threads to end after a stop.
 
         Returns:
             Whether all have ended.
@@ -189,8 +194,9 @@ class Pipeline:
             if not self._memory.has_room(work.large_bytes):
                 self._upscaler.finish()  # what is to make room may still wait for a full batch
             self._memory.take(work.large_bytes, self._stop)
-            if work.reader:
-                if self._attempt(self._stages.make_in_strips, work):
+            if work.reader or work.clip:
+                make = self._stages.make_clip if work.clip else self._stages.make_in_strips
+                if self._attempt(make, work):
                     self._end(work, "done")
                 self._memory.give(work.large_bytes)
             elif not self._attempt(self._infer, work):
@@ -219,7 +225,7 @@ class Pipeline:
             del work
 
     def _attempt(self, stage: Callable[[Work], None], work: Work) -> bool:
-        """Do one stage; a picture's own error becomes its result.
+        """Run one stage; a picture's own error becomes its result.
 
         Returns:
             Whether the picture goes on to the next stage.

@@ -1,4 +1,4 @@
-"""Whether a picture is upscaled as a whole or in strips, decided before anything is computed."""
+"""Decides, before computing, whether a picture is upscaled whole or in strips."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from runtime.codecs.decode import decode
-from runtime.codecs.frames import all_of, all_with_8_bits
+from runtime.codecs.frames import all_frames, all_frames_with_8_bits
 from runtime.codecs.header import read_outline
 from runtime.codecs.limits import MAX_PIXELS, TooManyPixels
 from runtime.codecs.output import OutputSettings, passes_for
@@ -21,32 +21,32 @@ from runtime.model.info import ModelInfo
 from runtime.run.memory import RESULT_SHARE
 
 SOURCE_BYTES_PER_PX = 16
-"""What decoding a source takes at most, of 8 bits; 16 bits are rarer and take twice as much."""
+"""Maximum bytes per pixel to decode an 8-bit source; 16-bit ones are rare and take twice that."""
 
 
 class Route:
-    """Opens sources in the way that fits into memory.
+    """Opens sources whole or in strips, whichever fits into memory.
 
     Args:
-        info: of the model.
-        settings: with the size of results.
-        whole_bytes: results that take more are made in strips; a quarter of what may be used.
+        info: facts of the model.
+        settings: output settings.
+        whole_bytes: larger results are made in strips; a quarter of the memory limit.
     """
 
     def __init__(self, info: ModelInfo, settings: OutputSettings, *, whole_bytes: int) -> None:
         self._info = info
         self._settings = settings
-        self._whole_bytes = whole_bytes
+        self.whole_bytes = whole_bytes
         self.memory_bytes = RESULT_SHARE * whole_bytes
         self.max_pixels = min(MAX_PIXELS, self.memory_bytes // 2 // SOURCE_BYTES_PER_PX)
-        """Of a source that is decoded as a whole."""
+        """Maximum pixels of a source that is decoded whole."""
 
     def is_whole(self, result_bytes: int) -> bool:
-        """Whether a result is made as a whole."""
-        return result_bytes <= self._whole_bytes
+        """Return whether a result is made whole."""
+        return result_bytes <= self.whole_bytes
 
     def foresee(self, source: Path) -> tuple[Picture, int, bool]:
-        """What :meth:`open` will give, told from the source's header.
+        """Predict what :meth:`open` will return, from the source's header.
 
         Returns:
             Its size and kind (`strips.header_of`), its number of frames or pages, and whether it
@@ -72,7 +72,7 @@ class Route:
         return header, outline.frames, in_strips
 
     def open(self, source: Path) -> Picture | StripReader:
-        """Decode a source, or make ready to read it in strips.
+        """Decode a source, or open it for reading in strips.
 
         Raises:
             ImageReadError: it cannot be read, or is too large for any way.
@@ -85,9 +85,9 @@ class Route:
             reader: StripReader = VipsReader(source, memory_bytes=self.memory_bytes)
             return EightBitReader(reader) if reduce else reader
         if reduce:
-            picture, notes = all_with_8_bits(picture)
+            picture, notes = all_frames_with_8_bits(picture)
             picture.notes += notes
-        result_bytes = picture.nbytes * self._growth(page.size_hw for page in all_of(picture))
+        result_bytes = picture.nbytes * self._growth(page.size_hw for page in all_frames(picture))
         if self.is_whole(result_bytes):
             return picture
         if picture.more:
@@ -95,7 +95,7 @@ class Route:
         return PictureReader(picture)
 
     def _growth(self, sizes_hw: Iterable[tuple[int, int]]) -> int:
-        """How often the samples of a picture's frames or pages are multiplied."""
+        """Return the factor by which upscaling multiplies the samples of all frames or pages."""
         scale = self._info.scale
         growth: int = scale ** (2 * passes_for(sizes_hw, self._settings, scale))
         return growth

@@ -1,4 +1,4 @@
-"""A second pass through the model, for results that are larger than one pass makes."""
+"""A second pass through the model, for results larger than one pass can make."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ SECOND_PASS_NOTE = "enlarged twice: the model's own result went through it again
 
 
 class StripMaker(Protocol):
-    """The part of `Upscaler` that is needed here."""
+    """The part of `Upscaler` used here."""
 
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
-        """The result's rows from top to bottom; see `Upscaler.strips`."""
+        """Yield the result's rows from top to bottom; see `Upscaler.strips`."""
 
 
 def enlarged_header(header: Picture, scale: int) -> Picture:
-    """The header of what one pass makes of a picture."""
+    """Return the header of a picture after one pass."""
     height, width = header.size_hw
     return header_of(header, (scale * height, scale * width))
 
 
 class EnlargedReader:
-    """Reads what the first pass makes of a picture, made as far as the second one asks for it.
+    """Reader of the first pass's result, computed as the second pass reads it.
 
     Args:
         upscaler: makes the first pass.
@@ -45,7 +45,7 @@ class EnlargedReader:
         self._first = 0  # which row of the picture is the first one held
 
     def rows(self, start: int, stop: int) -> Picture:
-        """Some rows; see `StripReader`."""
+        """Read rows; see `StripReader`."""
         held = self._held
         while held is None or self._first + held.size_hw[0] < stop:
             strip = next(self._strips)
@@ -56,12 +56,12 @@ class EnlargedReader:
         return rows_of(held, 0, stop - start)
 
     def again(self) -> StripReader:
-        """Another one that begins at the top."""
+        """Return a new reader, at the top."""
         return EnlargedReader(self._upscaler, self._reader.again(), self._scale)
 
 
-def shares(on_tile: OnTile, scale: int) -> tuple[OnTile, OnTile]:
-    """Tell of two passes as of one piece of work; the second one takes `scale`² times as long."""
+def two_pass_progress(on_tile: OnTile, scale: int) -> tuple[OnTile, OnTile]:
+    """Split one progress callback over two passes; the second takes `scale`² times as long."""
     first = 1 / (1 + scale**2)
     return (lambda share: on_tile(first * share)), (
         lambda share: on_tile(first + (1 - first) * share)

@@ -1,4 +1,4 @@
-"""What is done to one picture, a method for each step, which `runtime.run.pipeline` calls."""
+"""The stages of one picture, run by `runtime.run.pipeline`."""
 
 from __future__ import annotations
 
@@ -10,24 +10,34 @@ from typing import Protocol
 
 from runtime.codecs.encode import encode
 from runtime.codecs.formats import check_size
-from runtime.codecs.frames import all_of
+from runtime.codecs.frames import all_frames
 from runtime.codecs.output import OutputSettings, fit, passes_for, target_size_hw
 from runtime.errors import Cancelled, ImageReadError
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader, strips_of
-from runtime.jobs.ends import Ledger, Source
+from runtime.jobs.ends import Source
+from runtime.jobs.journal import Fingerprints
 from runtime.model.info import ModelInfo
 from runtime.report.preview import BLOCK_PX, After, Before
-from runtime.report.progress import Progress
+from runtime.run.clip_plan import plan_clip
 from runtime.run.in_strips import check_strips, write_in_strips
+from runtime.run.make_clip import make_clip
+from runtime.run.record import Record, Watcher
 from runtime.run.route import Route
-from runtime.run.second_pass import SECOND_PASS_NOTE, EnlargedReader, enlarged_header, shares
+from runtime.run.second_pass import (
+    SECOND_PASS_NOTE,
+    EnlargedReader,
+    enlarged_header,
+    two_pass_progress,
+)
 from runtime.run.work import Work
 from runtime.tiles.stitch import OnTile
+from runtime.video.formats import is_clip
+from runtime.video.settings import VideoSettings
 
 
 class PictureUpscaler(Protocol):
-    """The part of `Upscaler` that the pipeline needs."""
+    """The part of `Upscaler` that the pipeline uses."""
 
     info: ModelInfo
 
@@ -44,31 +54,32 @@ class PictureUpscaler(Protocol):
         """Upscale a picture and wait for it; see `Upscaler.upscale_picture`."""
 
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
-        """The rows of a result that is too large for memory; see `Upscaler.strips`."""
+        """Yield the rows of a result too large for memory; see `Upscaler.strips`."""
 
     def strip_bytes(self, header: Picture) -> int:
-        """How much memory the largest of `strips` takes."""
+        """Return the size of the largest of `strips` in bytes."""
 
     def finish(self) -> None:
-        """Wait until all that was submitted is done; see `Upscaler.finish`."""
+        """Wait until everything submitted is done; see `Upscaler.finish`."""
 
     def cancel(self) -> None:
-        """Make the running and every later call raise `Cancelled`."""
+        """Make the running call and all later ones raise `Cancelled`."""
 
 
 class Stages:
-    """The steps from a file to its result.
+    """The stages from a file to its result.
 
     Each raises `ImageError` where the picture is at fault, and `Cancelled` after a stop.
 
     Args:
         upscaler: `infer` and `make_in_strips` are called from one thread only.
-        settings: how results are written.
+        settings: output settings.
         route: opens sources.
         source: where they come from.
-        journal: told what is begun and finished.
-        fingerprint: of model and settings, for the journal.
-        progress: told which picture is being upscaled.
+        journal: records started and finished results.
+        fingerprints: fingerprints of model and settings, for the journal.
+        video: settings for videos.
+        progress: receives the picture being upscaled.
         previews: make small before and after pictures of every result.
         stop: set to give up.
     """
@@ -80,9 +91,10 @@ class Stages:
         *,
         route: Route,
         source: Source,
-        journal: Ledger,
-        fingerprint: str,
-        progress: Progress,
+        journal: Record,
+        fingerprints: Fingerprints,
+        video: VideoSettings,
+        progress: Watcher,
         previews: bool,
         stop: threading.Event,
     ) -> None:
@@ -91,7 +103,8 @@ class Stages:
         self._route = route
         self._source = source
         self._journal = journal
-        self._fingerprint = fingerprint
+        self._fingerprints = fingerprints
+        self._video = video
         self._progress = progress
         self._previews = previews
         self._stop = stop
@@ -102,23 +115,27 @@ class Stages:
             work.stamp = self._source.fetch(work.job, self._stop)
 
     def decode(self, work: Work) -> None:
-        """Open the source, and refuse what could not be written."""
+        """Open the source, and refuse it if the result could not be written."""
         assert work.stamp is not None
+        source = work.job.source
         with _readable():
             with work.timed():
-                opened = self._route.open(work.job.source)
+                opened = None if is_clip(source) else self._route.open(source)
             unchanged = self._source.is_unchanged(work.job, work.stamp)
         if not unchanged:
             raise ImageReadError("the file changed while it was read: run the command again")
+        if opened is None:
+            self._look_at_clip(work)
+            return
         seen = work.see(opened)
         scale = self._upscaler.info.scale
         work.source_size_hw = seen.size_hw
         work.target_size_hw = target_size_hw(work.source_size_hw, self._settings, scale)
         # Better now than after the work of upscaling it.
-        for page in all_of(seen):
+        for page in all_frames(seen):
             check_size(target_size_hw(page.size_hw, self._settings, scale), work.job.target)
         work.frames = 1 + len(seen.more)
-        work.passes = passes_for([page.size_hw for page in all_of(seen)], self._settings, scale)
+        work.passes = passes_for([page.size_hw for page in all_frames(seen)], self._settings, scale)
         work.notes += [*seen.notes, *([SECOND_PASS_NOTE] if work.passes == 2 else [])]
         if work.reader:
             work.large_bytes = check_strips(
@@ -132,8 +149,38 @@ class Stages:
         if self._previews:
             work.before = Before.of(seen, work.target_size_hw)
 
+    def _look_at_clip(self, work: Work) -> None:
+        with work.timed():
+            plan = work.clip = plan_clip(
+                work.job.source,
+                work.job.target,
+                self._settings,
+                self._video,
+                self._upscaler.info,
+                memory_bytes=self._route.whole_bytes,
+            )
+        work.source_size_hw, work.target_size_hw = plan.clip.shown_hw, plan.shown_hw
+        work.frames, work.passes = max(1, plan.clip.frames), plan.passes
+        work.notes += plan.notes
+        work.large_bytes = plan.frame_bytes * plan.frames_at_once(self._route.whole_bytes)
+
+    def make_clip(self, work: Work) -> None:
+        """Upscale and write a video, once it has been inspected."""
+        self._upscaler.finish()  # what still waits for a full batch would wait for long
+        make_clip(
+            work,
+            self._upscaler,
+            self._video,
+            journal=self._journal,
+            fingerprints=self._fingerprints,
+            progress=self._progress,
+            previews=self._previews,
+            memory_bytes=self._route.whole_bytes,
+            stop=self._stop,
+        )
+
     def infer(self, work: Work, pass_on: Callable[[Work], None]) -> None:
-        """Upscale what was decoded, now or later; then pass it on, from any thread."""
+        """Upscale a decoded picture, now or later, then pass it on from any thread."""
         assert work.picture is not None
         assert work.source_size_hw is not None
         assert work.target_size_hw is not None
@@ -142,7 +189,7 @@ class Stages:
         picture = work.picture
         on_tile: OnTile = self._progress.upscaled
         if work.passes == 2:
-            first, on_tile = shares(on_tile, self._upscaler.info.scale)
+            first, on_tile = two_pass_progress(on_tile, self._upscaler.info.scale)
             picture = self._upscaler.upscale_picture(picture, on_tile=first)
 
         def done(picture: Picture) -> None:
@@ -154,14 +201,14 @@ class Stages:
         self._upscaler.submit_picture(picture, done, on_tile=on_tile)
 
     def make_in_strips(self, work: Work) -> None:
-        """All that is left to do for a picture whose result is too large for memory."""
+        """Finish a picture whose result is too large for memory."""
         assert work.reader is not None
         assert work.source_size_hw is not None
         assert work.stamp is not None
         self._upscaler.finish()  # what still waits for a full batch would wait for long
         assert work.target_size_hw is not None
         self._progress.upscaling(work.job.name, work.source_size_hw, work.target_size_hw)
-        self._journal.begin(work.job, work.stamp, self._fingerprint)
+        self._journal.begin(work.job, work.stamp, self._fingerprints.of(work.job))
         after = self._before_in_strips(work) if self._previews else None
         scale = self._upscaler.info.scale
         with work.timed():
@@ -181,7 +228,7 @@ class Stages:
             )
         if after:
             work.preview = after.preview()
-        self._journal.finish(work.job, work.stamp, self._fingerprint)
+        self._journal.finish(work.job, work.stamp, self._fingerprints.of(work.job))
 
     def _before_in_strips(self, work: Work) -> After:
         assert work.reader is not None
@@ -198,7 +245,7 @@ class Stages:
         return After(before, work.target_size_hw)
 
     def encode(self, work: Work) -> None:
-        """Write what was upscaled."""
+        """Write the upscaled picture."""
         assert work.picture is not None
         assert work.source_size_hw is not None
         assert work.stamp is not None
@@ -211,10 +258,10 @@ class Stages:
         work.target_size_hw = picture.size_hw
         if work.before:
             work.preview = work.before.beside(picture)
-        self._journal.begin(work.job, work.stamp, self._fingerprint)
+        self._journal.begin(work.job, work.stamp, self._fingerprints.of(work.job))
         with work.timed():
             work.notes += encode(picture, work.job.target, self._settings)
-        self._journal.finish(work.job, work.stamp, self._fingerprint)
+        self._journal.finish(work.job, work.stamp, self._fingerprints.of(work.job))
 
 
 @contextmanager
@@ -227,5 +274,5 @@ def _readable() -> Iterator[None]:
 
 
 def fed_headers(header: Picture, scale: int, passes: int) -> list[Picture]:
-    """The headers of what each pass is given."""
+    """Return the headers of each pass's input."""
     return [header, *([enlarged_header(header, scale)] if passes == 2 else [])]

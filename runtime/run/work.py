@@ -13,21 +13,24 @@ from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult, Preview, Status
 from runtime.jobs.stamp import SourceStamp
 from runtime.report.preview import Before
+from runtime.run.clip_plan import ClipPlan
 
 
 @dataclass(kw_only=True)
 class Work:
-    """One picture: the job, and what the steps found out and made so far."""
+    """A job with what its stages found and made so far."""
 
     job: Job
     stamp: SourceStamp | None = None
     picture: Picture | None = None
     reader: StripReader | None = None
-    """Instead of the picture, where the result is too large for memory."""
+    """Reader used instead of the picture if the result is too large for memory."""
+    clip: ClipPlan | None = None
+    """Plan used instead of either for a video."""
     source_size_hw: tuple[int, int] | None = None
     target_size_hw: tuple[int, int] | None = None
     passes: int = 1
-    """Through the model."""
+    """Number of passes through the model."""
     large_bytes: int = 0
     frames: int = 1
     before: Before | None = None
@@ -36,7 +39,7 @@ class Work:
     notes: list[str] = field(default_factory=list)
 
     def see(self, opened: Picture | StripReader) -> Picture:
-        """Keep what was opened.
+        """Store the opened source.
 
         Returns:
             What tells of its size, kind and metadata.
@@ -49,7 +52,7 @@ class Work:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Add the time of a stage."""
+        """Add the duration of a stage."""
         began = time.monotonic()
         try:
             yield
@@ -57,7 +60,7 @@ class Work:
             self.seconds += time.monotonic() - began
 
     def result(self, status: Status, message: str = "") -> FileResult:
-        """What became of it."""
+        """Return the picture's outcome."""
         done = status == "done"
         return FileResult(
             name=self.job.name,
@@ -68,6 +71,7 @@ class Work:
             target=self.job.shown_target if done else None,
             seconds=round(self.seconds, 3),
             frames=self.frames,
+            clip="" if self.clip is None else self.clip.clip.description,
             notes=(*self.job.notes, *self.notes) if done else (),
             preview=self.preview if done else None,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.jobs.ends import Ledger, Source
+from runtime.jobs.journal import Fingerprints
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.report.progress import Progress
@@ -50,7 +51,7 @@ class Order:
 
     source: Source
     journal: Ledger
-    fingerprint: str
+    fingerprints: Fingerprints
     previews: bool
 
 
@@ -92,7 +93,8 @@ class OneMachine:
             self._upscaler,
             options.settings,
             journal=order.journal,
-            fingerprint=order.fingerprint,
+            fingerprints=order.fingerprints,
+            video=options.video,
             progress=self._progress,
             source=order.source,
             jobs=options.jobs or default_jobs(on_gpu=self._upscaler.on_gpu),

@@ -1,4 +1,4 @@
-"""The machine underneath: atomic files, CPU cores, installed packages.
+"""The machine and installation: atomic files, CPU cores, installed packages.
 
 May import `errors` only.
 """

@@ -1,4 +1,4 @@
-"""Where this user's commands keep what they would otherwise make again."""
+"""The user's cache folder."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 FOLDER_VARIABLE = "DGGN_CACHE"
-"""Names another folder for everything that this user's commands keep."""
+"""Environment variable that moves the cache folder."""
 
 
 def user_cache() -> Path:
-    """The folder of all that is kept; it need not exist.
+    """Return the cache folder, which may not exist yet.
 
     `$DGGN_CACHE`; else as the system wants it: `%LOCALAPPDATA%` on Windows, `$XDG_CACHE_HOME` or
     `~/.cache` elsewhere, and `dggn` in it.

@@ -1,4 +1,4 @@
-"""What Linux lets a container or service have of the machine: control groups, versions 1 and 2.
+"""Resource limits of containers and services: Linux control groups, versions 1 and 2.
 
 A group's limits are those of its own folder and of all above it. Inside a container, a process is
 told its path as the host sees it, of which the container may see only the end, or nothing but its
@@ -12,22 +12,22 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 MEMBERSHIP = Path("/proc/self/cgroup")
-"""Lines such as `0::/user.slice` (version 2) or `4:memory:/docker/1f2e` (version 1)."""
+"""File with lines such as `0::/user.slice` (version 2) or `4:memory:/docker/1f2e` (version 1)."""
 
 ROOT = Path("/sys/fs/cgroup")
-"""Where the groups are mounted."""
+"""Mount point of the control groups."""
 
 Number = TypeVar("Number", int, float)
 
 
 def cpu_limit() -> float | None:
-    """How many processors' time may be used, for example 1.5; None without a limit."""
+    """Return the CPU limit in processors, for example 1.5; None without a limit."""
     limits = [*_read("", "cpu.max", _share), *_quotas()]
     return min(limits, default=None)
 
 
 def memory_limit() -> int | None:
-    """How many bytes of memory may be used; None without a limit."""
+    """Return the memory limit in bytes; None without a limit."""
     limits = [
         *_read("", "memory.max", int),
         *_read("", "memory.high", int),
@@ -37,13 +37,13 @@ def memory_limit() -> int | None:
 
 
 def _share(text: str) -> float:
-    """Version 2 has both in one file: "microseconds period", or "max period" without a limit."""
+    """Parse version 2's "quota period", or "max period" without a limit."""
     quota, period = text.split()
     return int(quota) / int(period)
 
 
 def _quotas() -> Iterator[float]:
-    """Version 1 has two files; the quota is negative without a limit."""
+    """Yield version 1's quotas, from two files; negative without a limit."""
     for folder in _folders("cpu"):
         try:
             quota, period = (
@@ -57,7 +57,7 @@ def _quotas() -> Iterator[float]:
 
 
 def _read(controller: str, name: str, parse: Callable[[str], Number]) -> Iterator[Number]:
-    """A limit of this process's group and of those above it, where they have one."""
+    """Yield the limits of this process's group and of its ancestors."""
     for folder in _folders(controller):
         try:
             yield parse((folder / name).read_text(encoding="ascii"))
@@ -66,10 +66,10 @@ def _read(controller: str, name: str, parse: Callable[[str], Number]) -> Iterato
 
 
 def _folders(controller: str) -> Iterator[Path]:
-    """The folders of this process's group and of those above it.
+    """Yield the folders of this process's group and of its ancestors.
 
     Args:
-        controller: of version 1, for example `memory`; empty for version 2.
+        controller: controller of version 1, for example `memory`; empty for version 2.
     """
     try:
         lines = MEMBERSHIP.read_text(encoding="utf-8", errors="replace").splitlines()

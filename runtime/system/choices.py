@@ -1,4 +1,4 @@
-"""Check values that come from a fixed list."""
+"""Checks values against a fixed list."""
 
 from __future__ import annotations
 

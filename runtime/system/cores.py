@@ -1,4 +1,4 @@
-"""Counts the processor cores that this process may use."""
+"""Counts the CPU cores that this process may use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime.system.cgroup import cpu_limit
 
 
 def usable_cores() -> int:
-    """Processor cores this process may run on: its affinity, and its container's share.
+    """Count the CPU cores that this process may use: its affinity, limited by its container.
 
     A container that may use 2 of 64 cores still sees all of them; a thread for each would
     only make them wait for one another.

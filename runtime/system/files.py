@@ -1,4 +1,4 @@
-"""Files that appear when they are complete, and the folders that they are written to."""
+"""Atomic files, which appear only when complete, and their folders."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if sys.platform != "win32":
 
 TEMPORARY_PREFIX = ".dggn-"
 TEMPORARY_SUFFIX = ".partial"
-"""Names of unfinished files, by which a later run can remove them."""
+"""Suffix of unfinished files, by which a later run can remove them."""
 
 ATTEMPTS = 10
-"""To create an unfinished file that no other run takes away."""
+"""Attempts to create an unfinished file before another run removes it."""
 
 _being_written: set[Path] = set()
 _logger = logging.getLogger(__name__)
 
 
 def temporary_path(target: Path) -> Path:
-    """Name under which a target is written until it is complete; another one each time."""
+    """Return a new name for writing a target until it is complete."""
     name = f"{temporaries_of(target)}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     return target.with_name(name)
 
@@ -43,12 +43,12 @@ def temporaries_of(target: Path) -> str:
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[IO[bytes]]:
-    """A new file that takes the target's place when the block ends well; else it is removed.
+    """Open a new file that replaces the target when the block succeeds, and is removed otherwise.
 
     It is locked while it is written, so that other runs can tell it from a leftover.
 
     Args:
-        target: in a folder that exists; what is there stays as it was until then.
+        target: path in an existing folder; an existing file stays unchanged until then.
 
     Raises:
         NotReplaced: the file is complete, but the target's name cannot be taken.
@@ -98,7 +98,7 @@ def _forget(temporary: Path) -> None:
 
 @contextlib.contextmanager
 def _lock_held(file: IO[bytes]) -> Iterator[None]:
-    """Keep a file's lock even when the file is closed."""
+    """Keep a file's lock even after the file is closed."""
     if sys.platform == "win32":
         yield  # where nothing is locked
         return
@@ -110,15 +110,15 @@ def _lock_held(file: IO[bytes]) -> Iterator[None]:
 
 
 class NotReplaced(Exception):
-    """A file was written, but cannot be put in its place; says why."""
+    """Raised when a file was written but cannot be moved into place."""
 
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """As :func:`replacing`, for commands: the folder is made if missing, and errors are ours.
+    """Open like :func:`replacing`, but create the folder if missing, and raise errors of ours.
 
     Args:
-        path: what was there before stays until the block has ended well.
+        path: the file; an existing one stays until the block has succeeded.
 
     Raises:
         TargetError: it cannot be written; nothing of it is left.
@@ -133,7 +133,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside it, then rename; its folder is made if missing.
+    """Write a file atomically; its folder is created if missing.
 
     What was at `path` before stays until the new content is complete.
 
@@ -145,7 +145,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def remove_unfinished() -> None:
-    """Remove what this process is writing, which must come to its end now."""
+    """Remove the unfinished files of this process, which must exit now."""
     for path in list(_being_written):
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
@@ -174,7 +174,7 @@ def take_lock(file: IO[Any], *, shared: bool = False) -> LockState:
 
 
 def try_to_lock(file: IO[Any]) -> bool:
-    """Lock a file for as long as it is open.
+    """Try to lock a file for as long as it is open.
 
     Returns:
         False where another has locked it; true where nothing can be locked.
@@ -184,7 +184,7 @@ def try_to_lock(file: IO[Any]) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is made, and wait for it as long as others do.
+    """Hold a lock file, created if missing; wait while others hold it.
 
     On Windows, and on disks that know no locks, nothing is locked.
 
@@ -199,10 +199,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def name_problem(target: Path) -> str:
-    """Why a file cannot have this name here, told before it is made; empty where it can.
+    """Explain why a file cannot have this name; empty if it can. Creates nothing.
 
     Args:
-        target: in a folder that need not exist yet.
+        target: path in a folder that may not exist yet.
     """
     folder = target.parent
     while not os.path.isdir(folder) and folder != folder.parent:  # noqa: PTH112 - raises nothing
@@ -210,17 +210,17 @@ def name_problem(target: Path) -> str:
     longest = _limit(folder, "PC_NAME_MAX", 255)
     for name in target.parts[len(folder.parts) :]:
         if (length := _length(name)) > longest:
-            return f"the name {name[:40]}... has {length} bytes, and this disk holds {longest}"
+            return f"the name {name[:40]}... has {length} bytes, and this disk allows {longest}"
     longest = _limit(folder, "PC_PATH_MAX", 4096) - 1
     # It is written under another name first, which may be longer.
     paths = (target.absolute(), temporary_path(target.absolute()))
     if (length := max(_length(str(path)) for path in paths)) > longest:
-        return f"the path of the result has {length} bytes, and this system takes {longest}"
+        return f"the path of the result has {length} bytes, and this system allows {longest}"
     return ""
 
 
 def _length(text: str) -> int:
-    """As the system counts: UTF-16 on Windows, else bytes."""
+    """Return a name's length as the system counts it: UTF-16 on Windows, otherwise bytes."""
     return (
         len(text.encode("utf-16-le", "surrogatepass")) // 2
         if os.name == "nt"
@@ -236,7 +236,7 @@ def _limit(folder: Path, name: str, usual: int) -> int:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, if they do not exist.
+    """Create a folder and its parents if missing.
 
     Raises:
         TargetError: it cannot be made.
@@ -260,7 +260,7 @@ def make_folder(folder: Path) -> None:
 
 
 def remove_temporaries(folders: Iterable[Path], *, of: Collection[Path] | None = None) -> None:
-    """Remove what a killed run left half written; not what another run is writing.
+    """Remove unfinished files of killed runs, but not of running ones.
 
     Args:
         folders: where to look.

@@ -1,4 +1,4 @@
-"""The installed package: its version, and the extras that it may lack."""
+"""The installed package: its version, and optional extras."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from runtime.errors import MissingDependency
 
 
 def require(*packages: str, extra: str) -> None:
-    """Check that packages can be imported, without importing them.
+    """Check that an extra's packages are installed, without importing them.
 
     Args:
         packages: import names.
         extra: the extra of the distribution that installs them.
 
     Raises:
-        MissingDependency: one is not installed; the message is the command that installs it.
+        MissingDependency: one is not installed, or only in part; the message is the command that
+            installs it.
     """
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
@@ -27,6 +28,11 @@ def require(*packages: str, extra: str) -> None:
             f"this needs {' and '.join(missing)}, which is not installed: "
             f"pip install 'dggn[{extra}]'"
         )
+    for package in packages:
+        spec = find_spec(package)
+        if spec is not None and spec.origin is None:
+            # Only folders are left: Python takes them for a package without any content.
+            raise MissingDependency(f"only a part of {package} is installed: {_again(package)}")
 
 
 def load(package: str, *, extra: str) -> Any:
@@ -44,20 +50,16 @@ def load(package: str, *, extra: str) -> Any:
     """
     require(package, extra=extra)
     try:
-        module = import_module(package)
+        return import_module(package)
     except Exception as error:  # libraries raise anything when a part of them is missing
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise MissingDependency(
             f"{package} is installed, but cannot be loaded ({reason}): {_again(package)}"
         ) from error
-    if getattr(module, "__file__", None) is None:
-        # Only folders are left: Python takes them for a package without any content.
-        raise MissingDependency(f"only a part of {package} is installed: {_again(package)}")
-    return module
 
 
 def _again(package: str) -> str:
-    """How to install a package again."""
+    """Return the command that reinstalls a package."""
     if package == "onnxruntime":
         # Both lie in one folder, and whichever is removed takes the other's files along.
         return (
@@ -68,7 +70,7 @@ def _again(package: str) -> str:
 
 
 def installed_version() -> str:
-    """The version of the installed distribution."""
+    """Return the installed distribution's version."""
     # Here, because every `--help` would pay for it: it brings the email parser along.
     from importlib.metadata import version
 
@@ -76,7 +78,7 @@ def installed_version() -> str:
 
 
 def _at_start(version: bool) -> None:
-    """What every command does first."""
+    """Set up a command: called before anything else."""
     for stream in (sys.stdout, sys.stderr):
         # File names may hold what a legacy encoding does not.
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
@@ -89,7 +91,7 @@ def _at_start(version: bool) -> None:
 
 
 def version_option() -> Any:
-    """A typer option that prints the version and ends the command."""
+    """Return a typer option that prints the version and exits."""
     import typer
 
     return typer.Option("--version", help="Print the version.", callback=_at_start, is_eager=True)

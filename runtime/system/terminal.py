@@ -1,4 +1,4 @@
-"""Terminal output that the five commands share: errors in one line, and the progress of long work.
+"""Terminal output shared by the five commands: one-line errors and progress displays.
 
 Everything goes to standard error; standard output is for results.
 """
@@ -21,22 +21,22 @@ Say = Callable[[str], None]
 """Receives one-line status messages."""
 
 OnProgress = Callable[[str, float], None]
-"""Receives what is being done, and the share of all of it that is done, in [0, 1]."""
+"""Receives a description of the current step and the overall progress, in [0, 1]."""
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+"""Exit code after Ctrl-C, as in shells: 128 + SIGINT."""
 
 SECONDS_BETWEEN_LINES = 30.0
-"""Between two lines of progress where there is no terminal: enough for a log."""
+"""Interval between progress lines without a terminal, suited to logs."""
 
 
 def printable(text: str) -> str:
-    """Escape every character that could upset a terminal."""
+    """Escape characters that could disturb a terminal."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def complain(command: str, error: Exception) -> None:
-    """Print an error as one line that begins with the command's name."""
+    """Print an error as one line prefixed with the command's name."""
     import typer
 
     typer.echo(f"{command}: {printable(str(error))}", err=True)
@@ -44,7 +44,7 @@ def complain(command: str, error: Exception) -> None:
 
 @contextmanager
 def errors_reported(command: str, *, interrupted: str = "interrupted") -> Iterator[None]:
-    """End a command with one line and an exit code when the block fails or is interrupted.
+    """Exit with one line and an exit code if the block fails or is interrupted.
 
     Args:
         command: its name, for example `dggn-eval`.
@@ -69,16 +69,16 @@ def errors_reported(command: str, *, interrupted: str = "interrupted") -> Iterat
 def show_progress(
     stream: TextIO | None = None, *, quiet: bool = False, transient: bool = False
 ) -> Iterator[tuple[Say, OnProgress]]:
-    """Show one piece of work: a bar on a terminal, a line now and then elsewhere.
+    """Show the progress of one task: a bar on a terminal, occasional lines otherwise.
 
     Args:
-        stream: where to; by default standard error.
+        stream: output stream; by default standard error.
         quiet: show nothing.
-        transient: for work within other work: the bar disappears at the end, and only messages
-            are shown where there is no terminal.
+        transient: for nested tasks: the bar disappears at the end, and only messages
+            are shown without a terminal.
 
     Yields:
-        What takes messages, and what takes progress; both from any thread.
+        Callbacks for messages and for progress, both usable from any thread.
     """
     from rich.console import Console
 
@@ -98,10 +98,10 @@ def show_progress(
 
 @contextmanager
 def show_steps(stream: TextIO | None = None) -> Iterator[OnProgress]:
-    """Show work of several steps: a bar for each on a terminal, a line for each elsewhere.
+    """Show the progress of several steps: a bar each on a terminal, a line each otherwise.
 
     Args:
-        stream: where to; by default standard error.
+        stream: output stream; by default standard error.
     """
     stream = stream or _stderr()
     if not stream.isatty():
@@ -141,7 +141,7 @@ def _bars(stream: TextIO, *, console: Any = None, transient: bool = False) -> Pr
 
 
 def _lines(stream: TextIO) -> OnProgress:
-    """The first line at once, then one every now and then, and the last."""
+    """Print the first line at once, then at intervals, and the last."""
     last = -SECONDS_BETWEEN_LINES
 
     def line(what: str, share: float) -> None:

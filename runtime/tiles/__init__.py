@@ -1,4 +1,4 @@
-"""Tiled inference: the backend protocol, where tiles lie, and how results are put together.
+"""Tiled inference: the backend protocol, tile planning and stitching.
 
 May import `image`, `model`, `system` and `errors`; not `codecs`.
 """

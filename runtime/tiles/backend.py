@@ -1,4 +1,4 @@
-"""What a backend is: something that super-resolves tiles."""
+"""The backend protocol: super-resolves tiles."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo
 
 Deliver = Callable[[Samples], None]
-"""Takes the result of one tile."""
+"""Receives the result of one tile."""
 
 
 class TileTaker(Protocol):
-    """The part of a backend that takes tiles."""
+    """The tile-processing part of a backend."""
 
     @property
     def info(self) -> ModelInfo:
@@ -21,10 +21,10 @@ class TileTaker(Protocol):
 
     @property
     def uniform_tiles(self) -> bool:
-        """Whether tiles of one shape for all pictures are quicker than smaller ones."""
+        """Whether few tile shapes, shared by all pictures, are faster than smaller tiles."""
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
-        """Super-resolve a tile, now or later; may wait for room.
+        """Super-resolve a tile, now or later; may block until there is room.
 
         Args:
             tile_hwc: (H, W, 3), uint8 or uint16, RGB over the type's full range; H and W
@@ -41,7 +41,7 @@ class TileTaker(Protocol):
 
 
 class Backend(TileTaker, Protocol):
-    """Super-resolves tiles with one model.
+    """A model that super-resolves tiles.
 
     Tiles are handed in one by one and results handed out as they come, so that a device can
     work on several at once, of several pictures. Used as a context manager; leaving it frees
@@ -50,21 +50,21 @@ class Backend(TileTaker, Protocol):
 
     @property
     def description(self) -> str:
-        """What runs where, for people: for example `ONNX Runtime on the CPU, 2 threads`."""
+        """Human-readable library and device: for example `ONNX Runtime on the CPU, 2 threads`."""
 
     @property
     def precision(self) -> str:
-        """What most of the work on pictures of 8 bits is computed in: for example `float32`."""
+        """Precision of most of the work on 8-bit pictures, for example `float32`."""
 
     @property
     def largest_tile_px(self) -> int | None:
-        """Height and width of the largest tile that is quick; None where any size is alike.
+        """Height and width of the largest fast tile; None if any size is equally fast.
 
         It can shrink at work, when memory runs out.
         """
 
     def finish(self) -> None:
-        """Wait until all that was submitted is delivered.
+        """Wait until every submitted tile is delivered.
 
         Raises:
             BackendError: the inference library failed.
@@ -75,7 +75,7 @@ class Backend(TileTaker, Protocol):
         """Make every running and later call raise `Cancelled`, from any thread."""
 
     def __enter__(self) -> Backend:
-        """The backend itself."""
+        """Return the backend itself."""
 
     def __exit__(self, *exception: object) -> None:
         """Free the device."""

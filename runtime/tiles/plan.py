@@ -1,4 +1,4 @@
-"""One tile plan for all backends: where tiles lie, and which part of each is kept."""
+"""Tile planning for all backends: where tiles lie, and which part of each is kept."""
 
 from __future__ import annotations
 
@@ -8,36 +8,42 @@ from dataclasses import dataclass
 from runtime.errors import ConfigError
 
 LEAST_DEFAULT_TILE_PX = 256
-"""LR pixels, overlap included; see docs/tiling.md for the choice."""
+"""Default tile size in LR pixels, overlap included; see docs/tiling.md for the choice."""
+
+LADDER_STEPS = 8
+"""Lengths that a last row or column of tiles can have where shapes are alike for all pictures."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of one axis, in LR pixels of the padded picture."""
+    """A tile's extent along one axis, in LR pixels of the padded picture."""
 
     start: int
     """First pixel fed to the network."""
 
     stop: int
-    """One past the last."""
+    """End of the fed pixels, exclusive."""
 
     keep_start: int
     """First pixel whose result is kept."""
 
     keep_stop: int
-    """One past the last."""
+    """End of the kept pixels, exclusive."""
+
+    def __len__(self) -> int:
+        return self.stop - self.start
 
     @property
     def fed(self) -> slice:
-        """Where the tile lies in the padded picture."""
+        """Position of the tile in the padded picture."""
         return slice(self.start, self.stop)
 
     def kept_of_result(self, scale: int) -> slice:
-        """What is kept, in pixels of the tile's result."""
+        """Return the kept part, in pixels of the tile's result."""
         return slice((self.keep_start - self.start) * scale, (self.keep_stop - self.start) * scale)
 
     def kept_of_output(self, scale: int) -> slice:
-        """Where that goes, in pixels of the whole output."""
+        """Return the destination of the kept part, in pixels of the whole output."""
         return slice(self.keep_start * scale, self.keep_stop * scale)
 
 
@@ -54,38 +60,40 @@ class Tile:
         return self.rows.fed, self.columns.fed
 
     def kept_of_result(self, scale: int) -> tuple[slice, slice]:
-        """Rows and columns of the tile's result that are kept."""
+        """Return the rows and columns of the tile's result that are kept."""
         return self.rows.kept_of_result(scale), self.columns.kept_of_result(scale)
 
     def kept_of_output(self, scale: int) -> tuple[slice, slice]:
-        """Rows and columns of the whole output where they go."""
+        """Return the rows and columns of the whole output that they fill."""
         return self.rows.kept_of_output(scale), self.columns.kept_of_output(scale)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TilePlan:
-    """How one picture is cut.
+    """The tiles of one picture.
 
-    Every tile has the same shape: the smallest that needs no more tiles than the largest one
-    allowed, or that one itself. Tiles at the far edges are shifted inwards instead of padded.
-    Origins lie on multiples of the model's size multiple, where its pooling grid is the
-    picture's. The kept parts partition the picture.
+    Tiles of a picture have one shape, the smallest that needs no more tiles than the largest one
+    allowed. Where shapes are to be alike for all pictures, tiles are of the largest size, but for
+    the last row and column, which are as short as one of `LADDER_STEPS` lengths allows: at most
+    four shapes. Tiles at the far edges are shifted inwards instead of padded. Origins lie on
+    multiples of the model's size multiple, where its pooling grid is the picture's. The kept parts
+    partition the picture.
     """
 
     size_hw: tuple[int, int]
     """LR height and width of the picture."""
 
     padded_hw: tuple[int, int]
-    """The same, padded at the bottom and right to the model's size multiple."""
+    """Size after padding at the bottom and right to the model's size multiple."""
 
     tile_hw: tuple[int, int]
-    """LR height and width of every tile."""
+    """LR height and width of the largest tile."""
 
     rows: tuple[Span, ...]
-    """Vertical cuts, top to bottom."""
+    """Vertical extents, top to bottom."""
 
     columns: tuple[Span, ...]
-    """Horizontal cuts, left to right."""
+    """Horizontal extents, left to right."""
 
     @classmethod
     def of(
@@ -104,46 +112,44 @@ class TilePlan:
             tile_size: longest side of a tile fed to the network, overlap included.
             overlap: LR pixels of context at each inner side of a tile.
             multiple: sizes and origins are multiples of this.
-            uniform: cut every axis that is long enough into tiles of exactly `tile_size`, alike
-                for all pictures, rather than into shorter ones that waste less.
+            uniform: use few shapes, alike for all pictures.
 
         Raises:
             ConfigError: the tile size or overlap does not fit the multiple or each other.
         """
         check_tiling(tile_size=tile_size, overlap=overlap, multiple=multiple)
         height, width = (-(-size // multiple) * multiple for size in size_hw)
-        tile_height, tile_width = (
-            min(length, tile_size)
-            if uniform
-            else _tile_length(length, tile_size=tile_size, overlap=overlap, multiple=multiple)
-            for length in (height, width)
+        cut = _alike if uniform else _even
+        rows, columns = (
+            _spans(size, cut(padded, tile_size, overlap, multiple), overlap, padded)
+            for size, padded in zip(size_hw, (height, width), strict=True)
         )
         return cls(
             size_hw=size_hw,
             padded_hw=(height, width),
-            tile_hw=(tile_height, tile_width),
-            rows=_spans(size_hw[0], height, tile_height, overlap),
-            columns=_spans(size_hw[1], width, tile_width, overlap),
+            tile_hw=(len(rows[0]), len(columns[0])),
+            rows=rows,
+            columns=columns,
         )
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
 
     def __iter__(self) -> Iterator[Tile]:
-        """Tiles from the top left, row by row."""
+        """Yield tiles from the top left, row by row."""
         for rows in self.rows:
             for columns in self.columns:
                 yield Tile(rows, columns)
 
     @property
     def waste(self) -> float:
-        """Pixels computed over pixels delivered."""
-        computed = len(self) * self.tile_hw[0] * self.tile_hw[1]
+        """Ratio of pixels computed to pixels delivered."""
+        computed = sum(map(len, self.rows)) * sum(map(len, self.columns))
         return computed / (self.size_hw[0] * self.size_hw[1])
 
 
 def default_tile_px(halo_px: int) -> int:
-    """How large tiles are when nobody says: larger where more of them is context.
+    """Return the default tile size: larger for models with more context.
 
     Args:
         halo_px: LR pixels of context per side.
@@ -159,7 +165,7 @@ def default_tile_px(halo_px: int) -> int:
 
 
 def check_tiling(*, tile_size: int, overlap: int, multiple: int) -> None:
-    """Check that tiles can be cut this way.
+    """Check that tile size and overlap are possible.
 
     Raises:
         ConfigError: the tile size or overlap does not fit the multiple or each other.
@@ -173,22 +179,44 @@ def check_tiling(*, tile_size: int, overlap: int, multiple: int) -> None:
         )
 
 
-def _tile_length(padded: int, *, tile_size: int, overlap: int, multiple: int) -> int:
-    """The shortest tile that covers an axis with as few tiles as `tile_size` does."""
+def _even(padded: int, tile_size: int, overlap: int, multiple: int) -> list[int]:
+    """Return the shortest equal tiles that cover an axis with as few tiles as `tile_size`."""
     if padded <= tile_size:
-        return padded
+        return [padded]
     count = -(-(padded - 2 * overlap) // (tile_size - 2 * overlap))
     covered = padded + 2 * overlap * (count - 1)
-    return -(-covered // (count * multiple)) * multiple
+    return [-(-covered // (count * multiple)) * multiple] * count
 
 
-def _spans(size: int, padded: int, length: int, overlap: int) -> tuple[Span, ...]:
-    if padded == length:
-        return (Span(0, padded, 0, size),)
-    starts = [*range(0, padded - length, length - 2 * overlap), padded - length]
+def _alike(padded: int, tile_size: int, overlap: int, multiple: int) -> list[int]:
+    """Return tiles of `tile_size` for an axis, the last one as short as the ladder allows."""
+    if padded <= tile_size:
+        return [padded]
+    step = tile_size - 2 * overlap
+    count = (padded - 2 * overlap) // step
+    rest = padded - count * step  # what is left for a last tile, its context included
+    if rest == 2 * overlap:
+        return [tile_size] * count
+    ladder = (
+        -(-tile_size * number // (LADDER_STEPS * multiple)) * multiple
+        for number in range(1, LADDER_STEPS + 1)
+    )
+    return [*[tile_size] * count, next(length for length in ladder if length >= rest)]
+
+
+def _spans(size: int, lengths: list[int], overlap: int, padded: int) -> tuple[Span, ...]:
+    """Tiles of given lengths along an axis; the last one ends where the axis does."""
+    starts = [0]
+    for length in lengths[:-1]:
+        starts.append(starts[-1] + length - 2 * overlap)
+    starts[-1] = padded - lengths[-1]
     # Where the last tile was shifted inwards, its neighbour keeps what it already covers.
-    cuts = [start + length - overlap for start in starts[:-1]]
+    cuts = [
+        start + length - overlap for start, length in zip(starts[:-1], lengths[:-1], strict=True)
+    ]
     return tuple(
         Span(start, start + length, keep_start, keep_stop)
-        for start, keep_start, keep_stop in zip(starts, [0, *cuts], [*cuts, size], strict=True)
+        for start, length, keep_start, keep_stop in zip(
+            starts, lengths, [0, *cuts], [*cuts, size], strict=True
+        )
     )

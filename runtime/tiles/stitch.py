@@ -1,4 +1,4 @@
-"""Pictures through a backend, tile by tile."""
+"""Upscales pictures tile by tile."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from runtime.tiles.backend import Backend, TileTaker
 from runtime.tiles.plan import Tile, TilePlan
 
 OnTile = Callable[[float], None]
-"""Told the share of a picture that is done, in (0, 1]."""
+"""Receives the completed share of a picture, in (0, 1]."""
 
 
 class Watched:
-    """Tells an `on_tile` how far a picture is; what that raises is this picture's affair.
+    """Progress callback of one picture, whose exceptions fail only that picture.
 
     Results come from a backend that other pictures share: an error there would end their work too.
 
@@ -31,11 +31,11 @@ class Watched:
 
     @classmethod
     def of(cls, on_tile: OnTile | None) -> Watched:
-        """The same object, if it is one already."""
+        """Wrap a callback, unless it is wrapped already."""
         return on_tile if isinstance(on_tile, Watched) else cls(on_tile)
 
     def __call__(self, share: float) -> None:
-        """Tell it, and keep what it raises."""
+        """Report progress, and store what the callback raises."""
         if self._on_tile is None or self._error is not None:
             return
         try:
@@ -44,7 +44,7 @@ class Watched:
             self._error = error
 
     def check(self) -> None:
-        """Raise what `on_tile` raised, if anything."""
+        """Raise what the callback raised, if anything."""
         if self._error is not None:
             raise self._error
 
@@ -58,19 +58,19 @@ def submit_in_tiles(
     overlap: int,
     on_tile: OnTile | None = None,
 ) -> None:
-    """Give a picture's tiles to a backend; its last tile to be delivered completes it.
+    """Submit a picture's tiles to a backend; the last delivered tile completes it.
 
     The picture is padded at the bottom and right, by replication, to the model's size multiple;
     tiles are cut from that, and of each result the part that its overlap protects is kept.
 
     Args:
         rgb_hwc: (H, W, 3), uint8 or uint16, RGB; at least 1x1.
-        backend: what super-resolves tiles; after `finish` of it, the picture is done.
+        backend: backend for the tiles; after its `finish`, the picture is done.
         on_done: takes the result, (scale * H, scale * W, 3), the same type, from any thread.
         tile_size: longest side of a tile in LR pixels, overlap included.
         overlap: LR pixels of context at each inner side.
-        on_tile: told how far it is, after each tile, from any thread. What it raises ends this
-            picture, and is raised here, if it is not yet too late for that: then `Watched` tells.
+        on_tile: receives the completed share after each tile, from any thread. Its exceptions end
+            this picture; they are raised here or, once all tiles are submitted, by `Watched.check`.
 
     Raises:
         ConfigError: the tile size or overlap does not suit the model.
@@ -136,13 +136,13 @@ def upscale_in_tiles(
     return results[0]
 
 
-def part_of(on_tile: OnTile | None, number: int, count: int) -> OnTile | None:
+def part_progress(on_tile: OnTile | None, number: int, count: int) -> OnTile | None:
     """Report the progress of one of several pictures as a share of all.
 
     Args:
         on_tile: receives the share of all pictures that is done.
-        number: of the picture, from 0.
-        count: of all pictures.
+        number: index of the picture, from 0.
+        count: number of pictures.
     """
     if on_tile is None or count == 1:
         return on_tile

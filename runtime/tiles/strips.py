@@ -1,4 +1,4 @@
-"""Pictures through a backend, a row of tiles at a time."""
+"""Upscales pictures one row of tiles at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, Span, Tile, TilePlan
 from runtime.tiles.stitch import OnTile, Watched
 
 STRIP_BYTES = 256 << 20
-"""A strip of a result takes no more, if tiles of the default size or less can help it."""
+"""Target size of a result strip in bytes; tiles of the default size or less stay below it."""
 
 
 def upscale_in_strips(
@@ -34,10 +34,10 @@ def upscale_in_strips(
 
     Args:
         reader: the source.
-        backend: what super-resolves tiles.
+        backend: backend for the tiles.
         tile_size: longest side of a tile in LR pixels, overlap included.
         overlap: LR pixels of context at each inner side.
-        on_tile: told the share of the picture that is done, in (0, 1], after each tile.
+        on_tile: receives the completed share of the picture, in (0, 1], after each tile.
 
     Yields:
         The result's rows from top to bottom, a strip for each row of tiles.
@@ -67,7 +67,7 @@ def upscale_in_strips(
         strip = _Strip(part, first, rows, scale, len(plan.columns))
         begun.append(strip)
         fed = part.rgb_hwc[rows.start - first : rows.stop - first]
-        missing = (plan.tile_hw[0] - len(fed), plan.padded_hw[1] - width)
+        missing = (len(rows) - len(fed), plan.padded_hw[1] - width)
         padded = np.pad(fed, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
         for columns in plan.columns:
             backend.submit(
@@ -83,11 +83,11 @@ def upscale_in_strips(
 
 
 def strip_bytes(header: Picture, backend: Backend, *, tile_size: int, overlap: int) -> int:
-    """How much memory the largest strip of a picture's result takes.
+    """Return the size in bytes of the largest result strip.
 
     Args:
-        header: of the source.
-        backend: what will super-resolve its tiles.
+        header: header of the source.
+        backend: backend for its tiles.
         tile_size: longest side of a tile in LR pixels, overlap included.
         overlap: LR pixels of context at each inner side.
     """
@@ -103,11 +103,11 @@ def strip_bytes(header: Picture, backend: Backend, *, tile_size: int, overlap: i
 
 
 def strip_tile_px(header: Picture, backend: Backend, *, tile_size: int, overlap: int) -> int:
-    """What tiles of strips are cut to: less than asked for where a row of it takes much.
+    """Return the tile size for strips: smaller than requested if a row of tiles takes too much.
 
     Args:
         header: the source.
-        backend: what super-resolves tiles.
+        backend: backend for the tiles.
         tile_size: LR pixels per side, to be shrunk down to the least default.
         overlap: LR pixels of context at each inner side.
     """
@@ -122,7 +122,7 @@ def strip_tile_px(header: Picture, backend: Backend, *, tile_size: int, overlap:
 
 
 class _Strip:
-    """Some rows of the result, while their tiles come."""
+    """Some rows of the result, while their tiles arrive."""
 
     def __init__(self, part: Picture, first: int, rows: Span, scale: int, tiles: int) -> None:
         kept = rows.keep_stop - rows.keep_start
@@ -161,7 +161,7 @@ def _completed(strip: _Strip, backend: Backend) -> Picture:
 
 
 class _Count:
-    """Counts tiles, from any thread."""
+    """Thread-safe counter of tiles."""
 
     def __init__(self, of: int, on_tile: OnTile) -> None:
         self._of = of

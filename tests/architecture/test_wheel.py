@@ -46,7 +46,9 @@ def test_data_is_inside(names: set[str]) -> None:
     assert "runtime/models/dggn-lite.onnx" in names
     assert "dggn/training/recipes/lite.toml" in names
     assert "dggn/training/recipes/campaign/lite.toml" in names
-    assert "runtime/report/page.html" in names
+    assert {"runtime/report/page.html", "runtime/report/slider.css"} <= names
+    page = (ROOT / "runtime" / "serve" / "page").iterdir()
+    assert {f"runtime/serve/page/{path.name}" for path in page} <= names
     assert "runtime/backends/trt/photograph.png" in names
     assert {f"{room}/py.typed" for room in ROOMS} <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)

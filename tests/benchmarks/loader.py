@@ -84,15 +84,15 @@ def report_batches(pairs: list[Pair], threads: int, seconds: float) -> None:
 
     from dggn.training.batches import open_batches
     from dggn.training.config import DataConfig
-    from dggn.training.parallel import Place
+    from dggn.training.parallel import ProcessContext
 
     torch.set_num_threads(1)
-    place = Place(device=torch.device("cpu"))
+    process = ProcessContext(device=torch.device("cpu"))
     config = DataConfig(batch_size=BATCH_SIZE)
-    with open_batches(config, 0, pairs, place, workers=threads) as batches:
+    with open_batches(config, 0, pairs, process, workers=threads) as batches:
         show("the same as float tensors", pairs_per_s(batches.batch, seconds))
     resident = replace(config, resident=True)
-    with open_batches(resident, 0, pairs, place, workers=threads) as batches:
+    with open_batches(resident, 0, pairs, process, workers=threads) as batches:
         show("resident, on the CPU", pairs_per_s(batches.batch, seconds))
         # What is left for the processor where a GPU fetches the pixels.
         show("resident, places alone", pairs_per_s(batches._make, seconds))

@@ -193,7 +193,7 @@ def test_page(workplace: Path) -> None:
         (["model", "bicubic", "plain", "--niqe", "none.npz"], 2, "none.npz does not exist"),
         (["realistic", "none", "--model", "bicubic"], 2, "none is not a folder"),
         (["realistic", "plain", "--model", "none"], 2, "neither a file nor a shipped model"),
-        (["realistic", "plain", "--model", "bicubic", "-o", "Set2"], 2, "holds other things"),
+        (["realistic", "plain", "--model", "bicubic", "-o", "Set2"], 2, "contains other files"),
         (["page", "plain", "--model", "bicubic"], 2, "a page shows two models"),
         (["model", "bicubic"], 2, "no benchmark: name a folder with --benchmark"),
         (["model", "bicubic", "plain", "--json", "--csv"], 2, "--json and --csv exclude each"),

@@ -59,8 +59,8 @@ def test_a_bare_installation_names_the_extra(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--fp16", "--int8"), "fp16 and int8 are both asked for"),
-        (("--precision", "fp32", "--fp16"), "fp16 and fp32 are both asked for"),
+        (("--fp16", "--int8"), "fp16 and int8 were both requested"),
+        (("--precision", "fp32", "--fp16"), "fp16 and fp32 were both requested"),
         (("--flavor", "tensorrt", "--target", "sm86"), "--target is for TensorRT-RTX"),
         (("-o", "x.onnx", "--target", "sm86"), "x.onnx does not end in .engine"),
     ],

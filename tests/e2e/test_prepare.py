@@ -96,7 +96,7 @@ def test_stopped_in_the_middle_and_resumed(many_pictures: Path, tmp_path: Path, 
     assert 9 <= done < 201
     if name != "SIGKILL":
         assert process.returncode == 130
-        assert errors.endswith("stopped; go on with the same command (set)\n")
+        assert errors.endswith("stopped; run the same command to resume (set)\n")
         assert not list((tmp_path / "set").rglob("*.partial"))
     assert "Traceback" not in errors
     assert out == ""

@@ -87,7 +87,7 @@ def test_interrupted_run_goes_on_to_its_end(workplace: Path) -> None:
         signalled = SIGNALLED.format(name=name)
         code, errors = _train(workplace, "recipe.toml", "run", *arguments, first=signalled)
         assert code == 130, errors
-        assert "go on with the same command" in errors
+        assert "run the same command to resume" in errors
         assert "Traceback" not in errors
         steps_done.append(_step(workplace / "run" / "state.safetensors"))
         assert weights.is_file()

@@ -41,8 +41,10 @@ class Browser:
         )
         self._session = "/session/" + answer["sessionId"]
 
-    def open(self, path: Path) -> None:
-        self._ask(self._session + "/url", {"url": path.as_uri()})
+    def open(self, page: Path | str) -> None:
+        """Open a file, or an address."""
+        url = page.as_uri() if isinstance(page, Path) else page
+        self._ask(self._session + "/url", {"url": url})
 
     def run(self, script: str) -> Any:
         return self._ask(

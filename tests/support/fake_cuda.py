@@ -57,6 +57,7 @@ class FakeDevice:
         self.streams: list[FakeStream] = []
         self.living: set[object] = set()
         self.allocations = self.graph_count = self.waits = self.operations = 0
+        self.graph_launches = self.records = 0
         self.fails_at: int | None = None
         self.failure: BackendError | None = None
         self.closed = False
@@ -209,6 +210,7 @@ class FakeStream(_Owned):
 
     def record(self, event: Any) -> None:
         event.stream, event.done = self, False
+        self.device.records += 1
         self.add(lambda: setattr(event, "done", True))
 
     def capture(self, work: Operation) -> FakeGraph:
@@ -223,6 +225,7 @@ class FakeStream(_Owned):
             self.recording = None
 
     def launch(self, graph: Any) -> None:
+        self.device.graph_launches += 1
         for operation in graph.operations:
             self.add(operation)
 

@@ -1,14 +1,15 @@
 /* A CUDA driver of one device that lives in the host's memory, for the real Python packages.
  *
  * Work is done at once, except that an event is reported as not ready once. Captured work is kept
- * and done when its graph is launched. FAKE_CUDA_MEMORY is how many bytes there are; what is left
- * when the process ends is printed.
+ * and done when its graph is launched. FAKE_CUDA_MEMORY is how many bytes there are, and
+ * FAKE_CUDA_WAIT_MS how long one waits for an event; what is left when the process ends is printed.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef int CUresult;
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101,
@@ -153,7 +154,12 @@ CUresult cuEventRecord(Event *event, Stream *stream) {
     return stream ? SUCCESS : INVALID_HANDLE;
 }
 CUresult cuEventQuery(Event *event) { return event->queries_left-- > 0 ? NOT_READY : SUCCESS; }
-CUresult cuEventSynchronize(Event *event) { event->queries_left = 0; return SUCCESS; }
+CUresult cuEventSynchronize(Event *event) {
+    const char *wait = getenv("FAKE_CUDA_WAIT_MS");
+    if (wait) usleep(1000 * atoi(wait));
+    event->queries_left = 0;
+    return SUCCESS;
+}
 
 CUresult cuStreamBeginCapture(Stream *stream, int mode) {
     if (mode != 1) return INVALID_VALUE;

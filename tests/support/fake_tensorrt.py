@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from runtime.backends.gpu import Gpu
 from runtime.backends.trt.backend import EngineFile
-from runtime.backends.trt.engine_cache import name_begins
+from runtime.backends.trt.engine_cache import engine_name_prefix
 from runtime.backends.trt.engine_facts import (
     EngineFacts,
     EngineOptions,
@@ -272,7 +272,7 @@ class FakeTensorRT:
             verification=VERIFIED if verified else None,
         )
         stem = Path(facts.onnx_name).stem
-        path = folder / f"{name_begins(stem, precision, kind)}{tile_px}-{batch}.engine"
+        path = folder / f"{engine_name_prefix(stem, precision, kind)}{tile_px}-{batch}.engine"
         write_engine(path, plan, facts)
         return EngineFile(path=path, facts=facts)
 

@@ -37,13 +37,17 @@ def write_model(
     weight: float = 1 / 9,
     domain: str = "",
     levels: bool = False,
+    reflects: bool = False,
 ) -> Path:
     """A blur and an enlargement to twice the size, of `levels` in whole numbers from 0 to 255."""
     make = onnx.helper.make_node
     kernel = np.zeros((3, 3, 3, 3), np.float32)
     for channel in range(3):
         kernel[channel, channel] = weight
-    nodes = [make("Conv", ["input", "kernel"], ["blurred"], pads=[1, 1, 1, 1], domain=domain)]
+    pads = [0, 0, 0, 0] if reflects else [1, 1, 1, 1]
+    nodes = [make("Pad", ["input", "sides"], ["padded"], mode="reflect")] * reflects
+    source = "padded" if reflects else "input"
+    nodes += [make("Conv", [source, "kernel"], ["blurred"], pads=pads, domain=domain)]
     nodes += [make("Round", ["blurred"], ["rounded"])] * levels
     small = "rounded" if levels else "blurred"
     nodes += [make("Resize", [small, "", "scales"], ["output"], mode="nearest")]
@@ -55,6 +59,7 @@ def write_model(
         [
             onnx.numpy_helper.from_array(kernel, "kernel"),
             onnx.numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"),
+            onnx.numpy_helper.from_array(np.array([0, 0, 1, 1] * 2), "sides"),
         ],
     )
     opsets = [onnx.helper.make_opsetid("", 18)]

@@ -15,7 +15,7 @@ from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader
-from runtime.jobs.journal import Journal
+from runtime.jobs.journal import Fingerprints, Journal
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.model.info import ModelInfo
@@ -105,9 +105,17 @@ class SilentProgress:
         self.shares.append(share)
 
     def upscaling(
-        self, name: str, source_size_hw: tuple[int, int], target_size_hw: tuple[int, int]
+        self,
+        name: str,
+        source_size_hw: tuple[int, int],
+        target_size_hw: tuple[int, int],
+        *,
+        frames: int = 1,
     ) -> None:
         self.names.append(name)
+
+
+FINGERPRINTS = Fingerprints(pictures="f", clips="c")
 
 
 class Bench:
@@ -129,12 +137,16 @@ class Bench:
             jobs.append(Job(source=self.folder / name, target=self.out / name, name=name))
         return jobs
 
+    def journal_says_done(self, job: Job) -> bool:
+        with Journal(self.out, read_only=True) as journal:
+            return journal.is_done(job, FINGERPRINTS.of(job))
+
     def pipeline(self, settings: OutputSettings = SETTINGS, **options: Any) -> Pipeline:
         return Pipeline(
             self.upscaler,
             settings,
             journal=self.journal,
-            fingerprint="f",
+            fingerprints=FINGERPRINTS,
             progress=self.progress,
             **options,
         )

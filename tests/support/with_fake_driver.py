@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -140,6 +143,34 @@ def keep(results: dict[int, Any], number: int, result: Any) -> None:
     results[number] = result.copy()
 
 
+def others_run_while_one_waits(device: Device) -> None:
+    """Decoders and encoders would stand still otherwise."""
+    os.environ["FAKE_CUDA_WAIT_MS"] = "500"
+    turns = 0
+    begun, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        nonlocal turns
+        begun.set()
+        while not done.is_set():
+            turns += 1
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=work)
+    with device.active():
+        event = device.new_event()
+        thread.start()
+        begun.wait()
+        before = turns
+        event.wait()
+        while_waiting = turns - before
+        done.set()
+        event.free()
+    thread.join()
+    del os.environ["FAKE_CUDA_WAIT_MS"]
+    assert while_waiting > 5, f"another thread had {while_waiting} turns in half a second"
+
+
 def main(package: str, folder: Path) -> None:
     (gpu,) = probe().gpus
     assert (gpu.name, gpu.sm, gpu.cuda_version) == ("Fake GPU", "sm86", "13.0")
@@ -150,6 +181,7 @@ def main(package: str, folder: Path) -> None:
     else:
         raise AssertionError("there is no GPU 3")
     use_everything(open_device(0), has_graphs=package == "cuda-bindings")
+    others_run_while_one_waits(open_device(0))
     if package == "cuda-bindings":
         from cuda.bindings import driver
 

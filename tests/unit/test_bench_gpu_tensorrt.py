@@ -83,10 +83,20 @@ def test_a_refused_graph_costs_no_figure() -> None:
         free=lambda: calls.append("free"),
     )
     part = SimpleNamespace(
-        address=0, free=lambda: None, wait=lambda: None, capture=refuse, launch=calls.append
+        address=0,
+        array=np.ones(48, np.uint8),
+        free=lambda: None,
+        wait=lambda: None,
+        capture=refuse,
+        launch=calls.append,
+        copy_in=lambda memory, pinned, size: calls.append(f"copy {size}"),
     )
-    device = SimpleNamespace(new_memory=lambda size: part, new_stream=lambda: part)
-    lane = _Lane(device, execution, Plan(work=Path()))
+    device = SimpleNamespace(
+        new_memory=lambda size: part, new_pinned=lambda size: part, new_stream=lambda: part
+    )
+    tiles = np.zeros((1, 4, 4, 3), np.uint8)
+    lane = _Lane(device, execution, Plan(work=Path()), tiles)
     lane.queue()
     lane.free()
-    assert calls == ["enqueue", "enqueue", "free"]
+    assert calls == ["copy 48", "enqueue", "enqueue", "free"]
+    assert not part.array.any(), "real tiles are what is computed"

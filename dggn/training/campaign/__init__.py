@@ -1,1 +1,1 @@
-"""Training campaigns: the shipped models, trained in sessions on borrowed machines."""
+"""Training campaigns, which train the shipped models in sessions on borrowed machines."""

@@ -22,8 +22,7 @@ def campaign(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="Folder with train/ and val/ and, where they are needed, benchmark/ and "
-            "perceptual/.",
+            help="Folder with train/, val/ and, if needed, benchmark/ and perceptual/.",
         ),
     ],
     output: Annotated[
@@ -35,22 +34,22 @@ def campaign(
     work: Annotated[
         Path, typer.Option(help="Folder of prepared pictures, states, logs and samples.")
     ] = Path("runs"),
-    minutes: Annotated[float | None, typer.Option(help="Length of each stage's schedule.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Duration of each stage.")] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Length of each stage, in place of the recipe's.")
+        int | None, typer.Option(help="Steps of each stage, overriding the recipe's.")
     ] = None,
     stop_after: Annotated[
-        float | None, typer.Option(metavar="MINUTES", help="End this call after so long.")
+        float | None, typer.Option(metavar="MINUTES", help="Stop this call after this time.")
     ] = None,
     keep_every: Annotated[
-        float, typer.Option(metavar="MINUTES", help="Time between two updates of OUTPUT.")
+        float, typer.Option(metavar="MINUTES", help="Time between updates of OUTPUT.")
     ] = 2,
     start: Annotated[
         Path | None, typer.Option(help="Checkpoint for gan to start from; psnr's by default.")
     ] = None,
-    recipes: Annotated[Path | None, typer.Option(help="Folder of other recipes.")] = None,
+    recipes: Annotated[Path | None, typer.Option(help="Folder of alternative recipes.")] = None,
     device: Annotated[
-        str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.")
+        str, typer.Option(help="auto (a GPU if available), cpu, cuda or cuda:1.")
     ] = "auto",
     eager: Annotated[bool, typer.Option("--eager", help="Do not compile.")] = False,
 ) -> None:

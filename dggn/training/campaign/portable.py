@@ -1,4 +1,4 @@
-"""A training run as a few small files that can be copied from one machine to the next.
+"""Stores a training run as a few small files that can be copied between machines.
 
     OUTPUT/RUN/weights-STEP-K-of-N   the averaged generator as float16 safetensors, in parts
     OUTPUT/RUN/progress.json         the settings, the run's progress, the validations so far
@@ -24,13 +24,13 @@ from dggn.model.checkpoint import FORMAT_KEY, GENERATOR_FORMAT, read_tensors
 from dggn.settings import from_mapping, to_mapping
 from dggn.training.config import TrainConfig
 from dggn.training.log import LOG_NAME, read_log
-from dggn.training.schedule import share_done
+from dggn.training.schedule import completed_share
 from dggn.training.state import STATE_NAME, TRAINING_FORMAT, WEIGHTS_NAME, TrainingState
 from runtime.errors import ModelError
 from runtime.system.files import write_whole
 
 PART_BYTES = 15 * 2**20
-"""Size of a part: under the 16 MiB that some places allow for a file."""
+"""Maximum size of a part, below the common file limit of 16 MiB."""
 
 PROGRESS_NAME = "progress.json"
 AVERAGE = "average."
@@ -38,16 +38,16 @@ AVERAGE = "average."
 
 
 def is_complete(run: Path) -> bool:
-    """Tell whether a folder holds a run that has finished."""
+    """Return whether a folder holds a finished run."""
     if not (run / STATE_NAME).exists():
         return False
     _, header = read_tensors(run / STATE_NAME, format_name=TRAINING_FORMAT)
     config = from_mapping(TrainConfig, header["config"], where=str(run))
-    return share_done(config, header["step"], header["elapsed_s"]) >= 1
+    return completed_share(config, header["step"], header["elapsed_s"]) >= 1
 
 
 def write_portable(run: Path, target: Path) -> None:
-    """Write a run's newest state; if killed, leave the new files or the previous ones.
+    """Write a run's newest state; if killed, leave either the new files or the previous ones.
 
     Args:
         run: folder of a run with a saved state.
@@ -92,7 +92,7 @@ def write_portable(run: Path, target: Path) -> None:
 def restore(
     source: Path, run: Path, changes: Mapping[str, Mapping[str, Any]], initial: str | None
 ) -> bool:
-    """Set up a run's folder so that `dggn-train run` resumes from portable files.
+    """Set up a run's folder from portable files, for `dggn-train run` to resume.
 
     Args:
         source: folder that :func:`write_portable` filled; may be missing.
@@ -111,7 +111,7 @@ def restore(
     progress = json.loads((source / PROGRESS_NAME).read_text(encoding="utf-8"))
     content = b"".join((source / name).read_bytes() for name in progress["weights"])
     if hashlib.sha256(content).hexdigest() != progress["sha256"]:
-        raise ModelError(f"{source}: its parts do not belong together; copy all of them again")
+        raise ModelError(f"{source}: its parts do not match; copy all of them again")
     weights = run / WEIGHTS_NAME
     run.mkdir(parents=True, exist_ok=True)
     write_whole(weights, content)

@@ -1,4 +1,4 @@
-"""Training campaigns: the shipped models, trained session by session on borrowed machines.
+"""Runs training campaigns: the shipped models, session by session on borrowed machines.
 
 `dggn-train campaign` runs one. Repeat the same command to resume: from WORK where that still
 exists, exactly; from OUTPUT on another machine, without the optimizers' moments (see portable.py).
@@ -29,13 +29,13 @@ RECIPES_FOLDER = Path(__file__).parents[1] / "recipes" / "campaign"
 CampaignName = Literal["psnr", "gan", "ablation", "lite"]
 
 SCALES = ("1", "0.75", "0.5")
-"""Sizes at which pictures are prepared: the scale jitter of crops that are cut on the device."""
+"""Scales at which pictures are prepared, in place of scale jitter for crops cut on the device."""
 
 WHOLE_PX = "8192"
-"""Side of a sub-image: larger than any picture, so that none overlap."""
+"""Side of a sub-image, larger than any picture, so that none overlap."""
 
 STOPPED = 130
-"""Exit code of a call that was interrupted, or whose time ran out."""
+"""Exit code of a call that was interrupted or ran out of time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Stage:
     """Name of its recipe, without the extension."""
 
     start: str | None = None
-    """The run whose weights it starts from."""
+    """Run whose weights it starts from."""
 
     replaces_start: bool = False
     """Whether this run replaces the one it starts from in OUTPUT."""
@@ -71,33 +71,33 @@ CAMPAIGNS: dict[CampaignName, tuple[Stage, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignOptions:
-    """The settings of one call."""
+    """Settings of one call."""
 
     name: CampaignName
 
     data: Path
-    """Folder with `train/`, `val/` and, where they are needed, `benchmark/` and `perceptual/`."""
+    """Folder with `train/`, `val/` and, if needed, `benchmark/` and `perceptual/`."""
 
     output: Path
-    """Folder of the results, with all that is needed to resume on another machine."""
+    """Folder of the results, with everything needed to resume on another machine."""
 
     work: Path = Path("runs")
     """Folder of prepared pictures, states, logs and samples."""
 
     minutes: float | None = None
-    """Length of each stage's schedule."""
+    """Duration of each stage's schedule, in minutes."""
 
     steps: int | None = None
-    """Length of each stage, in place of the recipe's."""
+    """Steps of each stage, overriding the recipe's."""
 
     stop_after_minutes: float | None = None
-    """When this call ends."""
+    """Minutes after which this call ends."""
 
     keep_every_minutes: float = 2
-    """Time between two updates of OUTPUT."""
+    """Minutes between updates of OUTPUT."""
 
     start: Path | None = None
-    """Checkpoint that `gan` starts from, in place of the campaign `psnr`'s."""
+    """Checkpoint that `gan` starts from, instead of the campaign `psnr`'s."""
 
     recipes: Path = RECIPES_FOLDER
 
@@ -123,7 +123,7 @@ class Campaign:
         self._ends_at = None if limit is None else time.monotonic() + 60 * limit
 
     def run(self) -> int:
-        """Do everything that is left to do.
+        """Run everything that is left to do.
 
         Returns:
             The exit code: 0, :data:`STOPPED`, or that of the command that failed.
@@ -190,7 +190,7 @@ class Campaign:
     def _watch(
         self, command: list[str], run: Path | None = None, stage: Stage | None = None
     ) -> int:
-        """Run a command until it ends or the time runs out, keeping OUTPUT up to date."""
+        """Run a command until it ends or time runs out, keeping OUTPUT up to date."""
         if self._ends_at and time.monotonic() >= self._ends_at:
             return STOPPED
         state = run / STATE_NAME if run else None
@@ -221,7 +221,7 @@ class Campaign:
             shutil.rmtree(self._output / stage.start, ignore_errors=True)
 
     def _report(self, stages: tuple[Stage, ...]) -> int:
-        """Measure the campaign's models and what they are compared with, and write the table."""
+        """Measure the campaign's models and their baselines, and write the table."""
         folders = sorted(path.parent for path in self._data.glob("benchmark/*/HR"))
         benchmarks = [
             argument
@@ -252,7 +252,7 @@ class Campaign:
 
 
 def _differences(rows: list[str]) -> list[str]:
-    """Table rows for the gradient branch's effect, where there are runs with and without it."""
+    """Return table rows for the gradient branch's effect, for runs with and without it."""
     figures: dict[tuple[str, str], tuple[str, list[float]]] = {}
     for row in rows:
         name, benchmark, count, *cells = (cell.strip() for cell in row.strip("|").split("|"))

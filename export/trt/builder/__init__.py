@@ -1,4 +1,4 @@
-"""Building engines: a graph becomes a plan, which is verified before it is kept.
+"""Builds plans from graphs, and verifies them before they are kept.
 
 May import `passes`, and what that may.
 """

@@ -1,4 +1,4 @@
-"""A build that Ctrl-C ends.
+"""Engine builds that Ctrl-C can end.
 
 Python hears of Ctrl-C between two of its own steps only, and a build is one step of minutes: it is
 made in another thread.
@@ -32,7 +32,7 @@ def build_interruptibly(
     cancelled: threading.Event,
     device: int = 0,
 ) -> bytes:
-    """Build in a thread and wait for it; see :func:`export.trt.builder.plan.build_plan`.
+    """Build in a thread that Ctrl-C can interrupt; see :func:`export.trt.builder.plan.build_plan`.
 
     The builder builds for the GPU that is active in its thread: the first, unless another one is.
 
@@ -92,8 +92,8 @@ def _active(device: int) -> Iterator[None]:
         gpu.close()
 
 
-def leave(exit_code: int) -> NoReturn:
-    """End the process, even while a library that cannot be cancelled still builds."""
+def exit_process(exit_code: int) -> NoReturn:
+    """Exit the process, even while a library that cannot be cancelled is still building."""
     sys.stdout.flush()
     sys.stderr.flush()
     if any(thread.name == THREAD_NAME for thread in threading.enumerate()):

@@ -1,4 +1,4 @@
-"""Builds a plan from a graph, with every age of TensorRT's API.
+"""Builds a plan from a graph with any supported TensorRT version.
 
 What to say to a library follows from its capabilities (`runtime.backends.trt.library`):
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from export.trt.builder.progress import make_monitor
-from export.trt.builder.tactics import leave_out_missing
+from export.trt.builder.tactics import disable_missing_tactics
 from runtime.backends.trt.engine_facts import EnginePrecision
 from runtime.backends.trt.library import Library
 from runtime.errors import (
@@ -35,31 +35,35 @@ from runtime.system.terminal import OnProgress
 _logger = logging.getLogger(__name__)
 
 LONGEST_REASON = 300
-"""Characters kept of a parser's message; the rest is about its own source code."""
+"""Maximum length of a parser message; the rest is about the parser's source code."""
+
+
+class BuildRefused(BackendError):
+    """TensorRT finds no kernels for a graph; the same model in a safer precision may do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSpec:
-    """Input of one build: a graph and its settings.
+    """Input of a build: a graph and its settings.
 
     Raises:
         ConfigError: a shape is larger than the one above it.
     """
 
     graph: bytes
-    """The ONNX model."""
+    """ONNX model."""
 
     precision: EnginePrecision
-    """Precision to allow, in libraries without strong types."""
+    """Precision to enable, in libraries without strong types."""
 
     shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-    """The least, best and largest input."""
+    """Minimum, optimal and maximum input shape."""
 
     profiles: int = 1
     """Identical optimization profiles, for libraries whose contexts cannot share one."""
 
     targets: tuple[str, ...] = ()
-    """Compute capabilities, for libraries that can build for others than this GPU's."""
+    """Compute capabilities, in libraries that can build for other GPUs."""
 
     float32_layers: frozenset[str] = frozenset()
     """Names of nodes that stay in float32, for libraries without strong types."""
@@ -68,7 +72,7 @@ class PlanSpec:
     """File that keeps kernel timings for the next build, in libraries that time kernels."""
 
     detailed: bool = False
-    """Whether the engine describes its kernels; the log lists them then."""
+    """Whether the engine records details of its kernels, which are then logged."""
 
     def __post_init__(self) -> None:
         # TensorRT itself takes a least size above the best one without a word.
@@ -89,18 +93,19 @@ def build_plan(
     Args:
         library: builds.
         spec: the graph and its settings.
-        on_progress: receives the progress, where the library reports it.
-        cancelled: ends the build, where the library can be asked to.
+        on_progress: receives the progress, if the library reports it.
+        cancelled: ends the build, if the library supports it.
 
     Returns:
         The serialized engine.
 
     Raises:
         ModelError: the parser refuses the graph.
-        BackendError: the builder fails, or cannot start.
-        OutOfDeviceMemory: for want of memory.
+        BackendError: the builder cannot start.
+        BuildRefused: it makes no engine of the graph.
+        OutOfDeviceMemory: memory ran out.
         Cancelled: it was cancelled.
-        ConfigError: a target is none that the library knows.
+        ConfigError: a target is unknown to the library.
     """
     if cancelled.is_set():
         raise Cancelled("the build was cancelled")
@@ -120,7 +125,7 @@ def build_plan(
     config = builder.create_builder_config()
     _set_precision(library, config, network, spec)
     if library.capabilities.precision_flags:
-        leave_out_missing(module, config)
+        disable_missing_tactics(module, config)
     _set_targets(library, config, spec.targets)
     _add_profiles(library, builder, config, network, spec)
     _read_timing_cache(library, config, spec.timing_cache)
@@ -140,7 +145,7 @@ def build_plan(
 
 
 def network_flags(module: Any) -> int:
-    """The flags that a network is created with, as bits."""
+    """Return the network creation flags as a bit mask."""
     creation = module.NetworkDefinitionCreationFlag
     # Where both exist, the batch is explicit anyway.
     for name in ("STRONGLY_TYPED", "EXPLICIT_BATCH"):
@@ -166,7 +171,7 @@ def _set_precision(library: Library, config: Any, network: Any, spec: PlanSpec) 
 
 
 def _keep_float32(module: Any, network: Any, names: Set[str]) -> None:
-    """Ask for float32 in layers that would lose too much, where types are TensorRT's choice."""
+    """Request float32 for precision-sensitive layers, in libraries that choose types themselves."""
     for index in range(network.num_layers):
         layer = network.get_layer(index)
         if layer.name in names:
@@ -201,7 +206,7 @@ def _add_profiles(
         profile.set_shape(name, *spec.shapes)
         if config.add_optimization_profile(profile) < 0:
             raise BackendError(
-                f"{library.name} refuses tiles from {list(spec.shapes[0])} to "
+                f"{library.name} rejects tiles from {list(spec.shapes[0])} to "
                 f"{list(spec.shapes[2])}: choose another --tile or --batch"
             )
 
@@ -239,7 +244,7 @@ def _parse_failure(library: Library, parser: Any, mark: int) -> str:
             node = f"{error.node_name()} ({error.node_operator()})"
         reasons.append(f"node {node}: {_one_line(error.desc())}")
     return (
-        f"{library.name} refuses the graph: {'; '.join(reasons) or library.messages.reason(mark)}. "
+        f"{library.name} rejects the graph: {'; '.join(reasons) or library.messages.reason(mark)}. "
         "Try --precision fp32; if that is refused too, the model needs an operator that this "
         "TensorRT does not have: export it another way, or use a newer TensorRT"
     )
@@ -257,7 +262,7 @@ def _build_failure(library: Library, mark: int) -> BackendError:
             f"{library.name} ran out of GPU memory ({reason}): lower --batch or --tile, or close "
             "other programs that use the GPU"
         )
-    return BackendError(
+    return BuildRefused(
         f"{library.name} cannot build the engine ({reason}): try --precision fp32 or a smaller "
         "--tile; if that fails too, please report it with these words"
     )

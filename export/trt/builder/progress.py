@@ -1,4 +1,4 @@
-"""TensorRT's progress monitor: shows a build's progress, and cancels it."""
+"""A TensorRT progress monitor that shows and cancels builds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Phase:
 
 
 class Phases:
-    """TensorRT's nested phases as one share. Safe to use from any thread.
+    """TensorRT's nested phases as one progress value. Thread-safe.
 
     A phase is one step of its parent, so its own share is a part of that step.
     """
@@ -28,25 +28,25 @@ class Phases:
         self._furthest = 0.0
 
     def start(self, name: str, parent: str | None, steps: int) -> None:
-        """A phase begins."""
+        """Start a phase."""
         with self._lock:
             self._open[name] = _Phase(parent=parent or None, steps=max(1, steps))
 
     def step(self, name: str, number: int) -> None:
-        """A step of it, counted from 0, is done."""
+        """Record that a step of a phase, counted from 0, is done."""
         with self._lock:
             phase = self._open.get(name)
             if phase is not None:
                 phase.done = min(phase.steps, max(phase.done, number + 1))
 
     def finish(self, name: str) -> None:
-        """A phase ends; its parent hears of that by a step of its own."""
+        """Finish a phase; its parent receives a step of its own."""
         with self._lock:
             self._open.pop(name, None)
 
     @property
     def share(self) -> float:
-        """Finished share of the whole build; it never goes back."""
+        """Return the completed share of the build, which never decreases."""
         with self._lock:
             tops = [name for name, phase in self._open.items() if phase.parent not in self._open]
             self._furthest = max([self._furthest, *(self._share(name, 0) for name in tops)])
@@ -63,7 +63,7 @@ class Phases:
 
 
 def make_monitor(module: Any, on_progress: OnProgress, cancelled: threading.Event) -> Any:
-    """A progress monitor for a TensorRT module that has them.
+    """Create a progress monitor, for a TensorRT module that supports them.
 
     Args:
         module: the TensorRT package.

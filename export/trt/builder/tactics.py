@@ -1,4 +1,4 @@
-"""Libraries that TensorRT 8 computes with beside its own kernels, left out where they are missing.
+"""Disables optional tactic libraries of TensorRT 8 that are not installed.
 
 Its wheel asks for cuDNN of any version and loads version 8 alone, so that pip may bring one that it
 cannot use. From 10 on, TensorRT does without them unless told otherwise.
@@ -20,17 +20,20 @@ LIBRARIES = {
         "cublasLt64_12.dll",
     ),
 }
-"""Sources of tactics, and the files of which TensorRT 8 needs one."""
+"""Tactic sources, and the library files of which TensorRT 8 needs one."""
+
+STAND_IN = "dggn_stand_in"
+"""Symbol of libraries that only take the place of these."""
 
 _logger = logging.getLogger(__name__)
 
 
-def leave_out_missing(module: Any, config: Any) -> None:
-    """Let a build do without libraries that cannot be loaded.
+def disable_missing_tactics(module: Any, config: Any) -> None:
+    """Disable tactic sources whose libraries cannot be loaded.
 
     Args:
         module: the TensorRT package, of version 8.
-        config: of the build.
+        config: configuration of the build.
     """
     sources = getattr(module, "TacticSource", None)
     if sources is None:
@@ -56,8 +59,10 @@ def leave_out_missing(module: Any, config: Any) -> None:
 def _is_there(name: str) -> bool:
     for file in LIBRARIES[name]:
         try:
-            ctypes.CDLL(file)
+            library = ctypes.CDLL(file)
         except OSError:
             continue
-        return True
+        # A stand-in only lets TensorRT's plugins be loaded, and ends the process when it is called.
+        if not hasattr(library, STAND_IN):
+            return True
     return False

@@ -1,4 +1,4 @@
-"""Builds engines that are verified before they are kept, and safer ones where they fail."""
+"""Builds verified engines, falling back to safer precisions where verification fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dggn.onnx_graph.source import SourceModel
 from export.trt.builder.interrupt import build_interruptibly
-from export.trt.builder.plan import PlanSpec
+from export.trt.builder.plan import BuildRefused, PlanSpec
 from export.trt.passes.activations import largest_activation
 from export.trt.passes.assemble import tensorrt_graph
 from export.trt.passes.half import LARGEST_HALF
@@ -21,10 +21,15 @@ from export.trt.passes.islands import float32_layers
 from runtime.backends.gpu import Gpu
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.trt.engine_cache import cache_folder
-from runtime.backends.trt.engine_facts import EngineFacts, EngineOptions, EnginePrecision, verified
+from runtime.backends.trt.engine_facts import (
+    EngineFacts,
+    EngineOptions,
+    EnginePrecision,
+    with_verification,
+)
 from runtime.backends.trt.engine_file import write_engine
 from runtime.backends.trt.library import Library
-from runtime.backends.trt.verify import failure, verification_tiles, verify_with
+from runtime.backends.trt.verify import verification_failure, verification_tiles, verify_with
 from runtime.errors import BackendError, ConfigError, ModelError, OutOfDeviceMemory, TargetError
 from runtime.model.info import ModelInfo
 from runtime.system.files import make_folder
@@ -35,16 +40,16 @@ if TYPE_CHECKING:
     import onnx
 
 PROFILES = 4
-"""Number of profiles where contexts cannot share one: one for each slot of the runtime."""
+"""Number of profiles if contexts cannot share one: one per slot of the runtime."""
 
 LEAST_TILE_PX = 64
-"""Tiles are not made smaller than this for want of memory."""
+"""Smallest tile size tried when memory runs out."""
 
 SAFER: dict[EnginePrecision, EnginePrecision] = {"fp16": "fp32"}
-"""Next precision to try. A quantized model has no other one: its weights are 8-bit."""
+"""Next precision to try. Quantized models have none: their weights are 8-bit."""
 
 OpenEngine = Callable[[Path, Gpu], Backend]
-"""Loads an engine that has its sidecar beside it, on a GPU."""
+"""Opens an engine, with its sidecar beside it, on a GPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +57,13 @@ class BuildContext:
     """Tools and callbacks of a build."""
 
     library: Library
-    """TensorRT that builds."""
+    """TensorRT library that builds."""
 
     gpu: Gpu | None
-    """GPU that verifies, and that classic engines are for; None on a machine without one."""
+    """GPU that verifies, and that classic engines are built for; None without one."""
 
     open_engine: OpenEngine | None
-    """Loads an engine to verify it; None where nothing can run it."""
+    """Opens an engine for verification; None if nothing can run it."""
 
     say: Callable[[str], None]
     """Receives one-line status messages."""
@@ -67,36 +72,36 @@ class BuildContext:
     """Receives the build's progress."""
 
     cancelled: threading.Event
-    """Ends the build once it is set."""
+    """Ends the build when set."""
 
 
 def engine_info(info: ModelInfo, options: EngineOptions) -> ModelInfo:
-    """The model's facts as an engine of it has them."""
+    """Return the model's facts as its engine has them."""
     return replace(info, sample_type=options.sample_type)
 
 
 def build_engine(
     source: SourceModel, options: EngineOptions, target: Path, context: BuildContext
 ) -> EngineFacts:
-    """Build an engine, verify it where there is a GPU, and only then give it its name.
+    """Build an engine, verify it if there is a GPU, and only then move it to its final name.
 
-    A precision that fails its verification is followed by the next safer one; batch and tile
-    shrink where the GPU's memory does not suffice. Both are told.
+    A precision that TensorRT cannot build, or that fails its verification, is followed by the next
+    safer one; batch and tile shrink if the GPU's memory runs out. Either is reported.
 
     Args:
         source: the model.
-        options: of the engine.
+        options: settings of the engine.
         target: the engine's file; replaced together with its sidecar.
         context: tools and callbacks.
 
     Returns:
-        What the sidecar says.
+        Facts for the sidecar.
 
     Raises:
         ConfigError: the options do not fit the model.
         ModelError: the graph cannot be converted, or TensorRT refuses it.
         BackendError: the build fails, or no precision passes verification.
-        OutOfDeviceMemory: the engine does not fit beside what else the GPU holds.
+        OutOfDeviceMemory: the engine does not fit into the GPU's free memory.
         Cancelled: it was cancelled; nothing is left.
         TargetError: a file cannot be written.
     """
@@ -118,21 +123,26 @@ def _build_verified(
         )
         precision = "fp32"
     while True:
-        plan, facts = _build(source, options, precision, context)
-        facts = replace(facts, largest_activation=largest)
-        problem, facts = _verify(plan, facts, folder / target.name, source, context)
-        if problem is None:
-            write_engine(target, plan, facts)
-            return facts
+        try:
+            plan, facts = _build(source, options, precision, context)
+        except (BuildRefused, ModelError) as error:
+            if precision not in SAFER:
+                raise
+            problem, outcome = str(error), "cannot be built"
+        else:
+            facts = replace(facts, largest_activation=largest)
+            failed, facts = _verify(plan, facts, folder / target.name, source, context)
+            if failed is None:
+                write_engine(target, plan, facts)
+                return facts
+            problem, outcome = failed, "is not good enough"
         safer = SAFER.get(precision)
         if safer is None:
             raise BackendError(
-                f"the {precision} engine does not compute what the model does: {problem}. Nothing "
-                "was kept; update the driver and TensorRT, or build from the float32 model"
+                f"the {precision} engine does not reproduce the model's results: {problem}. "
+                "Nothing was kept; update the driver and TensorRT, or build from the float32 model"
             )
-        context.say(
-            f"the {precision} engine is not good enough ({problem}): building {safer} instead"
-        )
+        context.say(f"the {precision} engine {outcome} ({problem}): building {safer} instead")
         precision = safer
 
 
@@ -199,7 +209,7 @@ def _build(
 
 
 def _shrinking(tile_px: int, batch: int, multiple: int) -> Iterator[tuple[int, int]]:
-    """Tile sizes and batches to try: first the ones asked for."""
+    """Yield tile sizes and batches to try, starting with the requested ones."""
     yield tile_px, batch
     while batch > 1 or tile_px // 2 >= max(LEAST_TILE_PX, multiple):
         if batch > 1:
@@ -210,7 +220,7 @@ def _shrinking(tile_px: int, batch: int, multiple: int) -> Iterator[tuple[int, i
 
 
 def _fixed_batch(model: onnx.ModelProto) -> int:
-    """Batch size that the graph is fixed to; 0 for any."""
+    """Return the batch size that the graph is fixed to; 0 for any."""
     return int(model.graph.input[0].type.tensor_type.shape.dim[0].dim_value)
 
 
@@ -245,7 +255,7 @@ def _largest(source: SourceModel, options: EngineOptions) -> float:
 def _verify(
     plan: bytes, facts: EngineFacts, candidate: Path, source: SourceModel, context: BuildContext
 ) -> tuple[str | None, EngineFacts]:
-    """Return a reason not to keep the engine, if any, and the facts with the verification."""
+    """Verify an engine; return the reason to reject it, if any, and the updated facts."""
     gpu, open_engine = context.gpu, context.open_engine
     if gpu is None or open_engine is None or gpu.sm not in facts.options.targets:
         return None, facts
@@ -258,12 +268,12 @@ def _verify(
         raise  # a safer precision needs more of it
     except (BackendError, ModelError) as error:
         return str(error), facts
-    return failure(found, facts.precision), verified(facts, found)
+    return verification_failure(found, facts.precision), with_verification(facts, found)
 
 
 @contextmanager
 def _work_folder(target: Path) -> Iterator[Path]:
-    """A folder beside the target that goes when the work ends, whichever way.
+    """Provide a temporary folder beside the target, removed afterwards in any case.
 
     It is made before the work, because a folder that cannot be written to is better known before a
     build of minutes.

@@ -1,4 +1,4 @@
-"""Graph passes: from the ONNX file to the graph that a TensorRT builder gets.
+"""Graph passes from the ONNX file to the graph for a TensorRT builder.
 
 May import `dggn.onnx_graph` and `runtime`; not `builder`.
 """

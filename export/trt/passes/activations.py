@@ -1,4 +1,4 @@
-"""Measures how large a network's values get: float16 ends at 65504.
+"""Measures a network's largest values, since float16 ends at 65504.
 
 A CPU computes float16 graphs in float32 here and there, so that equal pictures prove little about a
 GPU. Looking at the values themselves does.
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dggn.onnx_graph.evaluate import as_input, evaluate
 from dggn.onnx_graph.source import SourceModel
-from dggn.onnx_graph.values import all_names, element_types, fresh
+from dggn.onnx_graph.values import all_names, element_types, unused_name
 from runtime.image.picture import Samples
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def largest_activation(source: SourceModel, tile_hwc: Samples) -> float:
-    """The largest magnitude of any value in the float32 model.
+    """Return the largest magnitude of any value in the float32 model.
 
     Args:
         source: a model that is not quantized.
-        tile_hwc: uint8 or uint16 RGB, sizes as the model wants them.
+        tile_hwc: uint8 or uint16 RGB of a size that the model takes.
 
     Raises:
         BackendError: ONNX Runtime fails.
@@ -34,7 +34,7 @@ def largest_activation(source: SourceModel, tile_hwc: Samples) -> float:
 
 
 def _with_maxima(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
-    """Make the largest magnitude of every float32 value a tensor of its own, and name them."""
+    """Add outputs for the largest magnitude of every float32 value, and return their names."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -46,7 +46,10 @@ def _with_maxima(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
     for node in model.graph.node:
         for name in node.output:
             if types.get(name) == TensorProto.FLOAT:
-                magnitude, largest = fresh("probe.abs", taken), fresh("probe.max", taken)
+                magnitude, largest = (
+                    unused_name("probe.abs", taken),
+                    unused_name("probe.max", taken),
+                )
                 graph.node.append(helper.make_node("Abs", [name], [magnitude]))
                 graph.node.append(helper.make_node("ReduceMax", [magnitude], [largest], keepdims=0))
                 names.append(largest)

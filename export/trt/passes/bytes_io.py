@@ -1,4 +1,4 @@
-"""A model that takes and gives bytes: a quarter of the bus, and no conversion on the host.
+"""Byte input and output: a quarter of the bus traffic, and no conversion on the host.
 
     bytes(x) = Cast(Transpose(Round(Clip(255 f(Transpose(Cast(x)) / 255), 0, 255))))
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dggn.onnx_graph.values import all_names, fresh
+from dggn.onnx_graph.values import all_names, unused_name
 
 if TYPE_CHECKING:
     import onnx
@@ -21,7 +21,7 @@ TO_NCHW, TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
 def wrap_in_bytes(model: onnx.ModelProto) -> None:
-    """Turn NCHW float32 in [0, 1] into NHWC uint8 at both ends, in place; names stay.
+    """Change input and output from NCHW float32 in [0, 1] to NHWC uint8, in place; names stay.
 
     Args:
         model: one input and one output, both float32 NCHW.
@@ -31,7 +31,7 @@ def wrap_in_bytes(model: onnx.ModelProto) -> None:
     graph = model.graph
     (source,), (target,) = graph.input, graph.output
     taken = all_names(graph)
-    inner_in, inner_out = (fresh(f"{value.name}.nchw", taken) for value in (source, target))
+    inner_in, inner_out = (unused_name(f"{value.name}.nchw", taken) for value in (source, target))
     for node in graph.node:
         for index, name in enumerate(node.input):
             if name in (source.name, target.name):
@@ -41,7 +41,7 @@ def wrap_in_bytes(model: onnx.ModelProto) -> None:
                 node.output[index] = inner_out
     constants = {}
     for label, value in (("share", 1 / 255), ("levels", 255.0), ("least", 0.0), ("most", 255.0)):
-        constants[label] = fresh(f"bytes.{label}", taken)
+        constants[label] = unused_name(f"bytes.{label}", taken)
         graph.initializer.append(
             numpy_helper.from_array(np.array(value, np.float32), constants[label])
         )
@@ -49,7 +49,9 @@ def wrap_in_bytes(model: onnx.ModelProto) -> None:
     def chain(first: str, last: str, steps: list[tuple[str, list[str], dict[str, Any]]]) -> None:
         before = first
         for number, (kind, more, options) in enumerate(steps):
-            after = last if number == len(steps) - 1 else fresh(f"bytes.{kind.lower()}", taken)
+            after = (
+                last if number == len(steps) - 1 else unused_name(f"bytes.{kind.lower()}", taken)
+            )
             node = helper.make_node(kind, [before, *more], [after], name=after, **options)
             nodes.append(node)
             before = after

@@ -1,4 +1,4 @@
-"""Converts most of a graph to float16, and leaves islands of it in float32.
+"""Converts most of a graph to float16, leaving parts of it in float32.
 
 Every node computes in one type. A value is cast where a node that reads it wants another type than
 the node that makes it has, once for all such readers. Weights are stored in the type that their
@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dggn.onnx_graph.values import FLOAT_TYPES, all_names, element_types, fresh
+from dggn.onnx_graph.values import FLOAT_TYPES, all_names, element_types, unused_name
 from runtime.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
 
 LARGEST_HALF = 65504.0
-"""The largest number of float16."""
+"""Largest finite float16 value."""
 
 
 def to_half(model: onnx.ModelProto, float32: Set[int]) -> None:
-    """Let all nodes but some compute in float16, in place.
+    """Convert all nodes except `float32` to float16, in place.
 
     Inputs and outputs keep their types.
 
@@ -52,14 +52,14 @@ class _Conversion:
         self.nodes: list[onnx.NodeProto] = []
         self.casts: dict[tuple[str, int], str] = {}
         self.now: dict[str, int] = {}
-        """The type that a value has in the new graph, where it had float32."""
+        """Current type, in the new graph, of each value that had float32."""
 
     def run(self) -> None:
         outputs = {value.name for value in self.graph.output}
         for number, node in enumerate(list(self.graph.node)):
             if any(entry.HasField("g") or entry.graphs for entry in node.attribute):
                 raise ModelError(
-                    f"{node.op_type} {node.name} holds another graph, which cannot be converted to "
+                    f"{node.op_type} {node.name} contains a subgraph, which cannot be converted to "
                     "float16: use --precision fp32"
                 )
             places = _float_places(node, self.versions)
@@ -83,12 +83,12 @@ class _Conversion:
         del self.graph.value_info[:]
 
     def _as(self, name: str, wanted: int) -> str:
-        """The name under which a float32 value of the old graph is found in a type."""
+        """Return the name under which a float32 value of the old graph is available in a type."""
         if not name or self.now.get(name, self.single) == wanted:
             return name
         if (name, wanted) not in self.casts:
             suffix = "half" if wanted == self.half else "float32"
-            other = fresh(f"{name}.{suffix}", self.taken)
+            other = unused_name(f"{name}.{suffix}", self.taken)
             self.casts[name, wanted] = other
             if name in self.stored:
                 self.graph.initializer.append(_half_weight(self.stored[name], other))
@@ -97,9 +97,9 @@ class _Conversion:
         return self.casts[name, wanted]
 
     def _keep_output(self, node: onnx.NodeProto, place: int) -> None:
-        """Let a node of float16 make a graph's output, which has another type."""
+        """Preserve the type of a graph output produced by a float16 node."""
         name = node.output[place]
-        inner = fresh(f"{name}.half", self.taken)
+        inner = unused_name(f"{name}.half", self.taken)
         node.output[place] = inner
         self.nodes.append(self._cast(inner, name, self.single))
         self.now[name] = self.single
@@ -127,7 +127,7 @@ def _half_weight(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
 def _float_places(
     node: onnx.NodeProto, versions: dict[str, int]
 ) -> tuple[set[int], set[int]] | None:
-    """Which inputs and outputs of a node can be float16 instead of float32, together.
+    """Return the inputs and outputs of a node that can change from float32 to float16 together.
 
     An operator's schema gives each input and output a type variable. Those that share the first
     output's (or, where that cannot be float16, the first input's) change together; the others, such
@@ -165,7 +165,7 @@ def _float_places(
 
 
 def float_types_left(model: onnx.ModelProto) -> dict[str, int]:
-    """Count the weights that are stored in each floating type."""
+    """Count weights by floating-point type."""
     from onnx import TensorProto
 
     counts: dict[str, int] = {}

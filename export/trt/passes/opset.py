@@ -1,4 +1,4 @@
-"""Converts a graph to another version of the standard operators.
+"""Converts a graph to another opset.
 
 Upwards onnx's own converter does it. Downwards, from 18 to 17, it knows no way for `Pad`; what
 changed for the operators that generators have is little:
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import onnx
 
 IR_OF_17 = 8
-"""The file format's version in the days of opset 17."""
+"""IR version that belongs to opset 17."""
 
 NEUTRAL: dict[str, dict[str, object]] = {
     "Resize": {"antialias": 0, "keep_aspect_ratio_policy": b"stretch"},
     "Split": {},
     "Pad": {},
 }
-"""Attributes that 17 does not know, with the value that says what 17 does anyway."""
+"""Attributes unknown to opset 17, with the value equivalent to its fixed behaviour."""
 
 REDUCTIONS = (
     "ReduceL1",
@@ -44,15 +44,15 @@ REDUCTIONS = (
 )
 
 
-def at_most(model: onnx.ModelProto, largest: int) -> onnx.ModelProto:
-    """The model in an opset that a parser reads.
+def lower_opset(model: onnx.ModelProto, largest: int) -> onnx.ModelProto:
+    """Convert a model to an opset that a parser reads.
 
     Args:
         model: weights as initializers; not changed.
         largest: the parser's largest opset.
 
     Raises:
-        ModelError: it uses what that opset cannot say.
+        ModelError: it uses features that the opset lacks.
     """
     found = opset(model)
     if found <= largest:
@@ -65,8 +65,8 @@ def at_most(model: onnx.ModelProto, largest: int) -> onnx.ModelProto:
     return _to_17(model)
 
 
-def at_least(model: onnx.ModelProto, least: int) -> onnx.ModelProto:
-    """The model in an opset that has what a pass needs.
+def raise_opset(model: onnx.ModelProto, least: int) -> onnx.ModelProto:
+    """Convert a model to an opset that supports a pass.
 
     Raises:
         ModelError: onnx's converter does not know how.
@@ -114,7 +114,7 @@ def _to_17(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(lowered, full_check=True)
     except onnx.checker.ValidationError as error:
-        raise ModelError(f"the model cannot be said in opset 17: {error}") from error
+        raise ModelError(f"the model cannot be expressed in opset 17: {error}") from error
     return lowered
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_source(path: Path) -> SourceModel:
-    """Read a model, of ours or of another program.
+    """Read a model, ours or another program's.
 
     Raises:
         ModelError: the file is damaged, or quantized in a way that TensorRT refuses.
@@ -44,7 +44,7 @@ def read_source(path: Path) -> SourceModel:
 
 
 def _require_symmetric(path: Path, model: onnx.ModelProto) -> None:
-    """Refuse what was quantized for processors: TensorRT knows signed values around zero only."""
+    """Refuse models quantized for CPUs: TensorRT requires signed symmetric quantization."""
     from onnx import TensorProto, numpy_helper
 
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -54,7 +54,7 @@ def _require_symmetric(path: Path, model: onnx.ModelProto) -> None:
         zero = stored.get(node.input[2])
         if zero is None or zero.data_type != TensorProto.INT8 or numpy_helper.to_array(zero).any():
             raise ModelError(
-                f"{path} was quantized for processors (its zero points are not those of signed, "
+                f"{path} was quantized for CPUs (its zero points are not those of signed, "
                 "symmetric values), which TensorRT refuses: calibrate the float32 model with "
                 "`dggn-calibrate PHOTOS --target tensorrt`, and give the result as --onnx"
             )

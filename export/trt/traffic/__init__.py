@@ -1,1 +1,1 @@
-"""What an engine moves through a GPU's memory, read from a real builder's log without a GPU."""
+"""GPU memory traffic of an engine, read from the log of a real build; needs no GPU."""

@@ -1,4 +1,4 @@
-"""Kernels, the memory that they move, and the speed that this allows: a roofline.
+"""Kernels, their memory traffic, and the speed limit that follows: a roofline.
 
 On a fast GPU most kernels wait for memory, so the bytes that they read and write, with the products
 beside them, bound the speed.
@@ -21,20 +21,20 @@ BYTES = {
     "Int32": 4,
     "Int64": 8,
 }
-"""Of a value, by the name that the log gives its type."""
+"""Bytes per value by the log's type name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Roofline:
-    """What bounds a GPU's speed."""
+    """The limits on a GPU's speed."""
 
     name: str
 
     flops: float
-    """Dense float16 products and sums a second, with float32 sums, at the clock it holds."""
+    """Sustained dense float16 operations per second, with float32 accumulation."""
 
     bytes: float
-    """Of memory, read or written a second, in practice."""
+    """Achievable memory bandwidth, in bytes per second."""
 
 
 ROOFLINES = (
@@ -45,16 +45,16 @@ ROOFLINES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """What a kernel reads or writes."""
+    """An input or output of a kernel."""
 
     name: str
     shape: tuple[int, ...]
     type: str
-    """As the log says it: `Half`."""
+    """Type name in the log, for example `Half`."""
 
     @property
     def bytes(self) -> int:
-        """Its size."""
+        """Size in bytes."""
         return math.prod(self.shape) * BYTES[self.type]
 
 
@@ -63,32 +63,32 @@ class Kernel:
     """One kernel of an engine."""
 
     name: str
-    """The builder's, made of what it does: `__myl_CorrMulMax_myl0_5`."""
+    """The builder's name, which lists the operations: `__myl_CorrMulMax_myl0_5`."""
 
     layer: str
-    """The builder's kind: `correlation` is a convolution."""
+    """The builder's layer type; `correlation` is a convolution."""
 
     nodes: tuple[str, ...]
-    """The ONNX nodes that it computes, or parts of them."""
+    """ONNX nodes that the kernel computes, wholly or partly."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     weights: tuple[Tensor, ...]
-    """Of its convolutions."""
+    """Weights of its convolutions."""
 
     @property
     def bytes(self) -> int:
-        """Read and written, without weights, which are few. A slice counts all it reads from."""
+        """Bytes read and written, without the few weights. A slice counts its whole input."""
         return sum(tensor.bytes for tensor in self.inputs + self.outputs)
 
     @property
     def is_transposed(self) -> bool:
-        """Whether its convolution is a transposed one."""
+        """Whether its convolution is transposed."""
         return self.layer == "deconvolution" or "Deco" in self.does
 
     @property
     def pixels(self) -> int:
-        """To which its convolution's weights are applied; without one, that it writes."""
+        """Number of pixels that its weights are applied to; without a convolution, its output's."""
         if self.weights:  # (out, in, height, width), or (in, out, height, width)
             tensor = self.inputs[0] if self.is_transposed else self.outputs[0]
             return math.prod(tensor.shape) // self.weights[-1].shape[0]
@@ -98,12 +98,12 @@ class Kernel:
 
     @property
     def flops(self) -> int:
-        """Products and sums of its convolutions."""
+        """Operations of its convolutions."""
         return 2 * self.pixels * sum(math.prod(weight.shape) for weight in self.weights)
 
     @property
     def does(self) -> str:
-        """The builder's shorthand of its steps, where it has one: `CorrMulMax`."""
+        """The builder's shorthand for its operations, if any: `CorrMulMax`."""
         found = re.match(r"__myl_([A-Za-z]+)_", self.name)
         return found[1] if found else ""
 
@@ -114,7 +114,7 @@ class Kernel:
 
     @property
     def is_cast(self) -> bool:
-        """Whether it only changes a type."""
+        """Whether it only converts types."""
         return self.does == "Cast"
 
     @property
@@ -123,7 +123,7 @@ class Kernel:
         return any(tensor.type == "Float" for tensor in self.outputs)
 
     def seconds(self, gpu: Roofline) -> float:
-        """The least it takes: memory or products, whichever takes longer."""
+        """Return the minimum time: of memory traffic or arithmetic, whichever is longer."""
         return max(self.bytes / gpu.bytes, self.flops / gpu.flops)
 
 
@@ -134,7 +134,7 @@ class Traffic:
     kernels: tuple[Kernel, ...]
 
     activation_bytes: int
-    """Memory that the engine takes for a tile beside its weights, input and output."""
+    """Memory for activations per tile, besides weights, input and output."""
 
     tile_px: int
     """Input pixels per side."""
@@ -144,25 +144,25 @@ class Traffic:
 
     @property
     def pixels(self) -> int:
-        """Of the output."""
+        """Number of output pixels."""
         return (self.tile_px * self.scale) ** 2
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Read and written, per output pixel."""
+        """Bytes read and written per output pixel."""
         return sum(kernel.bytes for kernel in self.kernels) / self.pixels
 
     @property
     def flops_per_pixel(self) -> float:
-        """Products and sums of convolutions, per output pixel."""
+        """Operations of convolutions per output pixel."""
         return sum(kernel.flops for kernel in self.kernels) / self.pixels
 
     def ceiling(self, gpu: Roofline) -> float:
-        """Output pixels a second that a GPU cannot exceed with these kernels."""
+        """Return the maximum output pixels per second on a GPU with these kernels."""
         return self.pixels / sum(kernel.seconds(gpu) for kernel in self.kernels)
 
     def kind(self, kernel: Kernel) -> str:
-        """A word for people: what a kernel does, and of what size its pixels are."""
+        """Return a human-readable kind: the operations and the resolution."""
         if kernel.weights:
             height, width = kernel.weights[-1].shape[2:]
             word = "transposed convolutions" if kernel.is_transposed else "convolutions"

@@ -1,4 +1,4 @@
-"""Kernels from a builder's log: their shapes and types, as TensorRT-RTX prints them."""
+"""Parses kernels, their shapes and types from the build log of TensorRT-RTX."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TENSOR = re.compile(
 _NODE = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 _LAYERS = "Layers:\n"
 _EVENTS = frozenset(["signal", "wait"])
-"""No kernels: one stream tells another one how far it is, where branches run side by side."""
+"""Synchronization between streams of parallel branches, which is not a kernel."""
 
 _ACTIVATIONS = re.compile(r"^Total Activation Memory: (\d+) bytes$")
 
@@ -28,9 +28,9 @@ def read_log(messages: Sequence[str], *, tile_px: int, scale: int) -> Traffic:
     """Find the kernels in a builder's messages.
 
     Args:
-        messages: of all severities.
+        messages: messages of all severities.
         tile_px: input pixels per side that the engine was built for.
-        scale: of the model.
+        scale: scale of the model.
 
     Raises:
         BackendError: a part is missing, as it would be if another version said it otherwise.

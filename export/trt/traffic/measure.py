@@ -1,4 +1,4 @@
-"""A build that is made for its log."""
+"""Builds engines for the sake of their build log."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def measure_traffic(source: SourceModel, library: Library, *, tile_px: int = TIL
 
 
 def _recorder(library: Library, log: list[str]) -> Any:
-    """A logger that keeps everything, and tells the library's own what explains failures."""
+    """Create a logger that keeps everything, and forwards failure reasons to the library's own."""
     module = library.module
 
     class Recorder(module.ILogger):  # type: ignore[misc, name-defined]

@@ -1,4 +1,4 @@
-"""What engines move through memory, as Markdown for the documents."""
+"""Formats engines' memory traffic as Markdown."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from export.trt.traffic.kernels import ROOFLINES, Traffic
 
 
 def traffic_table(measured: Mapping[str, Traffic]) -> str:
-    """Two tables: one row a model with its totals, and the bytes of each kind of kernel.
+    """Return two tables: totals per model, and bytes per kind of kernel.
 
     Args:
-        measured: by the model's name, in the order to show them.
+        measured: traffic by model name, in display order.
     """
     return "\n".join([*_totals(measured), "", *_kinds(measured)])
 

@@ -1,4 +1,4 @@
-"""The little of CUDA that inference needs, over one of two Python packages.
+"""A minimal CUDA wrapper for inference, over either of two Python packages.
 
 May import `errors` only.
 """

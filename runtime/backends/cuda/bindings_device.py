@@ -1,4 +1,4 @@
-"""The CUDA protocol over `cuda-bindings`, NVIDIA's own package: the driver's API, unchanged.
+"""CUDA device over `cuda-bindings`, NVIDIA's Python package for the driver API.
 
 Only functions whose Python signatures are the same in versions 12 and 13 are used.
 """
@@ -6,6 +6,7 @@ Only functions whose Python signatures are the same in versions 12 and 13 are us
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -16,9 +17,18 @@ from numpy.typing import NDArray
 from runtime.backends.cuda.device import CaptureRefused, Event, Graph, Memory, Pinned
 from runtime.errors import BackendError, MissingDependency, OutOfDeviceMemory
 
+_contexts: dict[int, Any] = {}
+"""Primary contexts by CUDA device index, retained until the process ends.
+
+The last release of a primary context destroys it, with everything that other libraries of the
+process, or objects that Python has not collected yet, still have in it.
+"""
+
+_contexts_lock = threading.Lock()
+
 
 def load_cuda_bindings() -> Any:
-    """The module of the driver's functions, untyped.
+    """Import the driver API module (untyped).
 
     Raises:
         MissingDependency: cuda-bindings is not installed.
@@ -37,7 +47,7 @@ class BindingsDevice:
     """One GPU through `cuda-bindings`.
 
     Args:
-        index: as CUDA numbers them.
+        index: CUDA device index.
 
     Raises:
         MissingDependency: cuda-bindings is not installed.
@@ -48,12 +58,15 @@ class BindingsDevice:
         self.index = index
         self._cuda = _Cuda(load_cuda_bindings())
         self._cuda.call("cuInit", 0)
-        self._device = self._cuda.call("cuDeviceGet", index)
-        self._context = self._cuda.call("cuDevicePrimaryCtxRetain", self._device)
+        with _contexts_lock:
+            if index not in _contexts:
+                device = self._cuda.call("cuDeviceGet", index)
+                _contexts[index] = self._cuda.call("cuDevicePrimaryCtxRetain", device)
+            self._context = _contexts[index]
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Use the device in the calling thread."""
+        """Make the device current in the calling thread."""
         self._cuda.call("cuCtxPushCurrent", self._context)
         try:
             yield
@@ -61,43 +74,42 @@ class BindingsDevice:
             self._cuda.attempt("cuCtxPopCurrent")
 
     def free_bytes(self) -> int:
-        """Memory that nobody uses now."""
+        """Return the free device memory in bytes."""
         free, _ = self._cuda.call("cuMemGetInfo")
         return int(free)
 
     def new_stream(self) -> BindingsStream:
-        """A stream that does not wait for the default one."""
+        """Create a stream that does not synchronize with the default stream."""
         flags = self._cuda.driver.CUstream_flags.CU_STREAM_NON_BLOCKING
         return BindingsStream(self._cuda, self._cuda.call("cuStreamCreate", int(flags)))
 
     def new_event(self) -> _Event:
-        """An event whose waiting threads sleep instead of turning circles."""
+        """Create an event whose waiters sleep instead of spinning."""
         kinds = self._cuda.driver.CUevent_flags
         flags = int(kinds.CU_EVENT_BLOCKING_SYNC) | int(kinds.CU_EVENT_DISABLE_TIMING)
         return _Event(self._cuda, self._cuda.call("cuEventCreate", flags))
 
     def new_pinned(self, size_bytes: int) -> _Pinned:
-        """Page-locked memory of the host."""
+        """Allocate page-locked host memory."""
         # CU_MEMHOSTALLOC_PORTABLE, a macro in C: other devices know it as page-locked, too.
         return _Pinned(self._cuda, self._cuda.call("cuMemHostAlloc", size_bytes, 1), size_bytes)
 
     def new_memory(self, size_bytes: int) -> _Memory:
-        """Memory of the device."""
+        """Allocate device memory."""
         return _Memory(self._cuda, self._cuda.call("cuMemAlloc", size_bytes))
 
     def close(self) -> None:
-        """Let go of the primary context."""
-        self._cuda.attempt("cuDevicePrimaryCtxRelease", self._device)
+        """Do nothing: the primary context stays until the process ends."""
 
 
 class _Cuda:
-    """Calls the driver, and makes exceptions of its status codes."""
+    """Driver calls that raise exceptions for error codes."""
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Call a function.
+        """Call a function and return its result.
 
         Returns:
             What it returns beside the status: nothing, a value or a tuple.
@@ -111,11 +123,11 @@ class _Cuda:
         return values[0] if len(values) == 1 else tuple(values)
 
     def status(self, name: str, *arguments: Any) -> tuple[Any, ...]:
-        """Call a function whose status is to be looked at."""
+        """Call a function and return its status too."""
         return tuple(self._raw(name, *arguments))
 
     def attempt(self, name: str, *arguments: Any) -> None:
-        """Call a function that gives something back.
+        """Call a function during clean-up, where errors are ignored.
 
         After a failure on the device each such call reports that failure once more; who caused
         it has it already, and nothing can be done about it here.
@@ -134,7 +146,7 @@ class _Cuda:
         return f"{name} failed: {code}, {text}"
 
     def error(self, name: str, status: Any) -> BackendError:
-        """The exception for a status."""
+        """Return the exception for a status."""
         message = self.text(name, status)
         if "CUDA_ERROR_OUT_OF_MEMORY" in message:
             return OutOfDeviceMemory(
@@ -158,7 +170,7 @@ class _Cuda:
 
 
 class BindingsStream:
-    """A stream; made by :class:`BindingsDevice`."""
+    """A CUDA stream, created by :class:`BindingsDevice`."""
 
     def __init__(self, cuda: _Cuda, stream: Any) -> None:
         self._cuda = cuda
@@ -166,25 +178,25 @@ class BindingsStream:
 
     @property
     def handle(self) -> int:
-        """Raw handle, for libraries that queue work of their own."""
+        """Raw stream handle, for libraries that enqueue work of their own."""
         return int(self._stream)
 
     def copy_in(self, target: Memory, source: Pinned, size_bytes: int) -> None:
-        """Copy the first bytes to the device."""
+        """Copy the first `size_bytes` bytes to the device."""
         host = cast(_Pinned, source).pointer
         self._cuda.call("cuMemcpyHtoDAsync", target.address, host, size_bytes, self._stream)
 
     def copy_out(self, target: Pinned, source: Memory, size_bytes: int) -> None:
-        """Copy the first bytes from the device."""
+        """Copy the first `size_bytes` bytes from the device."""
         host = cast(_Pinned, target).pointer
         self._cuda.call("cuMemcpyDtoHAsync", host, source.address, size_bytes, self._stream)
 
     def record(self, event: Event) -> None:
-        """Let the event mark what has been queued so far."""
+        """Record the event after the work queued so far."""
         self._cuda.call("cuEventRecord", cast(_Event, event).event, self._stream)
 
     def capture(self, work: Callable[[], None]) -> _Graph:
-        """Record what `work` queues."""
+        """Capture the work that `work` queues."""
         # Other threads, of other devices for example, are not to be disturbed.
         mode = self._cuda.driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._cuda.call("cuStreamBeginCapture", self._stream, mode)
@@ -209,15 +221,15 @@ class BindingsStream:
             self._cuda.attempt("cuGraphDestroy", graph)
 
     def launch(self, graph: Graph) -> None:
-        """Queue recorded work."""
+        """Launch a captured graph."""
         self._cuda.call("cuGraphLaunch", cast(_Graph, graph).executable, self._stream)
 
     def wait(self) -> None:
-        """Let this thread sleep until everything queued is done."""
+        """Block until all queued work is done; the thread sleeps."""
         self._cuda.call("cuStreamSynchronize", self._stream)
 
     def free(self) -> None:
-        """Give it back."""
+        """Destroy the stream."""
         self._cuda.attempt("cuStreamDestroy", self._stream)
 
 

@@ -1,4 +1,4 @@
-"""The small part of CUDA that the runtime needs, as a protocol.
+"""The small part of CUDA that the runtime needs, as protocols.
 
 `bindings_device` and `pycuda_device` beside it implement it; tests have a device that exists in
 memory only. All of it happens in the device's primary context, which PyTorch, CuPy and PyCUDA in
@@ -21,120 +21,120 @@ from runtime.errors import BackendError
 
 
 class CaptureRefused(BackendError):
-    """Work could not be recorded as a graph; the stream can be used on, and the work be redone."""
+    """Raised when work cannot be captured as a graph; the stream stays usable."""
 
 
 class Pinned(Protocol):
-    """Page-locked memory of the host, which the device reads and writes by itself."""
+    """Page-locked host memory, which the device reads and writes directly."""
 
     @property
     def array(self) -> NDArray[np.uint8]:
-        """All of it: one axis, bytes; not to be used after `free`."""
+        """The whole buffer as a byte array with one axis; invalid after `free`."""
 
     def free(self) -> None:
-        """Give it back."""
+        """Free the memory."""
 
 
 class Memory(Protocol):
-    """Memory of the device."""
+    """Device memory."""
 
     @property
     def address(self) -> int:
-        """Its address on the device."""
+        """Device address."""
 
     def free(self) -> None:
-        """Give it back."""
+        """Free the memory."""
 
 
 class Event(Protocol):
-    """A point in a stream."""
+    """A marker in a stream."""
 
     def is_done(self) -> bool:
-        """Whether the stream has got there; true for one that was never recorded.
+        """Return whether the stream has reached the event; true if it was never recorded.
 
         Raises:
             BackendError: work before it failed.
         """
 
     def wait(self) -> None:
-        """Let this thread sleep until the stream gets there.
+        """Block until the stream reaches the event; the thread sleeps.
 
         Raises:
             BackendError: work before it failed.
         """
 
     def free(self) -> None:
-        """Give it back."""
+        """Destroy the event."""
 
 
 class Graph(Protocol):
-    """Recorded work."""
+    """A captured graph of work."""
 
     def free(self) -> None:
-        """Give it back."""
+        """Destroy the graph."""
 
 
 class Stream(Protocol):
-    """A queue of work for the device. Calls return before the work is done."""
+    """A queue of device work. Calls return before the work is done."""
 
     @property
     def handle(self) -> int:
-        """Raw handle, for libraries that queue work of their own."""
+        """Raw stream handle, for libraries that enqueue work of their own."""
 
     def copy_in(self, target: Memory, source: Pinned, size_bytes: int) -> None:
-        """Copy the first bytes to the device."""
+        """Copy the first `size_bytes` bytes to the device."""
 
     def copy_out(self, target: Pinned, source: Memory, size_bytes: int) -> None:
-        """Copy the first bytes from the device."""
+        """Copy the first `size_bytes` bytes from the device."""
 
     def record(self, event: Event) -> None:
-        """Let the event mark what has been queued so far."""
+        """Record the event after the work queued so far."""
 
     def capture(self, work: Callable[[], None]) -> Graph:
-        """Record what `work` queues on this stream, without doing it.
+        """Capture the work that `work` queues on this stream, without running it.
 
         Raises:
             CaptureRefused: something in it cannot be recorded.
         """
 
     def launch(self, graph: Graph) -> None:
-        """Queue recorded work."""
+        """Launch a captured graph."""
 
     def wait(self) -> None:
-        """Let this thread sleep until everything queued is done.
+        """Block until all queued work is done; the thread sleeps.
 
         Raises:
             BackendError: some of it failed.
         """
 
     def free(self) -> None:
-        """Give it back."""
+        """Destroy the stream."""
 
 
 class Device(Protocol):
-    """One GPU. Methods raise `BackendError` with CUDA's own words, `OutOfDeviceMemory` included."""
+    """One GPU. Methods raise `BackendError` with CUDA's message, including `OutOfDeviceMemory`."""
 
     @property
     def index(self) -> int:
         """CUDA device index."""
 
     def active(self) -> AbstractContextManager[None]:
-        """Use the device in the calling thread; what the thread used before comes back after."""
+        """Make the device current in the calling thread; restore the previous one afterwards."""
 
     def free_bytes(self) -> int:
-        """Memory that nobody uses now."""
+        """Return the free device memory in bytes."""
 
     def new_stream(self) -> Stream:
-        """A stream that waits for no other."""
+        """Create a stream that does not synchronize with the default stream."""
 
     def new_event(self) -> Event:
-        """An event."""
+        """Create an event."""
 
     def new_pinned(self, size_bytes: int) -> Pinned:
-        """Page-locked memory of the host."""
+        """Allocate page-locked host memory."""
 
     def new_memory(self, size_bytes: int) -> Memory:
-        """Memory of the device."""
+        """Allocate device memory."""
 
     def close(self) -> None:
-        """Let go of the device; the last thing to be called."""
+        """Let go of the device; the last thing to be called. Its primary context stays."""

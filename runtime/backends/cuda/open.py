@@ -1,4 +1,4 @@
-"""Opens GPUs through the Python package for CUDA that is installed."""
+"""Opens GPUs through the installed CUDA package for Python."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from runtime.backends.cuda.device import Device
 from runtime.errors import ConfigError, MissingDependency
 
 VARIABLE = "DGGN_CUDA"
-"""Environment variable that names one of the packages, for where both are installed."""
+"""Environment variable that selects one of the packages if both are installed."""
 
 PACKAGES = {"cuda-bindings": "cuda.bindings", "pycuda": "pycuda"}
-"""Names of distributions and what to import of them; the first one installed is used."""
+"""Distribution names and the modules to import; the first one installed is used."""
 
 
 def cuda_package() -> str:
-    """The name of the package that is used.
+    """Return the name of the package in use.
 
     Raises:
         ConfigError: `DGGN_CUDA` names another one.
@@ -36,10 +36,10 @@ def cuda_package() -> str:
 
 
 def open_device(index: int) -> Device:
-    """A GPU, through the package that is installed.
+    """Open a GPU through the installed package.
 
     Args:
-        index: as CUDA numbers them.
+        index: CUDA device index.
 
     Raises:
         ConfigError: `DGGN_CUDA` names an unknown package.

@@ -1,13 +1,14 @@
-"""The CUDA protocol over PyCUDA, for installations that stand on it.
+"""CUDA device over PyCUDA, for installations that already use it.
 
 PyCUDA knows no graphs, so that work is queued piece by piece; see docs/decisions.md.
 """
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -17,11 +18,17 @@ from runtime.backends.cuda.device import CaptureRefused, Event, Graph, Memory, P
 from runtime.errors import BackendError, MissingDependency, OutOfDeviceMemory
 
 _NON_BLOCKING = 1
-"""CU_STREAM_NON_BLOCKING, for which PyCUDA has no name."""
+"""CU_STREAM_NON_BLOCKING, which PyCUDA does not name."""
+
+
+_contexts: dict[int, Any] = {}
+"""Primary contexts by CUDA device index, kept as in `bindings_device`."""
+
+_contexts_lock = threading.Lock()
 
 
 def load_pycuda() -> Any:
-    """PyCUDA's module of the driver's functions, untyped.
+    """Import PyCUDA's driver API module (untyped).
 
     Raises:
         MissingDependency: pycuda is not installed.
@@ -48,7 +55,7 @@ class PycudaDevice:
     """One GPU through PyCUDA.
 
     Args:
-        index: as CUDA numbers them.
+        index: CUDA device index.
 
     Raises:
         MissingDependency: pycuda is not installed.
@@ -58,13 +65,15 @@ class PycudaDevice:
     def __init__(self, index: int) -> None:
         self.index = index
         self._driver = load_pycuda()
-        with _translated(self._driver):
+        with _translated(self._driver), _contexts_lock:
             self._driver.init()
-            self._context = self._driver.Device(index).retain_primary_context()
+            if index not in _contexts:
+                _contexts[index] = self._driver.Device(index).retain_primary_context()
+            self._context = _contexts[index]
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Use the device in the calling thread."""
+        """Make the device current in the calling thread."""
         with _translated(self._driver):
             self._context.push()
         try:
@@ -73,25 +82,25 @@ class PycudaDevice:
             self._driver.Context.pop()
 
     def free_bytes(self) -> int:
-        """Memory that nobody uses now."""
+        """Return the free device memory in bytes."""
         with _translated(self._driver):
             free, _ = self._driver.mem_get_info()
         return int(free)
 
     def new_stream(self) -> _Stream:
-        """A stream that does not wait for the default one."""
+        """Create a stream that does not synchronize with the default stream."""
         with _translated(self._driver):
             return _Stream(self._driver, self._driver.Stream(_NON_BLOCKING))
 
     def new_event(self) -> _Event:
-        """An event whose waiting threads sleep instead of turning circles."""
+        """Create an event whose waiters sleep instead of spinning."""
         kinds = self._driver.event_flags
         with _translated(self._driver):
             event = self._driver.Event(int(kinds.BLOCKING_SYNC) | int(kinds.DISABLE_TIMING))
         return _Event(self._driver, event)
 
     def new_pinned(self, size_bytes: int) -> _Pinned:
-        """Page-locked memory of the host."""
+        """Allocate page-locked host memory."""
         with _translated(self._driver):
             array = self._driver.pagelocked_empty(
                 size_bytes, np.uint8, mem_flags=self._driver.host_alloc_flags.PORTABLE
@@ -99,16 +108,12 @@ class PycudaDevice:
         return _Pinned(array)
 
     def new_memory(self, size_bytes: int) -> _Memory:
-        """Memory of the device."""
+        """Allocate device memory."""
         with _translated(self._driver):
             return _Memory(self._driver.mem_alloc(size_bytes))
 
     def close(self) -> None:
-        """Let go of the primary context."""
-        # PyCUDA releases a primary context properly only while it is the current one.
-        with suppress(self._driver.Error):
-            self._context.push()
-            self._context.detach()
+        """Do nothing: the primary context stays until the process ends."""
 
 
 @contextmanager
@@ -148,7 +153,7 @@ class _Stream:
             cast(_Event, event).event.record(self._stream)
 
     def capture(self, work: Callable[[], None]) -> Graph:
-        raise CaptureRefused("PyCUDA knows no CUDA graphs: cuda-bindings does")
+        raise CaptureRefused("PyCUDA has no CUDA graphs: use cuda-bindings")
 
     def launch(self, graph: Graph) -> None:
         raise AssertionError("there are no graphs to launch")

@@ -1,1 +1,1 @@
-"""OpenVINO: the quickest way to compute on processors, and one for Intel's GPUs and NPUs."""
+"""OpenVINO: the fastest backend on CPUs, and one for Intel's GPUs and NPUs."""

@@ -1,4 +1,4 @@
-"""OpenVINO as a backend: tiles go in while others are computed."""
+"""OpenVINO backend, which accepts tiles while others are computed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends.openvino.library import load_openvino, reason
+from runtime.backends.openvino.library import load_openvino, openvino_reason
 from runtime.backends.openvino.model import Computed
-from runtime.errors import BackendError, Cancelled, ImageError
+from runtime.errors import BackendError, Cancelled, DggnError, ImageError
 from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Deliver
@@ -22,18 +22,18 @@ from runtime.tiles.backend import Deliver
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """A compiled model, and what it computes in."""
+    """A compiled model and its precision."""
 
     model: Any
-    """OpenVINO's, from (1, H, W, 3) to (1, scale * H, scale * W, 3)."""
+    """OpenVINO's compiled model, from (1, H, W, 3) to (1, scale * H, scale * W, 3)."""
 
     computed: Computed
-    """What most of the work is computed in."""
+    """Precision of most of the computation."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Flight:
-    """A tile that is being computed, or waits for its turn."""
+    """A tile being computed or waiting for its turn."""
 
     request: Any
     batch: NDArray[Any]
@@ -41,13 +41,14 @@ class _Flight:
 
 
 class _Lane:
-    """One compiled model and its requests: one more than it computes at a time.
+    """One compiled model with its inference requests: one more than run at a time.
 
     Thus the next tile lies ready when one is done, and results are copied while it is computed.
     """
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Compiled, *, is_foreign: bool) -> None:
         self.computed = compiled.computed
+        self._is_foreign = is_foreign
         count = 1 + compiled.model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._idle = [compiled.model.create_infer_request() for _ in range(count)]
         self._flying: deque[_Flight] = deque()
@@ -62,21 +63,34 @@ class _Lane:
         self._flying.append(flight)
         request.set_input_tensor(self._tensor(batch, shared_memory=True))
         request.start_async()
+        if self._is_foreign:
+            # It may fail on this picture alone, so the error must not surface at a later one.
+            self.collect()
 
     def collect(self) -> None:
-        """Wait for the tile that was submitted first, and deliver it."""
+        """Wait for the oldest tile, and deliver it."""
         flight = self._flying.popleft()
         try:
             flight.request.wait()
             result = flight.request.get_output_tensor(0).data
         except Exception as error:  # OpenVINO's exceptions share no base class of their own.
-            height, width = flight.batch.shape[1:3]
-            raise BackendError(
-                f"OpenVINO failed on a tile of {height}x{width} px ({reason(error)}): "
-                "if memory ran out, lower --tile"
-            ) from error
+            self._idle.append(flight.request)
+            raise self._failure(error, flight.batch) from error
         flight.deliver(result[0])
         self._idle.append(flight.request)
+
+    def _failure(self, error: Exception, batch: NDArray[Any]) -> DggnError:
+        height, width = batch.shape[1:3]
+        if self._is_foreign and "alloc" not in str(error).lower():
+            # Its requirements are unknown; the next picture may meet them.
+            return ImageError(
+                f"the model fails on a tile of {height}x{width} px ({openvino_reason(error)}): "
+                "choose another --tile, or another model"
+            )
+        return BackendError(
+            f"OpenVINO failed on a tile of {height}x{width} px ({openvino_reason(error)}): "
+            "if memory ran out, lower --tile"
+        )
 
     def finish(self) -> None:
         while self._flying:
@@ -89,7 +103,7 @@ class _Lane:
                 flight.request.cancel()
 
     def close(self) -> None:
-        """Wait for what is being computed, and drop it."""
+        """Wait for running requests, and drop their results."""
         while self._flying:
             with contextlib.suppress(Exception):
                 self._flying.popleft().request.wait()
@@ -97,14 +111,15 @@ class _Lane:
 
 
 class OpenVinoBackend:
-    """Runs a model with OpenVINO.
+    """Backend that runs a model with OpenVINO.
 
     Args:
-        info: of the model.
+        info: facts of the model.
         of_bytes: takes tiles of 8 bits.
         open_words: compiles, when the first tile of 16 bits comes, what takes those.
-        where: what runs where, for people; what it computes in is put into it.
+        where: description of the library and device, completed with the precision.
         uniform_tiles: see :class:`runtime.tiles.backend.TileTaker`.
+        is_foreign: another program wrote the model: what it fails on is a picture's error.
         least_px: height and width of the smallest tile that the model takes.
     """
 
@@ -118,6 +133,7 @@ class OpenVinoBackend:
         *,
         where: str,
         uniform_tiles: bool,
+        is_foreign: bool = False,
         least_px: int = 1,
     ) -> None:
         self.info = info
@@ -125,7 +141,8 @@ class OpenVinoBackend:
         self.precision = of_bytes.computed
         self.description = where
         self._least_px = least_px
-        self._bytes = _Lane(of_bytes)
+        self._is_foreign = is_foreign
+        self._bytes = _Lane(of_bytes, is_foreign=is_foreign)
         self._open_words = open_words
         self._words: _Lane | None = None
         self._cancelled = False
@@ -138,7 +155,7 @@ class OpenVinoBackend:
             lane.submit(*self._large_enough(tile_hwc, deliver))
 
     def finish(self) -> None:
-        """Wait until all that was submitted is delivered."""
+        """Wait until every submitted tile is delivered."""
         with self._lock, self._cancellable():
             for lane in self._lanes():
                 lane.finish()
@@ -176,17 +193,17 @@ class OpenVinoBackend:
                 "or use a model exported without `--io uint8`"
             )
         if self._words is None:
-            self._words = _Lane(self._open_words())
+            self._words = _Lane(self._open_words(), is_foreign=self._is_foreign)
         return self._words
 
     @contextlib.contextmanager
     def _cancellable(self) -> Any:
-        """What fails because it was cancelled says so."""
+        """Report failures caused by `cancel` as `Cancelled`."""
         if self._cancelled:
-            raise Cancelled("the backend was cancelled or closed: make a new one")
+            raise Cancelled("the backend was cancelled or closed: open a new one")
         try:
             yield
-        except BackendError:
+        except (BackendError, ImageError):
             if self._cancelled:
                 raise Cancelled from None
             raise

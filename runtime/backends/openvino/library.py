@@ -1,4 +1,4 @@
-"""OpenVINO itself: loaded quietly, and what it sees on this machine."""
+"""The OpenVINO package: imported without telemetry, and the devices it finds."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from runtime.system.package import require
 _TELEMETRY = "openvino_telemetry"
 
 _PLACES = ("Exception from ", "Check '", "FrontEnd API failed")
-"""How the lines of an error begin that say where in OpenVINO's source it was raised."""
+"""Prefixes of the lines in an error that only name a place in OpenVINO's source."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenVinoDevice:
-    """Something that OpenVINO can compute on."""
+    """A device that OpenVINO can use."""
 
     name: str
-    """As OpenVINO calls it: `CPU`, `GPU`, `GPU.1`, `NPU`."""
+    """OpenVINO's device name: `CPU`, `GPU`, `GPU.1`, `NPU`."""
 
     full_name: str
-    """For people: the processor's or the card's."""
+    """Human-readable name of the processor or card."""
 
     capabilities: tuple[str, ...]
-    """What it computes in, as OpenVINO says: for example `FP32` and `BF16`."""
+    """Capabilities that OpenVINO reports, for example `FP32` and `BF16`."""
 
 
 def load_openvino() -> Any:
-    """The package, imported without its telemetry.
+    """Import the package without its telemetry.
 
     Importing it would start to tell its maker of it, and keep a number for that in the user's
     home; there is no setting against it. Without the package that does so, it goes without.
@@ -56,7 +56,7 @@ def load_openvino() -> Any:
 
 
 def openvino_core() -> Any:
-    """The process's one `openvino.Core`; it is never destroyed.
+    """Return the process's one `openvino.Core`, which is never destroyed.
 
     Its CPU plugin gives the calling thread a stack for signal handlers. When several of them come
     and go, that stack ends up freed but still in use, and the next signal, be it a Ctrl-C, crashes
@@ -70,7 +70,7 @@ def openvino_core() -> Any:
     try:
         return _core_of(openvino)
     except Exception as error:  # OpenVINO's exceptions share no base class of their own.
-        raise BackendError(f"OpenVINO cannot start: {reason(error)}") from error
+        raise BackendError(f"OpenVINO cannot start: {openvino_reason(error)}") from error
 
 
 @functools.cache
@@ -79,7 +79,7 @@ def _core_of(openvino: Any) -> Any:
 
 
 def openvino_devices() -> tuple[OpenVinoDevice, ...]:
-    """What OpenVINO sees on this machine.
+    """List the devices that OpenVINO finds.
 
     Raises:
         MissingDependency: it is not installed.
@@ -89,11 +89,11 @@ def openvino_devices() -> tuple[OpenVinoDevice, ...]:
     try:
         return tuple(_device(core, name) for name in core.available_devices)
     except Exception as error:  # As above.
-        raise BackendError(f"OpenVINO cannot start: {reason(error)}") from error
+        raise BackendError(f"OpenVINO cannot start: {openvino_reason(error)}") from error
 
 
 def require_device(name: str) -> OpenVinoDevice:
-    """The device of that name; `GPU` is the first of several.
+    """Return the device of that name; `GPU` means the first of several.
 
     Raises:
         MissingDependency: OpenVINO is not installed.
@@ -104,11 +104,11 @@ def require_device(name: str) -> OpenVinoDevice:
         if device.name == name or device.name == f"{name}.0":
             return device
     known = ", ".join(f"{device.name}: {device.full_name}" for device in found)
-    raise BackendError(f"OpenVINO sees no {name} here: expected one of {known or 'nothing'}")
+    raise BackendError(f"OpenVINO finds no {name} here: expected one of {known or 'nothing'}")
 
 
-def reason(error: BaseException) -> str:
-    """What OpenVINO's error says, without the places in its source."""
+def openvino_reason(error: BaseException) -> str:
+    """Return the message of an OpenVINO error without its source locations."""
     lines = [line.strip() for line in str(error).splitlines()]
     said = [line for line in lines if line and not line.startswith(_PLACES)]
     return " ".join(said or lines)[:300] or type(error).__name__

@@ -1,4 +1,4 @@
-"""A model in OpenVINO: read once, compiled for the samples that it is to take."""
+"""A model in OpenVINO: read once, compiled for each sample type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.backends.openvino.library import (
     OpenVinoDevice,
     load_openvino,
     openvino_core,
-    reason,
+    openvino_reason,
 )
 from runtime.errors import BackendError, ModelError
 from runtime.model.files import check_model_file
@@ -21,29 +21,31 @@ from runtime.model.info import PREFIX, ModelInfo
 from runtime.model.tensors import OF_BYTES, PLAIN
 
 Computed: TypeAlias = Literal["float32", "bfloat16", "float16", "int8"]
-"""What most of the work is computed in."""
+"""Precision of most of the computation."""
 
 STREAMS = 1
-"""Tiles computed at the same time, each with its share of the threads. More take more memory;
-tests/benchmarks/openvino_cpu.py says what they would give."""
+"""Tiles computed at once, each on its share of the threads. More take more memory;
+tests/benchmarks/openvino_cpu.py measures what they gain.
+"""
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16", "int8": "f32"}
 
 _ONNX_NAMES = {"f32": "float", "f16": "float16", "u8": "uint8"}
 
 _SHAPES_REMEMBERED = "1000"
-"""Kernels that are kept for shapes seen before. With OpenVINO's own 5000, memory grew with each new
-size of picture; see docs/openvino.md."""
+"""Kernels kept for shapes seen before. With OpenVINO's own 5000, memory grew with each new picture
+size; see docs/openvino.md.
+"""
 
 
 class OpenVinoModel:
-    """A model file that OpenVINO has read.
+    """A model file read by OpenVINO.
 
     Args:
         path: the file; one that `dggn-export` did not write is tried (`runtime.model.foreign`).
-        device: that it is to run on.
-        threads: of the CPU.
-        cache: a folder for compiled models; None to keep none.
+        device: device that runs the model.
+        threads: CPU threads.
+        cache: folder for compiled models; None for no cache.
 
     Raises:
         MissingDependency: OpenVINO is not installed.
@@ -68,20 +70,21 @@ class OpenVinoModel:
             self._model = reader.convert(reader.load(str(path)))
         except Exception as error:  # OpenVINO's exceptions share no base class of their own.
             raise ModelError(
-                f"{path} cannot be loaded by OpenVINO ({reason(error)}): expected a model that "
-                "enlarges pictures, such as `dggn-export onnx` writes"
+                f"{path} cannot be loaded by OpenVINO ({openvino_reason(error)}): expected a model "
+                "that enlarges pictures, such as `dggn-export onnx` writes"
             ) from error
+        self.is_foreign = not _metadata(self._model)
         self.info, self.least_px = self._facts()
 
     def compile(self, dtype: DTypeLike, computed: Computed) -> Any:
-        """Compile it for tiles of (1, H, W, 3), any height and width.
+        """Compile the model for tiles of (1, H, W, 3), any height and width.
 
         Args:
-            dtype: of the tiles and of the results: uint8 or uint16.
-            computed: what to compute in.
+            dtype: type of tiles and results: uint8 or uint16.
+            computed: precision of the computation.
 
         Returns:
-            A compiled model of OpenVINO's.
+            OpenVINO's compiled model.
 
         Raises:
             BackendError: OpenVINO cannot compile it.
@@ -94,7 +97,7 @@ class OpenVinoModel:
         except Exception as error:  # As above.
             raise BackendError(
                 f"OpenVINO cannot compile {self._path} for the {self._device.name} "
-                f"({reason(error)}): choose another --backend"
+                f"({openvino_reason(error)}): choose another --backend"
             ) from error
 
     def _compile(self, model: Any, computed: Computed) -> Any:
@@ -112,7 +115,7 @@ class OpenVinoModel:
         return self._core.compile_model(model, self._device.name, settings)
 
     def _with_samples(self, model: Any, dtype: np.dtype[Any]) -> Any:
-        """The same network between the samples of pictures, with channels last."""
+        """Wrap the network to take and return channels-last picture samples."""
         ov = self._openvino
         from openvino import opset15 as ops
         from openvino.preprocess import PrePostProcessor
@@ -136,14 +139,18 @@ class OpenVinoModel:
         return steps.build()
 
     def _facts(self) -> tuple[ModelInfo, int]:
-        """What the runtime must know, and the least size of a picture."""
-        properties = _metadata(self._model)
-        if properties:
-            return ModelInfo.from_metadata(properties, where=str(self._path)), 1
+        """Return the model's facts and the smallest input size."""
+        if not self.is_foreign:
+            return ModelInfo.from_metadata(_metadata(self._model), where=str(self._path)), 1
         inputs, outputs = (
             [(_kind(value), _shape(value)) for value in values]
             for values in (self._model.inputs, self._model.outputs)
         )
+        if _reflects(self._model):
+            raise BackendError(
+                f"{self._path} pads by reflection, which OpenVINO does not check for pictures that "
+                "are too small: choose --backend onnxruntime"
+            )
         compiled: list[Any] = []
 
         def run(batch: NDArray[Any]) -> NDArray[Any]:
@@ -152,7 +159,7 @@ class OpenVinoModel:
                     compiled.append(self._compile(self._model.clone(), "float32"))
                 result: NDArray[Any] = compiled[0](batch)[0]
             except Exception as error:  # As above.
-                raise BackendError(f"OpenVINO failed: {reason(error)}") from error
+                raise BackendError(f"OpenVINO failed: {openvino_reason(error)}") from error
             return result
 
         found = foreign_facts(inputs, outputs, run, where=str(self._path))
@@ -165,7 +172,7 @@ class OpenVinoModel:
 
 
 def _metadata(model: Any) -> dict[str, str]:
-    """The ONNX file's metadata properties that are ours, which OpenVINO keeps in a section."""
+    """Return our ONNX metadata properties, which OpenVINO keeps in a section of their own."""
     if not model.has_rt_info(["framework"]):
         return {}
     section = model.get_rt_info(["framework"])
@@ -176,8 +183,17 @@ def _metadata(model: Any) -> dict[str, str]:
     }
 
 
+def _reflects(model: Any) -> bool:
+    """Whether it pads by reflection: of a smaller picture OpenVINO reads beyond the memory."""
+    return any(
+        node.get_type_name() == "Pad"
+        and node.get_attributes().get("pad_mode") in ("reflect", "symmetric")
+        for node in model.get_ops()
+    )
+
+
 def _kind(value: Any) -> str:
-    """An element type as ONNX Runtime names it, which `foreign_facts` expects."""
+    """Return an element type under ONNX Runtime's name, which `foreign_facts` expects."""
     name = value.get_element_type().get_type_name()
     return f"tensor({_ONNX_NAMES.get(name, name)})"
 

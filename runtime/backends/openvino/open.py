@@ -1,4 +1,4 @@
-"""Opens OpenVINO backends, in the quickest precision that makes the model's pictures."""
+"""Opens OpenVINO backends in the fastest precision that reproduces the model's pictures."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import DTypeLike
 from runtime.backends.openvino.backend import Compiled, OpenVinoBackend
 from runtime.backends.openvino.library import OpenVinoDevice, load_openvino, require_device
 from runtime.backends.openvino.model import Computed, OpenVinoModel
-from runtime.backends.openvino.trust import Subject, problem_of
-from runtime.errors import BackendError, ConfigError
+from runtime.backends.openvino.trust import Subject, trust_problem
+from runtime.errors import BackendError, ConfigError, ImageError
 from runtime.model.info import ModelInfo, WantedPrecision, file_sha256
 from runtime.system.cache import user_cache
 from runtime.system.cores import usable_cores
@@ -20,7 +20,7 @@ from runtime.tiles.backend import Backend
 
 _QUICK: dict[str, Computed] = {"BF16": "bfloat16"}
 _QUICK_ELSEWHERE: dict[str, Computed] = {"FP16": "float16"}
-"""What is quicker than float32, by the capability that it needs: on processors, and elsewhere."""
+"""Faster alternatives to float32 by required capability: on CPUs, and elsewhere."""
 
 
 def open_openvino(
@@ -33,16 +33,16 @@ def open_openvino(
     say: Callable[[str], None],
     open_reference: Callable[[], Backend],
 ) -> OpenVinoBackend:
-    """A backend for pictures of 8 bits, and, from the first one on, of 16.
+    """Open a backend for 8-bit pictures, which handles 16-bit ones from the first on.
 
     Args:
         onnx: the model.
-        device: as OpenVINO calls it.
-        precision: to compute in; None for the quickest that makes the model's pictures, in
-            which case pictures of 16 bits are computed in float32.
-        int8: whether INT8 models are taken, too.
-        threads: of the CPU; by default every core this process may use.
-        say: told what people should know: a line each.
+        device: OpenVINO's device name.
+        precision: requested one; None for the fastest that reproduces the model's pictures, in
+            which case 16-bit pictures use float32.
+        int8: whether to accept INT8 models.
+        threads: CPU threads; by default one per core that this process may use.
+        say: receives one-line status messages.
         open_reference: opens the same model on ONNX Runtime's CPU, for verification.
 
     Raises:
@@ -53,7 +53,7 @@ def open_openvino(
     """
     opening = _Opening(onnx, require_device(device), threads, say, open_reference)
     if opening.info.precision == "int8" and precision is None and not int8:
-        raise BackendError("INT8 models are quicker with ONNX Runtime")
+        raise BackendError("INT8 models are faster with ONNX Runtime")
     return opening.open(precision)
 
 
@@ -78,14 +78,16 @@ class _Opening:
         self._onnx_sha256 = file_sha256(onnx)
 
     def open(self, precision: WantedPrecision | None) -> OpenVinoBackend:
-        of_bytes = self._first_trusted(candidates(self.info, precision, self._device), np.uint8)
+        of_bytes = self._first_trusted(
+            candidate_precisions(self.info, precision, self._device), np.uint8
+        )
         deep: Computed = "float32" if precision is None else of_bytes.computed
         if self.info.precision == "int8":
             deep = "int8"
         return self._backend(of_bytes, lambda: self._first_trusted([deep], np.uint16))
 
     def _first_trusted(self, computed: list[Computed], dtype: DTypeLike) -> Compiled:
-        """Raises BackendError: none can be used; says why of the last one."""
+        """Return the first trusted candidate; the error says why the last one was refused."""
         *others, last = computed
         for one in others:
             try:
@@ -103,18 +105,21 @@ class _Opening:
             computed=computed,
             samples=np.dtype(dtype).name,
         )
-        with self._backend(compiled, lambda: compiled) as candidate:
-            problem = problem_of(
-                subject,
-                self.info,
-                candidate,
-                self._open_reference,
-                folder=self._folder / "verified",
-                say=self._say,
-            )
+        try:
+            with self._backend(compiled, lambda: compiled) as candidate:
+                problem = trust_problem(
+                    subject,
+                    self.info,
+                    candidate,
+                    self._open_reference,
+                    folder=self._folder / "verified",
+                    say=self._say,
+                )
+        except ImageError as error:  # a foreign model may fail on the verification tiles
+            problem = str(error)
         if problem:
             raise BackendError(
-                f"OpenVINO in {computed} does not compute what the model does: {problem}"
+                f"OpenVINO in {computed} does not reproduce the model's results: {problem}"
             )
         return compiled
 
@@ -131,14 +136,15 @@ class _Opening:
             open_words,
             where=f"OpenVINO on {where}",
             uniform_tiles=not on_cpu,
+            is_foreign=self._model.is_foreign,
             least_px=self._model.least_px,
         )
 
 
-def candidates(
+def candidate_precisions(
     info: ModelInfo, wanted: WantedPrecision | None, device: OpenVinoDevice
 ) -> list[Computed]:
-    """What to try to compute in, the quickest first.
+    """List the precisions to try, fastest first.
 
     Raises:
         ConfigError: the model has another precision.
@@ -146,7 +152,7 @@ def candidates(
     """
     if info.precision == "int8":
         if wanted not in (None, "int8"):
-            raise ConfigError(f"the model computes in INT8, and {wanted} is asked for")
+            raise ConfigError(f"the model is INT8, and {wanted} was requested")
         return ["int8"]
     if wanted == "float32":
         return ["float32"]
@@ -155,17 +161,17 @@ def candidates(
     if wanted is None:
         return [*quick, "float32"]
     if wanted == "int8":
-        raise ConfigError("the model computes in float32, and INT8 is asked for")
+        raise ConfigError("the model is float32, and INT8 was requested")
     if wanted not in quick:
         raise BackendError(
-            f"{device.full_name} computes in {' and '.join([*quick, 'float32'])}, and {wanted} is "
-            "asked for: leave --precision out"
+            f"{device.full_name} supports {' and '.join([*quick, 'float32'])}, and {wanted} was "
+            "requested: leave --precision out"
         )
     return [wanted]
 
 
 def _writable(folder: Path) -> Path | None:
-    """A folder, made if need be; None where that cannot be: then nothing is kept."""
+    """Create a folder if needed; None if that fails, and then nothing is cached."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether OpenVINO's pictures are the model's: asked once per model, precision and machine.
+"""Checks that OpenVINO reproduces the model's pictures, once per model, precision and machine.
 
 As TensorRT's engines are, compiled models are held against the model on ONNX Runtime's CPU. What
 is less than float32 must moreover leave no seams: rounding depends on what lies around a pixel, and
@@ -18,7 +18,13 @@ from PIL import Image
 
 from runtime.backends.openvino.library import OpenVinoDevice
 from runtime.backends.openvino.model import Computed
-from runtime.backends.trt.verify import PHOTOGRAPH, Bounds, beyond, verification_tiles, verify
+from runtime.backends.trt.verify import (
+    PHOTOGRAPH,
+    Bounds,
+    exceeded_bound,
+    verification_tiles,
+    verify,
+)
 from runtime.errors import TargetError
 from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo
@@ -32,36 +38,36 @@ BOUNDS: dict[Computed, Bounds] = {
     "float16": Bounds(psnr_db=50.0, largest_difference=16.0),
     "int8": Bounds(psnr_db=40.0, largest_difference=48.0),
 }
-"""As TensorRT's engines have them; INT8 is held against the INT8 model on ONNX Runtime."""
+"""The bounds of TensorRT engines; INT8 is compared with the INT8 model on ONNX Runtime."""
 
 SEAM_LEVELS = 1
-"""How far tiles may differ from the whole picture, in grey levels of 255."""
+"""Maximum tiled/untiled difference, in 8-bit levels."""
 
 _KEPT_PX = 32
-"""At least, of each tile that seams are looked for with."""
+"""Least kept size of the tiles used to look for seams."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What a verdict is about; another one of any of these needs a verdict of its own."""
+    """The key of a verdict: any difference in it needs a new verdict."""
 
     onnx_sha256: str
-    """Of the model."""
+    """Hash of the model file."""
 
     openvino: str
-    """Its version."""
+    """OpenVINO's version."""
 
     device: OpenVinoDevice
-    """What it runs on."""
+    """Device that runs the model."""
 
     computed: Computed
-    """What it computes in."""
+    """Precision of the computation."""
 
     samples: str
-    """Of tiles and results: `uint8` or `uint16`."""
+    """Sample type of tiles and results: `uint8` or `uint16`."""
 
 
-def problem_of(
+def trust_problem(
     subject: Subject,
     info: ModelInfo,
     candidate: Backend,
@@ -70,20 +76,20 @@ def problem_of(
     folder: Path,
     say: Callable[[str], None],
 ) -> str:
-    """Why a compiled model is not to be trusted; empty where it is.
+    """Explain why a compiled model cannot be trusted; empty if it can.
 
     Args:
-        subject: what it is, for the verdict that is kept.
-        info: of the model.
-        candidate: runs it.
-        open_reference: opens the same model on ONNX Runtime's CPU; called where there is no
+        subject: key of the cached verdict.
+        info: facts of the model.
+        candidate: backend of the compiled model.
+        open_reference: opens the same model on ONNX Runtime's CPU; called only if there is no
             verdict yet.
-        folder: of the verdicts.
-        say: told where a verdict cannot be kept.
+        folder: folder of the verdicts.
+        say: receives a message if the verdict cannot be stored.
 
     Raises:
         BackendError: one of them fails.
-        MissingDependency: ONNX Runtime, which is to compare with, is not installed.
+        MissingDependency: ONNX Runtime, the reference, is not installed.
     """
     key = hashlib.sha256(json.dumps(asdict(subject), sort_keys=True).encode()).hexdigest()
     path = folder / f"{key[:32]}.json"
@@ -101,7 +107,7 @@ def problem_of(
 
 
 def _read(path: Path) -> str | None:
-    """A verdict that was kept; None where there is none, or none that can be read."""
+    """Read a cached verdict; None if it is missing or unreadable."""
     try:
         found = json.loads(path.read_bytes())["problem"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -114,7 +120,7 @@ def _judge(subject: Subject, info: ModelInfo, candidate: Backend, reference: Bac
     as_fed = replace(info, sample_type="uint8") if eight_bits else info
     tiles = verification_tiles(as_fed, _seam_tile_px(info))
     bounds = BOUNDS[subject.computed]
-    problem = beyond(bounds, verify(candidate, reference, tiles), subject.computed)
+    problem = exceeded_bound(bounds, verify(candidate, reference, tiles), subject.computed)
     if problem or subject.computed == "float32":
         return problem or ""
     picture = _picture(info, eight_bits=eight_bits)
@@ -123,13 +129,13 @@ def _judge(subject: Subject, info: ModelInfo, candidate: Backend, reference: Bac
     if found <= SEAM_LEVELS or found <= seam_levels(reference, picture):
         return ""
     return (
-        f"tiles differ from the whole picture by up to {found:.0f} grey levels in "
-        f"{subject.computed}, and may by {SEAM_LEVELS}"
+        f"tiles differ from the whole picture by up to {found:.0f} 8-bit levels in "
+        f"{subject.computed}; the limit is {SEAM_LEVELS}"
     )
 
 
 def seam_levels(backend: Backend, picture: Samples) -> float:
-    """How far a picture in tiles differs from the whole at most, in grey levels of 255."""
+    """Measure the maximum tiled/untiled difference of a picture, in 8-bit levels."""
     info = backend.info
     results = [
         upscale_in_tiles(picture, backend, tile_size=tile_px, overlap=info.halo_px)
@@ -140,13 +146,13 @@ def seam_levels(backend: Backend, picture: Samples) -> float:
 
 
 def _seam_tile_px(info: ModelInfo) -> int:
-    """A small tile: little more than what its overlaps take."""
+    """Return a small tile size, little more than the overlaps need."""
     multiple = info.size_multiple_px
     return 2 * info.halo_px + -(-_KEPT_PX // multiple) * multiple
 
 
 def _picture(info: ModelInfo, *, eight_bits: bool) -> Samples:
-    """The photograph, continued by its mirror image to the size of two tiles side by side."""
+    """Return the photograph, mirrored out to the size of two adjacent tiles."""
     with Image.open(PHOTOGRAPH) as opened:
         whole = np.asarray(opened.convert("RGB"))
     tile_px, multiple = _seam_tile_px(info), info.size_multiple_px

@@ -1,4 +1,4 @@
-"""TensorRT, classic and for RTX, as one library with several ages of API.
+"""Classic TensorRT and TensorRT-RTX behind one interface, across API versions.
 
 May import what `backends` may, and its other modules but `select`.
 """

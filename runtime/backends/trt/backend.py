@@ -1,4 +1,4 @@
-"""TensorRT as a backend."""
+"""TensorRT backend."""
 
 from __future__ import annotations
 
@@ -26,47 +26,48 @@ from runtime.tiles.backend import Deliver
 _NAMES = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
 
 DEFAULT_SLOTS = 3
-"""Slots: one computes, one gives its results, one takes tiles."""
+"""Batches in flight: one computing, one delivering its results, one being filled."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineFile:
-    """An engine that may be loaded here."""
+    """An engine that may be loaded on this machine."""
 
     path: Path
-    """The plan."""
+    """The plan file."""
 
     facts: EngineFacts
-    """Content of its sidecar."""
+    """Facts from its sidecar."""
 
 
 Smaller = Callable[[EngineFile], EngineFile | None]
-"""Makes an engine that needs less memory than the one given; None if there can be none."""
+"""Builds an engine that needs less memory than the given one; None if there is none."""
 
 
-def nothing_smaller(engine: EngineFile) -> None:
-    """Make no smaller engine: for where none can be built."""
+def no_smaller_engine(engine: EngineFile) -> None:
+    """Offer no smaller engine, where none can be built."""
 
 
 class TrtBackend:
-    """Runs an engine on one GPU.
+    """Backend that runs an engine on one GPU.
 
     Tiles wait in half-filled batches until more come, or until `finish`. When the device's memory
     runs out, tiles that are not delivered are computed again with fewer slots, then with smaller
     engines; nothing is lost.
 
     Args:
-        engine: an engine that has been found to belong to this machine and model.
-        library: the TensorRT that built it.
+        engine: an engine that matches this machine and model.
+        library: TensorRT library that built it.
         device: the GPU; closed by the backend, also if this fails.
-        gpu: description of the same.
+        gpu: description of that GPU.
         say: receives a message when less memory is used than wanted.
         smaller: builds smaller engines.
-        slots: batches at once.
+        slots: batches in flight.
+        graphs: whether to make CUDA graphs; None where the library is not known to fail with them.
 
     Raises:
         ModelError: the engine is not what its sidecar says.
-        BackendError: it cannot be loaded, or even one slot needs more memory than there is.
+        BackendError: it cannot be loaded, or even one slot does not fit in memory.
     """
 
     uniform_tiles = True
@@ -79,8 +80,9 @@ class TrtBackend:
         gpu: Gpu,
         *,
         say: Say,
-        smaller: Smaller = nothing_smaller,
+        smaller: Smaller = no_smaller_engine,
         slots: int = DEFAULT_SLOTS,
+        graphs: bool | None = None,
     ) -> None:
         self._file = engine
         self._library = library
@@ -89,6 +91,8 @@ class TrtBackend:
         self._say = say
         self._smaller = smaller
         self._slot_count = _slots_of(engine, slots)
+        # 8.6 is known to fault (Xid 31) when graphs of several contexts run at once.
+        self._graphs = not library.capabilities.precision_flags if graphs is None else graphs
         self._numbers = itertools.count()
         # By number, in the order in which they came.
         self._undelivered: dict[int, tuple[Samples, Deliver]] = {}
@@ -117,12 +121,12 @@ class TrtBackend:
 
     @property
     def precision(self) -> str:
-        """What the engine computes in."""
+        """Precision of the engine."""
         return _NAMES[self._file.facts.precision]
 
     @property
     def largest_tile_px(self) -> int:
-        """Largest tile; larger ones are cut once more."""
+        """Largest tile; larger ones are split."""
         return self._file.facts.tile_px
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
@@ -131,7 +135,7 @@ class TrtBackend:
         self._work((tile_hwc, deliver))
 
     def finish(self) -> None:
-        """Wait until all that was submitted is delivered."""
+        """Wait until every submitted tile is delivered."""
         self._work(None)
 
     def cancel(self) -> None:
@@ -147,19 +151,19 @@ class TrtBackend:
             if self._closed:
                 return
             self._closed = True
-            # A device that failed may refuse this too, which nobody could do anything about.
+            # A failed device may refuse this too, with no possible remedy.
             with suppress(BackendError), self._device.active():
                 self._close()
             self._device.close()
 
     def _work(self, work: tuple[Samples, Deliver] | None) -> None:
-        """Feed a tile to the device, or finish; after a failure every later call fails alike."""
+        """Feed a tile to the device, or finish; after a failure all later calls fail alike."""
         with self._lock:
             if self._failure is not None:
                 raise self._failure
             numbers = []
             if work is not None:
-                # Not before: another thread that runs out of memory feeds all of them again.
+                # Not before: another thread that runs out of memory resubmits all of them.
                 numbers.append(next(self._numbers))
                 self._undelivered[numbers[0]] = work
             try:
@@ -196,7 +200,7 @@ class TrtBackend:
 
     def _check_cancelled(self) -> None:
         if self._cancelled:
-            raise Cancelled("the backend was cancelled or closed: make a new one")
+            raise Cancelled("the backend was cancelled or closed: open a new one")
 
     @property
     def _running(self) -> Slots:
@@ -204,11 +208,11 @@ class TrtBackend:
         return self._slots
 
     def _open(self) -> None:
-        """Load the engine, with as many slots as there is room for."""
+        """Load the engine with as many slots as fit."""
         while True:
             facts = self._file.facts
             try:
-                self._engine = Engine(self._library, self._file.path, facts)
+                self._engine = Engine(self._library, self._file.path, facts, graphs=self._graphs)
                 self._slots = Slots(
                     self._device,
                     self._engine.execution,
@@ -217,6 +221,7 @@ class TrtBackend:
                     count=self._slot_count,
                     batch=facts.batch,
                     tile_px=facts.tile_px,
+                    graphs=self._graphs,
                     say=self._say,
                 )
             except OutOfDeviceMemory as error:
@@ -234,17 +239,17 @@ class TrtBackend:
             engine.close()
 
     def _take_less(self, error: OutOfDeviceMemory) -> None:
-        """Decide what to do with less memory.
+        """Choose a smaller configuration after running out of memory.
 
         Raises:
-            OutOfDeviceMemory: nothing less can be done.
+            OutOfDeviceMemory: no smaller configuration exists.
         """
         self._check_cancelled()
         if self._slot_count > 1:
             self._slot_count -= 1
             plural = "" if self._slot_count == 1 else "es"
             self._say(
-                f"{self._gpu.name} is short of memory: going on with {self._slot_count} "
+                f"{self._gpu.name} is low on memory: continuing with {self._slot_count} "
                 f"batch{plural} at once"
             )
             return
@@ -259,12 +264,12 @@ class TrtBackend:
         self._file = smaller
         self._slot_count = _slots_of(smaller, DEFAULT_SLOTS)
         self._say(
-            f"{self._gpu.name} is short of memory: going on with batches of "
+            f"{self._gpu.name} is low on memory: continuing with batches of "
             f"{smaller.facts.batch} tiles of {smaller.facts.tile_px} px"
         )
 
 
 def _slots_of(engine: EngineFile, wanted: int) -> int:
-    """Limit the slots to the profiles, where each slot needs one of its own."""
+    """Limit the slots to the number of profiles, if each slot needs its own."""
     profiles = engine.facts.profiles
     return wanted if profiles == 1 else min(wanted, profiles)

@@ -1,4 +1,4 @@
-"""Routes tiles by bit depth: 8-bit ones to an engine of bytes, 16-bit ones to one of floats."""
+"""Routes tiles by bit depth: 8-bit ones to a byte engine, 16-bit ones to a float engine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runtime.tiles.backend import Backend, Deliver
 
 
 class BitDepthRouter:
-    """Gives every tile to the engine of its bit depth; most runs never need the second.
+    """Backend that routes tiles to the engine of their bit depth; most runs need only one.
 
     Args:
         of_bytes: backend for 8-bit tiles; closed with this.
@@ -32,7 +32,7 @@ class BitDepthRouter:
 
     @property
     def info(self) -> ModelInfo:
-        """The model's facts: both depths are taken."""
+        """Facts of the model, with both bit depths accepted."""
         return replace(self._of_bytes.info, sample_type="float32")
 
     @property
@@ -42,12 +42,12 @@ class BitDepthRouter:
 
     @property
     def precision(self) -> str:
-        """What tiles of bytes are computed in."""
+        """Precision for 8-bit tiles."""
         return self._of_bytes.precision
 
     @property
     def largest_tile_px(self) -> int | None:
-        """Largest tile; larger ones are cut once more."""
+        """Largest tile; larger ones are split."""
         return self._of_bytes.largest_tile_px
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
@@ -56,7 +56,7 @@ class BitDepthRouter:
         backend.submit(tile_hwc, deliver)
 
     def finish(self) -> None:
-        """Wait until all that was submitted is delivered."""
+        """Wait until every submitted tile is delivered."""
         self._of_bytes.finish()
         if self._of_floats is not None:
             self._of_floats.finish()
@@ -78,10 +78,10 @@ class BitDepthRouter:
         self._of_bytes.__exit__(*exception)
 
     def _floats(self) -> Backend:
-        """Return the backend for 16-bit tiles, which is opened for the first of them.
+        """Return the backend for 16-bit tiles, opened for the first of them.
 
         Raises:
-            ImageError: there is no such engine; pictures of 8 bits can go on.
+            ImageError: there is no such engine; 8-bit pictures still work.
         """
         if self._of_floats is None and not self._problem:
             try:
@@ -89,7 +89,7 @@ class BitDepthRouter:
             except DggnError as error:
                 self._problem = str(error)
         if self._cancelled:
-            raise Cancelled("the backend was cancelled or closed: make a new one")
+            raise Cancelled("the backend was cancelled or closed: open a new one")
         if self._of_floats is None:
             raise ImageError(
                 f"the picture has 16 bits, which needs an engine of its own: {self._problem}. "

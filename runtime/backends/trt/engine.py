@@ -1,4 +1,4 @@
-"""A TensorRT engine on a device: the only place where its objects are called.
+"""A TensorRT engine on a device; the only module that calls TensorRT's runtime objects.
 
 The same calls do for every version from 8.5 to 11 and for TensorRT-RTX; what differs is asked for
 with `hasattr` (`runtime.backends.trt.library`).
@@ -19,13 +19,14 @@ from runtime.errors import BackendError, ModelError, OutOfDeviceMemory
 
 
 class Engine:
-    """A deserialized engine. Its device must be active in every call.
+    """A deserialized engine. Its device must be current in every call.
 
     Args:
         library: the TensorRT that built it; a GPU has been looked for, because some versions end
             the process without one.
         path: the plan.
-        facts: what its sidecar says of it.
+        facts: facts from its sidecar.
+        graphs: whether TensorRT-RTX is to make CUDA graphs; with others, the slots do.
 
     Raises:
         ModelError: it has other inputs and outputs than its sidecar says.
@@ -33,10 +34,28 @@ class Engine:
         BackendError: TensorRT refuses it.
     """
 
-    def __init__(self, library: Library, path: Path, facts: EngineFacts) -> None:
+    def __init__(
+        self, library: Library, path: Path, facts: EngineFacts, *, graphs: bool = True
+    ) -> None:
         self.library = library
         self.facts = facts
         self.path = path
+        self._runtime: Any = None
+        self._engine: Any = None
+        self._config: Any = None
+        self._kernels: KernelCache | None = None
+        try:
+            self._load()
+            self.input_name, self.output_name = self._names()
+            if library.capabilities.runtime_config:
+                self._configure(graphs=graphs)
+        except BaseException:
+            # Not when Python collects it: its device may be closed by then.
+            self._drop()
+            raise
+
+    def _load(self) -> None:
+        library, path = self.library, self.path
         mark = library.messages.mark()
         try:
             self._runtime = library.module.Runtime(library.logger)
@@ -46,22 +65,17 @@ class Engine:
         except TypeError as error:  # how 8.5 says that there is no Runtime
             raise self.failed(f"cannot start ({error})", mark) from error
         if self._engine is None:
-            raise self.failed(f"does not load {path}", mark)
-        self.input_name, self.output_name = self._names()
-        self._config: Any = None
-        self._kernels: KernelCache | None = None
-        if library.capabilities.runtime_config:
-            self._configure()
+            raise self.failed(f"cannot load {path}", mark)
 
     def execution(self, number: int) -> EngineExecution:
-        """A new execution context.
+        """Create an execution context.
 
         Args:
-            number: of the context; where contexts cannot share a profile, also of its profile.
+            number: index of the context and, if contexts cannot share a profile, of its profile.
 
         Raises:
             OutOfDeviceMemory: it does not fit.
-            BackendError: TensorRT makes none.
+            BackendError: TensorRT cannot create it.
         """
         profile = number if self.facts.profiles > 1 else 0
         if profile >= self.facts.profiles:
@@ -75,19 +89,22 @@ class Engine:
         else:
             context = self._engine.create_execution_context(self._config)
         if context is None:
-            raise self.failed("makes no execution context", mark)
+            raise self.failed("cannot create an execution context", mark)
         return EngineExecution(self, context, profile, captures_itself=captures_itself)
 
     def close(self) -> None:
-        """Give it back, after its execution contexts."""
+        """Free the engine, after its execution contexts."""
         if self._kernels is not None:
             self._kernels.save()
+        self._drop()
+
+    def _drop(self) -> None:
         # An engine goes before its runtime.
         self._kernels = self._config = self._engine = None
         self._runtime = None
 
-    def _configure(self) -> None:
-        """Have TensorRT-RTX record CUDA graphs and keep its kernels by itself.
+    def _configure(self, *, graphs: bool) -> None:
+        """Let TensorRT-RTX capture CUDA graphs and cache its kernels itself.
 
         It must: it compiles better kernels for a shape while the first batches run with others,
         and only it knows when the time to record has come.
@@ -95,12 +112,13 @@ class Engine:
         config = self._engine.create_runtime_config()
         if not hasattr(config, "cuda_graph_strategy"):
             return  # classic TensorRT, from 11 on, has one, too, but with nothing in it for us
-        config.cuda_graph_strategy = self.library.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        if graphs:
+            config.cuda_graph_strategy = self.library.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._kernels = KernelCache.beside(self.path, config)
         self._config = config
 
     def _names(self) -> tuple[str, str]:
-        """Names of input and output."""
+        """Return the names of the input and output."""
         trt, engine = self.library.module, self._engine
         uint8 = self.facts.info.sample_type == "uint8"
         kind = trt.DataType.UINT8 if uint8 else trt.DataType.FLOAT
@@ -119,7 +137,7 @@ class Engine:
         return inputs[0], output
 
     def failed(self, what: str, mark: int) -> BackendError:
-        """Make the exception for a call that failed; `mark` is from before it."""
+        """Create the exception for a failed call; `mark` was taken before it."""
         messages = self.library.messages
         message = f"{self.library.name} {what}: {messages.reason(mark)}"
         if messages.ran_out_of_memory(mark):
@@ -133,7 +151,7 @@ class Engine:
 
 
 class EngineExecution:
-    """One execution context, which one slot uses; made by :class:`Engine`."""
+    """One execution context, used by one slot; created by :class:`Engine`."""
 
     def __init__(
         self, engine: Engine, context: Any, profile: int, *, captures_itself: bool
@@ -145,7 +163,7 @@ class EngineExecution:
         self._stream = 0
 
     def bind(self, stream: Stream, input_address: int, output_address: int) -> None:
-        """Choose its profile, stream and memory."""
+        """Set the profile, stream and buffers."""
         self._stream = stream.handle
         engine = self._engine
         # The first context has profile 0 from the beginning.
@@ -156,7 +174,7 @@ class EngineExecution:
         self._check("set_tensor_address", engine.output_name, output_address)
 
     def reshape(self, shape: BatchShape) -> None:
-        """Choose the shape of the batches to come."""
+        """Set the shape of the following batches."""
         engine, info = self._engine, self._engine.facts.info
         layout = layout_of(info)
         batch, height, width = shape
@@ -171,15 +189,15 @@ class EngineExecution:
             )
 
     def enqueue(self) -> None:
-        """Queue the inference of a batch."""
+        """Enqueue the inference of a batch."""
         self._check("execute_async_v3", self._stream)
 
     def free(self) -> None:
-        """Give it back."""
+        """Free the context."""
         self._context = None
 
     def _check(self, name: str, *arguments: Any) -> None:
-        """Call a method that returns whether it worked."""
+        """Call a method that returns whether it succeeded."""
         mark = self._engine.library.messages.mark()
         if not getattr(self._context, name)(*arguments):
             raise self._engine.failed(f"failed in {name}", mark)

@@ -16,31 +16,31 @@ from runtime.system.cache import user_cache
 
 
 def cache_folder() -> Path:
-    """The folder of this user's engines, beside all else that is kept; it need not exist."""
+    """Return the folder of this user's engines, which may not exist yet."""
     return user_cache() / "engines"
 
 
 def engine_path(onnx_name: str, onnx_sha256: str, options: EngineOptions, gpu: Gpu | None) -> Path:
-    """Path of the engine of a model, options and GPU in the cache.
+    """Return the cache path of an engine for a model, options and GPU.
 
     What would make the engine stale without making it another one (the library's version, the
     driver) is not part of the name: the new engine takes the old one's place.
 
     Args:
         onnx_name: the model file's name, without its suffix.
-        onnx_sha256: of the model file.
-        options: of the engine.
-        gpu: that it is built on; None, or ignored, where the options' targets say it all (RTX).
+        onnx_sha256: hash of the model file.
+        options: settings of the engine.
+        gpu: GPU that it is built on; None or ignored if the targets suffice (RTX).
     """
     place = gpu.name if gpu is not None and options.flavor == "tensorrt" else ""
     key = json.dumps([onnx_sha256, asdict(options), place], sort_keys=True)
     mark = hashlib.sha256(key.encode()).hexdigest()[:12]
-    beginning = name_begins(onnx_name, options.precision, options.sample_type)
+    beginning = engine_name_prefix(onnx_name, options.precision, options.sample_type)
     return cache_folder() / f"{beginning}{'-'.join(options.targets)}-{mark}{SUFFIX}"
 
 
-def name_begins(onnx_name: str, precision: EnginePrecision, sample_type: SampleType) -> str:
-    """Prefix of the names of a model's engines, whatever their tiles, batches and GPUs."""
+def engine_name_prefix(onnx_name: str, precision: EnginePrecision, sample_type: SampleType) -> str:
+    """Return the file name prefix of a model's engines, whatever their tiles, batches and GPUs."""
     kind = "uint8" if sample_type == "uint8" else "float"
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", onnx_name)[:40]
     return f"{stem}-{precision}-{kind}-"

@@ -1,4 +1,4 @@
-"""Facts about an engine, and whether they allow to load it here."""
+"""Facts about an engine, and the check whether it may be loaded here."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from runtime.model.info import ModelInfo, SampleType
 EnginePrecision = Literal["fp32", "fp16", "int8"]
 
 MAX_PLAN_BYTES = 2**32
-"""Far above any engine: the flagship's weights take 60 MB."""
+"""Upper limit on plan sizes, far above any engine: the flagship's weights take 60 MB."""
 
 DEFAULT_BATCH = 4
-"""Largest batch by default."""
+"""Default maximum batch."""
 
 _MAX_SIDE_PX = 8192
 _MAX_BATCH = 256
@@ -27,29 +27,29 @@ _HEX_DIGITS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """Settings of an engine. Engines of different options are different files.
+    """Settings of an engine. Engines with different options are different files.
 
     Raises:
         ModelError: a value is out of range.
     """
 
     flavor: Flavor
-    """The library that builds and runs it."""
+    """Library that builds and runs the engine."""
 
     precision: EnginePrecision
-    """Requested precision; `EngineFacts.precision` is what verification left of it."""
+    """Requested precision; `EngineFacts.precision` is what verification accepted."""
 
     sample_type: SampleType
-    """Input and output: `uint8`, NHWC; or `float32`, NCHW in [0, 1], for 16-bit pictures."""
+    """Input and output type: `uint8`, NHWC; or `float32`, NCHW in [0, 1], for 16-bit pictures."""
 
     tile_px: int
-    """Largest height and width of a tile, in LR pixels."""
+    """Maximum tile height and width, in LR pixels."""
 
     batch: int
-    """Most tiles at a time."""
+    """Maximum number of tiles per batch."""
 
     targets: tuple[str, ...]
-    """The compute capabilities it runs on, as `sm86`; a classic engine's is that of its GPU."""
+    """Supported compute capabilities, such as `sm86`; a classic engine has its own GPU's only."""
 
     def __post_init__(self) -> None:
         _one_of("flavor", self.flavor, get_args(Flavor))
@@ -67,19 +67,19 @@ class EngineOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """Result of comparing an engine with the float32 model."""
+    """Result of comparing an engine with its reference model."""
 
     psnr_db: float
-    """PSNR of all tiles together; see `runtime.backends.trt.verify`."""
+    """PSNR over all tiles; see `runtime.backends.trt.verify`."""
 
     within_one_level: float
-    """Share of samples that differ by at most one grey level of 255."""
+    """Fraction of samples that differ by at most one 8-bit level."""
 
     largest_difference: float
-    """Largest difference of a sample, in grey levels of 255."""
+    """Maximum sample difference, in 8-bit levels."""
 
     samples: int
-    """Samples compared."""
+    """Number of samples compared."""
 
     def __post_init__(self) -> None:
         for name in ("psnr_db", "within_one_level", "largest_difference"):
@@ -90,17 +90,17 @@ class Verification:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineFacts:
-    """Content of a sidecar.
+    """Contents of an engine's sidecar.
 
     Raises:
         ModelError: a value is out of range.
     """
 
     onnx_sha256: str
-    """Hash of the model file that it was built from."""
+    """Hash of the model file that the engine was built from."""
 
     onnx_name: str
-    """Name of that file, for messages."""
+    """Name of the model file, for messages."""
 
     plan_sha256: str
     """Hash of the plan beside the sidecar."""
@@ -112,38 +112,39 @@ class EngineFacts:
     """Requested settings."""
 
     precision: EnginePrecision
-    """Precision it computes in: safer than requested where verification failed."""
+    """Actual precision: safer than requested if verification failed."""
 
     tile_px: int
-    """Largest height and width of a tile: less than requested where memory ran out."""
+    """Maximum tile height and width: less than requested if memory ran out."""
 
     batch: int
-    """Largest batch: less than requested where memory ran out."""
+    """Maximum batch: less than requested if memory ran out."""
 
     library_version: str
-    """TensorRT's, which alone can load it."""
+    """Version of TensorRT, the only one that can load the engine."""
 
     gpu_name: str
-    """The GPU it was built on; empty for an RTX engine from a machine without one."""
+    """GPU that the engine was built on; empty for an RTX engine built without one."""
 
     cuda_version: str
-    """The newest CUDA of the driver it was built with; empty as above."""
+    """Newest CUDA of the driver at build time; empty without a GPU."""
 
     least_px: int
-    """Smallest height and width of a tile."""
+    """Minimum tile height and width."""
 
     profiles: int
-    """Identical optimization profiles. With one, any number of contexts share it; else each
-    execution context needs its own (8.x)."""
+    """Identical optimization profiles. With one, any number of contexts share it; otherwise each
+    context needs its own (8.x).
+    """
 
     info: ModelInfo
-    """The model's facts; its sample type is the engine's."""
+    """Facts of the model; the sample type is the engine's."""
 
     largest_activation: float | None
-    """Largest value in the float32 model, on the verification picture; None if not measured."""
+    """Largest value inside the float32 model on the verification picture; None if not measured."""
 
     verification: Verification | None
-    """None: unverified, because there was no GPU."""
+    """None: not verified, because there was no GPU."""
 
     def __post_init__(self) -> None:
         _hash("onnx_sha256", self.onnx_sha256)
@@ -162,7 +163,7 @@ class EngineFacts:
 
     @property
     def status(self) -> str:
-        """Human-readable state of verification, in one line."""
+        """Human-readable verification status, in one line."""
         if self.verification is None:
             return "unverified: there was no GPU to run it on; its first use will verify it"
         found = self.verification
@@ -174,25 +175,27 @@ class EngineFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
-    """The model, library and GPU that an engine must suit."""
+    """The model, library and GPU that an engine must match."""
 
     onnx_sha256: str
-    """Hash of the model."""
+    """Hash of the model file."""
 
     library_version: str
-    """TensorRT's."""
+    """Version of TensorRT."""
 
     gpu: Gpu | None
-    """The GPU; None to ask only whether the file is current (on a machine without one)."""
+    """The GPU; None to check only that the file is current, on a machine without one."""
 
 
-def why_not(facts: EngineFacts, options: EngineOptions, here: Circumstances) -> str | None:
-    """Explain why an engine must not be loaded here; None when it may be.
+def reason_not_to_load(
+    facts: EngineFacts, options: EngineOptions, here: Circumstances
+) -> str | None:
+    """Explain why an engine must not be loaded here; None if it may be.
 
     Args:
-        facts: content of its sidecar.
+        facts: facts from its sidecar.
         options: requested settings.
-        here: where it is to run.
+        here: the machine to run on.
     """
     if facts.onnx_sha256 != here.onnx_sha256:
         return f"it was built from another version of the model ({facts.onnx_name})"
@@ -216,8 +219,8 @@ def why_not(facts: EngineFacts, options: EngineOptions, here: Circumstances) -> 
     return None
 
 
-def verified(facts: EngineFacts, verification: Verification) -> EngineFacts:
-    """Add a verification to facts."""
+def with_verification(facts: EngineFacts, verification: Verification) -> EngineFacts:
+    """Return facts with a verification added."""
     return replace(facts, verification=verification)
 
 

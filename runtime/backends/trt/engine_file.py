@@ -1,4 +1,4 @@
-"""Reads and writes engines with their JSON sidecars, because a plan has no room for facts.
+"""Reads and writes engines with their JSON sidecars, since plans cannot hold our facts.
 
 `x.engine` is TensorRT's plan, `x.engine.json` says what it was made of, for what, and whether it
 was verified. The plan is written first: a plan without a sidecar is no engine. A sidecar names its
@@ -22,25 +22,25 @@ from runtime.model.info import ModelInfo, file_sha256
 from runtime.system.files import write_whole
 
 FORMAT = 1
-"""Version of sidecars and of the graphs that engines are built from; others are stale."""
+"""Version of sidecars and of the graphs that engines are built from; older files are stale."""
 
 SUFFIX = ".engine"
 MAX_SIDECAR_BYTES = 64 * 1024
 
 
 def sidecar_path(engine: Path) -> Path:
-    """The sidecar's path: the engine's, with `.json` behind it."""
+    """Return the path of an engine's sidecar: the engine's path plus `.json`."""
     return engine.with_name(f"{engine.name}.json")
 
 
 def read_facts(engine: Path) -> EngineFacts:
-    """Read the sidecar of an engine, and check that the engine is the one it means.
+    """Read an engine's sidecar, and check that it belongs to the engine.
 
     Args:
         engine: the plan; its sidecar lies beside it.
 
     Raises:
-        ModelError: either is missing, damaged, of another format, or they do not belong together.
+        ModelError: either is missing, damaged or in another format, or they do not match.
     """
     sidecar = sidecar_path(engine)
     try:
@@ -58,12 +58,12 @@ def read_facts(engine: Path) -> EngineFacts:
         if found != facts.plan_bytes:
             raise ModelError(f"it has {found:,} bytes: expected {facts.plan_bytes:,}")
         if file_sha256(engine) != facts.plan_sha256:
-            raise ModelError("its content is not what its sidecar describes")
+            raise ModelError("its content does not match its sidecar")
     except OSError as error:
         raise ModelError(f"{engine} cannot be read: {error.strerror or error}") from error
     except ModelError as error:
         raise ModelError(
-            f"{engine} is no usable engine ({error}): build it again with `dggn-export trt --force`"
+            f"{engine} is not a usable engine ({error}): rebuild it with `dggn-export trt --force`"
         ) from error
     return facts
 
@@ -75,13 +75,13 @@ def write_engine(engine: Path, plan: bytes, facts: EngineFacts) -> None:
         TargetError: one cannot be written. A sidecar that was there before describes no plan then.
     """
     if hashlib.sha256(plan).hexdigest() != facts.plan_sha256 or len(plan) != facts.plan_bytes:
-        raise AssertionError("the facts are of another plan")
+        raise AssertionError("the facts belong to another plan")
     write_whole(engine, plan)
     write_facts(engine, facts)
 
 
 def write_facts(engine: Path, facts: EngineFacts) -> None:
-    """Write the sidecar alone: after an engine was verified at its first use.
+    """Rewrite the sidecar alone, after verification at first use.
 
     Raises:
         TargetError: it cannot be written; the old one stays.
@@ -94,9 +94,9 @@ def _parse(content: bytes) -> EngineFacts:
     try:
         read = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"its sidecar is no JSON: {error}") from error
+        raise ModelError(f"its sidecar is not JSON: {error}") from error
     if not isinstance(read, dict):
-        raise ModelError("its sidecar is no JSON object")
+        raise ModelError("its sidecar is not a JSON object")
     if read.pop("format", None) != FORMAT:
         raise ModelError("another version of dggn built it")
     try:
@@ -113,7 +113,7 @@ def _parse(content: bytes) -> EngineFacts:
             **_typed(EngineFacts, read),
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"its sidecar lacks or misspells something: {error}") from error
+        raise ModelError(f"its sidecar is incomplete or misspelled: {error}") from error
     return facts
 
 
@@ -126,7 +126,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _typed(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """The values, where each has its field's type; everything not listed is text."""
+    """Return the values if each has its field's type; fields not listed are strings."""
     for name, value in values.items():
         annotation = kind.__annotations__[name]
         expected = _TYPES.get(annotation, (str,))

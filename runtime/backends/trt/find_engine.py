@@ -1,4 +1,4 @@
-"""Finds the engine to run: a current one in the cache, or a new one."""
+"""Finds the engine to run: a current one from the cache, or a new one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from runtime.backends.gpu import Gpu
 from runtime.backends.trt.backend import EngineFile
-from runtime.backends.trt.engine_cache import cache_folder, name_begins
+from runtime.backends.trt.engine_cache import cache_folder, engine_name_prefix
 from runtime.backends.trt.engine_facts import (
     DEFAULT_BATCH,
     Circumstances,
     EngineFacts,
-    why_not,
+    reason_not_to_load,
 )
 from runtime.backends.trt.engine_file import SUFFIX, read_facts
 from runtime.backends.trt.library import Library
@@ -22,14 +22,14 @@ from runtime.model.info import file_sha256
 from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX
 
 LEAST_TILE_PX = 64
-"""Tiles are not made smaller than this for want of memory."""
+"""Smallest tile size tried when memory runs out."""
 
 TILE_BYTES = 512 << 20
-"""Roughly what a tile of `LEAST_DEFAULT_TILE_PX` takes in a slot: our largest network's share."""
+"""Rough memory per tile of `LEAST_DEFAULT_TILE_PX` in a slot: our largest network's."""
 
 
 def batch_for(free_bytes: int, tile_px: int, slots: int) -> int:
-    """Choose a batch that fits memory: a power of two, at most the default."""
+    """Choose a batch that fits in memory: a power of two, at most the default."""
     room = free_bytes * LEAST_DEFAULT_TILE_PX**2 / (TILE_BYTES * slots * tile_px**2)
     batch = DEFAULT_BATCH
     while batch > max(room, 1):
@@ -38,14 +38,14 @@ def batch_for(free_bytes: int, tile_px: int, slots: int) -> int:
 
 
 def find_engine(request: EngineRequest, library: Library, gpu: Gpu) -> EngineFile | None:
-    """The most suitable current engine of the cache: of the tile asked for, then the largest batch.
+    """Return the best current engine in the cache: the requested tile size, then the largest batch.
 
     Batches above the one asked for come last: they may not fit.
 
     Args:
-        request: what is needed; other tiles and batches do, too.
-        library: that is to run it.
-        gpu: where.
+        request: the request; other tile and batch sizes are acceptable.
+        library: TensorRT library to run it.
+        gpu: GPU to run it on.
     """
     fitting = [file for file, _ in _engines(request, library, gpu) if file is not None]
     if not fitting:
@@ -67,13 +67,13 @@ def find_engine(request: EngineRequest, library: Library, gpu: Gpu) -> EngineFil
 def get_engine(
     request: EngineRequest, library: Library, gpu: Gpu, build: BuildEngine | None
 ) -> EngineFile:
-    """An engine that may be loaded: one of the cache, or a new one.
+    """Return an engine that may be loaded, from the cache or newly built.
 
     Args:
-        request: what is needed.
-        library: that is to run it.
-        gpu: where.
-        build: builds it; None where nothing is to be built.
+        request: the request.
+        library: TensorRT library to run it.
+        gpu: GPU to run it on.
+        build: builds it; None to never build.
 
     Raises:
         BackendError: there is none and none is to be built; the message says why the ones that
@@ -95,7 +95,7 @@ def get_engine(
 
 
 def smaller_request(request: EngineRequest, facts: EngineFacts) -> EngineRequest | None:
-    """Ask for less than an engine that needs too much memory; None where there is nothing less."""
+    """Reduce a request whose engine needs too much memory; None if it cannot be reduced."""
     if facts.batch > 1:
         return replace(request, tile_px=facts.tile_px, batch=facts.batch // 2)
     multiple = facts.info.size_multiple_px
@@ -108,17 +108,17 @@ def smaller_request(request: EngineRequest, facts: EngineFacts) -> EngineRequest
 def _engines(
     request: EngineRequest, library: Library, gpu: Gpu
 ) -> Iterator[tuple[EngineFile | None, str]]:
-    """The cache's engines of a model, precision and sample type, or why each cannot be loaded."""
+    """Yield cached engines of a model, precision and sample type, or why each is unusable."""
     sha256 = file_sha256(request.onnx)
     here = Circumstances(onnx_sha256=sha256, library_version=library.version, gpu=gpu)
-    beginning = name_begins(request.onnx.stem, request.precision, request.sample_type)
+    beginning = engine_name_prefix(request.onnx.stem, request.precision, request.sample_type)
     for path in sorted(cache_folder().glob(f"{beginning}*{SUFFIX}")):
         try:
             facts = read_facts(path)
         except ModelError as error:
             yield None, str(error)
             continue
-        reason = why_not(
+        reason = reason_not_to_load(
             facts,
             replace(
                 facts.options,

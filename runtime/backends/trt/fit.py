@@ -1,12 +1,12 @@
-"""Tiles of any size to an engine that takes a range of them."""
+"""Fits tiles of any size to an engine's supported range."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
-from runtime.backends.trt.engine_facts import EngineFacts
 from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Deliver
@@ -15,14 +15,30 @@ from runtime.tiles.stitch import submit_in_tiles
 Submit = Callable[[Samples, Deliver], None]
 
 
-def submit_fitted(tile_hwc: Samples, deliver: Deliver, submit: Submit, facts: EngineFacts) -> None:
-    """Give a tile to an engine: as it is, cut once more, or padded.
+class Limits(Protocol):
+    """What an engine takes."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts."""
+
+    @property
+    def tile_px(self) -> int:
+        """Largest height and width of a tile, in LR pixels."""
+
+    @property
+    def least_px(self) -> int:
+        """Smallest height and width of a tile."""
+
+
+def submit_fitted(tile_hwc: Samples, deliver: Deliver, submit: Submit, facts: Limits) -> None:
+    """Submit a tile to an engine: as it is, split, or padded.
 
     Args:
         tile_hwc: (H, W, 3); H and W multiples of the model's size multiple.
-        deliver: takes its result.
-        submit: takes tiles that the engine takes.
-        facts: of the engine.
+        deliver: receives its result.
+        submit: accepts tiles that fit the engine.
+        facts: limits of the engine.
     """
     if max(tile_hwc.shape[:2]) > facts.tile_px:
         submit_in_tiles(
@@ -36,7 +52,7 @@ def submit_fitted(tile_hwc: Samples, deliver: Deliver, submit: Submit, facts: En
         _submit_padded(tile_hwc, deliver, submit, facts)
 
 
-def _submit_padded(tile_hwc: Samples, deliver: Deliver, submit: Submit, facts: EngineFacts) -> None:
+def _submit_padded(tile_hwc: Samples, deliver: Deliver, submit: Submit, facts: Limits) -> None:
     height, width = tile_hwc.shape[:2]
     least, scale = facts.least_px, facts.info.scale
     if min(height, width) >= least:
@@ -51,7 +67,7 @@ def _submit_padded(tile_hwc: Samples, deliver: Deliver, submit: Submit, facts: E
 
 
 class _Parts:
-    """Takes the parts of a tile that is too large for the engine."""
+    """Collector for the parts of a tile too large for the engine."""
 
     uniform_tiles = True
 

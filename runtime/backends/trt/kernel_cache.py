@@ -1,4 +1,4 @@
-"""TensorRT-RTX compiles kernels when an engine first runs; here they are kept for the next time."""
+"""Cache of the kernels that TensorRT-RTX compiles when an engine first runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 
 class KernelCache:
-    """The runtime cache of one engine; TensorRT checks itself whether a kept one fits."""
+    """Runtime cache of one engine; TensorRT itself checks whether it is still valid."""
 
     def __init__(self, path: Path, cache: Any) -> None:
         self._path = path
@@ -27,15 +27,15 @@ class KernelCache:
         except OSError:
             return  # none was kept
         if not cache.deserialize(self._kept):
-            _logger.info("%s is of another GPU, driver or library: made anew", path)
+            _logger.info("%s belongs to another GPU, driver or library: rebuilding it", path)
 
     @classmethod
     def beside(cls, engine: Path, config: Any) -> KernelCache | None:
-        """The cache of an engine; None where the library has none.
+        """Return the cache stored beside an engine; None if the library has none.
 
         Args:
             engine: the plan's path; the cache's has another suffix.
-            config: the engine's runtime configuration, which is told to use it.
+            config: the engine's runtime configuration, changed to use the cache.
         """
         if not hasattr(config, "create_runtime_cache"):
             return None
@@ -47,7 +47,7 @@ class KernelCache:
         return kept
 
     def save(self) -> None:
-        """Write it, if it grew; without room on the disk, the next start takes longer."""
+        """Write the cache if it grew; on a full disk, the next start just takes longer."""
         memory = self._cache.serialize()
         content = b"" if memory is None else bytes(memory)
         if not content or content == self._kept:

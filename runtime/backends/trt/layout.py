@@ -1,4 +1,4 @@
-"""Layout of tiles in an engine's buffers, by the type of its samples."""
+"""Layout of tiles in an engine's buffers, by sample type."""
 
 from __future__ import annotations
 
@@ -14,52 +14,52 @@ from runtime.model.info import ModelInfo
 CHANNELS = 3
 
 Buffer = NDArray[np.uint8]
-"""Bytes of pinned memory, one axis."""
+"""Pinned memory as bytes, with one axis."""
 
 
 class Layout(Protocol):
-    """Writes tiles to an engine's input and reads its results; both tightly packed."""
+    """Writes tiles to an engine's input and reads its results, both tightly packed."""
 
     sample_bytes: int
     """Bytes of one sample."""
 
     def check(self, tile_hwc: Samples) -> None:
-        """Refuse what the engine cannot take.
+        """Refuse tiles that the engine cannot take.
 
         Raises:
             ImageError: it takes 8-bit samples only, and these have 16.
         """
 
     def write(self, buffer: Buffer, number: int, tile_hwc: Samples) -> None:
-        """Put a tile where the batch's tile of that number begins."""
+        """Write a tile to its place in the batch."""
 
     def read(self, buffer: Buffer, number: int, like_hwc: Samples, scale: int) -> Samples:
-        """The result of the tile of that number.
+        """Return the result of one tile of the batch.
 
         Args:
             buffer: the whole output.
-            number: of the tile in its batch.
+            number: index of the tile in its batch.
             like_hwc: the tile.
-            scale: of the model.
+            scale: scale of the model.
 
         Returns:
             (scale * H, scale * W, 3), the tile's type; valid as long as the buffer is.
 
         Raises:
-            BackendError: it is not finite, where that can be told.
+            BackendError: it is not finite, if that can be detected.
         """
 
     def shape(self, batch: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """Shape of a tensor of `batch` pictures."""
+        """Return the tensor shape of a batch."""
 
 
 def layout_of(info: ModelInfo) -> Layout:
-    """The layout of a model's engine."""
+    """Return the layout for a model's engine."""
     return ByteLayout() if info.sample_type == "uint8" else FloatLayout()
 
 
 class ByteLayout:
-    """uint8, NHWC: a tile crosses the bus at one byte a sample.
+    """uint8, NHWC: tiles cross the bus at one byte per sample.
 
     Whether the network's output was finite cannot be told from its bytes: that is what engines are
     verified for.
@@ -76,12 +76,12 @@ class ByteLayout:
             )
 
     def write(self, buffer: Buffer, number: int, tile_hwc: Samples) -> None:
-        """Copy a tile."""
+        """Copy a tile into the batch."""
         size = tile_hwc.size
         buffer[number * size : (number + 1) * size].reshape(tile_hwc.shape)[...] = tile_hwc
 
     def read(self, buffer: Buffer, number: int, like_hwc: Samples, scale: int) -> Samples:
-        """The result itself, not copied."""
+        """Return the result without copying."""
         size = like_hwc.size * scale**2
         height, width, _ = like_hwc.shape
         return buffer[number * size : (number + 1) * size].reshape(
@@ -89,12 +89,12 @@ class ByteLayout:
         )
 
     def shape(self, batch: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """NHWC."""
+        """Return (N, H, W, C)."""
         return batch, height, width, CHANNELS
 
 
 class FloatLayout:
-    """float32, NCHW in [0, 1], for pictures of 8 or 16 bits.
+    """Layout for 8- or 16-bit pictures: float32, NCHW in [0, 1].
 
     The same arithmetic as ONNX Runtime's backend, so that both make the same of the same output.
     """
@@ -102,17 +102,17 @@ class FloatLayout:
     sample_bytes = 4
 
     def check(self, tile_hwc: Samples) -> None:
-        """Everything is welcome."""
+        """Accept every tile."""
 
     def write(self, buffer: Buffer, number: int, tile_hwc: Samples) -> None:
-        """Convert a tile."""
+        """Convert a tile into the batch."""
         height, width, _ = tile_hwc.shape
         planes = _planes(buffer, number, height, width)
         planes[...] = tile_hwc.transpose(2, 0, 1)
         planes *= np.float32(1 / float(np.iinfo(tile_hwc.dtype).max))
 
     def read(self, buffer: Buffer, number: int, like_hwc: Samples, scale: int) -> Samples:
-        """Convert a result; its place in the buffer is used for that."""
+        """Convert a result in place in the buffer."""
         height, width, _ = like_hwc.shape
         planes = _planes(buffer, number, scale * height, scale * width)
         if not np.isfinite(planes).all():
@@ -127,7 +127,7 @@ class FloatLayout:
         return planes.transpose(1, 2, 0).astype(like_hwc.dtype)
 
     def shape(self, batch: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """NCHW."""
+        """Return (N, C, H, W)."""
         return batch, CHANNELS, height, width
 
 

@@ -1,8 +1,8 @@
-"""Classic TensorRT (8.5 to 11) and TensorRT-RTX (1.x) as one thing.
+"""Classic TensorRT (8.5 to 11) and TensorRT-RTX (1.x) behind one interface.
 
 The two are different packages with nearly one API, which changed over the years. What a version
 can do is found by looking for the attribute, never by comparing version numbers: a version that
-nobody here has seen then behaves like the one it resembles.
+we have never seen then behaves like the one it resembles.
 
 Finding a library loads no driver, and works on machines without a GPU. Making a `Runtime` does
 not: ask :func:`runtime.backends.gpu.probe` before.
@@ -26,47 +26,47 @@ FLAVORS: dict[Flavor, tuple[str, str]] = {
     "tensorrt": ("tensorrt", "trt"),
     "tensorrt-rtx": ("tensorrt_rtx", "rtx"),
 }
-"""Import name and extra of each flavor, in the order in which `auto` prefers them."""
+"""Import name and extra of each flavor, in the order that `auto` prefers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """Capabilities of one TensorRT module."""
+    """Capabilities of a TensorRT module."""
 
     strong_types: bool
-    """Networks can be strongly typed (10.x) or always are: the ONNX file decides the precision."""
+    """Networks can be strongly typed (10.x) or always are: the ONNX file sets the precision."""
 
     explicit_batch: bool
-    """Networks must be asked for an explicit batch dimension (8.x)."""
+    """Networks need an explicit batch flag (8.x)."""
 
     precision_flags: bool
-    """FP16 and INT8 must be allowed by builder flags (8.x), for want of strong types."""
+    """FP16 and INT8 need builder flags (8.x), for lack of strong types."""
 
     shared_profiles: bool
-    """Several execution contexts can use one optimization profile."""
+    """Several execution contexts can share one optimization profile."""
 
     profile_sharing_preview: bool
-    """They can, when a preview feature is switched on (8.6)."""
+    """Contexts can share a profile behind a preview feature (8.6)."""
 
     progress: bool
     """Builds report their progress and can be cancelled (`IProgressMonitor`)."""
 
     compute_capabilities: bool
-    """Engines can be built for GPUs that are not here (RTX)."""
+    """Engines can be built for GPUs that are not present (RTX)."""
 
     runtime_config: bool
     """Execution contexts take a configuration: runtime cache, CUDA graphs (RTX)."""
 
     optimization_level: bool
-    """The builder's effort can be chosen."""
+    """The builder's optimization level can be set."""
 
     largest_opset: int
-    """The largest ONNX opset that its parser reads, as far as we need to know."""
+    """Largest ONNX opset known to be supported by its parser."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Library:
-    """One TensorRT library, imported."""
+    """An imported TensorRT library."""
 
     flavor: Flavor
     """Classic TensorRT or TensorRT-RTX."""
@@ -78,13 +78,15 @@ class Library:
     """The imported package, untyped."""
 
     capabilities: Capabilities
-    """Capabilities, found by its attributes."""
+    """Capabilities, detected from its attributes."""
 
     messages: Messages
     """Its log, for error messages."""
 
     logger: Any
-    """Logger of `Builder`, `OnnxParser` and `Runtime`: the first wins, so there is one."""
+    """Logger of `Builder`, `OnnxParser` and `Runtime`; there is one, since TensorRT keeps the
+    first.
+    """
 
     @property
     def name(self) -> str:
@@ -93,15 +95,15 @@ class Library:
 
 
 def installed_flavors() -> tuple[Flavor, ...]:
-    """List the installed flavors, preferred one first; imports nothing."""
+    """List the installed flavors, preferred first, without importing them."""
     return tuple(flavor for flavor, (name, _) in FLAVORS.items() if find_spec(name) is not None)
 
 
 def find_library(choice: FlavorChoice = "auto") -> Library:
-    """Import TensorRT. The same flavor is always the same object.
+    """Import TensorRT; the same flavor always gives the same object.
 
     Args:
-        choice: which one; `auto` takes classic TensorRT, where it is installed, else RTX.
+        choice: flavor; `auto` prefers classic TensorRT if installed, else RTX.
 
     Raises:
         MissingDependency: it is not installed or cannot be loaded; the message names the extra.
@@ -135,7 +137,7 @@ def _load(flavor: Flavor) -> Library:
             ) from error
         raise MissingDependency(
             f"{name} is installed but cannot be loaded ({error}): reinstall it with "
-            f"pip install --force-reinstall 'dggn[{extra}]', in a fresh environment if need be"
+            f"pip install --force-reinstall 'dggn[{extra}]', in a fresh environment if necessary"
         ) from error
     return library_of(module, flavor)
 
@@ -154,7 +156,7 @@ def library_of(module: Any, flavor: Flavor) -> Library:
 
 
 def capabilities_of(module: Any) -> Capabilities:
-    """Find out what a TensorRT package can do, by its attributes alone."""
+    """Detect the capabilities of a TensorRT package from its attributes alone."""
     creation = module.NetworkDefinitionCreationFlag
     preview = getattr(module, "PreviewFeature", None)
     # A library without precision flags has nothing but strong types.

@@ -1,4 +1,4 @@
-"""TensorRT's log: one logger for the whole process, and the only source of reasons."""
+"""TensorRT's log: one logger per process, and the only source of failure reasons."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Literal
 Severity = Literal["internal error", "error", "warning", "info", "verbose"]
 
 SEVERITIES: tuple[Severity, ...] = ("internal error", "error", "warning", "info", "verbose")
-"""In TensorRT's numbering, worst first."""
+"""TensorRT's severities in its numbering, worst first."""
 
 REMEMBERED: tuple[Severity, ...] = ("internal error", "error", "warning")
-"""The others come by the thousand in a build, and would push these out."""
+"""Severities that are kept; a build logs the others by the thousand."""
 
 MEMORY_PHRASES = (
     "out of memory",
@@ -21,15 +21,16 @@ MEMORY_PHRASES = (
     "insufficient memory",
     "bad_alloc",
     "cudaerrormemoryallocation",
+    "failed to allocate memory",
 )
-"""Phrases of the log, in lower case, when memory runs out: of 8.5 to 11, RTX and CUDA."""
+"""Lower-case phrases when memory runs out: TensorRT 8.5 to 11, RTX, ONNX Runtime and CUDA."""
 
 KEPT = 400
-"""Messages that are remembered; a failed build says a few dozen."""
+"""Number of messages kept; a failed build logs a few dozen."""
 
 
 class Messages:
-    """The latest messages of one TensorRT library. Safe to use from any thread."""
+    """The latest messages of one TensorRT library. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,7 +38,7 @@ class Messages:
         self._count = 0
 
     def add(self, severity: Severity, text: str) -> None:
-        """Remember a message, if it is of a kind that explains failures; the oldest one goes."""
+        """Store a message if its severity explains failures; the oldest one is dropped."""
         if severity not in REMEMBERED:
             return
         with self._lock:
@@ -45,15 +46,15 @@ class Messages:
             self._count += 1
 
     def mark(self) -> int:
-        """A point in time, for :meth:`since`."""
+        """Return a position in the log, for :meth:`since`."""
         with self._lock:
             return self._count
 
     def since(self, mark: int, *severities: Severity) -> list[str]:
-        """Messages after a mark, each once, oldest first.
+        """Return the messages after a mark without repeats, oldest first.
 
         Args:
-            mark: as :meth:`mark` gave it.
+            mark: position from :meth:`mark`.
             severities: only these; by default errors of both kinds.
         """
         wanted = severities or ("internal error", "error")
@@ -66,22 +67,26 @@ class Messages:
         return list(said)
 
     def reason(self, mark: int) -> str:
-        """Errors after a mark as one line, for an error message; warnings where there are none."""
+        """Return the errors after a mark as one line; warnings if there are none."""
         said = self.since(mark) or self.since(mark, "warning")
         return "; ".join(said[-3:]) or "TensorRT gave no reason"
 
     def ran_out_of_memory(self, mark: int) -> bool:
-        """Whether any message after a mark says so.
+        """Return whether any message after a mark reports a lack of memory.
 
         It is often a warning, or the first of several errors: the last one then says what failed
         for want of memory.
         """
-        said = " ".join(self.since(mark, *REMEMBERED)).lower()
-        return any(phrase in said for phrase in MEMORY_PHRASES)
+        return says_out_of_memory(" ".join(self.since(mark, *REMEMBERED)))
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether a library's message means that memory ran out."""
+    return any(phrase in text.lower() for phrase in MEMORY_PHRASES)
 
 
 def make_logger(module: Any, messages: Messages) -> Any:
-    """A logger object for a TensorRT module that hands everything on to `messages`."""
+    """Create a TensorRT logger that forwards everything to `messages`."""
 
     class Logger(module.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Opens TensorRT backends: for a model on one or several GPUs, verified before their first use."""
+"""Opens TensorRT backends on one or several GPUs, verified before first use."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from runtime.backends.gpu import Gpu, require_gpu
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.request import BackendRequest
 from runtime.backends.team import DeviceTeam
-from runtime.backends.trt.backend import DEFAULT_SLOTS, EngineFile, TrtBackend, nothing_smaller
+from runtime.backends.trt.backend import DEFAULT_SLOTS, EngineFile, TrtBackend, no_smaller_engine
 from runtime.backends.trt.by_depth import BitDepthRouter
-from runtime.backends.trt.engine_facts import EnginePrecision, verified
+from runtime.backends.trt.engine_facts import EnginePrecision, with_verification
 from runtime.backends.trt.engine_file import read_facts, write_facts
 from runtime.backends.trt.find_engine import batch_for, get_engine, smaller_request
 from runtime.backends.trt.library import Library, find_library
 from runtime.backends.trt.request import EngineRequest
-from runtime.backends.trt.verify import failure, verify_with
+from runtime.backends.trt.verify import verification_failure, verify_with
 from runtime.errors import BackendError, TargetError
-from runtime.model.info import ModelInfo, SampleType, WantedPrecision, for_tensorrt
+from runtime.model.info import ModelInfo, SampleType, WantedPrecision, tensorrt_model_path
 from runtime.tiles.backend import Backend
 from runtime.tiles.plan import default_tile_px
 
@@ -30,15 +30,15 @@ def open_tensorrt(onnx: Path, request: BackendRequest) -> Backend:
     """Open a backend for 8-bit pictures, which opens one for 16-bit pictures when needed.
 
     Args:
-        onnx: the model's file.
-        request: how it is to run.
+        onnx: the model file.
+        request: devices, precision and tile size.
 
     Raises:
         MissingDependency: TensorRT or a package for CUDA is not installed.
         BackendError: there is no GPU, or no engine that can be used on it.
         DggnError: building an engine failed.
     """
-    onnx = for_tensorrt(onnx)
+    onnx = tensorrt_model_path(onnx)
     with OrtBackend(onnx, threads=1, where="cpu") as model:
         info = model.info
     # Before TensorRT is touched: without a GPU, some versions end the process.
@@ -58,18 +58,18 @@ def open_tensorrt(onnx: Path, request: BackendRequest) -> Backend:
 
 
 def _engine_precision(info: ModelInfo, wanted: WantedPrecision | None) -> EnginePrecision:
-    """The precision that engines of a model compute in."""
+    """Return the engine precision for a model."""
     if wanted is None:
         return "int8" if info.precision == "int8" else "fp16"
     return "fp32" if wanted == "float32" else "int8"
 
 
 def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
-    """Open a backend of an engine that was just built, to verify it.
+    """Open a backend for a newly built engine, to verify it.
 
     Raises:
         ModelError: it is not what its sidecar says.
-        BackendError: it does not run.
+        BackendError: it fails.
     """
     file = EngineFile(path=path, facts=read_facts(path))
     library = find_library(file.facts.options.flavor)
@@ -80,7 +80,7 @@ def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
 def _open_all(
     request: BackendRequest, wanted: EngineRequest, library: Library, gpus: Sequence[Gpu]
 ) -> Backend:
-    """Open one backend over all GPUs; those that cannot be used are left out, if any can."""
+    """Open one backend over all GPUs; unusable ones are left out if any works."""
     errors: list[BackendError] = []
     with ExitStack() as opened:
         members: list[Backend] = []
@@ -90,7 +90,7 @@ def _open_all(
             except BackendError as error:
                 errors.append(error)
                 if len(gpus) > 1:
-                    request.say(f"GPU {gpu.index}, {gpu.name}, is left out: {error}")
+                    request.say(f"GPU {gpu.index}, {gpu.name}, is not used: {error}")
             else:
                 members.append(opened.enter_context(member))
         if not members:
@@ -125,7 +125,8 @@ def _open_one(
         device,
         gpu,
         say=request.say,
-        smaller=nothing_smaller if request.build is None else smaller,
+        smaller=no_smaller_engine if request.build is None else smaller,
+        graphs=request.cuda_graphs,
     )
     with ExitStack() as on_failure:
         on_failure.enter_context(backend)
@@ -136,11 +137,11 @@ def _open_one(
 
 
 def _verify(request: BackendRequest, onnx: Path, file: EngineFile, backend: TrtBackend) -> None:
-    """Compare an engine from a machine without a GPU with the model it was built from.
+    """Verify an engine built without a GPU against its model.
 
     Raises:
-        BackendError: it does not compute what the model does.
-        MissingDependency: ONNX Runtime, which is to compare with, is not installed.
+        BackendError: it does not reproduce the model's results.
+        MissingDependency: ONNX Runtime, the reference, is not installed.
     """
     request.say(f"{file.path.name} is used for the first time: verifying it")
     found = verify_with(
@@ -148,13 +149,13 @@ def _verify(request: BackendRequest, onnx: Path, file: EngineFile, backend: TrtB
         lambda: OrtBackend(onnx, threads=request.threads, where="cpu"),
         file.facts.tile_px,
     )
-    problem = failure(found, file.facts.precision)
+    problem = verification_failure(found, file.facts.precision)
     if problem:
         raise BackendError(
-            f"{file.path} does not compute what the model does: {problem}. Build it again with "
-            "`dggn-export trt --force`, in --precision fp32 if need be"
+            f"{file.path} does not reproduce the model's results: {problem}. Build it again with "
+            "`dggn-export trt --force`, with --precision fp32 if necessary"
         )
     try:
-        write_facts(file.path, verified(file.facts, found))
+        write_facts(file.path, with_verification(file.facts, found))
     except TargetError as error:
         request.say(f"the next run will verify it again: {error}")

@@ -1,4 +1,4 @@
-"""The request for an engine, by `dggn-export trt` or by a run that finds none in the cache."""
+"""The engine request, from `dggn-export trt` or from a run that finds no cached engine."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from runtime.model.info import SampleType
 
 @dataclass(frozen=True, kw_only=True)
 class EngineRequest:
-    """An engine that is needed. What is left open is decided where it is built."""
+    """A request for an engine. The builder decides what is left open."""
 
     onnx: Path
-    """The model's file."""
+    """Model file."""
 
     precision: EnginePrecision = "fp16"
-    """Precision to compute in."""
+    """Precision of the computation."""
 
     flavor: FlavorChoice = "auto"
-    """Which TensorRT builds and runs it."""
+    """TensorRT flavor that builds and runs the engine."""
 
     sample_type: SampleType = "uint8"
-    """Element type of its input and output."""
+    """Sample type of its input and output."""
 
     tile_px: int | None = None
-    """Largest tile; None for one that suits the model."""
+    """Largest tile; None for a size that suits the model."""
 
     batch: int = DEFAULT_BATCH
     """Largest number of tiles at a time."""
 
     targets: tuple[str, ...] = ()
-    """Compute capabilities to build for, as `sm86`; none for this machine's GPU."""
+    """Compute capabilities to build for, such as `sm86`; empty for this machine's GPU."""
 
     device: int = 0
     """CUDA device index of this machine's GPU."""
 
     output: Path | None = None
-    """The engine's file; None for the cache."""
+    """Engine file; None for the cache."""
 
     force: bool = False
-    """Build even if there is a current engine."""
+    """Rebuild even if a current engine exists."""
 
 
 BuildEngine = Callable[[EngineRequest], Path]
-"""Builds an engine with its sidecar, or finds a current one."""
+"""Builds an engine with its sidecar, or returns a current one."""

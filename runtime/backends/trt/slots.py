@@ -1,4 +1,4 @@
-"""Keeps a device busy: several batches at once, each in a slot of its own.
+"""Keeps a device busy with several batches at once, each in its own slot.
 
 A slot has an execution context, a stream, buffers on both sides of the bus and, where that is
 possible, a CUDA graph over copy-in, inference and copy-out. While one slot computes, another one's
@@ -12,8 +12,8 @@ another shape begins anew.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Protocol
@@ -28,41 +28,45 @@ Say = Callable[[str], None]
 """Receives one-line status messages."""
 
 BatchShape = tuple[int, int, int]
-"""Tiles, and their height and width."""
+"""Number of tiles, height and width."""
+
+WAITING_SHAPES = 4
+"""Number of shapes whose batches fill in parallel: those of one picture."""
 
 
 class Execution(Protocol):
-    """One execution context of an engine."""
+    """An execution context of an engine."""
 
     captures_itself: bool
-    """Whether the library makes CUDA graphs by itself."""
+    """True if the library captures CUDA graphs itself."""
 
     def bind(self, stream: Stream, input_address: int, output_address: int) -> None:
-        """Tell it, once, which stream and which memory it will work with."""
+        """Set, once, the stream and buffers to use."""
 
     def reshape(self, shape: BatchShape) -> None:
-        """Tell it the shape of the batches to come."""
+        """Set the shape of the following batches."""
 
     def enqueue(self) -> None:
-        """Queue the inference of a batch."""
+        """Enqueue the inference of a batch."""
 
     def free(self) -> None:
-        """Give it back."""
+        """Free the context."""
 
 
 class Slots:
-    """Super-resolves tiles in batches. Used from one thread, with its device active.
+    """Super-resolves tiles in batches. Used from one thread, with its device current.
 
     Everything is allocated here; later only graphs are, one for each shape that comes twice.
 
     Args:
-        device: where.
-        executions: makes one execution context; called once for each slot, with its number.
-        layout: of the engine's buffers.
-        scale: of the model.
-        count: how many slots.
-        batch: most tiles in one.
-        tile_px: most height and width of a tile.
+        device: the GPU.
+        executions: creates an execution context; called with the number of each slot.
+        layout: layout of the engine's buffers.
+        scale: scale of the model.
+        count: number of slots.
+        batch: maximum number of tiles per batch.
+        tile_px: maximum height and width of a tile.
+        graphs: whether to capture CUDA graphs.
         say: receives one message if there are no graphs.
 
     Raises:
@@ -80,76 +84,85 @@ class Slots:
         count: int,
         batch: int,
         tile_px: int,
+        graphs: bool = True,
         say: Say,
     ) -> None:
         self._layout = layout
         self._scale = scale
         self._batch = batch
         self._say = say
-        self._filling: Slot | None = None
+        self._waiting: dict[tuple[int, ...], list[tuple[Samples, Deliver]]] = {}
         self._running: deque[Slot] = deque()
+        self._uses: Counter[BatchShape | None] = Counter()
         samples = batch * tile_px**2 * CHANNELS * layout.sample_bytes
         with ExitStack() as owned:
             self._slots = [
                 Slot(device, partial(executions, number), owned, samples, samples * scale**2)
                 for number in range(count)
             ]
-            self._graphs = not any(slot.execution.captures_itself for slot in self._slots)
+            by_library = any(slot.execution.captures_itself for slot in self._slots)
+            self._graphs = graphs and not by_library
             for slot in self._slots:
                 owned.callback(slot.stop)
             self._owned = owned.pop_all()
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
-        """Add a tile to the batch, and launch that if it is full or of another shape.
+        """Add a tile to the batch of its shape; launch the batch when it is full.
+
+        If too many shapes wait, the oldest batch is launched half-full.
 
         Raises:
             ImageError: the engine cannot take such samples.
             BackendError: the device failed; see :meth:`close`.
         """
         self._layout.check(tile_hwc)
-        slot = self._filling
-        if slot is not None and slot.tiles[0][0].shape != tile_hwc.shape:
-            self._launch(slot)
-            slot = None
-        if slot is None:
-            slot = self._filling = self._free_slot(tile_hwc.shape[:2])
-        self._layout.write(slot.pinned_in.array, len(slot.tiles), tile_hwc)
-        slot.tiles.append((tile_hwc, deliver))
-        if len(slot.tiles) == self._batch:
-            self._launch(slot)
+        waiting = self._waiting.setdefault(tile_hwc.shape, [])
+        waiting.append((tile_hwc, deliver))
+        if len(waiting) == self._batch:
+            self._launch(tile_hwc.shape)
+        elif len(self._waiting) > WAITING_SHAPES:
+            self._launch(next(iter(self._waiting)))
 
     def finish(self) -> None:
-        """Launch what is left, and deliver everything.
+        """Launch the last batch, and deliver everything.
 
         Raises:
             BackendError: the device failed.
         """
-        if self._filling is not None:
-            self._launch(self._filling)
+        while self._waiting:
+            self._launch(next(iter(self._waiting)))
         while self._running:
             self._running[0].event.wait()
             self._collect()
 
     def close(self) -> None:
-        """Give everything back, whatever state it is in; tiles not delivered are forgotten."""
-        self._filling = None
+        """Free everything, whatever its state; undelivered tiles are dropped."""
+        self._waiting.clear()
         self._running.clear()
         self._owned.close()
 
-    def _free_slot(self, shape_hw: Sequence[int]) -> Slot:
-        """A slot to fill, rather one that knows this shape; waits if all are at work."""
+    def _free_slot(self, shape: BatchShape) -> Slot:
+        """Return a free slot; wait if all are busy.
+
+        Preferably one of this shape, else the one whose own shape is the rarest.
+        """
         self._collect()
         if len(self._running) == len(self._slots):
             self._running[0].event.wait()
             self._collect()
         idle = [slot for slot in self._slots if slot not in self._running]
-        known = [slot for slot in idle if slot.shape and slot.shape[1:] == tuple(shape_hw)]
-        return (known or idle)[0]
+        self._uses[shape] += 1
+        return min(idle, key=lambda slot: (slot.shape != shape, self._uses[slot.shape]))
 
-    def _launch(self, slot: Slot) -> None:
-        self._filling = None
-        height, width, _ = slot.tiles[0][0].shape
-        slot.reshape((len(slot.tiles), height, width))
+    def _launch(self, shape_hwc: tuple[int, ...]) -> None:
+        tiles = self._waiting.pop(shape_hwc)
+        height, width, _ = shape_hwc
+        shape = (len(tiles), height, width)
+        slot = self._free_slot(shape)
+        for number, (tile, _) in enumerate(tiles):
+            self._layout.write(slot.pinned_in.array, number, tile)
+        slot.tiles = tiles
+        slot.reshape(shape)
         if slot.graph is None and slot.has_run and self._graphs:
             self._capture(slot)
         if slot.graph is None:
@@ -167,7 +180,7 @@ class Slots:
             slot.graph = slot.stream.capture(lambda: self._queue(slot))
         except CaptureRefused as error:
             self._graphs = False
-            self._say(f"CUDA graphs are not used, which costs a little speed: {error}")
+            self._say(f"CUDA graphs are not used, which is slightly slower: {error}")
 
     def _queue(self, slot: Slot) -> None:
         assert slot.shape is not None
@@ -178,7 +191,7 @@ class Slots:
         slot.stream.copy_out(slot.pinned_out, slot.memory_out, size * self._scale**2)
 
     def _collect(self) -> None:
-        """Deliver what is done, in whatever order, without waiting."""
+        """Deliver finished batches in any order, without waiting."""
         for slot in [slot for slot in self._running if slot.event.is_done()]:
             tiles, slot.tiles = slot.tiles, []
             for number, (tile, deliver) in enumerate(tiles):
@@ -190,11 +203,11 @@ class Slot:
     """Resources of one batch; see :class:`Slots`.
 
     Args:
-        device: where.
-        new_execution: makes its own context, after what that uses, so that it is given back first.
-        owned: told how to give everything back.
-        input_bytes: of the largest batch.
-        output_bytes: of its result.
+        device: the GPU.
+        new_execution: creates its context last, so that it is freed first.
+        owned: collects the clean-up of every resource.
+        input_bytes: input size of the largest batch.
+        output_bytes: output size of the largest batch.
     """
 
     def __init__(
@@ -222,12 +235,12 @@ class Slot:
         self.graph: Graph | None = None
         self.shape: BatchShape | None = None
         self.has_run = False
-        """Whether it has run with this shape."""
+        """Whether the slot has run with the current shape."""
         self.tiles: list[tuple[Samples, Deliver]] = []
         self.execution.bind(self.stream, self.memory_in.address, self.memory_out.address)
 
     def reshape(self, shape: BatchShape) -> None:
-        """Prepare for batches of a shape, if it is another one than before."""
+        """Prepare for batches of a shape, if it changed."""
         if shape == self.shape:
             return
         self._drop_graph()
@@ -241,7 +254,7 @@ class Slot:
             graph.free()
 
     def stop(self) -> None:
-        """Before memory is given back, the device must be done with it."""
+        """Wait for the device, so that memory can be freed."""
         with suppress(BackendError):  # what failed has been told already
             self.stream.wait()
         self._drop_graph()

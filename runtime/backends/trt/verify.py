@@ -1,4 +1,4 @@
-"""An engine is trusted only after it made the same pictures as the float32 model.
+"""Verifies that an engine makes the same pictures as the reference model.
 
 The other side is ONNX Runtime on the CPU, which computes in float32. PSNR is taken over all samples
 of all tiles, between results that both sides rounded to the tiles' grey levels. A single wild value
@@ -25,10 +25,10 @@ from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Backend, Deliver
 
 PHOTOGRAPH = Path(__file__).with_name("photograph.png")
-"""A real picture: flat, textured and sharp parts (see examples/README.md for its origin)."""
+"""A real picture with flat, textured and sharp parts (see examples/README.md for its origin)."""
 
 IDENTICAL_DB = 200.0
-"""PSNR of equal pictures, where the formula gives infinity."""
+"""PSNR reported for identical pictures, where the formula gives infinity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,10 @@ class Bounds:
     """Bounds on an engine's difference from the float32 model."""
 
     psnr_db: float
-    """Least PSNR."""
+    """Minimum PSNR."""
 
     largest_difference: float
-    """Largest difference of a sample, in grey levels of 255."""
+    """Maximum sample difference, in 8-bit levels."""
 
 
 BOUNDS: dict[EnginePrecision, Bounds] = {
@@ -47,12 +47,13 @@ BOUNDS: dict[EnginePrecision, Bounds] = {
     "fp16": Bounds(psnr_db=50.0, largest_difference=16.0),
     "int8": Bounds(psnr_db=40.0, largest_difference=48.0),
 }
-"""Bounds of each precision. An INT8 engine is held against the quantized model, not the float32
-one: what quantizing costs was for calibration to judge, and only rounding is left to differ."""
+"""Bounds of each precision. An INT8 engine is compared with the quantized model, not the float32
+one: calibration judged the loss from quantization, and only rounding remains.
+"""
 
 
 def verification_tiles(info: ModelInfo, tile_px: int) -> list[Samples]:
-    """Tiles of a photograph, of several shapes, with the samples that an engine takes.
+    """Cut tiles of several shapes from a photograph, in the engine's sample type.
 
     Args:
         info: the engine's facts.
@@ -84,7 +85,7 @@ def verification_tiles(info: ModelInfo, tile_px: int) -> list[Samples]:
 
 
 def verify(engine: Backend, reference: Backend, tiles: Sequence[Samples]) -> Verification:
-    """Run tiles through an engine and the float32 model, and compare.
+    """Compare an engine with the reference model on the given tiles.
 
     Args:
         engine: to be verified.
@@ -118,13 +119,13 @@ def verify(engine: Backend, reference: Backend, tiles: Sequence[Samples]) -> Ver
     )
 
 
-def failure(found: Verification, precision: EnginePrecision) -> str | None:
-    """Explain why an engine of that precision does not pass; None when it does."""
-    return beyond(BOUNDS[precision], found, precision)
+def verification_failure(found: Verification, precision: EnginePrecision) -> str | None:
+    """Explain why an engine of that precision fails; None if it passes."""
+    return exceeded_bound(BOUNDS[precision], found, precision)
 
 
-def beyond(bounds: Bounds, found: Verification, precision: str) -> str | None:
-    """Explain which bound does not hold; None when all do.
+def exceeded_bound(bounds: Bounds, found: Verification, precision: str) -> str | None:
+    """Explain which bound is exceeded; None if all hold.
 
     Args:
         bounds: the bounds.
@@ -149,7 +150,7 @@ def verify_with(
     open_reference: Callable[[], Backend],
     tile_px: int,
 ) -> Verification:
-    """Verify an engine on the photograph; the reference is opened for it and closed again.
+    """Verify an engine on the photograph; the reference is opened and closed here.
 
     Raises:
         BackendError: one of them fails.
@@ -161,10 +162,10 @@ def verify_with(
 
 
 def run_all(backend: Backend, tiles: Sequence[Samples]) -> list[Samples]:
-    """Return the results of all tiles, in their order, however the backend orders its work.
+    """Return the results of all tiles in order, whatever the backend's order.
 
     Raises:
-        BackendError: the backend fails, or forgets a tile.
+        BackendError: the backend fails, or loses a tile.
     """
     results: dict[int, Samples] = {}
     lock = threading.Lock()
@@ -180,11 +181,11 @@ def run_all(backend: Backend, tiles: Sequence[Samples]) -> list[Samples]:
         backend.submit(tile, keep(number))
     backend.finish()
     if len(results) != len(tiles):
-        raise BackendError(f"{len(tiles)} tiles were submitted and {len(results)} came back")
+        raise BackendError(f"{len(tiles)} tiles were submitted and {len(results)} were returned")
     return [results[number] for number in range(len(tiles))]
 
 
 def _levels(samples: Samples) -> NDArray[np.float64]:
-    """Convert samples to grey levels of 255, in float64."""
+    """Convert samples to 8-bit levels, in float64."""
     peak = float(np.iinfo(samples.dtype).max)
     return samples.astype(np.float64) * (255 / peak)

@@ -24,6 +24,7 @@ from export.write import ExportOptions, write_onnx
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.model.info import SampleType
 from runtime.system.files import write_whole
+from runtime.tiles.plan import TilePlan, default_tile_px
 from tests.benchmarks.gpu.plan import (
     FACTS_NAME,
     FLAGSHIP,
@@ -47,7 +48,8 @@ def prepare(plan: Plan, model: str | None) -> None:
         model: a shipped name or ONNX file to measure; None for the untrained flagship.
     """
     # The exporter's own notes are about operators that no generator uses.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for library in ("torch.onnx", "onnxscript"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     plan.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     if model is not None:
@@ -63,11 +65,13 @@ def prepare(plan: Plan, model: str | None) -> None:
     }
     _make_tiles(plan)
     _make_reference(plan)
+    delivered, computed = _make_photographs(plan, default_halo_px(generator))
     facts = {
         "model": model or "untrained weights of the flagship's structure",
         "trained": model is not None,
         "operations": operations,
-        "megapixels": _make_photographs(plan),
+        "megapixels": delivered,
+        "computed_megapixels": computed,
     }
     write_whole(plan.work / FACTS_NAME, json.dumps(facts, indent=1).encode())
 
@@ -106,17 +110,26 @@ def _make_tiles(plan: Plan) -> None:
     np.save(plan.work / "tiles.npy", np.stack(tiles))
 
 
-def _make_photographs(plan: Plan) -> float:
-    """Write photographs as JPEG files; the output megapixels of all of them."""
+def _make_photographs(plan: Plan, halo_px: int) -> tuple[float, float]:
+    """Write photographs as JPEG files; the output megapixels of all of them and of their tiles."""
     folder = plan.work / PHOTOGRAPHS
     folder.mkdir(exist_ok=True)
     pictures = [_photograph(path, plan.photograph_px) for path in sorted(EXAMPLES.glob("*.[jp]*g"))]
-    pixels = 0
+    pixels, computed = 0, 0.0
     for number in range(plan.photographs):
         picture = pictures[number % len(pictures)][: 3 * plan.photograph_px // 4]
         Image.fromarray(picture).save(folder / f"{number:03}.jpg", quality=95)
-        pixels += picture.shape[0] * picture.shape[1]
-    return SCALE**2 * pixels / 1e6
+        own = picture.shape[0] * picture.shape[1]
+        tiles = TilePlan.of(
+            picture.shape[:2],
+            tile_size=default_tile_px(halo_px),
+            overlap=halo_px,
+            multiple=8,
+            uniform=not plan.dry_run,
+        )
+        pixels += own
+        computed += own * tiles.waste
+    return SCALE**2 * pixels / 1e6, SCALE**2 * computed / 1e6
 
 
 def _photograph(path: Path, least_px: int) -> NDArray[np.uint8]:

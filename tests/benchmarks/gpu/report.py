@@ -14,8 +14,8 @@ from tests.benchmarks.gpu.plan import BACKENDS, FLAGSHIP, YARDSTICK, Plan
 TITLES = {
     ENGINE: "engine only",
     COPIES: "engine with copies",
-    "png": "whole command, PNG",
-    "jpg": "whole command, JPEG",
+    "png": "whole command, PNG, delivered",
+    "jpg": "whole command, JPEG, delivered",
 }
 MODELS = {FLAGSHIP: "DGGN", YARDSTICK: "ESRGAN's RRDB structure, random weights"}
 QUERY = "name,driver_version,memory.total,power.limit,clocks.max.sm"
@@ -46,6 +46,10 @@ def _head(found: Found, plan: Plan, command: str) -> Iterator[str]:
     yield ""
     yield f"- Machine: {gpu_line()}; {platform.processor() or platform.machine()}"
     yield f"- Model: {facts['model']}"
+    yield (
+        f"- Whole command: {facts['megapixels']:.1f} megapixels delivered, "
+        f"{facts['computed_megapixels']:.1f} computed, because tiles overlap"
+    )
     yield (
         f"- Batches of {plan.batch} tiles of {plan.tile_px} px; {plan.rounds} rounds of "
         f"{plan.seconds:g} s, the backends taking turns; medians"

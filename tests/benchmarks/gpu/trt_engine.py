@@ -125,7 +125,11 @@ class _Installed:
         device = self._device()
         with device.active():
             engine = module.Engine(self._library, self._path, self._facts)
-            lanes = [_Lane(device, engine.execution(number), self._plan) for number in range(slots)]
+            tiles = np.load(self._plan.work / "tiles.npy")
+            lanes = [
+                _Lane(device, engine.execution(number), self._plan, tiles)
+                for number in range(slots)
+            ]
 
             def queue() -> None:
                 for lane in lanes:
@@ -153,13 +157,18 @@ class _Lane:
         device: active.
         execution: the context.
         plan: of the measurement.
+        tiles: its batch, which is computed again and again: what memory holds by chance may be
+            quicker, or no number.
     """
 
-    def __init__(self, device: Any, execution: Any, plan: Plan) -> None:
-        samples = plan.batch * plan.tile_px**2 * 3
+    def __init__(self, device: Any, execution: Any, plan: Plan, tiles: Bytes) -> None:
+        samples = tiles.size
         self._execution = execution
         self._memory = [device.new_memory(size) for size in (samples, samples * SCALE**2)]
+        self._pinned = device.new_pinned(samples)
+        self._pinned.array[:] = tiles.reshape(-1)
         self.stream = device.new_stream()
+        self.stream.copy_in(self._memory[0], self._pinned, samples)
         execution.bind(self.stream, *(memory.address for memory in self._memory))
         execution.reshape((plan.batch, plan.tile_px, plan.tile_px))
         execution.enqueue()
@@ -182,6 +191,6 @@ class _Lane:
         if self._graph is not None:
             self._graph.free()
         self._execution.free()
-        for memory in self._memory:
+        for memory in (*self._memory, self._pinned):
             memory.free()
         self.stream.free()

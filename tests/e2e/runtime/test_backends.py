@@ -111,7 +111,7 @@ def test_chosen_gpus_that_are_not_there(tmp_path: Path, devices: str) -> None:
     assert result.returncode == 3
     (line,) = result.stderr.splitlines()
     assert line == (
-        f"dggn-run: --devices {devices} asks for GPUs, but only the CPU can be used: "
+        f"dggn-run: --devices {devices} names GPUs, but only the CPU can be used: "
         "no NVIDIA GPU was found. Leave --devices out to compute on the CPU"
     )
     assert not (tmp_path / "b.png").exists()

@@ -21,9 +21,9 @@ pytestmark = [posix_only, pytest.mark.slow]
 DEADLY = """
 import os, runtime.cluster.hire as hire
 class Deadly(hire.Worker):
-    def upscale(self, jobs, fingerprint, *, previews):
+    def upscale(self, jobs, fingerprints, *, previews):
         harmless = [job for job in jobs if job.name != "killer.png"]
-        yield from super().upscale(harmless, fingerprint, previews=previews)
+        yield from super().upscale(harmless, fingerprints, previews=previews)
         if len(harmless) < len(jobs):
             os._exit(1)
 hire.Worker = Deadly

@@ -78,7 +78,8 @@ def test_one_bad_file_does_not_stop_the_rest(photos: Path, tmp_path: Path) -> No
     assert "the file is empty" in failed["empty.jpg"]
     assert report["totals"]["done"] == 3
     assert report["totals"]["failed"] == 2
-    assert report["totals"]["ignored"] == {"hidden": 1, "other": 1, "links": 0, "system": 0}
+    ignored = {"hidden": 1, "other": 1, "clips": 0, "links": 0, "system": 0}
+    assert report["totals"]["ignored"] == ignored
     assert report["error"] is None
     assert "torn.png: FAILED" in result.stderr
     assert "Traceback" not in result.stderr
@@ -171,7 +172,7 @@ def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> No
         (("in", "out", "--scale", "5"), 2, "enlarges 4 times"),
         (("in", "out", "--scale", "nan"), 2, "scale is nan"),
         (("in", "out", "--scale", "2", "--width", "9"), 2, "--scale and --width exclude"),
-        (("in", "out", "--second-pass"), 2, "say how large"),
+        (("in", "out", "--second-pass"), 2, "set the size with"),
         (("in", "out", "--model", "absent"), 2, "absent is neither"),
         (("in", "out", "--tile", "3"), 2, "til"),
         (("in", "out", "--unknown"), 2, "--unknown"),

@@ -32,7 +32,7 @@ from dggn.training.batches import open_batches
 from dggn.training.config import DataConfig, OptimizerConfig, TrainConfig
 from dggn.training.log import read_log
 from dggn.training.loss_config import CriticConfig, LossConfig, PerceptualConfig
-from dggn.training.parallel import Place
+from dggn.training.parallel import ProcessContext
 from dggn.training.state import TrainingState
 from dggn.training.trainer import Trainer
 
@@ -107,8 +107,8 @@ def _squeezenet(path: Path) -> None:
 def _stage(config: TrainConfig, folder: Path) -> list[dict[str, float]]:
     hr = _picture()
     pairs = [Pair(name="picture", lr_hwc=bicubic_resize(hr, Fraction(1, 4)), hr_hwc=hr)]
-    place = Place(device=torch.device("cpu"))
-    with open_batches(config.data, config.seed, pairs, place) as batches:
+    process = ProcessContext(device=torch.device("cpu"))
+    with open_batches(config.data, config.seed, pairs, process) as batches:
         trainer = Trainer(TrainingState.open(folder, config), batches, pairs, folder)
         assert trainer.run(progress=lambda report: None, should_stop=lambda: False)
     clocks = ("elapsed_s", "images_per_s")

@@ -23,7 +23,7 @@ def test_no_mix_that_holds_the_gates(model: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("calibration.calibrate.calibrate", lambda *_, **__: failed)
     done = CliRunner().invoke(app, ["photos", "--model", model, "-o", "x.onnx"])
     assert done.exit_code == 1
-    assert "x.md says which layers stand in the way. The model was not written" in done.output
+    assert "x.md says which layers prevent it. The model was not written" in done.output
 
 
 def test_an_interruption(model: str, monkeypatch: pytest.MonkeyPatch) -> None:

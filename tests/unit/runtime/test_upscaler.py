@@ -238,7 +238,7 @@ def test_cancel_interrupts_a_running_inference(monkeypatch: pytest.MonkeyPatch) 
         backend.cancel()
         thread.join(60)
         assert [type(error) for error in raised] == [Cancelled]
-        with pytest.raises(Cancelled, match="make a new one"):
+        with pytest.raises(Cancelled, match="open a new one"):
             backend.run(image[:, :8, :8])
 
 
@@ -253,6 +253,12 @@ def test_sixteen_bits_are_refused_by_an_8_bit_model(
             backend.run(np.zeros((1, 8, 8, 3), np.uint16))
 
 
-def test_the_description_says_what_runs_where() -> None:
+def test_the_description_says_what_runs_where(tmp_path: Path) -> None:
     with Upscaler("dggn-lite", threads=2, backend="onnxruntime") as upscaler:
         assert upscaler.description == "dggn-lite x4, ONNX Runtime on the CPU, 2 threads"
+    other = tmp_path / "4x-Nice.onnx"
+    other.write_bytes(model_path("dggn-lite").read_bytes())
+    with Upscaler(other, threads=1, backend="cpu") as upscaler:
+        assert upscaler.description.startswith("4x-Nice x4, ONNX Runtime")
+    with Upscaler("dggn-lite-photo", threads=1, backend="cpu") as upscaler:
+        assert upscaler.description.startswith("dggn-lite-photo x4, ONNX Runtime")

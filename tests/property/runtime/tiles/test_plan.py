@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from runtime.errors import ConfigError
 from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Deliver
-from runtime.tiles.plan import TilePlan, default_tile_px
+from runtime.tiles.plan import LADDER_STEPS, TilePlan, default_tile_px
 from runtime.tiles.stitch import upscale_in_tiles
 
 INFO = ModelInfo(
@@ -91,21 +92,56 @@ def test_kept_parts_partition_the_picture(
 
 
 @given(height=sizes, width=sizes, tile_size=tile_sizes, overlap=overlaps, uniform=st.booleans())
-def test_tiles_have_one_shape_on_the_grid_and_inside(
+def test_tiles_have_few_shapes_on_the_grid_and_inside(
     height: int, width: int, tile_size: int, overlap: int, uniform: bool
 ) -> None:
     plan = TilePlan.of(
         (height, width), tile_size=tile_size, overlap=overlap, multiple=4, uniform=uniform
     )
-    if uniform:
-        assert plan.tile_hw == tuple(min(length, tile_size) for length in plan.padded_hw)
-    for tile in plan:
-        for span, length, padded in zip(
-            (tile.rows, tile.columns), plan.tile_hw, plan.padded_hw, strict=True
-        ):
-            assert span.stop - span.start == length <= tile_size
-            assert span.start % 4 == length % 4 == 0
+    for spans, padded in zip((plan.rows, plan.columns), plan.padded_hw, strict=True):
+        lengths = [len(span) for span in spans]
+        if uniform and padded > tile_size:
+            assert set(lengths[:-1]) <= {tile_size}
+            assert lengths[-1] in ladder(tile_size, 4)
+        else:
+            assert len(set(lengths)) == 1
+        for span in spans:
+            assert len(span) <= tile_size
+            assert span.start % 4 == len(span) % 4 == 0
             assert 0 <= span.start < span.stop <= padded
+
+
+def ladder(tile_size: int, multiple: int) -> set[int]:
+    """Lengths of tiles that pictures of all sizes share."""
+    shares = (tile_size * number / LADDER_STEPS for number in range(1, LADDER_STEPS + 1))
+    return {math.ceil(share / multiple) * multiple for share in shares}
+
+
+@given(height=st.integers(257, 6000), width=st.integers(257, 6000))
+def test_alike_shapes_waste_little_more_than_the_best(height: int, width: int) -> None:
+    """Of any picture larger than a tile, with the defaults of the shipped models."""
+    size = {"tile_size": 256, "overlap": 16, "multiple": 8}
+    alike = TilePlan.of((height, width), uniform=True, **size)
+    assert len({(len(tile.rows), len(tile.columns)) for tile in alike}) <= 4
+    # On an axis: contexts, the ladder's step and the model's multiple.
+    for spans, length in zip((alike.rows, alike.columns), (height, width), strict=True):
+        contexts = 2 * 16 * (len(spans) - 1)
+        assert sum(map(len, spans)) <= length + contexts + 256 // LADDER_STEPS + 8
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "most"),
+    [
+        ((768, 1024), 1.30),
+        ((3000, 4000), 1.34),
+        ((2832, 4248), 1.34),
+        ((3464, 3464), 1.34),
+        ((2000, 6000), 1.34),
+    ],
+)
+def test_waste_of_alike_shapes(size_hw: tuple[int, int], most: float) -> None:
+    plan = TilePlan.of(size_hw, tile_size=256, overlap=16, multiple=8, uniform=True)
+    assert plan.waste <= most
 
 
 @given(height=sizes, width=sizes, tile_size=tile_sizes, overlap=overlaps, uniform=st.booleans())
@@ -140,7 +176,7 @@ def test_a_local_filter_gives_the_whole_picture_through_tiles(
     tiled = upscale_in_tiles(picture, backend, tile_size=tile_size, overlap=4)
     whole = upscale_in_tiles(picture, LocalMean(radius=3), tile_size=1024, overlap=4)
     np.testing.assert_array_equal(tiled, whole)
-    assert len(backend.shapes) == 1
+    assert len(backend.shapes) <= (4 if uniform else 1)
 
 
 def test_too_little_overlap_shows() -> None:

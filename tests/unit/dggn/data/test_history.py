@@ -17,7 +17,7 @@ from dggn.data.history import (
     Noise,
     Save,
     add_noise,
-    live_through,
+    apply_history,
     reduce,
     save_as_jpeg,
 )
@@ -74,8 +74,8 @@ def test_aliased_bicubic_sees_four_pixels_a_side() -> None:
 )
 def test_each_step_does_something(photo: NDArray[np.uint8], change: dict[str, object]) -> None:
     plain = History(seed=1)
-    changed = live_through(photo, replace(plain, **change))  # type: ignore[arg-type]
-    assert np.array_equal(live_through(photo, plain), reduce(photo, "bicubic"))
+    changed = apply_history(photo, replace(plain, **change))  # type: ignore[arg-type]
+    assert np.array_equal(apply_history(photo, plain), reduce(photo, "bicubic"))
     assert np.abs(changed.astype(int) - reduce(photo, "bicubic")).mean() > 0.5
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dggn.data.history import UNREDUCED, History, Noise, live_through
+from dggn.data.history import UNREDUCED, History, Noise, apply_history
 from dggn.data.realistic import (
     GRAPHICS,
     PHOTOGRAPHS,
@@ -36,8 +36,8 @@ def test_a_history_says_everything(photo: NDArray[np.uint8]) -> None:
     for seed in range(20):
         history = draw_history(rng(seed))
         assert from_mapping(History, to_mapping(history), where="a history") == history
-        once = live_through(photo, history)
-        assert np.array_equal(once, live_through(photo, history))
+        once = apply_history(photo, history)
+        assert np.array_equal(once, apply_history(photo, history))
         assert np.array_equal(once, degrade_realistic(photo, rng(seed)))
 
 
@@ -85,7 +85,7 @@ def test_a_picture_can_keep_its_size(photo: NDArray[np.uint8]) -> None:
         history = draw_history(rng(seed), reduced=False)
         assert history.filter == UNREDUCED
         assert history.saves
-        assert live_through(photo, history).shape == photo.shape
+        assert apply_history(photo, history).shape == photo.shape
 
 
 def test_mistakes_are_named() -> None:

@@ -162,7 +162,7 @@ def test_damaged_files(tmp_path: Path, parameters: Path) -> None:
     damaged = tmp_path / "damaged.npz"
     for content in (b"", b"text", whole[: len(whole) // 2], whole[:200] + b"x" + whole[201:]):
         damaged.write_bytes(content)
-        with pytest.raises(ModelError, match=r"damaged\.npz is damaged or of another kind"):
+        with pytest.raises(ModelError, match=r"damaged\.npz is damaged or of another type"):
             read_pristine(damaged)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dggn.metrics import page
-from dggn.metrics.page import part_of, write_page
+from dggn.metrics.page import most_detailed_part, write_page
 from dggn.metrics.systems import enlarge_bicubic
 from runtime.errors import ConfigError, ImageReadError, ModelError, TargetError
 
@@ -36,11 +36,11 @@ def test_holds_both_results_of_every_picture(photo_folder: Path, photo: NDArray[
 def test_of_large_pictures_the_most_detailed_part_is_taken() -> None:
     image = np.full((400, 600, 3), 128, np.uint8)
     image[200:, 300:] = np.random.default_rng(0).integers(256, size=(200, 300, 3))
-    part = part_of(image)
+    part = most_detailed_part(image)
     assert part.shape == (192, 256, 3)
     assert (part != 128).mean() > 0.9
-    assert part_of(image.transpose(1, 0, 2)).shape == (256, 192, 3)
-    assert np.array_equal(part_of(image[:100, :120]), image[:100, :120])
+    assert most_detailed_part(image.transpose(1, 0, 2)).shape == (256, 192, 3)
+    assert np.array_equal(most_detailed_part(image[:100, :120]), image[:100, :120])
 
 
 def test_mistakes_are_named(

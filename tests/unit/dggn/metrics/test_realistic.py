@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dggn.data.history import History, live_through
+from dggn.data.history import History, apply_history
 from dggn.metrics.evaluate import FIDELITY, evaluate, find_benchmark, mean
 from dggn.metrics.realistic import (
     RealisticSet,
@@ -75,7 +75,7 @@ def test_what_is_kept_is_what_was_measured(photo_folder: Path, tmp_path: Path) -
     histories = json.loads((output / "histories.json").read_text())
     for one in pictures:
         history = from_mapping(History, histories[one.stem], where="a history")
-        assert np.array_equal(live_through(one.pair.hr_hwc, history), one.pair.lr_hwc)
+        assert np.array_equal(apply_history(one.pair.hr_hwc, history), one.pair.lr_hwc)
         with Image.open(output / "bicubic" / f"{one.stem}.png") as image:
             assert np.array_equal(np.asarray(image), enlarge_bicubic(one.pair.lr_hwc))
 
@@ -86,7 +86,7 @@ def test_mistakes_are_named(photo_folder: Path, tmp_path: Path) -> None:
     def run(models: list[str], output: Path | None = None) -> None:
         list(measure_realistic(pictures, models, FIDELITY, benchmark="two", output=output))
 
-    with pytest.raises(ConfigError, match=r"photos holds other things: choose a new"):
+    with pytest.raises(ConfigError, match=r"photos contains other files: choose a new"):
         run(["bicubic"], photo_folder)
     with pytest.raises(ConfigError, match=r"b/one\.onnx and a/one\.onnx are both called one"):
         run(["a/one.onnx", "b/one.onnx"])

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("safetensors", reason="needs the train extra")
 
+from torch import Tensor, nn
+
 from dggn.metrics.fidelity import peak_signal_noise_ratio
-from dggn.metrics.systems import opened
+from dggn.metrics.systems import open_system
 from dggn.model.checkpoint import save_generator
-from dggn.model.community import CommunityModel, load_community, read_module
+from dggn.model.community import CommunityModel, _described, load_community, read_module
 from dggn.model.complexity import flops, parameter_count
 from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
@@ -92,6 +95,62 @@ def test_a_community_checkpoint_super_resolves(stand_in: Path, photo: NDArray[np
     assert flops(module, 10, 10) == 2 * 100 * 3 * 3 * 4
 
 
+class Folding(nn.Module):
+    """Folds its branches anew in every call, as SPAN does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch = torch.nn.Conv2d(3, 3, 1)
+        self.folded = torch.nn.Conv2d(3, 3, 1)
+
+    def update_params(self) -> None:
+        self.folded.weight.data = 2 * self.branch.weight.data
+        self.folded.bias.data = 2 * self.branch.bias.data
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.update_params()
+        result: Tensor = self.folded(image)
+        return result
+
+
+def test_a_network_that_replaces_its_weights_does_so_once() -> None:
+    """PyTorch crashes when one is exported that does so in its calls."""
+    descriptor = SimpleNamespace(
+        model=torch.nn.Sequential(Folding()),
+        architecture=SimpleNamespace(name="Folding"),
+        scale=1,
+        input_channels=3,
+        output_channels=3,
+        size_requirements=SimpleNamespace(minimum=0, multiple_of=1, square=False),
+    )
+    module = _described(descriptor, Path("folding.pth"))
+    (folding,) = module.network.children()
+    assert isinstance(folding, Folding)
+    weights = folding.folded.weight.data_ptr()
+    result = module(torch.ones(1, 3, 4, 4))
+    assert folding.folded.weight.data_ptr() == weights
+    torch.testing.assert_close(result, 2 * folding.branch(torch.ones(1, 3, 4, 4)))
+
+
+def test_a_real_span_is_exported(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="needs the export extra")
+    try:
+        from spandrel.architectures.SPAN import SPAN
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"needs the community extra, and torch's own torchvision ({error})")
+    from export.graph import default_halo_px
+    from export.write import ExportOptions, write_onnx
+
+    torch.manual_seed(0)
+    network = SPAN(num_in_ch=3, num_out_ch=3, feature_channels=16, upscale=2, norm=False)
+    torch.save({"params": network.state_dict()}, tmp_path / "span.pth")
+    module = read_module(tmp_path / "span.pth")
+    options = ExportOptions(
+        sample_type="float32", weights="float32", halo_px=default_halo_px(module), origin="a test"
+    )
+    assert write_onnx(module, tmp_path / "span.onnx", options).passes
+
+
 def test_our_own_checkpoints_need_no_spandrel(tmp_path: Path, tiny_config: GeneratorConfig) -> None:
     save_generator(tmp_path / "ours.safetensors", Generator(tiny_config))
     assert isinstance(read_module(tmp_path / "ours.safetensors"), Generator)
@@ -139,7 +198,7 @@ def test_a_real_architecture(esrgan: Path, photo: NDArray[np.uint8]) -> None:
     module = load_community(esrgan)
     assert (module.config.architecture, module.config.scale) == ("ESRGAN", 4)
     assert super_resolve(module, photo[:20, :24]).shape == (80, 96, 3)
-    with opened(str(esrgan)) as super_resolve_esrgan:
+    with open_system(str(esrgan)) as super_resolve_esrgan:
         lr, hr = photo[:20, :24], photo[:80, :96]
         assert 0 < peak_signal_noise_ratio(super_resolve_esrgan(lr), hr) < 60
 

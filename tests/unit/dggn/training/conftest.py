@@ -77,13 +77,13 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[bool, list[Ste
 
     from dggn.training import log
     from dggn.training.batches import open_batches
-    from dggn.training.parallel import Place
+    from dggn.training.parallel import ProcessContext
     from dggn.training.state import TrainingState
     from dggn.training.trainer import Trainer
 
     # TensorBoard's files are a test of the log's own.
     monkeypatch.setattr(log, "find_spec", lambda name: None)
-    cpu = Place(device=torch.device("cpu"))
+    cpu = ProcessContext(device=torch.device("cpu"))
 
     def run(
         config: TrainConfig,
@@ -92,12 +92,12 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[bool, list[Ste
         *,
         stop_after: int | None = None,
         validation: list[Pair] | None = None,
-        place: Place = cpu,
+        process: ProcessContext = cpu,
     ) -> tuple[bool, list[StepReport]]:
         reports: list[StepReport] = []
         state = TrainingState.open(folder, config)
-        with open_batches(config.data, config.seed, pairs, place) as batches:
-            trainer = Trainer(state, batches, validation or [], folder, place)
+        with open_batches(config.data, config.seed, pairs, process) as batches:
+            trainer = Trainer(state, batches, validation or [], folder, process)
             complete = trainer.run(
                 progress=reports.append, should_stop=lambda: len(reports) == stop_after
             )

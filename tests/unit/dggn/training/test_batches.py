@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from dggn.data.pairs import Pair
 from dggn.training.batches import open_batches
 from dggn.training.config import TrainConfig
-from dggn.training.parallel import Place
+from dggn.training.parallel import ProcessContext
 from runtime.errors import ConfigError
 
-CPU = Place(device=torch.device("cpu"))
+CPU = ProcessContext(device=torch.device("cpu"))
 
 
 def test_batches_are_pictures_of_their_number(config: TrainConfig, pairs: list[Pair]) -> None:
@@ -32,8 +32,8 @@ def test_batches_are_pictures_of_their_number(config: TrainConfig, pairs: list[P
 def test_processes_see_together_what_one_alone_sees(config: TrainConfig, pairs: list[Pair]) -> None:
     data = replace(config.data, batch_size=4)
     seen = []
-    for place in (CPU, *(replace(CPU, rank=rank, count=2) for rank in range(2))):
-        with open_batches(data, 0, pairs, place) as batches:
+    for process in (CPU, *(replace(CPU, rank=rank, count=2) for rank in range(2))):
+        with open_batches(data, 0, pairs, process) as batches:
             seen.append(batches.batch(5)[1])
     whole, first, second = seen
     assert torch.equal(whole[0::2], first)
@@ -41,9 +41,9 @@ def test_processes_see_together_what_one_alone_sees(config: TrainConfig, pairs: 
 
 
 def test_a_batch_must_be_shared_evenly(config: TrainConfig, pairs: list[Pair]) -> None:
-    place = replace(CPU, count=3)
+    process = replace(CPU, count=3)
     with (
         pytest.raises(ConfigError, match="batch_size is 2: 3 processes cannot share it"),
-        open_batches(config.data, 0, pairs, place),
+        open_batches(config.data, 0, pairs, process),
     ):
         pass

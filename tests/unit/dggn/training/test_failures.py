@@ -18,14 +18,14 @@ from dggn.data.pairs import Pair
 from dggn.training.batches import open_batches
 from dggn.training.config import TrainConfig
 from dggn.training.loss import GeneratorLoss
-from dggn.training.parallel import Place
+from dggn.training.parallel import ProcessContext
 from dggn.training.state import STATE_NAME, TrainingState
 from dggn.training.trainer import StepReport, Trainer
 from runtime.errors import ConfigError, TargetError
 
 pytestmark = pytest.mark.usefixtures("train")
 
-CPU = Place(device=torch.device("cpu"))
+CPU = ProcessContext(device=torch.device("cpu"))
 
 Train: TypeAlias = Callable[..., tuple[bool, list[StepReport]]]
 

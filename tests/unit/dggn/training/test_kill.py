@@ -28,7 +28,7 @@ from dggn.model.config import GeneratorConfig
 from dggn.settings import to_mapping
 from dggn.training.batches import open_batches
 from dggn.training.config import TrainConfig
-from dggn.training.parallel import Place
+from dggn.training.parallel import ProcessContext
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
 from dggn.training.trainer import Trainer
 from tests.support.processes import HANGS_S, wait_until
@@ -44,7 +44,7 @@ from dggn.settings import from_mapping
 from dggn.training import log
 from dggn.training.batches import open_batches
 from dggn.training.config import TrainConfig
-from dggn.training.parallel import Place
+from dggn.training.parallel import ProcessContext
 from dggn.training.state import TrainingState
 from dggn.training.trainer import Trainer
 
@@ -54,7 +54,7 @@ PRESETS["tiny"] = from_mapping(GeneratorConfig, TINY, where="test")
 config = from_mapping(TrainConfig, CONFIG, where="test")
 with np.load(PICTURE) as arrays:
     pairs = [Pair(name="photo", lr_hwc=arrays["lr"], hr_hwc=arrays["hr"])]
-place = Place(device=torch.device("cpu"))
+process = ProcessContext(device=torch.device("cpu"))
 
 def told(report):
     is_enough = WAITS and report.step == config.steps - 1
@@ -63,7 +63,7 @@ def told(report):
     if is_enough:
         time.sleep(600)  # to be killed before its end, however late that comes
 
-with open_batches(config.data, config.seed, pairs, place) as batches:
+with open_batches(config.data, config.seed, pairs, process) as batches:
     trainer = Trainer(TrainingState.open(Path(FOLDER), config), batches, [], Path(FOLDER))
     trainer.run(progress=told, should_stop=lambda: False)
 """
@@ -89,8 +89,8 @@ def test_killed_run_ends_bit_for_bit_like_a_straight_one(
     if stage == "gan":
         config = replace(gan_config, steps=14, save_every=2)
     straight, killed, steps = tmp_path / "straight", tmp_path / "killed", tmp_path / "steps"
-    place = Place(device=torch.device("cpu"))
-    with open_batches(config.data, config.seed, pairs, place) as batches:
+    cpu = ProcessContext(device=torch.device("cpu"))
+    with open_batches(config.data, config.seed, pairs, cpu) as batches:
         Trainer(TrainingState.open(straight, config), batches, [], straight).run(
             progress=lambda report: None, should_stop=lambda: False
         )

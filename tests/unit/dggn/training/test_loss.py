@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from torch import Tensor, nn
 
 from dggn.model.gradient import GradientMagnitude
-from dggn.training.loss import GeneratorLoss
+from dggn.training.loss import GeneratorLoss, phase_means
 from dggn.training.loss_config import LossConfig
 
 
@@ -68,3 +68,38 @@ def test_without_gradient_branch_there_is_one_term() -> None:
     _, target = _pictures()
     terms = GeneratorLoss(LossConfig())(target, None, target)
     assert list(terms) == ["pixel"]
+
+
+def test_the_phase_term_sees_grids_and_shifted_colours_but_not_texture() -> None:
+    torch.manual_seed(0)
+    target = torch.full((1, 3, 64, 64), 0.5)
+    loss = GeneratorLoss(LossConfig(phase=1.0))
+
+    def phase(image: Tensor) -> float:
+        return float(loss(image, None, target)["phase"])
+
+    grid = target.clone()
+    grid[..., ::4, ::4] += 0.16
+    assert phase(target) == 0
+    assert phase(grid) == pytest.approx(0.16 / 16, rel=1e-4)
+    assert phase(target + 0.02) == pytest.approx(0.02, rel=1e-4)
+    texture = target + 0.16 * torch.sign(torch.randn_like(target))
+    assert phase(texture) < 0.16 / 4  # each mean is of 64 pixels
+
+
+def test_phases_of_pictures_smaller_than_a_window() -> None:
+    image = torch.arange(3 * 4 * 8, dtype=torch.float32).reshape(1, 3, 4, 8)
+    means = phase_means(image)
+    assert means.shape == (1, 48, 1, 2)
+    assert torch.equal(means[0, 0, 0], image[0, 0, 0, ::4])
+
+
+def test_the_perceptual_loss_of_some_pictures() -> None:
+    class Count(nn.Module):
+        def forward(self, image: Tensor, target: Tensor) -> Tensor:
+            return image.new_tensor(float(len(image)))
+
+    image, target = _pictures()
+    for compared, expected in ((0, 2.0), (1, 1.0)):
+        loss = GeneratorLoss(LossConfig(perceptual=1.0), Count(), compared=compared)
+        assert float(loss(image, None, target)["perceptual"]) == expected

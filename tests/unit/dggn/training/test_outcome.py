@@ -24,7 +24,7 @@ from dggn.training.batches import open_batches
 from dggn.training.config import TrainConfig
 from dggn.training.log import read_log
 from dggn.training.outcome import Outcome
-from dggn.training.parallel import Place, open_place
+from dggn.training.parallel import ProcessContext, open_process
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
 from dggn.training.step import Step
 from dggn.training.trainer import StepReport
@@ -37,7 +37,7 @@ META = torch.device("meta")
 """Its tensors have no numbers: whoever wants to read one gets an error."""
 
 
-class AheadPlace(Place):
+class AheadPlace(ProcessContext):
     """The CPU, with steps queued as they are for a GPU."""
 
     @property
@@ -67,7 +67,7 @@ def test_a_step_reads_nothing_from_the_device(
     # There is none for this device.
     monkeypatch.setattr(torch, "autocast", lambda *arguments, **options: nullcontext())
     state = TrainingState.fresh(config, META)
-    step = Step(state, NoBatches(config), Place(device=META))  # type: ignore[arg-type]
+    step = Step(state, NoBatches(config), ProcessContext(device=META))  # type: ignore[arg-type]
     for state.step in range(2):
         step(0.0)
     for updates, *_ in seen:
@@ -81,10 +81,10 @@ def test_a_step_reads_nothing_from_the_device(
 @pytest.mark.gpu
 def test_a_step_never_waits_for_a_gpu(gan_config: TrainConfig, pairs: list[Pair]) -> None:
     config = replace(gan_config, precision="bf16")
-    with open_place("cuda") as place:
-        state = TrainingState.fresh(config, place.device)
-        with open_batches(config.data, config.seed, pairs, place) as batches:
-            step = Step(state, batches, place)
+    with open_process("cuda") as process:
+        state = TrainingState.fresh(config, process.device)
+        with open_batches(config.data, config.seed, pairs, process) as batches:
+            step = Step(state, batches, process)
             step(0.0).read()
             state.step = 1
             torch.cuda.set_sync_debug_mode("error")
@@ -124,7 +124,7 @@ def test_reads_a_step_when_the_next_is_queued(
     monkeypatch.setattr(trainer_module, "validate", noted_validation)
     monkeypatch.setattr(TrainingState, "save", lambda state, path: events.append("save"))
     config = replace(config, steps=7, validate_every=3, save_every=5)
-    _, reports = train(config, pairs, tmp_path, validation=pairs, place=AheadPlace(device=CPU))
+    _, reports = train(config, pairs, tmp_path, validation=pairs, process=AheadPlace(device=CPU))
     assert ", ".join(events) == (
         "save, queue 1, queue 2, read 1, queue 3, read 2, read 3, validate, "
         "queue 4, queue 5, read 4, read 5, save, "
@@ -145,9 +145,9 @@ def test_steps_ahead_change_nothing(
 ) -> None:
     config = replace(config if stage == "psnr" else gan_config, log_every=1)
     train(config, pairs, tmp_path / "one", validation=pairs)
-    place = AheadPlace(device=CPU)
-    assert not train(config, pairs, tmp_path / "ahead", stop_after=2, place=place)[0]
-    train(config, pairs, tmp_path / "ahead", validation=pairs, place=place)
+    process = AheadPlace(device=CPU)
+    assert not train(config, pairs, tmp_path / "ahead", stop_after=2, process=process)[0]
+    train(config, pairs, tmp_path / "ahead", validation=pairs, process=process)
     clocks = {"elapsed_s", "images_per_s"}
     one, ahead = (
         [
@@ -169,7 +169,7 @@ def test_time_ends_a_run_that_queues_ahead(
 ) -> None:
     config = replace(config, steps=10**9, max_minutes=0.3 / 60, save_every=10**9)
     complete, reports = train(
-        config, pairs, tmp_path, validation=pairs, place=AheadPlace(device=CPU)
+        config, pairs, tmp_path, validation=pairs, process=AheadPlace(device=CPU)
     )
     assert complete
     assert reports[-1].progress == 1.0
@@ -201,11 +201,11 @@ def test_what_a_bad_step_did_is_never_kept(
         return queue(self, progress)
 
     monkeypatch.setattr(Step, "__call__", spoiled)
-    place = AheadPlace(device=CPU) if ahead else Place(device=CPU)
+    process = AheadPlace(device=CPU) if ahead else ProcessContext(device=CPU)
     with pytest.raises(
         ConfigError, match=rf"at step {failing - 1} .* gradient's norm (nan|inf).*{STATE_NAME}"
     ):
-        train(config, pairs, tmp_path, place=place)
+        train(config, pairs, tmp_path, process=process)
     state = TrainingState.open(tmp_path, config)
     assert state.step == 4 * ((failing - 1) // 4)
     for network in (state.generator, state.average, load_generator(tmp_path / WEIGHTS_NAME)):

@@ -210,7 +210,7 @@ def test_folders_and_options_that_make_no_sense(photo_folder: Path, tmp_path: Pa
         run(photo_folder, tmp_path / "set", PrepareOptions(size_px=48, step_px=48))
     with pytest.raises(ConfigError, match="lies inside"):
         run(photo_folder, photo_folder / "set")
-    with pytest.raises(ConfigError, match="holds other things"):
+    with pytest.raises(ConfigError, match="contains other files"):
         run(photo_folder, tmp_path)
     with pytest.raises(ConfigError, match="multiples of 4"):
         PrepareOptions(size_px=50)

@@ -15,18 +15,18 @@ from dggn.data.pairs import Pair, read_pairs
 from dggn.data.prepared import PrepareOptions
 from dggn.training.batches import open_batches
 from dggn.training.config import DataConfig, TrainConfig
-from dggn.training.parallel import Place
+from dggn.training.parallel import ProcessContext
 from dggn.training.prepare import prepare
 from dggn.training.state import WEIGHTS_NAME
 from runtime.errors import ConfigError
 
-CPU = Place(device=torch.device("cpu"))
+CPU = ProcessContext(device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("rotate", [True, False])
-@pytest.mark.parametrize("place", [CPU, replace(CPU, rank=1, count=2)])
+@pytest.mark.parametrize("process", [CPU, replace(CPU, rank=1, count=2)])
 def test_crops_are_those_that_are_cut_outside(
-    photo_folder: Path, tmp_path: Path, pairs: list[Pair], rotate: bool, place: Place
+    photo_folder: Path, tmp_path: Path, pairs: list[Pair], rotate: bool, process: ProcessContext
 ) -> None:
     # Pictures of several sizes, also one that holds no crop, and read-only ones.
     options = PrepareOptions(size_px=64, step_px=40, scales=(1.0, 0.5))
@@ -35,8 +35,8 @@ def test_crops_are_those_that_are_cut_outside(
     pictures = [small, *pairs, *read_pairs([tmp_path / "set"])]
     config = DataConfig(patch_lr_px=10, batch_size=32, rotate=rotate)
     with (
-        open_batches(config, 7, pictures, place) as outside,
-        open_batches(replace(config, resident=True), 7, pictures, place) as resident,
+        open_batches(config, 7, pictures, process) as outside,
+        open_batches(replace(config, resident=True), 7, pictures, process) as resident,
     ):
         for number in (0, 1, 5):
             for expected, found in zip(outside.batch(number), resident.batch(number), strict=True):
@@ -75,9 +75,9 @@ def test_pictures_larger_than_the_gpu_are_refused(
 ) -> None:
     # 96x112 px and their reductions take 34,272 bytes.
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (68_000, 10**9))
-    place = replace(CPU, device=torch.device("cuda", 0))
+    process = replace(CPU, device=torch.device("cuda", 0))
     with (
         pytest.raises(ConfigError, match="the 1 training pictures take .* and cuda:0 has"),
-        open_batches(DataConfig(patch_lr_px=8, resident=True), 0, pairs, place),
+        open_batches(DataConfig(patch_lr_px=8, resident=True), 0, pairs, process),
     ):
         pass

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dggn.training.config import OptimizerConfig, TrainConfig
-from dggn.training.schedule import learning_rate, share_done
+from dggn.training.schedule import completed_share, learning_rate
 
 
 def test_cosine_after_a_warm_up() -> None:
@@ -35,7 +35,7 @@ def test_time_moves_the_halvings() -> None:
 
 def test_share_done_is_by_steps_or_by_time() -> None:
     config = TrainConfig(preset="dggn-lite", steps=100)
-    assert share_done(config, 25, 1e9) == 0.25
+    assert completed_share(config, 25, 1e9) == 0.25
     timed = replace(config, max_minutes=2.0)
-    assert share_done(timed, 25, 60.0) == 0.5
-    assert share_done(timed, 75, 60.0) == 0.75
+    assert completed_share(timed, 25, 60.0) == 0.5
+    assert completed_share(timed, 75, 60.0) == 0.75

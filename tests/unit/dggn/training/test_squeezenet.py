@@ -36,7 +36,7 @@ def test_squeezenet_files_that_are_none(
     with pytest.raises(ModelError, match="does not exist"):
         read_squeezenet(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(ModelError, match="of another kind: expected an .npz file"):
+    with pytest.raises(ModelError, match="of another type: expected an .npz file"):
         read_squeezenet(tmp_path / "text.npz")
     del squeezenet_weights["fire5/conv3x3_2.bias"]
     with pytest.raises(ModelError, match="fire5/conv3x3_2 .*missing or of another shape"):

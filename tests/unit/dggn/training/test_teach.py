@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="needs the train extra")
 
 from dggn.data.pairs import read_pairs
 from dggn.data.taught import TaughtSet, TeachOptions, pair_paths, read_taught
-from dggn.training.teach import lr_picture, read_sources, teach
+from dggn.training.teach import make_lr_picture, read_sources, teach
 from runtime.errors import ConfigError, ImageReadError, ModelError, TargetError
 
 OPTIONS = TeachOptions(size_px=16, seed=3, unreduced=0.3, graphics=0.2)
@@ -80,8 +80,8 @@ def test_a_set_depends_on_its_settings_alone(photographs: Path, tmp_path: Path) 
     made(photographs, tmp_path / "two")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     sources = read_sources(photographs)
-    first, again = (lr_picture(5, sources, OPTIONS)[0] for _ in range(2))
-    other = lr_picture(5, sources, TeachOptions(size_px=16, seed=4))[0]
+    first, again = (make_lr_picture(5, sources, OPTIONS)[0] for _ in range(2))
+    other = make_lr_picture(5, sources, TeachOptions(size_px=16, seed=4))[0]
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -120,13 +120,13 @@ def test_an_interrupted_set_goes_on_and_can_grow(photographs: Path, tmp_path: Pa
 
 def test_another_set_is_not_mixed_in(photographs: Path, tmp_path: Path) -> None:
     made(photographs, tmp_path / "set", count=2)
-    with pytest.raises(ConfigError, match="was begun with another teacher"):
+    with pytest.raises(ConfigError, match="was started with another teacher"):
         made(photographs, tmp_path / "set", teacher_sha256="b" * 64)
     Image.new("RGB", (64, 64)).save(photographs / "three.png")
-    with pytest.raises(ConfigError, match="was begun with other source pictures"):
+    with pytest.raises(ConfigError, match="was started with other source pictures"):
         made(photographs, tmp_path / "set")
     (photographs / "three.png").unlink()
-    with pytest.raises(ConfigError, match=r"was begun with other options.*seed=3"):
+    with pytest.raises(ConfigError, match=r"was started with other options.*seed=3"):
         teach(
             read_sources(photographs),
             tmp_path / "set",
@@ -136,7 +136,7 @@ def test_another_set_is_not_mixed_in(photographs: Path, tmp_path: Path) -> None:
             teacher_sha256="a" * 64,
             on_progress=lambda *_: None,
         )
-    with pytest.raises(ConfigError, match="holds other things"):
+    with pytest.raises(ConfigError, match="contains other files"):
         made(photographs, photographs)
 
 

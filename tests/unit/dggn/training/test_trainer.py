@@ -27,11 +27,11 @@ from dggn.training import trainer as trainer_module
 from dggn.training.batches import open_batches
 from dggn.training.config import TrainConfig
 from dggn.training.log import LOG_NAME, read_log
-from dggn.training.parallel import open_place
+from dggn.training.parallel import open_process
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
 from dggn.training.step import TrainingForward
 from dggn.training.trainer import StepReport, Trainer
-from dggn.training.validation import SAMPLES_FOLDER, as_trained
+from dggn.training.validation import SAMPLES_FOLDER, degraded_as_trained
 
 Train: TypeAlias = Callable[..., tuple[bool, list[StepReport]]]
 
@@ -121,7 +121,7 @@ def test_validations_are_logged(
     assert [line["step"] for line in lines] == [5, 10, 12]
     for line in lines:
         assert line["loss"] == pytest.approx(line["pixel"] + line["branch_gradient"], rel=1e-5)
-    (pair,) = as_trained(pairs, degradation)
+    (pair,) = degraded_as_trained(pairs, degradation)
     sr = super_resolve(load_generator(tmp_path / WEIGHTS_NAME), pair.lr_hwc)
     measured = peak_signal_noise_ratio(sr, pair.hr_hwc)
     assert lines[-1]["psnr_db"] == pytest.approx(measured, abs=1e-4)
@@ -166,12 +166,12 @@ def test_trains_on_a_gpu(
 ) -> None:
     config = replace(gan_config, precision="bf16", compile=compiled)
     reports: list[StepReport] = []
-    with open_place("cuda") as place:
-        state = TrainingState.open(tmp_path, config, place.device)
-        with open_batches(config.data, config.seed, pairs, place) as batches:
-            trainer = Trainer(state, batches, pairs, tmp_path, place)
+    with open_process("cuda") as process:
+        state = TrainingState.open(tmp_path, config, process.device)
+        with open_batches(config.data, config.seed, pairs, process) as batches:
+            trainer = Trainer(state, batches, pairs, tmp_path, process)
             assert trainer.run(progress=reports.append, should_stop=lambda: False)
-        resumed = TrainingState.open(tmp_path, config, place.device)
+        resumed = TrainingState.open(tmp_path, config, process.device)
     assert all(math.isfinite(report.loss) for report in reports)
     assert next(resumed.generator.parameters()).device.type == "cuda"
     _assert_equal(resumed.generator, state.generator)

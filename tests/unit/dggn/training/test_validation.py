@@ -17,7 +17,13 @@ from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
 from dggn.model.picture import super_resolve
 from dggn.training import validation as validation_module
-from dggn.training.validation import HEADER_PX, SAMPLE_PX, as_trained, check_pictures, validate
+from dggn.training.validation import (
+    HEADER_PX,
+    SAMPLE_PX,
+    check_pictures,
+    degraded_as_trained,
+    validate,
+)
 from runtime.errors import ConfigError, ModelError, TargetError
 
 
@@ -90,14 +96,14 @@ def test_a_sheet_that_cannot_be_written(
 
 def test_photo_runs_are_validated_on_degraded_pictures(pairs: list[Pair]) -> None:
     two = pairs * 2
-    assert as_trained(two, "bicubic") == two
-    first, second = as_trained(two, "photo")
+    assert degraded_as_trained(two, "bicubic") == two
+    first, second = degraded_as_trained(two, "photo")
     for one, pair in zip((first, second), two, strict=True):
         assert one.hr_hwc is pair.hr_hwc
         assert one.lr_hwc.shape == pair.lr_hwc.shape
         assert not np.array_equal(one.lr_hwc, pair.lr_hwc)
     assert not np.array_equal(first.lr_hwc, second.lr_hwc)
-    again = as_trained(two, "photo")
+    again = degraded_as_trained(two, "photo")
     assert [one.lr_hwc.tobytes() for one in again] == [
         one.lr_hwc.tobytes() for one in (first, second)
     ]

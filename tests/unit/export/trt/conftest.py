@@ -12,7 +12,7 @@ from PIL import Image
 
 from runtime.backends.trt.library import Capabilities
 from runtime.backends.trt.verify import PHOTOGRAPH
-from runtime.model.info import DEFAULT_MODEL, for_tensorrt, model_path
+from runtime.model.info import DEFAULT_MODEL, model_path, tensorrt_model_path
 
 if TYPE_CHECKING:
     import onnx
@@ -124,7 +124,7 @@ def int8_file() -> Path:
     """The shipped INT8 model as TensorRT takes it."""
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    return for_tensorrt(model_path("dggn-lite", "int8"))
+    return tensorrt_model_path(model_path("dggn-lite", "int8"))
 
 
 @pytest.fixture(scope="session")

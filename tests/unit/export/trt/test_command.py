@@ -113,7 +113,7 @@ def test_stale_engines_are_built_again_with_the_reason(
         reason = "built on Card, and this is Other"
     elif why == "damage":
         sidecar_path(output).write_text("{")
-        reason = "is no usable engine"
+        reason = "is not a usable engine"
     else:
         request = dataclasses.replace(request, precision="fp32")
         reason = "built for precision fp16, not fp32"
@@ -159,7 +159,7 @@ def test_targets_need_no_cuda_bindings(machine: Machine, monkeypatch: pytest.Mon
         ({"targets": ("sm90",)}, ConfigError, "builds nothing for sm90"),
         ({"output": Path("x.plan")}, ConfigError, r"x\.plan does not end in \.engine"),
         ({"batch": 10_000}, ConfigError, "batch is 10000: expected 1 to"),
-        ({"device": 3}, BackendError, "there is no GPU 3: expected one of 0: Card"),
+        ({"device": 3}, BackendError, "GPU 3 does not exist: expected one of 0: Card"),
     ],
 )
 def test_mistakes(

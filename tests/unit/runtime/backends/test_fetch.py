@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from runtime.backends import fetch
 from runtime.backends.fetch import local_model
@@ -22,6 +24,7 @@ from runtime.errors import ConfigError, DownloadError, ModelError
 from runtime.model.info import model_path
 from runtime.report.progress import BarProgress, PlainProgress, QuietProgress
 from tests.support.dggn_run import make, run
+from tests.support.gpu_machine import LITE
 
 CERTIFICATE = Path(__file__).parent / "localhost.pem"
 """Made for these tests, with its key, and trusted by nobody else."""
@@ -111,6 +114,22 @@ def test_a_url_is_fetched_once(server: Server, url: str, tmp_path: Path) -> None
     assert (len(said), len(server.asked)) == (1, 1)
 
 
+def test_evaluation_and_calibration_take_urls(server: Server, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the cpu extra")
+    from calibration.cli import app
+    from dggn.metrics.systems import open_system
+
+    server.answers |= dict.fromkeys(("/eval.onnx", "/calibrate.onnx"), LITE.read_bytes())
+    with open_system(f"{server.url}/eval.onnx") as super_resolve:
+        assert super_resolve(np.zeros((8, 9, 3), np.uint8)).shape == (32, 36, 3)
+    pytest.importorskip("onnx", reason="needs the calibrate extra")
+    (tmp_path / "empty").mkdir()
+    arguments = [str(tmp_path / "empty"), "--model", f"{server.url}/calibrate.onnx"]
+    result = CliRunner().invoke(app, arguments)
+    assert "holds no picture" in result.output
+    assert server.asked == ["/eval.onnx", "/calibrate.onnx"]
+
+
 def test_urls_with_one_name_are_different_models(server: Server, url: str) -> None:
     server.answers["/other/4x%20Nice.onnx"] = MODEL[:-1]
     paths = [
@@ -121,7 +140,7 @@ def test_urls_with_one_name_are_different_models(server: Server, url: str) -> No
 
 
 def test_another_content_than_the_one_asked_for(server: Server, url: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=f"SHA-256 {SHA256}, and {'0' * 64} was asked for"):
+    with pytest.raises(ModelError, match=f"SHA-256 {SHA256}, and {'0' * 64} was requested"):
         local_model(f"{url}#sha256={'0' * 64}", say=pytest.fail)
     assert kept(tmp_path) == []
 
@@ -134,15 +153,15 @@ def test_a_cached_file_of_another_content_is_fetched_again(server: Server, url: 
     said: list[str] = []
     assert local_model(f"{url}#sha256={SHA256}", say=said.append) == str(old)
     assert old.read_bytes() == MODEL
-    assert "its SHA-256 is right" in said[0]
+    assert "its SHA-256 matches" in said[0]
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("http://example.org/a.onnx", "begin with https:// only"),
-        ("file:///etc/passwd", "begin with https:// only"),
-        ("https:///a.onnx", "begin with https:// only"),
+        ("http://example.org/a.onnx", "only URLs that start with https"),
+        ("file:///etc/passwd", "only URLs that start with https"),
+        ("https:///a.onnx", "only URLs that start with https"),
         ("https://example.org/4x-Nice.pth", "names a .pth file.*dggn-export onnx"),
         ("https://example.org/a.SAFETENSORS?download=true", "names a .safetensors file"),
         ("https://example.org/a.onnx#sha256=abc", "64 hexadecimal digits"),
@@ -189,15 +208,15 @@ def test_redirects_stay_in_https(server: Server, url: str, tmp_path: Path) -> No
 def test_failures_say_what_failed_and_leave_nothing(
     server: Server, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(DownloadError, match=r"/none\.onnx cannot be fetched: 404 Not Found"):
+    with pytest.raises(DownloadError, match=r"/none\.onnx cannot be downloaded: 404 Not Found"):
         local_model(f"{server.url}/none.onnx", say=pytest.fail)
     server.too_short = 5
     with pytest.raises(DownloadError, match=r"ended after 1,024,008 of 1,024,013 bytes"):
         local_model(url, say=pytest.fail)
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(DownloadError, match=r"cannot be fetched \(.*certificate verify failed"):
+    with pytest.raises(DownloadError, match=r"cannot be downloaded \(.*certificate verify failed"):
         local_model(url, say=pytest.fail)
-    with pytest.raises(DownloadError, match=r"cannot be fetched \(.*refused"):
+    with pytest.raises(DownloadError, match=r"cannot be downloaded \(.*refused"):
         local_model("https://127.0.0.1:9/a.onnx", say=pytest.fail)
     assert kept(tmp_path) == []
     (tmp_path / "file").write_bytes(b"")
@@ -229,14 +248,14 @@ def test_people_see_how_far_it_is(server: Server, url: str) -> None:
 
     for progress, expected in (
         (QuietProgress(io.StringIO()), ""),
-        (PlainProgress(io.StringIO()), "fetching 4x%20Nice.onnx (1.0 MB)\n"),
+        (PlainProgress(io.StringIO()), "downloading 4x%20Nice.onnx (1.0 MB)\n"),
     ):
         with progress.fetching("4x%20Nice.onnx", len(MODEL)) as advance:
             advance(5)
         assert progress._stream.getvalue() == expected  # type: ignore[attr-defined]
     terminal = Terminal()
     local_model(url, say=lambda line: None, bar=BarProgress(terminal).fetching)
-    assert "fetching 4x Nice.onnx" in terminal.getvalue()
+    assert "downloading 4x Nice.onnx" in terminal.getvalue()
     assert "1.0/1.0 MB" in terminal.getvalue()
 
 
@@ -253,7 +272,7 @@ def test_a_run_with_a_url_is_one_with_its_file(server: Server, tmp_path: Path) -
         return json.loads(result.stdout), result.stderr
 
     planned, said = report(url, "--dry-run")
-    assert "fetching lite.onnx" in said
+    assert "downloading lite.onnx" in said
     assert planned["files"][0]["status"] == "planned"
     assert not out.exists()
     done, _ = report(url)

@@ -50,7 +50,9 @@ def test_what_a_driver_says(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert (second.index, second.name, second.sm) == (1, "Card 1", "sm87")
     assert require_gpu(1) == second
-    with pytest.raises(BackendError, match="there is no GPU 2: expected one of 0: Card 0, 1: Card"):
+    with pytest.raises(
+        BackendError, match="GPU 2 does not exist: expected one of 0: Card 0, 1: Card"
+    ):
         require_gpu(2)
 
 
@@ -72,7 +74,7 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (fake_driver(Status.NO_DEVICE), "does not start (NO_DEVICE 100)"),
         (fake_driver(Status.SYSTEM_DRIVER_MISMATCH), "(SYSTEM_DRIVER_MISMATCH 803)"),
-        (fake_driver(count=0), "sees no GPU"),
+        (fake_driver(count=0), "finds no GPU"),
     ],
 )
 def test_a_driver_without_gpus(monkeypatch: pytest.MonkeyPatch, driver: Any, problem: str) -> None:

@@ -18,7 +18,7 @@ import runtime.backends.trt.open
 from runtime.backends.gpu import Probe
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.errors import BackendError, ConfigError, MissingDependency
-from runtime.model.info import for_tensorrt, model_path
+from runtime.model.info import model_path, tensorrt_model_path
 
 
 def test_auto_says_why_it_does_without_tensorrt(
@@ -33,7 +33,7 @@ def test_auto_says_why_it_does_without_tensorrt(
     assert "there is no TensorRT engine of dggn-lite.onnx" in why()
     monkeypatch.setattr(runtime.backends.trt.library, "installed_flavors", lambda: ())
     assert why() == (
-        "TensorRT would be quicker: pip install 'dggn[trt]', or 'dggn[rtx]' for RTX cards"
+        "TensorRT would be faster: pip install 'dggn[trt]', or 'dggn[rtx]' for RTX cards"
     )
     machine.gpus.clear()
     monkeypatch.setattr(runtime.backends.select, "NVIDIA_DRIVER", tmp_path / "none")
@@ -48,7 +48,7 @@ def test_auto_says_why_it_does_without_tensorrt(
     monkeypatch.setattr(runtime.backends.gpu, "probe", no_package)
     assert why() == "no NVIDIA GPU was found"
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi")
-    assert why() == "TensorRT would be quicker: this needs cuda-bindings, which is not installed"
+    assert why() == "TensorRT would be faster: this needs cuda-bindings, which is not installed"
 
 
 def test_what_is_chosen_needs_no_reason(machine: Machine) -> None:
@@ -66,14 +66,12 @@ def test_gpus_are_not_for_the_cpu(machine: Machine) -> None:
 def test_gpus_that_were_chosen_are_not_passed_over(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        runtime.backends.onnxruntime, "_providers", lambda where, device: ["CPUExecutionProvider"]
-    )
+    monkeypatch.setattr(runtime.backends.select, "has_cuda", lambda: False)
     with pytest.raises(BackendError) as caught:
         machine.open(devices=(0, 1))
     message = str(caught.value)
-    assert message.startswith("--devices 0,1 asks for GPUs, but only the CPU can be used: ")
-    assert "there is no GPU 1: expected one of 0: Fake GPU" in message
+    assert message.startswith("--devices 0,1 names GPUs, but only the CPU can be used: ")
+    assert "GPU 1 does not exist: expected one of 0: Fake GPU" in message
     assert message.endswith("Leave --devices out to compute on the CPU")
 
 
@@ -82,7 +80,7 @@ def test_gpus_that_were_chosen_are_not_passed_over(
     [("dggn-lite", "fp16"), ("dggn-lite-int8", "int8"), ("dggn-lite-int8-tensorrt", "int8")],
 )
 def test_engines_of_shipped_models_have_their_precision(name: str, precision: str) -> None:
-    with OrtBackend(for_tensorrt(model_path(name)), threads=1, where="cpu") as model:
+    with OrtBackend(tensorrt_model_path(model_path(name)), threads=1, where="cpu") as model:
         assert runtime.backends.trt.open._engine_precision(model.info, None) == precision
 
 
@@ -91,5 +89,5 @@ def test_cuda_is_refused_where_onnx_runtime_has_none(machine: Machine) -> None:
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
-    with pytest.raises(BackendError, match=r"for processors only.*dggn\[gpu\]"):
+    with pytest.raises(BackendError, match=r"for CPUs only.*dggn\[gpu\]"):
         machine.open(name="cuda")

@@ -56,7 +56,7 @@ def test_onnx_runtime_takes_over_with_the_reason(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
-        (("linux", "x86_64"), "OpenVINO would be quicker: pip install 'dggn[cpu]'"),
+        (("linux", "x86_64"), "OpenVINO would be faster: pip install 'dggn[cpu]'"),
         (("linux", "riscv64"), "OpenVINO is not installed"),
     ],
 )
@@ -83,16 +83,16 @@ def test_int8_stays_with_onnx_runtime() -> None:
     for precision in ("int8", None):
         description, why = opened(int8, precision=precision)
         assert description == "ONNX Runtime on the CPU, 1 thread"
-        assert "INT8 models are quicker with ONNX Runtime" in why
+        assert "INT8 models are faster with ONNX Runtime" in why
 
 
 def test_precisions_that_cannot_be_had() -> None:
     int8 = model_path("dggn-lite", "int8")
-    with pytest.raises(ConfigError, match="ONNX Runtime computes no bfloat16"):
+    with pytest.raises(ConfigError, match="ONNX Runtime has no bfloat16"):
         opened(name="cpu", precision="bfloat16")
-    with pytest.raises(ConfigError, match="computes in INT8, and float32 is asked for"):
+    with pytest.raises(ConfigError, match="is INT8, and float32 was requested"):
         opened(int8, name="cpu", precision="float32")
-    with pytest.raises(ConfigError, match="INT8, and float32 is asked for"):
+    with pytest.raises(ConfigError, match="INT8, and float32 was requested"):
         opened(int8, precision="float32")
     with pytest.raises(ConfigError, match="bfloat16 is for OpenVINO"):
         opened(name="tensorrt", precision="bfloat16")

@@ -126,7 +126,7 @@ def test_what_a_lost_device_had_is_done_by_the_others(fails_at: int) -> None:
     members[1].before = wait_for_the_failure
     with DeviceTeam(members, say=said.append) as team:
         check(within_limit(lambda: run(team, 150)), 150)
-    assert said == ["one failed, and the others go on without it: one is on fire"]
+    assert said == ["one failed, continuing without it: one is on fire"]
 
 
 def test_when_all_are_lost_the_last_ones_error_is_raised() -> None:
@@ -180,7 +180,7 @@ def test_cancelling_ends_everybodys_waiting() -> None:
         timer.start()
         with pytest.raises(Cancelled):
             within_limit(lambda: run(team, 1000))
-        with pytest.raises(Cancelled, match="make a new one"):
+        with pytest.raises(Cancelled, match="open a new one"):
             team.finish()
         timer.join()
 

@@ -17,6 +17,7 @@ from runtime.image.picture import Picture
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SIZE_HW = (5, 7)
+PLAIN = [bytes((3, 2, 1)) * 7] * 5
 
 
 def bmp(
@@ -131,6 +132,54 @@ def test_palettes_of_2_bits(tmp_path: Path, colours: int) -> None:
     np.testing.assert_array_equal(picture.rgb_hwc, np.array(entries, np.uint8)[indices])
 
 
+@pytest.mark.parametrize("entries", [None, 3, 300])
+@pytest.mark.parametrize("header", [12, 16, 24, 40, 52, 56, 64, 108, 124])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_palettes(tmp_path: Path, bits: int, header: int, entries: int | None) -> None:
+    """Of OS/2 and Windows, whole, short, and longer than the bits reach."""
+    count = entries or 1 << bits
+    used = min(count, 1 << bits)
+    colours = np.random.default_rng(bits).integers(0, 256, (count, 3), np.uint8)
+    indices = np.arange(35).reshape(SIZE_HW) % used
+    as_bits = indices[..., None] >> np.arange(bits - 1, -1, -1) & 1
+    rows = [row.tobytes() for row in np.packbits(as_bits.reshape(SIZE_HW[0], -1), axis=1)]
+    space = b"" if header == 12 else b"\0"
+    palette = b"".join(bytes(colour[::-1]) + space for colour in colours)
+    data = bmp(rows, bits=bits, palette=palette, colours=entries or 0)
+    short = struct.pack("<IHHHH", header, SIZE_HW[1], SIZE_HW[0], 1, bits)
+    info = short if header == 12 else struct.pack("<I", header) + data[18:54].ljust(120, b"\0")
+    start = 14 + header + len(palette)
+    data = data[:10] + struct.pack("<I", start) + info[:header] + data[54:]
+    picture = seen(tmp_path / "a.bmp", data)
+    np.testing.assert_array_equal(picture.rgb_hwc, colours[indices])
+    assert not picture.is_grey
+
+
+def test_palettes_of_greys_make_grey_pictures(tmp_path: Path) -> None:
+    palette = b"".join(bytes((level, level, level, 0)) for level in range(255, -1, -1))
+    rows = [bytes(range(7 * row, 7 * row + 7)) for row in range(5)]
+    picture = seen(tmp_path / "a.bmp", bmp(rows, bits=8, palette=palette))
+    assert picture.is_grey
+    np.testing.assert_array_equal(picture.grey_hw(), 255 - np.arange(35).reshape(SIZE_HW))
+
+
+@pytest.mark.parametrize("data", [b"BM", b"BM" + bytes(20), bmp(PLAIN, bits=24)[:40]])
+def test_headers_that_are_cut_off(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.bmp"
+    path.write_bytes(data)
+    for read in (decode, read_outline):
+        with pytest.raises(ImageReadError, match="is damaged"):
+            read(path)
+
+
+@pytest.mark.parametrize("size_hw", [(0, 7), (5, 0), (5, -7)])
+def test_pictures_without_a_size_are_damaged(tmp_path: Path, size_hw: tuple[int, int]) -> None:
+    path = tmp_path / "a.bmp"
+    path.write_bytes(bmp(PLAIN, bits=24, size_hw=size_hw))
+    with pytest.raises(ImageReadError, match="it has no size"):
+        decode(path)
+
+
 @pytest.mark.parametrize("masks", [FIELDS["argb"][1], FIELDS["rgba"][1], FIELDS["4444"][1]])
 def test_alpha_that_is_never_set_is_none(tmp_path: Path, masks: tuple[int, ...]) -> None:
     bits = 16 if max(masks) < 1 << 16 else 32
@@ -139,10 +188,7 @@ def test_alpha_that_is_never_set_is_none(tmp_path: Path, masks: tuple[int, ...])
     picture = seen(tmp_path / "a.bmp", data)
     assert picture.alpha_hw is None
     assert (picture.rgb_hwc == 255).all()
-    assert picture.notes == ["its alpha is zero everywhere, and so was taken for unused"]
-
-
-PLAIN = [bytes((3, 2, 1)) * 7] * 5
+    assert picture.notes == ["its alpha is zero everywhere, and was treated as unused"]
 
 
 def test_embedded_profiles_are_kept(tmp_path: Path) -> None:
@@ -170,7 +216,6 @@ def test_calibrated_colours_get_a_profile(tmp_path: Path) -> None:
     [
         (bmp(PLAIN, bits=24, method=4), "BMP with JPEG inside"),
         (bmp(PLAIN, bits=24, method=5), "BMP with PNG inside"),
-        (bmp(PLAIN, bits=24, header=64, method=4), "BMP with OS/2's 24-bit run lengths"),
         (bmp(PLAIN, bits=1, header=64, method=3), "BMP with OS/2's Huffman coding"),
         (bmp(PLAIN, bits=24, header=77, masks=()), "BMP with a header of 77 bytes"),
         (
@@ -181,7 +226,9 @@ def test_calibrated_colours_get_a_profile(tmp_path: Path) -> None:
             bmp(PLAIN, bits=32, method=3, masks=(7, 3, 8)),
             "BMP with bit fields that overlap or have",
         ),
-        (bmp(PLAIN, bits=5), "of a kind that is not read"),
+        (bmp(PLAIN, bits=5), "BMP with 5 bits per pixel"),
+        (bmp(PLAIN, bits=64), "BMP with 64 bits per pixel"),
+        (bmp(PLAIN, bits=24, method=1), "BMP with 24 bits per pixel and compression 1"),
     ],
 )
 def test_what_is_not_read_is_named(tmp_path: Path, data: bytes, words: str) -> None:
@@ -209,9 +256,9 @@ def test_samples_that_end_early_are_damage(tmp_path: Path) -> None:
         (b"%PDF-1.7", "a PDF document"),
         (b"P6\n3 2\n255\n", "PNM"),
         (b"<!DOCTYPE html>", "a web page"),
-        (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
-        (b"\0\0\0\x18ftypcrx \0\0\0\1", "a camera's raw file"),
-        (b"II*\0\x10\0\0\0CR\2\0", "a camera's raw file"),
+        (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1", "a camera raw file"),
+        (b"II*\0\x10\0\0\0CR\2\0", "a camera raw file"),
     ],
 )
 def test_other_files_are_named(tmp_path: Path, begin: bytes, words: str) -> None:
@@ -219,6 +266,22 @@ def test_other_files_are_named(tmp_path: Path, begin: bytes, words: str) -> None
     path.write_bytes(begin + bytes(200))
     for read in (decode, read_outline):
         with pytest.raises(ImageReadError, match=rf"^a\.png: is {words}"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (b"\xff\xc1\0\x0b\x0c", "JPEG of 12 bits per sample"),
+        (b"\xff\xff\xc3\0\x0b\x10", "JPEG of 16 bits per sample"),
+        (b"\xff\xf7\0\x0b\x08", "JPEG-LS"),
+    ],
+)
+def test_jpegs_of_other_kinds_are_named(tmp_path: Path, frame: bytes, words: str) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(9) + frame + bytes(50))
+    for read in (decode, read_outline):
+        with pytest.raises(ImageReadError, match=rf"^a\.jpg: is {words}, .* save it as PNG"):
             read(path)
 
 

@@ -38,8 +38,8 @@ def wide_profile() -> bytes:
 # --- kind x format -----------------------------------------------------------------------
 
 LOSSLESS = [".png", ".tiff", ".webp"]
-NO_ALPHA = "alpha was flattened onto white: {} has none"
-NO_16 = "reduced to 8 bits: {} holds no more"
+NO_ALPHA = "alpha was flattened onto white: {} does not support it"
+NO_16 = "reduced to 8 bits, the limit of {}"
 
 
 @pytest.mark.parametrize("suffix", [*LOSSLESS, ".jpg", ".bmp"])
@@ -181,7 +181,7 @@ def test_every_readable_name_leads_to_one_that_is_written(tmp_path: Path) -> Non
 
 
 def test_name_that_says_no_format(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"a\.xyz names no format .* \.png, \.jpg"):
+    with pytest.raises(ConfigError, match=r"a\.xyz names no writable format: .* \.png, \.jpg"):
         encode(picture_of("rgb"), tmp_path / "a.xyz", OutputSettings())
 
 
@@ -216,7 +216,7 @@ def test_bmp_holds_no_profile_so_colours_are_converted(tmp_path: Path, kind: str
     alpha = np.full((2, 2), 255, np.uint8) if kind == "rgb-alpha" else None
     picture = Picture(rgb_hwc=red, alpha_hw=alpha, icc_profile=wide_profile())
     notes = encode(picture, tmp_path / "a.bmp", OutputSettings())
-    assert "colours were converted to sRGB: BMP holds no ICC profile" in notes
+    assert "colours were converted to sRGB: BMP cannot store an ICC profile" in notes
     found = np.asarray(read_back(tmp_path / "a.bmp"))[0, 0]
     assert np.abs(found.astype(int) - [0, 255, 0]).max() <= 2
 
@@ -230,7 +230,7 @@ def test_grey_bmp_with_rgb_profile_stays_a_picture(tmp_path: Path) -> None:
 def test_damaged_profile_with_bmp(tmp_path: Path) -> None:
     picture = picture_of("rgb", icc_profile=b"damaged" * 30)
     notes = encode(picture, tmp_path / "a.bmp", OutputSettings())
-    assert notes == ["the ICC profile was left out: BMP holds none, and it is damaged"]
+    assert notes == ["the ICC profile was dropped: BMP cannot store it, and it is damaged"]
     assert np.array_equal(np.asarray(read_back(tmp_path / "a.bmp")), smooth(3))
 
 

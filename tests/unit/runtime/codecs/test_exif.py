@@ -162,7 +162,7 @@ def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path, name: str, damag
 
 def test_unreadable_exif_is_reported(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", Image.new("L", (3, 2)), exif=b"Exif\0\0nonsense, nonsense")
-    assert decode(path).notes == ["the EXIF block is damaged and was left out"]
+    assert decode(path).notes == ["EXIF is damaged and was dropped"]
 
 
 def test_image_is_not_changed(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_damaged_exif_does_not_cost_the_result(tmp_path: Path, suffix: str, exif
 def test_damaged_exif_is_reported(tmp_path: Path) -> None:
     picture = picture_of("rgb", exif=b"Exif\0\0nonsense")
     assert encode(picture, tmp_path / "a.png", OutputSettings()) == [
-        "the EXIF block is damaged and was left out"
+        "EXIF is damaged and was dropped"
     ]
 
 
@@ -222,7 +222,7 @@ def test_exif_too_long_for_jpeg(tmp_path: Path) -> None:
     exif[Base.ImageDescription] = "x" * 70_000
     picture = picture_of("rgb", exif=exif.tobytes())
     notes = encode(picture, tmp_path / "a.jpg", OutputSettings())
-    assert notes == ["the EXIF block was left out: JPEG holds 65533 bytes of it"]
+    assert notes == ["EXIF was dropped: JPEG stores at most 65533 bytes of it"]
     assert encode(picture, tmp_path / "a.png", OutputSettings()) == []
 
 

@@ -123,7 +123,7 @@ def test_samples_and_metadata(tmp_path: Path, kind: str, suffix: str) -> None:
         }
         assert set(texts.values()) >= {"plain"}
     elif suffix in (".jpg", ".gif"):
-        assert any("text was left out (Title)" in note for note in notes)
+        assert any("text was dropped (Title)" in note for note in notes)
         if suffix == ".gif":
             assert b"plain" in path.read_bytes()
 

@@ -51,8 +51,8 @@ def test_limits_of_settings_are_allowed() -> None:
     [
         ({"scale": 2, "width_px": 9}, "--scale and --width exclude each other"),
         ({"height_px": 9, "megapixels": 1.0}, "--height and --megapixels exclude each other"),
-        ({"second_pass": True}, "say how large"),
-        ({"second_pass": True, "max_size_px": 9}, "say how large"),
+        ({"second_pass": True}, "set the size with"),
+        ({"second_pass": True, "max_size_px": 9}, "set the size with"),
     ],
 )
 def test_one_size_at_most(wrong: dict[str, Any], message: str) -> None:

@@ -105,7 +105,7 @@ def test_still_picture_of_an_apng_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("suffix", "note"),
-    [(".jpg", "only the first of 3 frames"), (".tiff", "times were left out"), (".webp", "")],
+    [(".jpg", "only the first of 3 frames"), (".tiff", "durations were dropped"), (".webp", "")],
 )
 def test_what_a_format_cannot_hold_is_said(tmp_path: Path, suffix: str, note: str) -> None:
     picture = decode(animation(tmp_path / "a.gif"))
@@ -133,13 +133,13 @@ def test_pages_keep_their_sizes_and_kinds(tmp_path: Path) -> None:
     assert [page.is_grey for page in (picture, *picture.more)] == [False, True]
     assert picture.plays is None
     notes = encode(picture, tmp_path / "b.png", OutputSettings())
-    assert notes == ["only the first of 2 pages was written: PNG holds one, tiff all"]
+    assert notes == ["only the first of 2 pages was written: PNG stores one, tiff all"]
 
 
 def test_reduced_copies_are_no_pages(tmp_path: Path) -> None:
     picture = decode(tiff_pages(tmp_path / "a.tif", reduced=True))
     assert not picture.more
-    assert picture.notes == ["left out: reduced copies of pages (1)"]
+    assert picture.notes == ["dropped: reduced copies of pages (1)"]
 
 
 def test_too_many_frames_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

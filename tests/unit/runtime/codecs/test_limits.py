@@ -69,7 +69,7 @@ def test_bad_file_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     ("kind", "words"),
     [
         ("empty", "file is empty"),
-        ("text", "a web page, perhaps an error of a download"),
+        ("text", "a web page, perhaps a failed download"),
         ("zeros", "not a picture that can be read: expected an intact PNG, JPEG"),
         ("JPEG-half", "damaged .*truncated"),
         ("bomb", "at most 178,956,970 are read"),
@@ -81,7 +81,7 @@ def test_reason_is_stated(tmp_path: Path, kind: str, words: str) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ImageReadError, match=r"gone\.png: is not there any more"):
+    with pytest.raises(ImageReadError, match=r"gone\.png: no longer exists"):
         decode(tmp_path / "gone.png")
 
 

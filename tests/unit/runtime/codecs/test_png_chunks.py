@@ -46,6 +46,7 @@ def compressed_text(size: int, key: bytes = b"workflow") -> bytes:
     return chunk(b"zTXt", key + b"\0\0" + zlib.compress(b"x" * size, 9))
 
 
+TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 TORN = {
     "tEXt": (chunk(b"tEXt", b"Title\0x", torn=True), "tEXt (Title)"),
     "iTXt": (chunk(b"iTXt", b"Title\0\0\0\0\0x", torn=True), "iTXt (Title)"),
@@ -68,7 +69,7 @@ def test_damaged_blocks_do_not_cost_the_picture(tmp_path: Path, name: str, where
     np.testing.assert_array_equal(picture.rgb_hwc, NOISE)
     assert picture.alpha_hw is None
     assert picture.text == {"Author": "me"}
-    note = f"left out: the block {title}: its checksum is wrong"
+    note = f"dropped: the chunk {title}: its checksum is wrong"
     assert picture.notes == [note]
     assert read_outline(path).size_hw == (7, 9)
     assert read_large_header(path).metadata.notes == [note]
@@ -79,6 +80,9 @@ def test_damaged_blocks_do_not_cost_the_picture(tmp_path: Path, name: str, where
     [
         (chunk(b"gAMA", b"\0"), "gAMA: its length is wrong"),
         (chunk(b"pHYs", b"\0" * 5), "pHYs: its length is wrong"),
+        (chunk(b"tRNS", b"\0" * 3), "tRNS: its length is wrong"),
+        *((chunk(name, b""), f"{name.decode()}: it is damaged") for name in TEXTS),
+        *((chunk(name, b"k"), f"{name.decode()} (k): it is damaged") for name in TEXTS),
         (chunk(b"zTXt", b"Title\0\0damaged"), "zTXt (Title): it is damaged"),
         (chunk(b"iCCP", b"name\0\0damaged"), "iCCP (name): it is damaged"),
         (compressed_text(MAX_TEXT_BYTES + 1), "zTXt (workflow): it has more than 16 MiB"),
@@ -91,7 +95,7 @@ def test_impossible_blocks_do_not_cost_the_picture(
     path.write_bytes(png(block))
     picture = decode(path)
     np.testing.assert_array_equal(picture.rgb_hwc, NOISE)
-    assert picture.notes == [f"left out: the block {fault}"]
+    assert picture.notes == [f"dropped: the chunk {fault}"]
     assert read_outline(path).size_hw == (7, 9)
 
 
@@ -120,7 +124,7 @@ def test_all_texts_together_are_bounded(tmp_path: Path) -> None:
     picture = decode(path)
     assert set(picture.text) == {"a", "b", "c"}
     (note,) = picture.notes
-    assert note == "left out: the block zTXt (d): all texts together have more than 48 MiB"
+    assert note == "dropped: the chunk zTXt (d): all texts together have more than 48 MiB"
 
 
 @pytest.mark.parametrize("name", [b"IHDR", b"IDAT"])
@@ -129,6 +133,54 @@ def test_damage_of_the_picture_is_said(tmp_path: Path, name: bytes) -> None:
     path.write_bytes(png(torn=name))
     with pytest.raises(ImageReadError, match=r"^a\.png: is damaged \(a checksum is wrong\)"):
         decode(path)
+
+
+ENDS = {
+    "missing": png()[:-12],
+    "torn": png()[:-1] + b"x",
+    "cut": png()[:-5],
+    "cut in a text": png(b"", chunk(b"tEXt", b"Author\0me"))[:-20],
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_the_end_may_be_damaged(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(ENDS[name])
+    picture = decode(path)
+    np.testing.assert_array_equal(picture.rgb_hwc, NOISE)
+    assert picture.notes == ["its end is cut off or damaged"]
+    assert read_outline(path).size_hw == (7, 9)
+
+
+@pytest.mark.parametrize("cut", [-13, -20, -100, 40, 20])
+def test_samples_that_are_cut_off_are_damage(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png()[:cut])
+    for read in (decode, read_outline):
+        with pytest.raises(ImageReadError, match=r"is damaged \(it is cut off\)"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ((0, 7, 8, 2), "its header makes no sense"),
+        ((9, 0, 8, 2), "its header makes no sense"),
+        ((9, 7, 3, 0), "its header makes no sense"),
+        ((9, 7, 8, 5), "its header makes no sense"),
+        ((9, 7, 8, 3), "its palette is missing"),
+    ],
+)
+def test_impossible_headers_are_damage(
+    tmp_path: Path, kind: tuple[int, int, int, int], words: str
+) -> None:
+    header = chunk(b"IHDR", struct.pack(">IIBB", *kind) + bytes(3))
+    path = tmp_path / "a.png"
+    path.write_bytes(png()[:8] + header + png()[8 + 25 :])
+    for read in (decode, read_outline):
+        with pytest.raises(ImageReadError, match=rf"^a\.png: is damaged \({words}\)"):
+            read(path)
 
 
 def test_apples_own_png_is_named(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ REFUSED: dict[str, tuple[dict[int, int | tuple[int, ...]], str]] = {
     "signed": ({339: 2}, "signed or complex"),
     "32-bit": ({258: 32}, "not 8 or 16 bits unsigned"),
     "24-bit-float": ({258: 24, 339: 3}, "neither grey nor RGB of 16, 32 or 64 bits"),
-    "camera": ({262: 32803}, "a camera's sensor"),
+    "camera": ({262: 32803}, "raw sensor data"),
     "jpeg-xl": ({259: 50002}, "compressed with JPEG XL"),
     "inks": ({258: (16,) * 4, 262: 5, 277: 4, 332: 2}, "inks are not those of CMYK"),
 }

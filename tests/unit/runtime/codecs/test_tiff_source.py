@@ -100,15 +100,45 @@ def test_the_picture_is_taken_and_not_its_reduced_copies(
     pages = [*reduced, (FULL, {})] if first else [(FULL, {}), *reduced]
     picture = seen(written(tmp_path / "a.tif", tiff(*pages, order=order)))
     np.testing.assert_array_equal(picture.rgb_hwc, FULL)
-    assert picture.notes == ["left out: reduced copies of pages (2)"]
+    assert picture.notes == ["dropped: reduced copies of pages (2)"]
+
+
+def with_the_second_inside(data: bytes) -> bytes:
+    """Two pages, of which the second is linked from the first's tag 330 alone."""
+    content = bytearray(data)
+    (first,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, first)
+    link = first + 2 + 12 * count
+    rows = range(first + 2, link, 12)
+    (row,) = (row for row in rows if struct.unpack_from("<H", content, row) == (330,))
+    content[row + 8 : row + 12] = content[link : link + 4]
+    content[link : link + 4] = bytes(4)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("reduced", [{}, {254: (1,)}])
+def test_a_picture_behind_its_reduced_copy_is_taken(tmp_path: Path, reduced: Tags) -> None:
+    """By the copy's own word, or because it is smaller."""
+    data = tiff((SMALL, {330: (1,), **reduced}), (FULL, {282: (1,), 283: (1,)}))
+    picture = seen(written(tmp_path / "a.tif", with_the_second_inside(data)))
+    np.testing.assert_array_equal(picture.rgb_hwc, FULL)
+    assert picture.notes == ["dropped: reduced copies of pages (1)"]
+
+
+def test_a_sensors_samples_behind_a_preview_are_named(tmp_path: Path) -> None:
+    data = tiff((SMALL, {330: (1,), 254: (1,)}), (FULL[..., :1], {262: (32803,)}))
+    path = written(tmp_path / "a.tif", with_the_second_inside(data))
+    for read in (decode, read_outline):
+        with pytest.raises(ImageReadError, match=r"raw sensor data.* raw converter"):
+            read(path)
 
 
 @pytest.mark.parametrize(
     ("tags", "words"),
     [
         ({}, "only a reduced copy or a mask"),
-        ({50706: b"\1\4\0\0"}, "camera's raw file, of which only the preview"),
-        ({330: (8,)}, "camera's raw file, of which only the preview"),
+        ({50706: b"\1\4\0\0"}, "camera raw file, of which only the preview"),
+        ({330: (8,)}, "camera raw file, of which only the preview"),
     ],
 )
 def test_a_preview_alone_is_refused(tmp_path: Path, tags: Tags, words: str) -> None:
@@ -145,7 +175,7 @@ def test_a_mask_page_becomes_alpha(tmp_path: Path) -> None:
     assert picture.notes == []
 
     written(path, tiff((SMALL, {}), (bits, dict(tags))))
-    assert seen(path).notes == ["left out: masks of transparency that fit no page (1)"]
+    assert seen(path).notes == ["dropped: transparency masks that match no page (1)"]
 
 
 def test_pictures_inside_of_pages_are_told_of(tmp_path: Path) -> None:
@@ -153,7 +183,7 @@ def test_pictures_inside_of_pages_are_told_of(tmp_path: Path) -> None:
     inner = struct.unpack_from("<I", data, 4)[0]
     # The first page points to itself: no reduced copy.
     path = written(tmp_path / "a.tif", tiff((FULL, {330: (inner,)})))
-    assert decode(path).notes == ["left out: further pictures inside of pages (in sub-directories)"]
+    assert decode(path).notes == ["dropped: further pictures inside pages (in sub-directories)"]
 
 
 def test_stacks_that_only_imagej_finds_are_refused(tmp_path: Path) -> None:
@@ -241,10 +271,66 @@ def test_samples_are_read_exactly(tmp_path: Path, name: str, order: Order, metho
         if picture.alpha_hw is not None:
             np.testing.assert_array_equal(picture.alpha_hw, expected[..., -1])
         lost = shape[2] - colours - (picture.alpha_hw is not None)
-        notes = [f"left out: bands beside the colours and alpha ({lost})"] if lost else []
+        notes = [f"dropped: bands besides colours and alpha ({lost})"] if lost else []
         if is_float:
             notes.append("floating-point samples were read as 0 (black) to 1 (white), with 16 bits")
         assert sorted(picture.notes) == sorted(notes)
+
+
+@pytest.mark.parametrize("bits", range(1, 17))
+@pytest.mark.parametrize(("channels", "photometric"), [(1, 0), (1, 1), (2, 1), (3, 2), (4, 2)])
+@pytest.mark.parametrize("is_planar", [False, True])
+def test_samples_of_any_number_of_bits(
+    tmp_path: Path, bits: int, channels: int, photometric: int, is_planar: bool
+) -> None:
+    """Packed without gaps but at the end of rows, the highest bit first."""
+    shape = (5, 7, channels)
+    values = np.random.default_rng(bits).integers(0, 1 << bits, shape)
+    planes = np.moveaxis(values, 2, 0) if is_planar else values[None]
+    as_bits = planes.reshape(-1, 5, shape[1] * shape[2] // len(planes))[..., None]
+    as_bits = as_bits >> np.arange(bits - 1, -1, -1) & 1
+    rows = np.packbits(as_bits.reshape(*as_bits.shape[:2], -1), axis=2)
+    tags: Tags = {
+        258: (bits,) * channels,
+        262: (photometric,),
+        273: tuple(8 + plane * rows[0].nbytes for plane in range(len(planes))),
+        279: (rows[0].nbytes,) * len(planes),
+        284: (1 + is_planar,),
+        "packed": rows.tobytes(),
+    }
+    if channels in (2, 4):
+        tags[338] = (2,)
+    # 16 bits have an order of bytes; the others are a stream of bits.
+    data = tiff((np.zeros(shape, np.uint8), tags), order=">")
+    picture = seen(written(tmp_path / "a.tif", data))
+    full = 255 if bits <= 8 else 65535
+    expected = np.rint(values / ((1 << bits) - 1) * full)
+    expected = full - expected if photometric == 0 else expected
+    colours = expected[..., :3] if channels >= 3 else expected[..., :1].repeat(3, axis=2)
+    np.testing.assert_array_equal(picture.rgb_hwc, colours)
+    if channels in (2, 4):
+        np.testing.assert_array_equal(picture.alpha_hw, expected[..., -1])
+
+
+def test_odd_bits_with_a_predictor_are_named(tmp_path: Path) -> None:
+    tags: Tags = {258: (12,), 317: (2,), "packed": bytes(40 * 20)}
+    path = written(tmp_path / "a.tif", tiff((FULL[..., :1], tags)))
+    with pytest.raises(ImageReadError, match="samples of 12 bits are stored as differences"):
+        decode(path)
+
+
+@pytest.mark.parametrize(("photometric", "name"), [(9, "ICC Lab, 3 channels of 8"), (99, "99, 3")])
+def test_kinds_that_are_not_read_are_named(tmp_path: Path, photometric: int, name: str) -> None:
+    path = written(tmp_path / "a.tif", tiff((FULL, {262: (photometric,)})))
+    with pytest.raises(ImageReadError, match=rf"^a\.tif: is TIFF of an unsupported kind.*{name}"):
+        decode(path)
+
+
+def test_white_is_zero_of_halves_loses_nothing(tmp_path: Path) -> None:
+    samples = noise((4, 5, 1), np.float16)
+    path = written(tmp_path / "a.tif", tiff((samples, {339: (3,), 262: (0,)})))
+    expected = np.rint((1 - samples.astype(np.float64)) * 65535)
+    np.testing.assert_array_equal(seen(path).rgb_hwc[..., :1], expected)
 
 
 @pytest.mark.parametrize("value", [-0.01, 1.5, np.nan, np.inf])
@@ -252,7 +338,8 @@ def test_numbers_beyond_black_and_white_are_refused(tmp_path: Path, value: float
     samples = noise((4, 5, 3), np.float32)
     samples[1, 2, 1] = value
     path = written(tmp_path / "a.tif", tiff((samples, {339: (3,) * 3})))
-    with pytest.raises(ImageReadError, match=r"^a\.tif: .*only those from 0 .* to 1 .* convert it"):
+    words = "NaN" if np.isnan(value) else "only those from 0 .* to 1"
+    with pytest.raises(ImageReadError, match=rf"^a\.tif: .*{words}.* convert it"):
         decode(path)
 
 

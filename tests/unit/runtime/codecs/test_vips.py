@@ -187,16 +187,16 @@ def pages(path: Path) -> None:
 
 
 REFUSED = {
-    "cmyk.jpg": (pillow("CMYK"), "cmyk.*convert it to grey or RGB"),
+    "cmyk.jpg": (pillow("CMYK"), "cmyk.*convert it to 8- or 16-bit grey or RGB"),
     "lab.tiff": (pillow("LAB"), "not read in strips: export it again, as grey or RGB"),
     "float.tiff": (vips(noise.astype(np.float32)), "convert it to grey or RGB"),
-    "alpha.png": (pillow("RGBA"), "alpha are not read in strips: save it without alpha"),
+    "alpha.png": (pillow("RGBA"), "alpha are not supported in strips: save it without alpha"),
     "pages.tiff": (pages, "has 2 pages.*save each as a file"),
     "animation.png": (pages, "is an animation"),
     "a.webp": (pillow(), "not one of PNG, JPEG, TIFF.*convert it"),
     "bomb.png": (bomb, "60000 x 60000 pixels in .* bytes, which no picture has"),
     "empty.png": (lambda path: path.write_bytes(b""), "the file is empty"),
-    "gone.png": (lambda path: None, "not there any more"),
+    "gone.png": (lambda path: None, "no longer exists"),
     "folder.png": (lambda path: path.mkdir(), "not a regular file"),
 }
 

@@ -81,7 +81,7 @@ def test_iptc_that_a_format_cannot_hold_is_noted(tmp_path: Path, target: str) ->
     picture = decode(with_iptc(tmp_path / "a.jpg"))
     _, notes = written(picture, tmp_path / f"b{target}")
     name = {".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF", ".avif": "AVIF"}[target]
-    assert f"the IPTC block was left out: {name} holds none, JPEG and TIFF do" in notes
+    assert f"IPTC was dropped: {name} cannot store it, JPEG and TIFF can" in notes
 
 
 def test_iptc_inside_of_photoshops_resources(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_iptc_inside_of_photoshops_resources(tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", {34377: resources + paths}, {34377: 7})
     picture = decode(path)
     assert picture.iptc == IPTC
-    assert picture.notes == ["left out: Photoshop's paths"]
+    assert picture.notes == ["dropped: Photoshop's paths"]
 
 
 def test_iptc_too_long_for_a_jpeg(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_iptc_too_long_for_a_jpeg(tmp_path: Path) -> None:
     assert encode(picture, tmp_path / "a.tif", OutputSettings()) == []
     assert decode(tmp_path / "a.tif").iptc == long
     notes = encode(picture, tmp_path / "a.jpg", OutputSettings())
-    assert notes == ["the IPTC block was left out: JPEG holds 64 KiB of it"]
+    assert notes == ["IPTC was dropped: JPEG stores at most 64 KiB of it"]
 
 
 # --- places --------------------------------------------------------------------------------
@@ -165,13 +165,13 @@ def test_a_transformation_is_scaled(tmp_path: Path, keys: tuple[int, ...]) -> No
 def test_georeferencing_that_a_format_cannot_hold_is_noted(tmp_path: Path, target: str) -> None:
     picture = decode(geotiff(tmp_path / "a.tif", AREA))
     _, notes = written(picture, tmp_path / f"b{target}")
-    assert any(note.startswith("the georeferencing was left out: ") for note in notes)
+    assert any(note.startswith("the georeferencing was dropped: ") for note in notes)
 
 
 def test_georeferencing_of_a_turned_picture_is_left_out(tmp_path: Path) -> None:
     picture = decode(geotiff(tmp_path / "a.tif", AREA, t274=6))
     assert picture.places is None
-    assert picture.notes == ["left out: the georeferencing, for the picture was turned upright"]
+    assert picture.notes == ["dropped: the georeferencing, because the picture was rotated upright"]
 
 
 IMAGEJ = "ImageJ=1.54f\nimages=1\nunit=micron\n"
@@ -185,8 +185,8 @@ def test_imagejs_pixel_sizes_are_scaled(tmp_path: Path) -> None:
     assert tags[270] == IMAGEJ
     assert (float(tags[282]), float(tags[283]), tags[296]) == (10.0, 20.0, 1)
     _, notes = written(decode(path), tmp_path / "b.png")
-    assert "the measured size of pixels was left out: PNG holds none, TIFF does" in notes
-    assert "left out: ImageJ's description, which holds for all pages of a TIFF only" in notes
+    assert "the physical pixel size was dropped: PNG cannot store it, TIFF can" in notes
+    assert "dropped: ImageJ's description, which only describes all pages of a TIFF" in notes
 
 
 OME = (
@@ -208,7 +208,7 @@ def test_ome_sizes_are_scaled(tmp_path: Path) -> None:
         assert words in tags[270]
     assert (float(tags[282]), float(tags[283]), tags[296]) == (80000.0, 160000.0, 3)
     _, notes = written(decode(path), tmp_path / "b.png")
-    assert "left out: the OME description, which holds for all pages of a TIFF only" in notes
+    assert "dropped: the OME description, which only describes all pages of a TIFF" in notes
 
 
 def test_a_print_resolution_is_kept_as_it_is(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_print_resolution_is_kept_as_it_is(tmp_path: Path) -> None:
 def test_a_description_of_an_array_is_left_out(tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", {270: '{"shape": [10, 12, 3]}'})
     result, notes = written(decode(path), tmp_path / "b.tif")
-    assert notes == ["left out: a description of the samples' layout, which no longer holds"]
+    assert notes == ["dropped: a description of the sample layout, which no longer applies"]
     assert 270 not in tags_of(result)
 
 
@@ -279,7 +279,7 @@ def test_xmp_of_the_file_is_cleaned(tmp_path: Path) -> None:
     Image.new("RGB", (12, 10)).save(path, xmp=packet(' GCamera:MotionPhoto="1" dc:x="a"/>'))
     picture = decode(path)
     assert picture.xmp == packet(' dc:x="a"/>')
-    assert picture.notes == ["left out of XMP, for it no longer holds: GCamera:MotionPhoto"]
+    assert picture.notes == ["dropped from XMP, because it no longer applies: GCamera:MotionPhoto"]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])

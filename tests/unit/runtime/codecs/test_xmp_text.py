@@ -51,9 +51,9 @@ def test_xmp_that_is_damaged_or_too_long(tmp_path: Path) -> None:
     assert picture.notes == [XMP_BROKEN_NOTE]
     long = Picture(rgb_hwc=BLACK, xmp=packet('x="' + "y" * 70_000 + '"/>'))
     notes = encode(long, tmp_path / "b.jpg", OutputSettings())
-    assert notes == ["the XMP block was left out: JPEG holds 65504 bytes of it"]
+    assert notes == ["XMP was dropped: JPEG stores at most 65504 bytes of it"]
     assert encode(long, tmp_path / "b.bmp", OutputSettings()) == [
-        "the XMP block was left out: BMP holds none"
+        "XMP was dropped: BMP cannot store it"
     ]
 
 
@@ -68,7 +68,7 @@ def test_words_of_a_png_come_back(tmp_path: Path) -> None:
     assert encode(picture, tmp_path / "b.png", OutputSettings()) == []
     assert dict(decode(tmp_path / "b.png").text) == dict(picture.text)
     notes = encode(picture, tmp_path / "b.webp", OutputSettings())
-    assert notes == ["text was left out (parameters, Title): WEBP holds none, PNG does"]
+    assert notes == ["text was dropped (parameters, Title): WEBP cannot store it, PNG can"]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".gif"])

@@ -142,7 +142,7 @@ def test_samples_come_back_as_they_went_in(tensors: TensorFormat) -> None:
         ([("tensor(int32)", [1, 3, None, None])], r"1 tensors tensor\(int32\)"),
         ([("tensor(float)", ["n", 10])], r"1 tensors tensor\(float\)\['n', 10\]"),
         (FREE * 2, "has 2 tensors"),
-        ([("tensor(float)", [1, 1, None, None])], "takes pictures of 1 channels"),
+        ([("tensor(float)", [1, 1, None, None])], "takes pictures with 1 channels"),
         ([("tensor(float)", [1, None, None, 4])], "takes pictures of 4xany px alone"),
         ([("tensor(float)", [1, 3, 64, 48])], "takes pictures of 48x64 px alone"),
         ([("tensor(float)", [1, 64, 48, 3])], "takes pictures of 48x64 px alone"),
@@ -154,7 +154,7 @@ def test_networks_of_another_kind(inputs: list[tuple[str, list[object]]], messag
 
 
 def test_networks_that_enlarge_nothing() -> None:
-    with pytest.raises(ModelError, match=r"enlarges no pictures \(it makes \[1, 3, 96, 96\]"):
+    with pytest.raises(ModelError, match=r"cannot enlarge pictures \(it makes \[1, 3, 96, 96\]"):
         facts_of(lambda batch: batch[:, :, ::2, :96])
 
 

@@ -11,9 +11,9 @@ from runtime.model.info import (
     DEFAULT_MODEL,
     ModelInfo,
     file_sha256,
-    for_tensorrt,
     model_path,
     shipped_models,
+    tensorrt_model_path,
 )
 
 PROPERTIES = {
@@ -97,7 +97,7 @@ def test_an_int8_version_also_goes_by_its_own_name(shipped: Path) -> None:
     for name in ("one-int8", "one-int8-tensorrt"):
         assert model_path(name) == model_path(name, "int8") == shipped / f"{name}.onnx"
     for other in ("float32", "bfloat16"):
-        with pytest.raises(ConfigError, match=f"one-int8 computes in INT8, and {other} is asked"):
+        with pytest.raises(ConfigError, match=f"one-int8 is INT8, and {other} was requested"):
             model_path("one-int8", other)
 
 
@@ -107,12 +107,12 @@ def test_ways_to_compute_are_no_other_files(shipped: Path) -> None:
 
 
 def test_engines_are_built_from_what_tensorrt_takes(shipped: Path, tmp_path: Path) -> None:
-    assert for_tensorrt(model_path("one", "int8")) == shipped / "one-int8-tensorrt.onnx"
-    assert for_tensorrt(model_path("one")) == shipped / "one.onnx"
+    assert tensorrt_model_path(model_path("one", "int8")) == shipped / "one-int8-tensorrt.onnx"
+    assert tensorrt_model_path(model_path("one")) == shipped / "one.onnx"
     own = tmp_path / "own" / "one-int8.onnx"
     own.parent.mkdir()
     own.with_name("one-int8-tensorrt.onnx").write_bytes(b"")
-    assert for_tensorrt(own) == own
+    assert tensorrt_model_path(own) == own
 
 
 def test_what_is_not_there_is_refused(shipped: Path) -> None:

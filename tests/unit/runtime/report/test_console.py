@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from runtime.errors import ConfigError
-from runtime.report.console import complain, print_result, progress_for_people
+from runtime.report.console import choose_progress, complain, print_result
 from runtime.report.progress import BarProgress, PlainProgress, QuietProgress
 
 
@@ -68,4 +68,4 @@ def test_progress_suits_the_stream(
     monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None, quiet: bool, kind: type
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
-    assert type(progress_for_people(quiet=quiet)) is kind
+    assert type(choose_progress(quiet=quiet)) is kind

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.jobs.result import FileResult
 from runtime.report.lines import duration, planned_line
-from runtime.report.pace import Pace, facts
+from runtime.report.pace import Pace, pace_figures
 from runtime.report.progress import BarProgress, PlainProgress, QuietProgress
 from runtime.system.terminal import printable
 
@@ -74,7 +74,7 @@ def test_pace_leaves_out_what_failed_before_inference() -> None:
     pace.begin((500, 1000), (1000, 2000))
     pace.advance(1.0)
     assert (pace.share, pace.left_s) == (1, 0)
-    assert facts(pace, 3) == "2/3 images  4.0 MP/s  0:00 left"
+    assert pace_figures(pace, 3) == "2/3 images  4.0 MP/s  0:00 left"
 
 
 @pytest.mark.parametrize(

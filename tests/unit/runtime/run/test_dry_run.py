@@ -13,7 +13,7 @@ from runtime.codecs.output import OutputSettings
 from runtime.errors import ConfigError
 from runtime.report.progress import QuietProgress
 from runtime.run.batch import Batch
-from runtime.run.dry_run import Speed, dry_run, expected_s, forecast, in_words, measure
+from runtime.run.dry_run import Speed, dry_run, expected_s, forecast, measure, rough_duration
 from runtime.run.options import Options
 from runtime.upscaler import Upscaler
 
@@ -103,4 +103,4 @@ def test_time_counts_tiles_or_encoding_whichever_is_longer() -> None:
     ],
 )
 def test_times_in_words(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
+    assert rough_duration(seconds) == words

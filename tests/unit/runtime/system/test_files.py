@@ -144,7 +144,7 @@ def test_names_that_a_disk_does_not_hold_are_known_before(tmp_path: Path) -> Non
     fits.parent.mkdir()
     fits.write_bytes(b"")
     too_long = fits.with_name("a" * (longest - 3) + ".png")
-    assert f"has {longest + 1} bytes, and this disk holds {longest}" in name_problem(too_long)
+    assert f"has {longest + 1} bytes, and this disk allows {longest}" in name_problem(too_long)
     with pytest.raises(OSError, match="too long"):
         too_long.write_bytes(b"")
     assert "has 300 bytes" in name_problem(tmp_path / ("猫" * 100) / "a.png")

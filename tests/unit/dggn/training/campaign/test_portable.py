@@ -79,5 +79,5 @@ def test_a_run_travels_in_small_parts(
     assert not portable.restore(target, there, {}, None)
     assert not portable.restore(tmp_path / "nothing", tmp_path / "new", {}, None)
     parts[0].write_bytes(b"another")
-    with pytest.raises(ModelError, match="do not belong together"):
+    with pytest.raises(ModelError, match="do not match"):
         portable.restore(target, tmp_path / "new", {}, None)

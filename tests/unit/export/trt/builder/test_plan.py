@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from export.trt.builder.interrupt import build_interruptibly
 from export.trt.builder.plan import PlanSpec, build_plan, network_flags
-from export.trt.builder.progress import Phases
 from runtime.backends.trt.library import Library, library_of
-from runtime.errors import BackendError, Cancelled, ConfigError, ModelError, OutOfDeviceMemory
+from runtime.errors import BackendError, ConfigError, ModelError, OutOfDeviceMemory
 
 MakeTensorRt = Callable[[str], Any]
 
@@ -25,11 +19,6 @@ SPEC = PlanSpec(
     shapes=((1, 8, 8, 3), (4, 64, 64, 3), (4, 64, 64, 3)),
     targets=("sm86", "sm120"),
 )
-
-
-@pytest.fixture
-def library(age: str, make_tensorrt: MakeTensorRt) -> Library:
-    return library_of(make_tensorrt(age), "tensorrt-rtx" if age.startswith("rtx") else "tensorrt")
 
 
 def spec(**changes: Any) -> PlanSpec:
@@ -95,90 +84,6 @@ def test_float32_layers_are_asked_for_where_types_are_not_strong(
     assert module.log.of("ILayer.set_output_type") == [(0, *one) for one in expected]
 
 
-def test_progress_and_its_end(library: Library) -> None:
-    seen: list[tuple[str, float]] = []
-    build_plan(
-        library,
-        SPEC,
-        on_progress=lambda what, share: seen.append((what, share)),
-        cancelled=threading.Event(),
-    )
-    if library.capabilities.progress:
-        shares = [share for _, share in seen]
-        assert shares == sorted(shares)
-        assert shares[-1] == 1.0
-    else:
-        assert not seen
-
-
-def test_cancelling(library: Library) -> None:
-    cancelled = threading.Event()
-    library.module.behaviour.on_build = lambda step: cancelled.set()
-    with pytest.raises(Cancelled):
-        build_plan(library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c(library: Library) -> None:
-    """Where a build can be cancelled, Ctrl-C does; elsewhere the caller is told at once."""
-    began, end = threading.Event(), threading.Event()
-    cancelled = threading.Event()
-
-    def on_build(step: int) -> None:
-        began.set()
-        if not library.capabilities.progress:
-            assert end.wait(20)
-        elif step == 0:
-            assert cancelled.wait(20)
-
-    library.module.behaviour.on_build = on_build
-
-    def press() -> None:
-        # A signal that came later than that would end pytest.
-        if began.wait(20):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=press)
-    thread.start()
-    expected = Cancelled if library.capabilities.progress else KeyboardInterrupt
-    try:
-        with pytest.raises(expected):
-            build_interruptibly(
-                library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled
-            )
-    finally:
-        end.set()
-        thread.join()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_pressed_again_waits_no_longer(make_tensorrt: MakeTensorRt) -> None:
-    library = library_of(make_tensorrt("10.7"), "tensorrt")
-    began, end = threading.Event(), threading.Event()
-
-    def on_build(step: int) -> None:
-        began.set()
-        assert end.wait(20)
-
-    def press() -> None:
-        for reached in (began, cancelled):
-            if reached.wait(20):
-                os.kill(os.getpid(), signal.SIGINT)
-
-    cancelled = threading.Event()
-    library.module.behaviour.on_build = on_build
-    thread = threading.Thread(target=press)
-    thread.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            build_interruptibly(
-                library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled
-            )
-    finally:
-        end.set()
-        thread.join()
-
-
 def test_a_refused_graph_names_node_and_reason(library: Library, age: str) -> None:
     module = library.module
     module.behaviour.parses = False
@@ -224,7 +129,7 @@ def test_a_builder_that_cannot_start(library: Library) -> None:
 
 def test_a_refused_profile(library: Library) -> None:
     library.module.behaviour.profile_index = -1
-    with pytest.raises(BackendError, match=r"refuses tiles from \[1, 8, 8, 3\].*--tile"):
+    with pytest.raises(BackendError, match=r"rejects tiles from \[1, 8, 8, 3\].*--tile"):
         build(library)
 
 
@@ -251,35 +156,6 @@ def test_the_timing_cache(library: Library, age: str, tmp_path: Path) -> None:
     created = library.module.log.of("IBuilderConfig.create_timing_cache")
     assert created == [(b"",), (b"foreign",), (b"",)]
     assert path.read_bytes() == b"timings"
-
-
-def test_phases_are_one_share() -> None:
-    phases = Phases()
-    phases.start("whole", None, 2)
-    phases.start("part", "whole", 4)
-    phases.step("part", 1)
-    assert phases.share == pytest.approx(0.25)
-    phases.finish("part")
-    phases.step("whole", 0)
-    assert phases.share == pytest.approx(0.5)
-    phases.step("whole", 0)
-    phases.step("unknown", 5)
-    assert phases.share == pytest.approx(0.5)
-
-
-def test_leaving_while_an_old_library_builds() -> None:
-    """Its thread cannot be ended; the process can, without a crash and with its exit code."""
-    code = """
-import threading, time
-from export.trt.builder.interrupt import THREAD_NAME, leave
-threading.Thread(target=time.sleep, args=(60,), name=THREAD_NAME).start()
-print("said", flush=False)
-leave(130)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "said\n", "")
 
 
 def test_timings_that_cannot_be_kept_cost_no_plan(

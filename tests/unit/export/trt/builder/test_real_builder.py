@@ -121,7 +121,7 @@ def test_a_graph_that_is_refused_is_an_error(
         shapes=((1, 8, 8, 3), (1, 64, 64, 3), (1, 64, 64, 3)),
         targets=("sm86",),
     )
-    with pytest.raises(ModelError, match=r"refuses the graph: node first \(Transpose\): .*UInt8"):
+    with pytest.raises(ModelError, match=r"rejects the graph: node first \(Transpose\): .*UInt8"):
         build_plan(library, spec, on_progress=lambda what, share: None, cancelled=threading.Event())
 
 

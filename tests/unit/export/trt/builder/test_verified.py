@@ -13,6 +13,7 @@ pytest.importorskip("onnx", reason="needs the trt or rtx extra")
 pytest.importorskip("onnxruntime", reason="needs the trt or rtx extra")
 
 from export.trt.builder import verified as build_module
+from export.trt.builder.interrupt import build_interruptibly
 from export.trt.builder.verified import BuildContext, build_engine
 from runtime.backends.gpu import Gpu
 from runtime.backends.onnxruntime import OrtBackend
@@ -23,6 +24,7 @@ from runtime.errors import (
     BackendError,
     Cancelled,
     ConfigError,
+    ModelError,
     OutOfDeviceMemory,
     TargetError,
 )
@@ -167,6 +169,68 @@ def test_the_next_safer_precision_is_tried(scene: Scene, tmp_path: Path, how: st
     assert ("dB against float32" if how == "differs" else "fell off the bus") in said
 
 
+def test_a_precision_that_cannot_be_built_is_followed_by_a_safer_one(
+    scene: Scene, tmp_path: Path
+) -> None:
+    behaviour = scene.module.behaviour
+    behaviour.plan = None
+    behaviour.says = [(1, "Could not find any implementation for node conv3x3")]
+    builds: list[int] = []
+
+    def on_build(step: int) -> None:
+        if step == 0:
+            builds.append(step)
+            if len(builds) == 2:
+                behaviour.plan, behaviour.says = b"plan", []
+
+    behaviour.on_build = on_build
+    facts = build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
+    assert (facts.options.precision, facts.precision, facts.batch) == ("fp16", "fp32", 2)
+    assert [one.precision for one in scene.opened] == ["fp32"]
+    (said,) = [line for line in scene.said if "cannot be built" in line]
+    assert "implementation for node conv3x3" in said
+    assert said.endswith("building fp32 instead")
+
+
+def test_when_no_precision_can_be_built_the_last_reason_is_told(
+    scene: Scene, tmp_path: Path
+) -> None:
+    scene.module.behaviour.plan = None
+    scene.module.behaviour.says = [(1, "No kernel available")]
+    with pytest.raises(BackendError, match="cannot build the engine .No kernel available"):
+        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
+    assert len([line for line in scene.said if "building for" in line]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_graph_that_the_parser_refuses_in_float16_is_built_in_float32(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = build_interruptibly
+
+    def refuse_half(library: Any, spec: Any, **options: Any) -> bytes:
+        if spec.precision == "fp16":
+            raise ModelError("TensorRT refuses the graph: node a: unsupported type Half")
+        return build(library, spec, **options)
+
+    monkeypatch.setattr(build_module, "build_interruptibly", refuse_half)
+    facts = build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
+    assert facts.precision == "fp32"
+    assert [line for line in scene.said if "unsupported type Half" in line]
+
+
+def test_a_builder_that_cannot_start_is_asked_once(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_builder(logger: object) -> None:
+        raise RuntimeError("CUDA initialization failure")
+
+    monkeypatch.setattr(scene.module, "Builder", no_builder)
+    with pytest.raises(BackendError, match="cannot start"):
+        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
+    assert len([line for line in scene.said if "building" in line]) == 1
+
+
 def test_want_of_memory_is_no_want_of_precision(scene: Scene, tmp_path: Path) -> None:
     def open_engine(path: Path, gpu: Gpu) -> Backend:
         raise OutOfDeviceMemory("too little memory left: use --batch and --tile")
@@ -182,7 +246,7 @@ def test_when_nothing_is_good_enough_nothing_is_kept(scene: Scene, tmp_path: Pat
     scene.errors = {"fp16": 15, "fp32": 15}
     target = tmp_path / "x.engine"
     target.write_bytes(b"what was there before")
-    with pytest.raises(BackendError, match="fp32 engine does not compute.*Nothing was kept"):
+    with pytest.raises(BackendError, match="fp32 engine does not reproduce.*Nothing was kept"):
         build_engine(scene.source, OPTIONS, target, scene.context)
     assert target.read_bytes() == b"what was there before"
     assert [path.name for path in tmp_path.iterdir()] == ["x.engine"]

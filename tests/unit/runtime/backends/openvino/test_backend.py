@@ -22,6 +22,51 @@ from runtime.tiles.stitch import upscale_in_tiles
 from tests.support.openvino_models import INFO, Opener, noise, whole
 
 
+def write_choosy_model(path: Path) -> Path:
+    """Another program's model, which fails on tiles of 70 columns."""
+    make = onnx.helper.make_node
+    numbers = {"last": [3], "after": [4], "seventy": [70], "first": [0]}
+    nodes = [
+        make("Shape", ["input"], ["shape"]),
+        make("Slice", ["shape", "last", "after"], ["width"]),
+        make("Equal", ["width", "seventy"], ["is_seventy"]),
+        make("Cast", ["is_seventy"], ["missing"], to=onnx.TensorProto.INT64),
+        make("Sub", ["width", "missing"], ["end"]),
+        make("Slice", ["input", "first", "end", "last"], ["part"]),
+        make("Max", ["input", "part"], ["same"]),  # of 70 columns and 69
+        make("Resize", ["same", "", "scales"], ["output"], mode="nearest"),
+    ]
+    floats = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        nodes,
+        "a test's",
+        [onnx.helper.make_tensor_value_info("input", floats, ["n", 3, "h", "w"])],
+        [onnx.helper.make_tensor_value_info("output", floats, ["n", 3, "hh", "ww"])],
+        [
+            onnx.numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"),
+            *(onnx.numpy_helper.from_array(np.array(v), k) for k, v in numbers.items()),
+        ],
+    )
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+    return path
+
+
+def test_what_another_programs_model_fails_on_is_a_pictures_error(
+    tmp_path: Path, opener: Opener
+) -> None:
+    path = write_choosy_model(tmp_path / "choosy.onnx")
+    with opener(path, "float32") as backend, OrtBackend(path, threads=1, where="cpu") as other:
+        for one in (backend, other):
+            for _ in range(3):  # requests are given back
+                with pytest.raises(ImageError, match="the model fails on a tile of 20x70 px"):
+                    one.submit(noise(20, 70), lambda result: None)
+            picture = noise(20, 68)
+            np.testing.assert_array_equal(
+                whole(one, picture), picture.repeat(2, axis=0).repeat(2, axis=1)
+            )
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_float32_makes_the_pictures_of_onnx_runtime(
     model: Path, opener: Opener, dtype: type

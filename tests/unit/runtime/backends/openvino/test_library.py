@@ -12,14 +12,14 @@ onnx = pytest.importorskip("onnx", reason="needs the export extra")
 pytest.importorskip("openvino", reason="needs the cpu extra")
 pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
-from runtime.backends.openvino.library import reason
+from runtime.backends.openvino.library import openvino_reason
 from runtime.errors import BackendError
 from tests.support.openvino_models import Opener
 from tests.support.processes import run
 
 
 def test_a_device_that_is_not_there(model: Path, opener: Opener) -> None:
-    with pytest.raises(BackendError, match=r"sees no GPU\.7 here: expected one of CPU: "):
+    with pytest.raises(BackendError, match=r"finds no GPU\.7 here: expected one of CPU: "):
         opener(model, device="GPU.7")
 
 
@@ -69,5 +69,5 @@ def test_reasons_leave_out_the_places_in_the_source() -> None:
         "Exception from src/inference/src/cpp/core.cpp:117:\n"
         "Check 'x' failed at src/y.cpp:5:\nthe shape is odd\n\n"
     )
-    assert reason(error) == "the shape is odd"
-    assert reason(RuntimeError("")) == "RuntimeError"
+    assert openvino_reason(error) == "the shape is odd"
+    assert openvino_reason(RuntimeError("")) == "RuntimeError"

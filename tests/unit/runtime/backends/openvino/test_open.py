@@ -16,7 +16,7 @@ from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.openvino import open as opening
 from runtime.backends.openvino import trust
 from runtime.backends.openvino.library import OpenVinoDevice, require_device
-from runtime.backends.openvino.open import candidates, open_openvino
+from runtime.backends.openvino.open import candidate_precisions, open_openvino
 from runtime.errors import BackendError, ConfigError
 from tests.support.openvino_models import INFO, Opener, noise, whole, write_model
 
@@ -74,7 +74,7 @@ def test_what_computes_something_else_is_not_used(
     model: Path, tmp_path: Path, opener: Opener
 ) -> None:
     other = write_model(tmp_path / "other.onnx", weight=0.1)
-    with pytest.raises(BackendError, match="float32 does not compute what the model does: .* dB"):
+    with pytest.raises(BackendError, match="float32 does not reproduce the model's results: .* dB"):
         open_openvino(
             model,
             precision="float32",
@@ -82,7 +82,7 @@ def test_what_computes_something_else_is_not_used(
             say=opener.said.append,
             open_reference=lambda: OrtBackend(other, threads=1, where="cpu"),
         )
-    with pytest.raises(BackendError, match="does not compute what the model does"):
+    with pytest.raises(BackendError, match="does not reproduce the model's results"):
         opener(model, "float32")
     assert opener.verified == 0, "what was found is remembered"
 
@@ -90,17 +90,17 @@ def test_what_computes_something_else_is_not_used(
 def test_a_precision_that_fails_gives_way_to_float32(
     model: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "candidates", lambda *arguments: ["bfloat16", "float32"])
+    monkeypatch.setattr(opening, "candidate_precisions", lambda *arguments: ["bfloat16", "float32"])
 
-    def problem_of(subject: trust.Subject, *arguments: Any, **options: Any) -> str:
+    def trust_problem(subject: trust.Subject, *arguments: Any, **options: Any) -> str:
         return "it is pink" if subject.computed == "bfloat16" else ""
 
-    monkeypatch.setattr(opening, "problem_of", problem_of)
+    monkeypatch.setattr(opening, "trust_problem", trust_problem)
     with opener(model) as backend:
         assert backend.precision == "float32"
     (line,) = opener.said
     assert line.startswith("bfloat16 is not used: ")
-    assert line.endswith("does not compute what the model does: it is pink")
+    assert line.endswith("does not reproduce the model's results: it is pink")
 
 
 def test_what_is_tried_depends_on_the_device_and_the_wish() -> None:
@@ -108,14 +108,18 @@ def test_what_is_tried_depends_on_the_device_and_the_wish() -> None:
         return OpenVinoDevice(name=name, full_name="A chip", capabilities=capabilities)
 
     plain, quick = device("CPU", "FP32", "FP16"), device("CPU", "FP32", "BF16")
-    assert candidates(INFO, None, plain) == candidates(INFO, "float32", quick) == ["float32"]
-    assert candidates(INFO, None, quick) == ["bfloat16", "float32"]
-    assert candidates(INFO, "bfloat16", quick) == ["bfloat16"]
-    assert candidates(INFO, None, device("GPU", "FP32", "FP16")) == ["float16", "float32"]
-    with pytest.raises(BackendError, match="A chip computes in float32, and bfloat16 is asked for"):
-        candidates(INFO, "bfloat16", plain)
-    with pytest.raises(ConfigError, match="computes in float32, and INT8 is asked for"):
-        candidates(INFO, "int8", plain)
+    assert (
+        candidate_precisions(INFO, None, plain)
+        == candidate_precisions(INFO, "float32", quick)
+        == ["float32"]
+    )
+    assert candidate_precisions(INFO, None, quick) == ["bfloat16", "float32"]
+    assert candidate_precisions(INFO, "bfloat16", quick) == ["bfloat16"]
+    assert candidate_precisions(INFO, None, device("GPU", "FP32", "FP16")) == ["float16", "float32"]
+    with pytest.raises(BackendError, match="A chip supports float32, and bfloat16 was requested"):
+        candidate_precisions(INFO, "bfloat16", plain)
+    with pytest.raises(ConfigError, match="is float32, and INT8 was requested"):
+        candidate_precisions(INFO, "int8", plain)
 
 
 def test_pictures_of_16_bits_are_computed_in_float32_unless_asked_otherwise(

@@ -60,7 +60,7 @@ def test_seams_count_unless_the_model_has_them(
         computed="bfloat16",
         samples="uint8",
     )
-    problem = trust.problem_of(
+    problem = trust.trust_problem(
         subject,
         INFO,
         Stripes(levels),
@@ -70,4 +70,4 @@ def test_seams_count_unless_the_model_has_them(
     )
     assert (problem == "") is passes
     if not passes:
-        assert "differ from the whole picture by up to 2 grey levels in bfloat16" in problem
+        assert "differ from the whole picture by up to 2 8-bit levels in bfloat16" in problem

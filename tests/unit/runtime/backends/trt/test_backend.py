@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import numpy as np
 import pytest
 
 from runtime.backends.trt.backend import TrtBackend
+from runtime.backends.trt.engine import Engine
+from runtime.backends.trt.slots import WAITING_SHAPES
 from runtime.errors import BackendError, Cancelled, ImageError, ModelError
 from runtime.image.picture import Samples
 from runtime.tiles.stitch import OnTile, Watched, submit_in_tiles, upscale_in_tiles
+from tests.support import fake_tensorrt
 from tests.support.engine_bench import BATCH, FLOAT_INFO, SLOTS, TILE_PX, Bench, tile
 from tests.support.fake_cuda import FakeDevice
-from tests.support.fake_tensorrt import GPU, FakeTensorRT, nearest
+from tests.support.fake_tensorrt import GPU, FakeEngine, FakeTensorRT, nearest
 
 
 def test_every_tile_is_delivered_once_and_right(bench: Bench) -> None:
@@ -41,13 +45,39 @@ def test_a_batch_waits_for_more_tiles_until_it_is_to_finish(bench: Bench) -> Non
     bench.check([tile(number) for number in range(BATCH + 1)])
 
 
-def test_another_shape_begins_another_batch(bench: Bench) -> None:
+def test_batches_of_several_shapes_fill_at_the_same_time(bench: Bench) -> None:
     tiles = [tile(0), tile(1), tile(2, 8, 12), tile(3, 8, 12), tile(4)]
     with bench.open() as backend:
         bench.submit_all(backend, tiles)
         backend.finish()
     bench.check(tiles)
-    assert bench.tensorrt.runs == 3
+    assert bench.tensorrt.runs == 2
+
+
+def test_not_too_many_batches_wait(bench: Bench) -> None:
+    """Pictures of all sizes must not wait for each other until the end."""
+    tiles = [tile(number, 4 + 4 * (number % 4), 4 + 4 * (number // 4)) for number in range(12)]
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        assert bench.tensorrt.runs == len(tiles) - WAITING_SHAPES
+        backend.finish()
+    bench.check(tiles)
+
+
+def test_pictures_of_one_size_fill_batches_and_use_their_graphs_again(bench: Bench) -> None:
+    """Forty large tiles, and a shorter row and column, of each of 20 pictures."""
+    of_one = [tile(number) for number in range(40)]
+    of_one += [tile(number, 8, 16) for number in range(6)]
+    of_one += [tile(number, 16, 8) for number in range(5)]
+    of_one += [tile(0, 8, 8)]
+    tiles = of_one * 20
+    with bench.open() as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+    bench.check(tiles)
+    batches = len(tiles) / BATCH
+    assert bench.device.records == batches, "all of them are full"
+    assert bench.device.graph_launches >= batches / 2
 
 
 def test_the_host_waits_only_when_all_slots_are_at_work(bench: Bench) -> None:
@@ -198,7 +228,7 @@ def test_a_refusal_shows_tensorrts_own_reason(bench: Bench) -> None:
 
 def test_an_engine_that_does_not_load(bench: Bench) -> None:
     bench.tensorrt.loads = False
-    with pytest.raises(BackendError, match="does not load .*made by another version.*--force"):
+    with pytest.raises(BackendError, match="cannot load .*made by another version.*--force"):
         bench.open()
     assert bench.device.closed
 
@@ -223,7 +253,7 @@ def test_cancelling_from_another_thread(bench: Bench) -> None:
     with bench.open() as backend:
         with pytest.raises(Cancelled):
             bench.submit_all(backend, [tile(number) for number in range(100)])
-        with pytest.raises(Cancelled, match="make a new one"):
+        with pytest.raises(Cancelled, match="open a new one"):
             backend.finish()
     assert bench.device.closed
 
@@ -303,3 +333,54 @@ def test_slots_complete_in_any_order(tmp_path: Path, seed: int) -> None:
                 assert len(bench.results) == number + 1
         backend.finish()
     bench.check(tiles)
+
+
+@pytest.mark.parametrize(("graphs", "count"), [(None, 0), (True, SLOTS)])
+def test_graphs_are_off_with_8_unless_asked_for(
+    bench: Bench, graphs: bool | None, count: int
+) -> None:
+    old = replace(bench.tensorrt.library.capabilities, precision_flags=True)
+    bench.tensorrt.library = replace(bench.tensorrt.library, capabilities=old)
+    tiles = [tile(number) for number in range(12 * BATCH)]
+    with bench.open(graphs=graphs) as backend:
+        bench.submit_all(backend, tiles)
+        backend.finish()
+        assert bench.device.graph_count == count
+    bench.check(tiles)
+    assert bench.said == []
+
+
+def test_graphs_can_be_switched_off(bench: Bench, tmp_path: Path) -> None:
+    with bench.open(graphs=False) as backend:
+        bench.submit_all(backend, [tile(number) for number in range(12 * BATCH)])
+        backend.finish()
+    assert bench.device.graph_count == 0
+    rtx = FakeTensorRT(rtx=True)
+    Bench(tmp_path, rtx, FakeDevice()).open(graphs=False).__exit__(None, None, None)
+    assert rtx.config is not None
+    assert rtx.config.cuda_graph_strategy == "disabled"
+
+
+@pytest.mark.parametrize("fails", ["_names", "_configure"])
+def test_an_engine_that_fails_half_way_is_given_back_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Not when Python collects it: the error that is being told keeps it alive."""
+    tensorrt = FakeTensorRT(rtx=True)
+    gone: list[str] = []
+
+    class Counted(FakeEngine):
+        def __del__(self) -> None:
+            gone.append("engine")
+
+    monkeypatch.setattr(fake_tensorrt, "FakeEngine", Counted)
+
+    def fail(self: Engine, **options: object) -> None:
+        raise ModelError("it has another output")
+
+    monkeypatch.setattr(Engine, fails, fail)
+    file = tensorrt.engine_file(tmp_path)
+    with FakeDevice().active(), pytest.raises(ModelError) as caught:
+        Engine(tensorrt.library, file.path, file.facts)
+    assert caught.value.__traceback__ is not None, "with it the half-made object is alive"
+    assert gone == ["engine"]

@@ -15,7 +15,7 @@ def test_too_little_memory_at_the_start_takes_slots_away(bench: Bench) -> None:
     bench.device.memory_bytes = 25_000_000
     tiles = [tile(number) for number in range(30)]
     with bench.open() as backend:
-        assert bench.said == ["Fake GPU is short of memory: going on with 2 batches at once"]
+        assert bench.said == ["Fake GPU is low on memory: continuing with 2 batches at once"]
         bench.submit_all(backend, tiles)
         backend.finish()
     bench.check(tiles)
@@ -44,8 +44,8 @@ def test_memory_that_runs_out_at_work_loses_no_tile(bench: Bench, at: int) -> No
         backend.finish()
     bench.check(tiles)
     assert bench.said == [
-        "Fake GPU is short of memory: going on with 2 batches at once",
-        "Fake GPU is short of memory: going on with 1 batch at once",
+        "Fake GPU is low on memory: continuing with 2 batches at once",
+        "Fake GPU is low on memory: continuing with 1 batch at once",
     ]
 
 
@@ -62,7 +62,7 @@ def test_want_of_memory_is_seen_before_what_followed_from_it(bench: Bench) -> No
         bench.submit_all(backend, tiles)
         backend.finish()
     bench.check(tiles)
-    assert bench.said == ["Fake GPU is short of memory: going on with 2 batches at once"]
+    assert bench.said == ["Fake GPU is low on memory: continuing with 2 batches at once"]
 
 
 def test_memory_that_runs_out_is_answered_with_smaller_engines(bench: Bench) -> None:
@@ -78,7 +78,7 @@ def test_memory_that_runs_out_is_answered_with_smaller_engines(bench: Bench) -> 
         assert backend.largest_tile_px == 12
     bench.check(tiles)
     assert (
-        bench.said[-1] == "Fake GPU is short of memory: going on with batches of 1 tiles of 12 px"
+        bench.said[-1] == "Fake GPU is low on memory: continuing with batches of 1 tiles of 12 px"
     )
 
 

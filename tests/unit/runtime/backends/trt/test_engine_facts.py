@@ -9,7 +9,7 @@ import pytest
 
 from runtime.backends.trt.engine_facts import (
     Circumstances,
-    why_not,
+    reason_not_to_load,
 )
 from tests.support.engine_facts import FACTS, GPU, MODEL, OPTIONS
 
@@ -40,7 +40,7 @@ HERE = Circumstances(onnx_sha256=MODEL, library_version="10.7.0", gpu=GPU)
 def test_why_an_engine_must_not_be_loaded(
     options: dict[str, Any], here: dict[str, Any], reason: str | None
 ) -> None:
-    found = why_not(FACTS, replace(OPTIONS, **options), replace(HERE, **here))
+    found = reason_not_to_load(FACTS, replace(OPTIONS, **options), replace(HERE, **here))
     if reason is None:
         assert found is None
     else:
@@ -52,6 +52,6 @@ def test_an_rtx_engine_runs_on_each_of_its_targets() -> None:
     options = replace(OPTIONS, flavor="tensorrt-rtx", targets=("sm86", "sm89"))
     facts = replace(FACTS, options=options, gpu_name="", cuda_version="")
     wanted = replace(options, targets=("sm86",))
-    assert why_not(facts, wanted, HERE) is None
+    assert reason_not_to_load(facts, wanted, HERE) is None
     other = replace(HERE, gpu=replace(GPU, compute_capability=(12, 0)))
-    assert why_not(facts, replace(options, targets=("sm120",)), other) is not None
+    assert reason_not_to_load(facts, replace(options, targets=("sm120",)), other) is not None

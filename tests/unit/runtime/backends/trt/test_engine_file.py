@@ -10,7 +10,7 @@ import pytest
 
 from runtime.backends.trt.engine_facts import (
     EngineFacts,
-    verified,
+    with_verification,
 )
 from runtime.backends.trt.engine_file import (
     MAX_SIDECAR_BYTES,
@@ -31,7 +31,8 @@ def engine(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "facts", [FACTS, verified(FACTS, FOUND), replace(FACTS, largest_activation=None, profiles=4)]
+    "facts",
+    [FACTS, with_verification(FACTS, FOUND), replace(FACTS, largest_activation=None, profiles=4)],
 )
 def test_what_is_written_comes_back(tmp_path: Path, facts: EngineFacts) -> None:
     write_engine(tmp_path / "y.engine", PLAN, facts)
@@ -41,7 +42,7 @@ def test_what_is_written_comes_back(tmp_path: Path, facts: EngineFacts) -> None:
 
 def test_verification_is_written_later(engine: Path) -> None:
     assert "unverified" in read_facts(engine).status
-    write_facts(engine, verified(read_facts(engine), FOUND))
+    write_facts(engine, with_verification(read_facts(engine), FOUND))
     assert read_facts(engine).verification == FOUND
     assert "75.7 dB" in read_facts(engine).status
     assert engine.read_bytes() == PLAN
@@ -58,7 +59,7 @@ def test_parts_that_are_missing(engine: Path) -> None:
 @pytest.mark.parametrize("content", [b"a plaN", b"a longer plan"])
 def test_another_plan_under_the_name(engine: Path, content: bytes) -> None:
     engine.write_bytes(content)
-    with pytest.raises(ModelError, match="no usable engine"):
+    with pytest.raises(ModelError, match="not a usable engine"):
         read_facts(engine)
 
 
@@ -76,7 +77,7 @@ def test_another_plan_under_the_name(engine: Path, content: bytes) -> None:
 )
 def test_sidecars_that_are_no_json(engine: Path, content: bytes) -> None:
     sidecar_path(engine).write_bytes(content)
-    with pytest.raises(ModelError, match=r"x\.engine is no usable engine"):
+    with pytest.raises(ModelError, match=r"x\.engine is not a usable engine"):
         read_facts(engine)
 
 
@@ -124,7 +125,7 @@ def test_sidecars_that_make_no_sense(engine: Path, path: tuple[str, ...], value:
         place = place[name]
     place[path[-1]] = value
     sidecar.write_text(json.dumps(content))
-    with pytest.raises(ModelError, match=r"x\.engine is no usable engine.*trt --force"):
+    with pytest.raises(ModelError, match=r"x\.engine is not a usable engine.*trt --force"):
         read_facts(engine)
 
 
@@ -134,7 +135,7 @@ def test_every_field_is_needed(engine: Path) -> None:
     for name in content:
         rest = {key: value for key, value in content.items() if key != name}
         sidecar.write_text(json.dumps(rest))
-        with pytest.raises(ModelError, match="no usable engine"):
+        with pytest.raises(ModelError, match="not a usable engine"):
             read_facts(engine)
 
 
@@ -146,7 +147,7 @@ def test_a_plan_is_never_left_with_anothers_sidecar(
     facts = replace(FACTS, plan_sha256=hashlib.sha256(plan).hexdigest(), plan_bytes=len(plan))
     monkeypatch.setattr("runtime.backends.trt.engine_file.write_facts", lambda engine, facts: None)
     write_engine(engine, plan, facts)
-    with pytest.raises(ModelError, match="no usable engine"):
+    with pytest.raises(ModelError, match="not a usable engine"):
         read_facts(engine)
 
 

@@ -27,7 +27,7 @@ def test_little_memory_asks_for_small_batches() -> None:
         ("none", "there is no TensorRT engine of dggn-lite.onnx for this GPU: `dggn-export trt`"),
         ("version", "there is one, but it was built with tensorrt 10.14, and 11.0 is installed"),
         ("gpu", "there is one, but it was built on Fake GPU, and this is Another GPU"),
-        ("damaged", "its content is not what its sidecar describes"),
+        ("damaged", "its content does not match its sidecar"),
     ],
 )
 def test_stale_and_foreign_engines_are_never_loaded(

@@ -23,7 +23,7 @@ FACTS: Any = SimpleNamespace(info=INFO, tile_px=32, least_px=16)
         ((32, 24), {(32, 24)}),  # as it is
         ((8, 24), {(16, 24)}),  # padded
         ((4, 4), {(16, 16)}),
-        ((40, 80), {(32, 32)}),  # cut
+        ((40, 80), {(32, 32), (16, 32)}),  # cut
         ((8, 80), {(16, 32)}),  # cut and padded
     ],
 )

@@ -131,11 +131,11 @@ def test_memory_that_runs_out_while_opening_builds_less(machine: Machine) -> Non
         np.testing.assert_array_equal(upscaler(photograph()), expected(photograph()))
     assert [request.batch for request in machine.requests] == [2]
     assert machine.said == [
-        "Fake GPU is short of memory: going on with 2 batches at once",
-        "Fake GPU is short of memory: going on with 1 batch at once",
-        "Fake GPU is short of memory: going on with batches of 2 tiles of 64 px",
-        "Fake GPU is short of memory: going on with 2 batches at once",
-        "Fake GPU is short of memory: going on with 1 batch at once",
+        "Fake GPU is low on memory: continuing with 2 batches at once",
+        "Fake GPU is low on memory: continuing with 1 batch at once",
+        "Fake GPU is low on memory: continuing with batches of 2 tiles of 64 px",
+        "Fake GPU is low on memory: continuing with 2 batches at once",
+        "Fake GPU is low on memory: continuing with 1 batch at once",
     ]
 
 
@@ -158,7 +158,7 @@ def test_an_engine_that_computes_something_else_is_not_used(machine: Machine) ->
     path = machine.engine(verified=False)
     compute = machine.tensorrt.compute
     machine.tensorrt.compute = lambda batch: 255 - compute(batch)
-    with pytest.raises(BackendError, match="does not compute what the model does.*--force"):
+    with pytest.raises(BackendError, match="does not reproduce the model's results.*--force"):
         machine.open(name="tensorrt")
     assert read_facts(path).verification is None
     assert machine.devices[0].closed
@@ -167,7 +167,7 @@ def test_an_engine_that_computes_something_else_is_not_used(machine: Machine) ->
     with backend:
         assert isinstance(backend, OrtBackend)
     assert why.startswith("TensorRT cannot be used: ")
-    assert "does not compute what the model does" in why
+    assert "does not reproduce the model's results" in why
 
 
 def test_two_gpus_share_the_work_and_one_may_fail(machine: Machine) -> None:
@@ -181,7 +181,7 @@ def test_two_gpus_share_the_work_and_one_may_fail(machine: Machine) -> None:
     assert all(device.closed for device in machine.devices.values())
     assert len(machine.said) <= 1
     for line in machine.said:
-        assert "failed, and the others go on without it: CUDA_ERROR_ILLEGAL_ADDRESS" in line
+        assert "failed, continuing without it: CUDA_ERROR_ILLEGAL_ADDRESS" in line
 
 
 def test_a_gpu_that_cannot_be_opened_is_left_out(machine: Machine) -> None:
@@ -191,12 +191,12 @@ def test_a_gpu_that_cannot_be_opened_is_left_out(machine: Machine) -> None:
     backend, _ = machine.open(devices=(0, 1))
     with backend:
         assert len(machine.said) == 3
-        assert machine.said[-1].startswith("GPU 1, Fake GPU, is left out: ")
+        assert machine.said[-1].startswith("GPU 1, Fake GPU, is not used: ")
     assert machine.devices[1].closed
 
 
 def test_no_such_gpu(machine: Machine) -> None:
-    with pytest.raises(BackendError, match="there is no GPU 1: expected one of 0: Fake GPU"):
+    with pytest.raises(BackendError, match="GPU 1 does not exist: expected one of 0: Fake GPU"):
         machine.open(name="tensorrt", devices=(0, 1))
 
 

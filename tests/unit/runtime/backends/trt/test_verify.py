@@ -8,8 +8,8 @@ import pytest
 from runtime.backends.trt.engine_facts import Verification
 from runtime.backends.trt.verify import (
     IDENTICAL_DB,
-    failure,
     run_all,
+    verification_failure,
     verification_tiles,
     verify,
     verify_with,
@@ -94,7 +94,7 @@ def test_equal_results(sample_type: SampleType) -> None:
     assert found.largest_difference == 0
     assert reference.closed
     assert not engine.closed
-    assert failure(found, "fp16") is None
+    assert verification_failure(found, "fp16") is None
 
 
 @pytest.mark.parametrize("sample_type", ["uint8", "float32"])
@@ -104,11 +104,11 @@ def test_one_level_everywhere_is_48_db(sample_type: SampleType) -> None:
     assert found.psnr_db == pytest.approx(20 * np.log10(255))
     assert found.within_one_level == 1.0
     assert found.largest_difference == pytest.approx(1)
-    reason = failure(found, "fp16")
+    reason = verification_failure(found, "fp16")
     assert reason is not None
     assert "48.1 dB" in reason
     assert "50 dB" in reason
-    assert failure(found, "int8") is None
+    assert verification_failure(found, "int8") is None
 
 
 def test_a_single_wild_value_is_seen() -> None:
@@ -116,14 +116,14 @@ def test_a_single_wild_value_is_seen() -> None:
     tiles = verification_tiles(Enlarger().info, 64)
     found = verify(Enlarger(error=shift(100, every=20_000)), Enlarger(), tiles)
     assert found.psnr_db > 50
-    reason = failure(found, "fp16")
+    reason = verification_failure(found, "fp16")
     assert reason is not None
     assert "up to 100 grey levels" in reason
 
 
 def test_a_forgotten_tile_is_an_error() -> None:
     tiles = verification_tiles(Enlarger().info, 64)
-    with pytest.raises(BackendError, match="4 tiles were submitted and 3 came back"):
+    with pytest.raises(BackendError, match="4 tiles were submitted and 3 were returned"):
         run_all(Enlarger(forgets=True), tiles)
 
 

@@ -1,0 +1,329 @@
+"""The first minutes on a GPU, without TensorRT: three minutes of measurements, then training.
+
+    python -m tests.campaigns.gpu_kit.first prepare CARGO --data DATA     (where there is a network)
+    python -m tests.campaigns.gpu_kit.first run CARGO OUTPUT --step 1 --seconds 180     (on the GPU)
+    python -m tests.campaigns.gpu_kit.first run CARGO OUTPUT --step 2 --seconds 500
+
+`prepare` cuts the cargo into pieces under 57 MB and says what goes over in which step. Step 1
+measures: a unit of the network in its forms, the real device code and slots with PyTorch in
+TensorRT's place, a whole dggn-run over them. Step 2 trains, in the form that a trial finds fastest,
+until its time is over; OUTPUT then holds a campaign that goes on anywhere. `--rehearse` does all
+of it on a CPU, tiny. DATA is as `dggn-train campaign` takes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from runtime.backends.cuda.device import Device
+from tests.campaigns.gpu_kit.cargo import pack, unpack
+from tests.campaigns.gpu_kit.stages import Stages
+from tests.campaigns.gpu_kit.wheels import download
+
+ROOT = Path(__file__).parents[3]
+PACKAGES = ("safetensors", "isal")
+"""What the GPU's machine lacks."""
+
+PYTHON = "3.12"
+"""The version there."""
+
+MODEL = "dggn-lite-photo"
+TILE_PX, BATCHES = 256, (4, 8)
+REHEARSED_PX = 48
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    prepared = commands.add_parser("prepare")
+    prepared.add_argument("cargo", type=Path)
+    prepared.add_argument("--data", type=Path, required=True)
+    prepared.add_argument("--rehearse", action="store_true")
+    ran = commands.add_parser("run")
+    ran.add_argument("cargo", type=Path)
+    ran.add_argument("output", type=Path)
+    ran.add_argument("--step", type=int, choices=(1, 2), required=True)
+    ran.add_argument("--seconds", type=float, required=True)
+    ran.add_argument("--minutes", type=float, help="of the schedule [what is left]")
+    ran.add_argument("--campaign", default="psnr", choices=("psnr", "lite"))
+    ran.add_argument("--recipes", type=Path, help="of the campaign")
+    ran.add_argument("--rehearse", action="store_true")
+    options = parser.parse_args()
+    if options.command == "prepare":
+        prepare(options.cargo, options.data, rehearse=options.rehearse)
+    else:
+        run(options)
+
+
+def prepare(cargo: Path, data: Path, *, rehearse: bool) -> None:
+    """Cut the cargo."""
+    from dggn.model.picture import super_resolve
+    from dggn.model.shipped import load
+
+    pictures = sorted(path for path in (data / "train").rglob("*") if path.is_file())
+    with tempfile.TemporaryDirectory() as folder:
+        tiles = tiles_of(REHEARSED_PX if rehearse else TILE_PX, 2 if rehearse else max(BATCHES))
+        generator = load(MODEL)
+        np.save(Path(folder) / "tiles.npy", tiles)
+        expected = np.stack([super_resolve(generator, tile) for tile in tiles])
+        np.save(Path(folder) / "expected.npy", expected)
+        first = [(name, Path(folder) / name) for name in ("tiles.npy", "expected.npy")]
+        if rehearse:
+            first += [(f"packages/{name}", _installed(name)) for name in PACKAGES]
+        else:
+            download(PACKAGES, PYTHON, Path(folder) / "packages")
+            first.append(("packages", Path(folder) / "packages"))
+        whole = [("data/val", data / "val")]
+        whole += [
+            (f"data/{part}", data / part) for part in ("perceptual",) if (data / part).is_dir()
+        ]
+        half = len(pictures) // 2
+        inside = [(f"data/train/{path.relative_to(data / 'train')}", path) for path in pictures]
+        steps = {
+            "first-1": [*first, *whole, *inside[:half]],
+            "first-2": inside[half:],
+        }
+        for number, (name, files) in enumerate(steps.items(), start=1):
+            pieces = pack(cargo, name, files)
+            print(f"step {number} needs:")
+            for piece in pieces:
+                print(f"  {piece}  {piece.stat().st_size / 1e6:.1f} MB")
+
+
+def _installed(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"{package} is not installed here: pip install {package}")
+    return Path(spec.origin).parent
+
+
+def tiles_of(side_px: int, count: int) -> Any:
+    """Tiles of a photograph: (N, H, W, 3), uint8."""
+    with Image.open(ROOT / "examples" / "coffee.jpg") as picture:
+        whole = np.asarray(picture.convert("RGB"))
+    height, width = (max(1, size - side_px) for size in whole.shape[:2])
+    corners = [(37 * n % height, 101 * n % width) for n in range(count)]
+    return np.stack([whole[top : top + side_px, left : left + side_px] for top, left in corners])
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do one step."""
+    begun = time.monotonic()
+    work = options.cargo / "unpacked"
+    stages = Stages(options.output / f"first-{options.step}.json", options.seconds)
+    stages.run("unpack", lambda out: unpack(options.cargo, f"first-{options.step}", work))
+    sys.path.append(str(work / "packages"))
+    if options.step == 1:
+        _measure(stages, work, rehearse=options.rehearse)
+    else:
+        left_s = options.seconds - (time.monotonic() - begun)
+        stages.run("training", partial(_train, options, work, left_s))
+    print(options.output)
+
+
+def _measure(stages: Stages, work: Path, *, rehearse: bool) -> None:
+    import torch
+
+    device = torch.device("cpu" if rehearse else "cuda")
+    stages.run("machine", partial(_machine, device))
+    stages.run("other threads run while one waits", partial(_waiting, rehearse=rehearse))
+    setting = _Setting(work, device, rehearse=rehearse)
+    for batch in (2,) if rehearse else BATCHES:
+        for graphs in (False,) if rehearse else (False, True):
+            name = f"slots, batches of {batch}, {'graphs' if graphs else 'no graphs'}"
+            stages.run(name, partial(setting.slots, batch, graphs))
+    stages.run("dggn-run", setting.command)
+
+    def units(out: dict[str, Any]) -> None:
+        from tests.campaigns.gpu_kit.units import rows
+
+        out["rows"] = list(rows(device, tiny=rehearse, left_s=lambda: stages.left_s - 5))
+
+    stages.run("units", units)
+
+
+def _machine(device: Any, out: dict[str, Any]) -> None:
+    import torch
+
+    out |= {"torch": torch.__version__, "cuda": torch.version.cuda, "device": str(device)}
+    if device.type == "cuda":
+        out["name"] = torch.cuda.get_device_name()
+        out["driver"] = _driver()
+
+
+def _driver() -> str:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def open_device(*, rehearse: bool) -> Device:
+    """The GPU, or the host in its place."""
+    if rehearse:
+        from tests.support.host_device import HostDevice
+
+        return HostDevice()
+    from runtime.backends.cuda.open import open_device as open_gpu
+
+    return open_gpu(0)
+
+
+def _waiting(out: dict[str, Any], *, rehearse: bool) -> None:
+    """Count another thread's turns while this one waits for an event of the device."""
+    import torch
+
+    device = open_device(rehearse=rehearse)
+    turns, done = 0, threading.Event()
+
+    def work() -> None:
+        nonlocal turns
+        while not done.is_set():
+            turns += 1
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    with device.active():
+        stream, event = device.new_stream(), device.new_event()
+        if not rehearse:
+            external = torch.cuda.ExternalStream(stream.handle)
+            with torch.cuda.stream(external):
+                torch.cuda._sleep(400_000_000)  # cycles
+        stream.record(event)
+        before, begun = turns, time.perf_counter()
+        event.wait()
+        out["waited_s"] = time.perf_counter() - begun
+        out["turns"] = turns - before
+        event.free()
+        stream.free()
+    done.set()
+    thread.join()
+    device.close()
+
+
+class _Setting:
+    """The model in PyTorch, over the real slots."""
+
+    def __init__(self, work: Path, device: Any, *, rehearse: bool) -> None:
+        self._work, self._device, self._rehearse = work, device, rehearse
+        self._network: Any = None
+
+    def _open(self, batch: int, graphs: bool) -> Any:
+        from dataclasses import replace
+
+        from dggn.model.shipped import load
+        from runtime.backends.in_slots import SlotModel, SlotsBackend
+        from runtime.backends.onnxruntime import OrtBackend
+        from runtime.model.info import model_path
+        from tests.campaigns.gpu_kit.torch_execution import TorchExecution, prepared
+
+        with OrtBackend(model_path(MODEL), threads=1, where="cpu") as model:
+            info = replace(model.info, sample_type="uint8")
+        if self._network is None:
+            self._network = prepared(load(MODEL), self._device)
+        self._executions: Callable[[int], TorchExecution] = lambda number: TorchExecution(
+            self._network, self._device, info
+        )
+        tile_px = REHEARSED_PX if self._rehearse else TILE_PX
+        precision = "float32" if self._rehearse else "float16"
+        return SlotsBackend(
+            SlotModel(
+                path=model_path(MODEL),
+                info=info,
+                precision=precision,
+                tile_px=tile_px,
+                batch=batch,
+            ),
+            self._executions,
+            open_device(rehearse=self._rehearse),
+            description="PyTorch over slots",
+            say=print,
+            slots=3,
+            graphs=graphs,
+        )
+
+    def slots(self, batch: int, graphs: bool, out: dict[str, Any]) -> None:
+        """Compare, and time with copies and without."""
+        from tests.campaigns.gpu_kit.measure import compare, engine_only, with_copies
+
+        tiles = np.load(self._work / "tiles.npy")[:batch]
+        expected = np.load(self._work / "expected.npy")[:batch]
+        seconds = 0.01 if self._rehearse else 2.0
+        with self._open(batch, graphs) as backend:
+            out |= compare(backend, tiles, expected)
+            out["with_copies_mp_per_s"] = with_copies(backend, tiles, seconds)
+            out |= {f"again_{name}": one for name, one in compare(backend, tiles, expected).items()}
+        device = open_device(rehearse=self._rehearse)
+        out["engine_only_mp_per_s"] = engine_only(
+            device,
+            self._executions,
+            tiles,
+            backend.info.scale,
+            slots=3,
+            graphs=graphs,
+            seconds=seconds,
+        )
+        device.close()
+
+    def command(self, out: dict[str, Any]) -> None:
+        """A whole dggn-run over a folder, as PNG and as JPEG."""
+        from tests.campaigns.gpu_kit.measure import whole_command
+
+        photographs = make_photographs(self._work / "photographs", rehearse=self._rehearse)
+        for kind in ("png", "jpg"):
+            for attempt in ("first", "second"):
+                out[f"{kind}, {attempt}"] = whole_command(
+                    lambda: self._open(2 if self._rehearse else 4, False),
+                    photographs,
+                    self._work / f"out-{kind}",
+                    kind,
+                )
+
+
+def make_photographs(folder: Path, *, rehearse: bool) -> Path:
+    """Make 48 pictures of 1024x768; JPEG."""
+    folder.mkdir(exist_ok=True)
+    with Image.open(ROOT / "examples" / "coffee.jpg") as picture:
+        large = picture.convert("RGB").resize((64, 48) if rehearse else (1024, 768))
+    for number in range(2 if rehearse else 48):
+        large.rotate(number).save(folder / f"{number:02}.jpg", quality=92)
+    return folder
+
+
+def _train(options: argparse.Namespace, work: Path, left_s: float, out: dict[str, Any]) -> None:
+    """`dggn-train campaign` until the time is over."""
+    minutes = options.minutes or max(0.1, (left_s - 60) / 60)
+    command = [sys.executable, "-c", "from dggn.training.cli import app; app()", "campaign"]
+    command += [options.campaign, str(work / "data"), str(options.output)]
+    command += ["--work", str(work / "runs"), "--minutes", f"{minutes:.2f}"]
+    command += ["--stop-after", f"{left_s / 60:.3f}", "--keep-every", "1"]
+    command += ["--device", "cpu", "--eager", "--steps", "2"] if options.rehearse else []
+    command += ["--recipes", str(options.recipes)] if options.recipes else []
+    paths = [str(ROOT), str(work / "packages"), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    log = options.output / "training.log"
+    with log.open("w") as file:
+        out["exit_code"] = subprocess.run(
+            command, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False
+        ).returncode
+    # 130: stopped when the time was over, to go on another day.
+    if out["exit_code"] not in (0, 130):
+        raise RuntimeError(f"training ended with {out['exit_code']}: see {log}")
+
+
+if __name__ == "__main__":
+    main()
