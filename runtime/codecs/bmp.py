@@ -234,7 +234,7 @@ def _check_kind(width: int, height: int, bits: int, method: int) -> None:
     if method in _UNREAD:
         raise _unsupported(_UNREAD[method])
     if width < 1 or not height:
-        raise ImageReadError("is damaged (it has no size): copy or export it again")
+        raise ImageReadError("is damaged (it has no pixels): copy or export it again")
     if method == _RAW and bits in (1, 2, 4, 8, 16, 24, 32):
         return
     if method in (_BITFIELDS, _ALPHA_BITFIELDS) and bits in (16, 24, 32):

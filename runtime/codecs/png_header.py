@@ -105,7 +105,9 @@ def header_of_chunks(chunks: Chunks) -> PngHeader:
     if first.name != b"IHDR" or len(first.content) < 13:
         raise ImageReadError("is damaged (its header is missing): copy or export it again")
     width, height, depth, colour = struct.unpack_from(">IIBB", first.content)
-    if not width or not height or depth not in _DEPTHS.get(colour, ()):
+    if not width or not height:
+        raise ImageReadError("is damaged (it has no pixels): copy or export it again")
+    if depth not in _DEPTHS.get(colour, ()):
         raise ImageReadError("is damaged (its header makes no sense): copy or export it again")
     if colour == _PALETTE and not chunks.of(b"PLTE"):
         raise ImageReadError("is damaged (its palette is missing): copy or export it again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -15,20 +16,23 @@ from runtime.codecs.output import passes_for, target_size_hw
 from runtime.codecs.png import write_png
 from runtime.errors import ImageError, ImageReadError
 from runtime.image.picture import Picture
-from runtime.jobs.journal import Fingerprints, Journal
+from runtime.jobs.ends import Source
+from runtime.jobs.journal import Fingerprints
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.model.info import ModelInfo
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
-from runtime.run.batch import Options, describe, open_upscaler, plan_for, result_bytes, sort_out
+from runtime.run.batch import describe, sort_out
 from runtime.run.clip_forecast import clip_s, frames_left
 from runtime.run.clip_plan import ClipPlan, plan_clip
 from runtime.run.in_strips import NOTE, check_strips
+from runtime.run.options import Options, ends_of, open_upscaler, result_bytes
 from runtime.run.pipeline import default_jobs
 from runtime.run.route import Route
 from runtime.run.second_pass import SECOND_PASS_NOTE
 from runtime.run.stages import fed_headers
+from runtime.run.workers import Facts
 from runtime.tiles.plan import TilePlan
 from runtime.upscaler import Upscaler
 from runtime.video.formats import is_clip
@@ -65,14 +69,15 @@ def dry_run(options: Options, progress: Progress) -> Report:
         DggnError: as the run itself.
     """
     report = Report()
-    plan = report.plan = plan_for(options)
     without_build = replace(options, request=replace(options.request, build=None))
-    with open_upscaler(without_build, progress) as upscaler:
-        fingerprints = describe(report, options, upscaler)
-        with Journal(plan.folder, read_only=True) as journal:
+    with ends_of(options) as ends, open_upscaler(without_build, progress) as upscaler:
+        plan = report.plan = ends.plan
+        fingerprints = describe(report, options, Facts.of(upscaler))
+        with ends.open_ledger(read_only=True) as journal:
             todo, settled = sort_out(plan, journal, fingerprints, overwrite=options.overwrite)
         clips: list[tuple[ClipPlan, int]] = []
-        results = [*settled, *_planned(todo, options, upscaler, fingerprints, clips)]
+        planned = _planned(todo, ends.source, options, upscaler, fingerprints, clips)
+        results = [*settled, *planned]
         for result in results:
             report.totals.add(result)
             report.files.append(result)
@@ -219,7 +224,7 @@ def _planned_clip(
         status="planned",
         source_size_hw=plan.clip.shown_hw,
         target_size_hw=plan.shown_hw,
-        target=str(job.target),
+        target=job.shown_target,
         frames=frames,
         clip=plan.clip.description,
         notes=(*job.notes, *plan.notes, *resumed),
@@ -229,6 +234,7 @@ def _planned_clip(
 
 def _planned(
     jobs: Iterable[Job],
+    source: Source,
     options: Options,
     upscaler: Upscaler,
     fingerprints: Fingerprints,
@@ -245,7 +251,7 @@ def _planned(
                 clips.append((plan, result.frames))
                 yield result
                 continue
-            header, frames, in_strips = route.foresee(job.source)
+            header, frames, in_strips = _foreseen(job, source, route)
             target_hw = target_size_hw(header.size_hw, settings, scale)
             passes = passes_for([header.size_hw], settings, scale)
             check_size(target_hw, job.target)
@@ -261,7 +267,7 @@ def _planned(
                 status="planned",
                 source_size_hw=header.size_hw,
                 target_size_hw=target_hw,
-                target=str(job.target),
+                target=job.shown_target,
                 frames=frames,
                 notes=(
                     *job.notes,
@@ -269,3 +275,16 @@ def _planned(
                     *([NOTE] if in_strips else []),
                 ),
             )
+
+
+def _foreseen(job: Job, source: Source, route: Route) -> tuple[Picture, int, bool]:
+    """What `Route.foresee` says of a picture; one in a store is fetched for it."""
+    if not source.fetchers:
+        return route.foresee(job.source)
+    try:
+        source.fetch(job, threading.Event())
+        return route.foresee(job.source)
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+    finally:
+        source.release(job)

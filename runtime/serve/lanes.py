@@ -6,6 +6,7 @@ request's thread  ->  its lane  ->  one feeder thread  ->  the backend
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +41,10 @@ class Feeder:
         self, backend: Backend, *, on_failure: Callable[[BaseException], None] = lambda error: None
     ) -> None:
         self.backend = backend
-        self.changed = threading.Condition()
+        self.guard = threading.RLock()
+        """Held while anything of the feeder or of a lane changes."""
+        self._has_work = threading.Condition(self.guard)
+        self._lanes: weakref.WeakSet[Lane] = weakref.WeakSet()
         self._on_failure = on_failure
         self._ranks: dict[int, deque[Lane]] = {}  # lanes with tiles, both in the order of turns
         self._in_backend = 0
@@ -54,7 +58,10 @@ class Feeder:
         Args:
             rank: lanes of one rank share its turns.
         """
-        return Lane(self, rank)
+        lane = Lane(self, rank)
+        with self.guard:
+            self._lanes.add(lane)
+        return lane
 
     def enqueue(self, lane: Lane) -> None:
         """Give a lane a place in the order of turns; the lock is held.
@@ -67,7 +74,7 @@ class Feeder:
         lanes = self._ranks.setdefault(lane.rank, deque())
         if lane not in lanes:
             lanes.append(lane)
-        self.changed.notify_all()
+        self._has_work.notify()
 
     def drop(self, lane: Lane) -> None:
         """Remove a lane from the order of turns; the lock is held."""
@@ -106,8 +113,8 @@ class Feeder:
         Raises:
             BaseException: the work has ended.
         """
-        with self.changed:
-            self.changed.wait_for(lambda: self._failure or self._ranks or self._in_backend)
+        with self._has_work:
+            self._has_work.wait_for(lambda: self._failure or self._ranks or self._in_backend)
             self.check()
             if not self._ranks:
                 return None, None
@@ -136,9 +143,8 @@ class Feeder:
             self._leave()
 
     def _leave(self) -> None:
-        with self.changed:
+        with self.guard:
             self._in_backend -= 1
-            self.changed.notify_all()
 
     def _end(self, failure: BaseException) -> bool:
         """Fail all lanes.
@@ -146,12 +152,14 @@ class Feeder:
         Returns:
             Whether it had not ended before; the first reason counts.
         """
-        with self.changed:
+        with self._has_work:
             is_first = self._failure is None
             if is_first:
                 self._failure = failure
             self._ranks.clear()
-            self.changed.notify_all()
+            self._has_work.notify()
+            for lane in self._lanes:
+                lane.changed.notify_all()
             return is_first
 
 
@@ -161,6 +169,8 @@ class Lane:
     def __init__(self, feeder: Feeder, rank: int) -> None:
         self.rank = rank
         self.waiting: deque[_Tile] = deque()
+        # Its own, so that a tile wakes nobody but the request that waits for it.
+        self.changed = threading.Condition(feeder.guard)
         self._feeder = feeder
         self._undelivered = 0
         self._failure: BaseException | None = None
@@ -192,19 +202,18 @@ class Lane:
 
     def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
         """Queue a tile; see :class:`runtime.tiles.backend.Backend`."""
-        with self._feeder.changed:
+        with self.changed:
             self._check()
             self.waiting.append(_Tile(tile_hwc, deliver))
             self._undelivered += 1
             self._feeder.enqueue(self)
 
     def finish(self) -> None:
-        """Wait until all tiles of this lane are delivered."""
-        changed = self._feeder.changed
-        with changed:
+        """Wait until all of this lane's tiles are delivered."""
+        with self.changed:
             while self._undelivered:
                 self._check()
-                changed.wait()
+                self.changed.wait()
             self._check()
 
     def cancel(self) -> None:
@@ -212,12 +221,12 @@ class Lane:
         self.fail(Cancelled("the request was given up"))
 
     def fail(self, failure: BaseException) -> None:
-        """Drop this lane's tiles; the first reason is reported."""
-        with self._feeder.changed:
+        """Give up this lane's tiles; the first reason counts."""
+        with self.changed:
             self._failure = self._failure or failure
             self.waiting.clear()
             self._feeder.drop(self)
-            self._feeder.changed.notify_all()
+            self.changed.notify_all()
 
     def deliver(self, deliver: Deliver, result: Samples) -> None:
         """Deliver the result of a tile; an exception fails only this lane."""
@@ -227,9 +236,10 @@ class Lane:
             deliver(result)
         except BaseException as error:  # noqa: BLE001 - raised in the request's thread
             self.fail(error)
-        with self._feeder.changed:
+        with self.changed:
             self._undelivered -= 1
-            self._feeder.changed.notify_all()
+            if not self._undelivered:
+                self.changed.notify_all()
 
     def __enter__(self) -> Lane:
         return self

@@ -57,7 +57,9 @@ class NoRecord:
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
         """Do nothing."""
 
-    def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
+    def finish(
+        self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
+    ) -> None:
         """Do nothing."""
 
 

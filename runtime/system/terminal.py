@@ -1,4 +1,4 @@
-"""Terminal output shared by the five commands: one-line errors and progress displays.
+"""Terminal output shared by the commands: one-line errors and progress displays.
 
 Everything goes to standard error; standard output is for results.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnxscript", reason="needs the export extra")
 pytest.importorskip("isal", reason="needs the cpu extra")
 
-from tests.campaigns.gpu_kit import cargo
+from tests.campaigns.gpu_kit import cargo, second
 from tests.campaigns.gpu_kit.stages import Stages
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +102,21 @@ def test_cargo_goes_over_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     pieces[2].unlink()
     with pytest.raises(FileNotFoundError, match="x-3-of-4 is missing: bring it over"):
         cargo.unpack(tmp_path / "cargo", "x", tmp_path / "other")
+
+
+def test_archives_and_single_files_are_decompressed(tmp_path: Path) -> None:
+    (tmp_path / "python" / "bin").mkdir(parents=True)
+    program = tmp_path / "python" / "bin" / "python"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    (tmp_path / "work" / "lib").mkdir(parents=True)
+    name = second.archived(tmp_path, "python")
+    (tmp_path / name).rename(tmp_path / "work" / name)
+    (tmp_path / "work" / "lib" / "a.so.8.xz").write_bytes(lzma.compress(b"library"))
+    second.decompress(tmp_path / "work")
+    assert os.access(tmp_path / "work" / "python" / "bin" / "python", os.X_OK)
+    assert (tmp_path / "work" / "lib" / "a.so.8").read_bytes() == b"library"
+    assert not list((tmp_path / "work").rglob("*.xz"))
 
 
 def test_a_stage_that_fails_does_not_end_the_others(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[3]
 PYTHON = "3.10"
 PACKAGES = ("numpy>=2,<2.3", "pillow>=11.1", "rich>=13.8", "typer>=0.19", "isal", "cuda-bindings")
 COMPRESSED = ".xz"
+ARCHIVED = ("python", "packages")
 
 
 def main() -> None:
@@ -74,13 +75,19 @@ def prepare(options: argparse.Namespace) -> None:
 
             copy_python(options.python, PYTHON, folder / "python")
             download(PACKAGES, PYTHON, folder / "packages")
+            parts += [archived(folder, part) for part in ARCHIVED]
             print(f"[{time.monotonic() - begun:6.1f} s] Python and packages", flush=True)
             _prepare_tensorrt(options.wheel, folder / "tensorrt", options.preset)
             print(f"[{time.monotonic() - begun:6.1f} s] TensorRT", flush=True)
-            parts += ["python", "packages", "tensorrt"]
+            parts.append("tensorrt")
         pieces = pack(options.cargo, "second", [(part, folder / part) for part in parts])
     for piece in pieces:
         print(f"  {piece}  {piece.stat().st_size / 1e6:.1f} MB")
+
+
+def archived(folder: Path, part: str) -> str:
+    """Compress a folder of many files; the archive's name."""
+    return Path(shutil.make_archive(str(folder / part), "xztar", folder, part)).name
 
 
 def _prepare_tensorrt(wheel: Path, target: Path, preset: int) -> None:
@@ -103,7 +110,10 @@ def _prepare_tensorrt(wheel: Path, target: Path, preset: int) -> None:
 
 
 def decompress(folder: Path) -> None:
-    """Decompress all files below a folder, several at a time."""
+    """Decompress archives in a folder and all files below it, several at a time."""
+    for archive in list(folder.glob("*.tar.xz")):
+        shutil.unpack_archive(archive, folder, filter="data")
+        archive.unlink()
 
     def one(path: Path) -> None:
         with lzma.open(path) as source, path.with_suffix("").open("wb") as sink:

@@ -83,6 +83,9 @@ def test_a_result_that_is_not_finite(tmp_path: Path) -> None:
     backend = OrtBackend(saved(tmp_path / "nan.onnx", nodes), threads=1, where="cpu")
     with pytest.raises(BackendError, match="not finite"):
         backend.run(noise(np.uint8))
+    backend.is_foreign = True
+    with pytest.raises(ImageError, match="not finite for this picture"):
+        backend.run(noise(np.uint8))
 
 
 def test_after_a_cancel_every_call_says_so(model: Path) -> None:

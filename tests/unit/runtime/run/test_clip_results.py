@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("av", reason="needs the video extra")
 
@@ -42,7 +43,8 @@ def upscaled(
     pipeline = bench.pipeline(settings or OutputSettings(), video=VideoSettings(**video))
     result: FileResult = run(pipeline, [job])[source.name]
     assert (result.status, result.message) == ("done", "")
-    assert {path.name for path in bench.out.iterdir()} == {target.name, ".dggn-run.jsonl"}
+    assert not [path for path in bench.out.iterdir() if path.name.startswith(".dggn-") and (
+        path.name != ".dggn-run.jsonl")]  # fmt: skip
     return result
 
 
@@ -198,6 +200,44 @@ def test_matroska_with_everything(bench: Bench, tmp_path: Path) -> None:
         assert words == [b"hello"]
         assert len(new.chapters()) == 2
     assert not [note for note in result.notes if "support" in note]
+
+
+def test_covers_time_codes_and_what_telephones_write(bench: Bench, tmp_path: Path) -> None:
+    whole = clips.make(tmp_path / "whole.mp4", audio=1)
+    cover, source = tmp_path / "cover.jpg", tmp_path / "source.mov"
+    Image.new("RGB", (32, 32), (200, 10, 10)).save(cover)
+    command = ["ffmpeg", "-v", "error", "-i", str(whole), "-c", "copy", "-timecode", "01:02:03:04"]
+    command += ["-movflags", "use_metadata_tags", "-metadata", "com.apple.quicktime.make=A"]
+    assert run_command([*command, "-metadata", "title=T", str(source)]).returncode == 0
+    before, after = both(bench, source)
+    assert video_of(after)["tags"]["timecode"] == video_of(before)["tags"]["timecode"]
+    assert after["format"]["tags"]["com.apple.quicktime.make"] == "A"
+    assert after["format"]["tags"]["title"] == "T"
+
+    source = tmp_path / "covered.mp4"
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        str(whole),
+        "-i",
+        str(cover),
+        "-map",
+        "0",
+        "-map",
+        "1",
+    ]
+    command += ["-c", "copy", "-disposition:v:1", "attached_pic", str(source)]
+    assert run_command(command).returncode == 0
+    result = upscaled(bench, source)
+    (stream,) = [
+        one
+        for one in probe(Path(str(result.target)))["streams"]
+        if one["disposition"]["attached_pic"]
+    ]
+    assert (stream["codec_name"], stream["width"]) == ("mjpeg", 32)
+    assert any("cover art were copied" in note for note in result.notes)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ def test_a_client_that_goes_away_frees_its_place(bench: Bench) -> None:
     (room,) = bench.rooms
     connection.close()
     wait_until(lambda: 'status="499"' in bench.ask("/metrics").body.decode())
+    wait_until(lambda: not bench.service._feeder._ranks)
     bench.backend.gate.set()
     wait_until(bench.is_idle)
     assert not room.exists()
