@@ -34,7 +34,7 @@ class Chunks:
         return bool(self._fresh or self._suspects)
 
     def take(self, workers: int) -> list[Job]:
-        """The next chunk; one picture if it may be what ended a worker.
+        """Return the next chunk; one picture if it may be what ended a worker.
 
         Args:
             workers: among which the rest is divided.

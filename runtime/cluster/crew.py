@@ -26,7 +26,7 @@ from runtime.run.options import Options
 from runtime.run.workers import Order, Workers
 
 POLL_S = 0.2
-"""How soon it is noticed that the run is to stop."""
+"""Polling interval for a stop of the run."""
 
 LOOK_S = 10
 """Between two looks for machines that have joined."""

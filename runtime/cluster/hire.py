@@ -23,7 +23,7 @@ PLACED_S = 60
 """For a worker to get the resources that its machine has."""
 
 FAILURES = 3
-"""Of a machine's workers to start, before it gets no more."""
+"""Failed starts of a machine's workers before it gets no more."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +46,7 @@ class Hirer:
     """
 
     facts: Facts
-    """What all workers agree on; known once one is hired."""
+    """Facts that all workers agree on; known once one is hired."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class Hirer:
         return [hellos[reference] for reference in ready]
 
     def _agrees(self, worker: Hired, opened: Any) -> bool:
-        """Whether a worker is ready.
+        """Return whether a worker is ready.
 
         Raises:
             DggnError: it never will be, and neither will others.
@@ -211,9 +211,9 @@ class Hirer:
 
 
 def _control(method: Any) -> Any:
-    """A call that is answered while pictures are made."""
+    """Return a call that is answered while pictures are made."""
     return method.options(concurrency_group="control")
 
 
 def _unheard(line: str) -> None:
-    """The first worker's facts say it."""
+    """Discard a message: the first worker's facts say it."""

@@ -1,4 +1,4 @@
-"""How the machines of a cluster are divided among workers."""
+"""Divides the machines of a cluster among workers."""
 
 from __future__ import annotations
 

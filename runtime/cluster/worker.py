@@ -1,4 +1,4 @@
-"""What runs on the cluster's machines: the usual pipeline, whose results go to the driver."""
+"""Worker on the cluster's machines: the usual pipeline, whose results go to the driver."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STOP_S = 0.8
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """What became of a picture, and what the journal is to know of it."""
+    """The outcome of a picture, and its record for the journal."""
 
     result: FileResult
     stamp: SourceStamp | None = None
@@ -66,7 +66,7 @@ class Worker:
         self._stopped = threading.Event()
 
     def hello(self) -> bool:
-        """Whether it was placed."""
+        """Return whether it was placed."""
         return True
 
     def open(self) -> Opened | DggnError:
@@ -133,7 +133,7 @@ class Worker:
 
 
 class Notes:
-    """What the driver's journal is to know, kept until the picture's result is sent.
+    """Records for the driver's journal, kept until the picture's result is sent.
 
     Args:
         store: puts results into a store; None where they are files.
@@ -144,7 +144,7 @@ class Notes:
         self._finished: dict[str, tuple[SourceStamp, int]] = {}
 
     def pop(self, name: str) -> tuple[SourceStamp | None, int | None]:
-        """What was noted of a picture; nothing if it has no result."""
+        """Return the record of a picture; nothing if it has no result."""
         return self._finished.pop(name, (None, None))
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
@@ -156,11 +156,11 @@ class Notes:
         return False
 
     def made_from(self, job: Job) -> str:
-        """Nothing: the driver has looked."""
+        """Do nothing: the driver has looked."""
         return ""
 
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
-        """Nothing: the driver has said so."""
+        """Do nothing: the driver has said so."""
 
     def finish(
         self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
@@ -179,7 +179,7 @@ class Notes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 class _Ends:
@@ -201,7 +201,7 @@ class _Ends:
         self.store = PutResults(ObjectStore(target)) if isinstance(target, StoreUrl) else None
 
     def here(self, job: Job) -> Job:
-        """A job with this machine's staging folder instead of the driver's."""
+        """Return a job with this machine's staging folder instead of the driver's."""
         if self._staging is None:
             return job
         if job.origin:
@@ -219,7 +219,7 @@ class _Silent(QuietProgress):
     """The driver says what became of pictures."""
 
     def finished(self, result: FileResult) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def _nowhere() -> IO[str]:

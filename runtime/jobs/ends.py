@@ -26,14 +26,14 @@ class Source(Protocol):
         """
 
     def is_unchanged(self, job: Job, stamp: SourceStamp) -> bool:
-        """Whether that version was still there after it was read.
+        """Return whether that version was still there after it was read.
 
         Raises:
             OSError: it is gone.
         """
 
     def release(self, job: Job) -> None:
-        """The picture has its result, and what was fetched may go."""
+        """Release what was fetched, once the picture has its result."""
 
 
 class Ledger(Protocol):
@@ -43,13 +43,13 @@ class Ledger(Protocol):
     """
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
-        """Whether the result is there, complete, and would come out the same again."""
+        """Return whether the result is there, complete, and would come out the same again."""
 
     def is_foreign(self, job: Job) -> bool:
-        """Whether there is something in its place that no run has put there."""
+        """Return whether there is something in its place that no run has put there."""
 
     def made_from(self, job: Job) -> str:
-        """Where the source of the result lay that is in a job's place, if it is another one."""
+        """Return the source of the result in a job's place, if it is another one."""
 
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
         """`job.target` is about to be written."""
@@ -83,4 +83,4 @@ class Files:
         return stamp.seems_unchanged(job.source)
 
     def release(self, job: Job) -> None:
-        """Nothing: it is the user's."""
+        """Do nothing: it is the user's."""

@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """What is known of one result."""
+    """The record of one result."""
 
     source: SourceStamp
     settings: str
@@ -28,7 +28,7 @@ class Entry:
 
 
 def line_of(key: str, entry: Entry) -> str:
-    """An entry as a line of the journal.
+    """Return an entry as a line of the journal.
 
     Args:
         key: the result relative to OUTPUT.
@@ -38,7 +38,7 @@ def line_of(key: str, entry: Entry) -> str:
 
 
 def read_entries(path: Path) -> dict[str, Entry]:
-    """The last entry of every result in a journal.
+    """Return the last entry of every result in a journal.
 
     Raises:
         OSError: it cannot be read.
@@ -60,7 +60,7 @@ def read_entries(path: Path) -> dict[str, Entry]:
 
 
 def merged(journals: Iterable[dict[str, Entry]]) -> dict[str, Entry]:
-    """What several journals say of each result: the latest run's word.
+    """Return what several journals say of each result: the latest run's word.
 
     Where runs that did not know of each other differ, the result counts as begun only: it is
     ours, but nobody can tell whose version is there.

@@ -42,7 +42,7 @@ def settings_fingerprint(settings: Mapping[str, Any]) -> str:
 
 
 def size_of(target: Path) -> int:
-    """The size of a result that was just written, in bytes.
+    """Return the size of a result that was just written, in bytes.
 
     Raises:
         TargetError: it is gone.
@@ -231,7 +231,7 @@ class Journal:
         return open_journal(self._folder / name, busy=busy, shared=shared, wait=wait)
 
     def _read(self) -> tuple[dict[str, Entry], dict[str, Entry]]:
-        """What all journals say, and what this one says."""
+        """Return what all journals say, and what this one says."""
         paths = {self._folder / JOURNAL_NAME, *shard_journals(self._folder).values()}
         journals = {path: read_entries(path) for path in sorted(paths) if path.exists()}
         return merged(journals.values()), journals.get(self._path, {})

@@ -16,19 +16,19 @@ from runtime.jobs.shard import Shard
 from runtime.system.files import LockState, take_lock
 
 POLL_S = 0.1
-"""How often a run that waits for another one looks whether that has ended."""
+"""Polling interval while another run uses the folder."""
 
 JOURNAL_NAME = ".dggn-run.jsonl"
 _OF_A_SHARD = re.compile(r"\.dggn-run\.(\d+)-of-(\d+)\.jsonl")
 
 
 def journal_name(shard: Shard | None) -> str:
-    """The name of a shard's journal, or of a whole run's."""
+    """Return the name of a shard's journal, or of a whole run's."""
     return JOURNAL_NAME if shard is None else f".dggn-run.{shard.index}-of-{shard.count}.jsonl"
 
 
 def shard_journals(folder: Path) -> dict[Shard, Path]:
-    """The journals of shards, of any count, that are in a folder.
+    """Return the journals of shards, of any count, that are in a folder.
 
     Raises:
         OSError: it cannot be listed.

@@ -39,7 +39,7 @@ class Origin:
 
     url: str
     etag: str
-    """Of the version that was listed."""
+    """ETag of the listed version."""
     size_bytes: int
 
 
@@ -196,7 +196,7 @@ def _plan_clip(source: Path, target: Path, suffix: str) -> Plan:
 
 
 def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
-    """The plan for one picture.
+    """Return the plan for one picture.
 
     Args:
         source: the picture, which need not be there yet.

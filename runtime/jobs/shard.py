@@ -41,7 +41,7 @@ class Shard:
         return cls(index, count)
 
     def holds(self, name: str) -> bool:
-        """Whether a picture belongs to it.
+        """Return whether a picture belongs to it.
 
         Args:
             name: the picture relative to INPUT, the same on every machine.

@@ -278,7 +278,7 @@ def _planned(
 
 
 def _foreseen(job: Job, source: Source, route: Route) -> tuple[Picture, int, bool]:
-    """What `Route.foresee` says of a picture; one in a store is fetched for it."""
+    """Return what `Route.foresee` says of a picture; one in a store is fetched for it."""
     if not source.fetchers:
         return route.foresee(job.source)
     try:

@@ -28,7 +28,7 @@ Place = Path | StoreUrl
 
 @dataclass(frozen=True, kw_only=True)
 class Ends:
-    """What is to be done, where it comes from, and where it goes."""
+    """The work of a run, its sources and its targets."""
 
     plan: Plan
     source: Source

@@ -65,7 +65,7 @@ def result_bytes(options: Options) -> int:
 
 
 def ends_of(options: Options) -> AbstractContextManager[Ends]:
-    """What is to be done, and where; see `open_ends`."""
+    """Open the work of a run; see `open_ends`."""
     return open_ends(
         options.source,
         options.target,

@@ -178,7 +178,7 @@ class Pipeline:
                 self._put(self._decoded, work)
 
     def _next_fetched(self, waiting: queue.SimpleQueue[Job]) -> Work | None:
-        """The next picture whose source is there; None when there are no more."""
+        """Return the next picture whose source is there; None when there are no more."""
         while not self._stop.is_set():
             try:
                 work = Work(job=waiting.get_nowait())

@@ -19,10 +19,10 @@ from runtime.upscaler import Upscaler
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What results are made with."""
+    """Model and settings that make results."""
 
     description: str
-    """Of the model and what runs it, for people."""
+    """Human-readable model and backend."""
     why: str
     """That is used; may be empty."""
     model_sha256: str
@@ -47,7 +47,7 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """How the pictures of a run are to be made."""
+    """The settings for the pictures of a run."""
 
     source: Source
     journal: Ledger

@@ -40,12 +40,12 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResultStamp:
-    """What a result says of itself; empty where another program put it there."""
+    """Provenance stored with a result; empty where another program put it there."""
 
     settings: str = ""
     sha256: str = ""
     etag: str = ""
-    """Of its source."""
+    """ETag of its source."""
     source: str = ""
 
     def as_text(self) -> str:
@@ -69,7 +69,7 @@ class ResultStamp:
 
 
 def shortened(source: str) -> str:
-    """A source's name where it must not be said, or is too long."""
+    """Return a source's name where it must not be said, or is too long."""
     return "#" + hashlib.sha256(os.fsencode(source)).hexdigest()[:32]
 
 
@@ -120,7 +120,7 @@ class ObjectStore:
             }
 
     def find(self, url: StoreUrl) -> Found | None:
-        """One object; None where it is not there.
+        """Return one object; None where it is not there.
 
         Raises:
             StoreError: see the module.
@@ -190,7 +190,7 @@ class ObjectStore:
                 raise StoreError(f"{url}: there is no such bucket or container") from error
 
     def stamp(self, url: StoreUrl) -> ResultStamp | None:
-        """What a result says of itself; None where there is none.
+        """Return what a result says of itself; None where there is none.
 
         Raises:
             StoreError: see the module.

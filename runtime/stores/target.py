@@ -67,16 +67,16 @@ class PutResults:
         return self._store.stamp(parsed)
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
-        """Whether an object says that it is this result."""
+        """Return whether an object says that it is this result."""
         stamp = self._stamps.get(job.target_url)
         return stamp is not None and stamp.settings == fingerprint and _is_source(job, stamp)
 
     def is_foreign(self, job: Job) -> bool:
-        """Whether there is an object that says nothing."""
+        """Return whether there is an object that says nothing."""
         return self._stamps.get(job.target_url) == ResultStamp()
 
     def made_from(self, job: Job) -> str:
-        """The source of the object that is there, if it is another one."""
+        """Return the source of the object that is there, if it is another one."""
         stamp = self._stamps.get(job.target_url, ResultStamp())
         if stamp.source in ("", _identity(job), shortened(_identity(job))):
             return ""
@@ -86,7 +86,7 @@ class PutResults:
         return self._places.get(stamp.source, shown)
 
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
-        """Nothing: it is invisible until it is complete."""
+        """Do nothing: it is invisible until it is complete."""
 
     def finish(
         self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
@@ -112,7 +112,7 @@ class PutResults:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 def _url(job: Job) -> StoreUrl:
@@ -122,12 +122,12 @@ def _url(job: Job) -> StoreUrl:
 
 
 def _identity(job: Job) -> str:
-    """What a result says of where its source lay: not the paths of somebody's own disk."""
+    """Return what a result says of where its source lay: not the paths of somebody's own disk."""
     return job.place if job.origin else shortened(job.place)
 
 
 def _is_source(job: Job, stamp: ResultStamp) -> bool:
-    """Whether a result was made from what is in the source's place now."""
+    """Return whether a result was made from what is in the source's place now."""
     if job.origin:
         return bool(stamp.etag) and stamp.etag == job.origin.etag
     try:

@@ -1,4 +1,4 @@
-"""What a store's errors mean, for people."""
+"""Human-readable errors of stores."""
 
 from __future__ import annotations
 

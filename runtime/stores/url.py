@@ -60,11 +60,11 @@ class StoreUrl:
         return PurePosixPath(PurePosixPath(self.key).name)
 
     def child(self, name: str) -> StoreUrl:
-        """The object of a name below it."""
+        """Return the object of a name below it."""
         return replace(self, key=f"{self.key}/{name}" if self.key else name, is_folder=False)
 
     def holds(self, other: StoreUrl) -> bool:
-        """Whether another place is this one or lies below it."""
+        """Return whether another place is this one or lies below it."""
         below = not self.key or f"{other.key}/".startswith(f"{self.key}/")
         return self.root == other.root and below
 

@@ -7,7 +7,7 @@ import threading
 from runtime.errors import Cancelled
 
 POLL_S = 0.05
-"""How soon a waiting thread notices that it is to stop."""
+"""Polling interval in which a waiting thread notices a stop."""
 
 
 class Budget:
@@ -23,7 +23,7 @@ class Budget:
         self._changed = threading.Condition()
 
     def has_room(self, size: int) -> bool:
-        """Whether :meth:`take` would not wait; `size` in bytes."""
+        """Return whether :meth:`take` would not wait; `size` in bytes."""
         with self._changed:
             return self._fits(size)
 

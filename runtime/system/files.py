@@ -35,7 +35,7 @@ def temporary_path(target: Path) -> Path:
 
 
 def temporaries_of(target: Path) -> str:
-    """How the names of all temporary files of one target begin."""
+    """Return how the names of all temporary files of one target begin."""
     # Not the target's name itself, which may be as long as names can be already.
     digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]
     return f"{TEMPORARY_PREFIX}{digest}-"
@@ -282,7 +282,7 @@ def remove_temporaries(folders: Iterable[Path], *, of: Collection[Path] | None =
 
 
 def _is_leftover(temporary: Path, *, is_own: bool) -> bool:
-    """Whether nobody writes an unfinished file any more.
+    """Return whether nobody writes an unfinished file any more.
 
     Raises:
         OSError: it cannot be opened.

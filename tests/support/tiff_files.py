@@ -1,21 +1,34 @@
-"""TIFF files of any tags, and what reads them."""
+"""TIFF files of any layout, and what decoding shows of them."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageCms
 
 from runtime.codecs.decode import decode
 from runtime.codecs.header import read_outline
 
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+GREY = SRGB.replace(b"RGB ", b"GRAY", 1)
+
+
 FULL = np.random.default_rng(1).integers(0, 256, (20, 24, 3), np.uint8)
+
+
 SMALL = np.full((5, 6, 3), (255, 0, 255), np.uint8)
 
+
 Tags: TypeAlias = dict[Any, Any]
+
+
 Order: TypeAlias = Literal["<", ">"]
 
 
@@ -76,3 +89,23 @@ def seen(path: Path) -> Any:
     assert outline.has_alpha == (picture.alpha_hw is not None)
     assert outline.is_deep == (picture.rgb_hwc.dtype == np.uint16)
     return picture
+
+
+def with_the_second_inside(data: bytes) -> bytes:
+    """Two pages, of which the second is linked from the first's tag 330 alone."""
+    content = bytearray(data)
+    (first,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, first)
+    link = first + 2 + 12 * count
+    rows = range(first + 2, link, 12)
+    (row,) = (row for row in rows if struct.unpack_from("<H", content, row) == (330,))
+    content[row + 8 : row + 12] = content[link : link + 4]
+    content[link : link + 4] = bytes(4)
+    return bytes(content)
+
+
+def noise(shape: Sequence[int], dtype: Any) -> NDArray[Any]:
+    rng = np.random.default_rng(2)
+    if np.dtype(dtype).kind == "f":
+        return rng.random(shape).astype(dtype)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)

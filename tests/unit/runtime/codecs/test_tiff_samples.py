@@ -1,33 +1,37 @@
-"""TIFF samples of every kind."""
+"""TIFF samples of every kind are read exactly, or rejected by name."""
 
 from __future__ import annotations
 
 import io
 import struct
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from runtime.codecs.decode import decode
 from runtime.errors import ImageReadError
-from tests.support.tiff_files import FULL, SMALL, Order, Tags, seen, tiff, written
+from tests.support.tiff_files import (
+    FULL,
+    SMALL,
+    SRGB,
+    Order,
+    Tags,
+    noise,
+    seen,
+    tiff,
+    written,
+)
 
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-GREY = SRGB.replace(b"RGB ", b"GRAY", 1)
+# --- pages ---------------------------------------------------------------------------------
 
 
-def noise(shape: Sequence[int], dtype: Any) -> NDArray[Any]:
-    rng = np.random.default_rng(2)
-    if np.dtype(dtype).kind == "f":
-        return rng.random(shape).astype(dtype)
-    return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+# --- samples -------------------------------------------------------------------------------
 
 
 def packed(samples: NDArray[Any], order: Order, predictor: int, method: int) -> bytes:
