@@ -21,6 +21,9 @@ from runtime.system.terminal import errors_reported
 if TYPE_CHECKING:
     from dggn.training.config import TrainConfig
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end a run after its current step."""
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -275,10 +278,13 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
                 nonlocal interrupted
                 interrupted = True
 
-            signal.signal(signal.SIGINT, stop)
-            signal.signal(signal.SIGTERM, stop)
-            with show_training(sys.stderr) as progress:
-                complete = trainer.run(progress=progress, should_stop=lambda: interrupted)
+            before = {number: signal.signal(number, stop) for number in STOPPING}
+            try:
+                with show_training(sys.stderr) as progress:
+                    complete = trainer.run(progress=progress, should_stop=lambda: interrupted)
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
             if complete and process.is_first:
                 typer.echo(folder / WEIGHTS_NAME)
             return complete

@@ -19,6 +19,7 @@ from runtime.jobs.ends import Source
 from runtime.jobs.journal import Fingerprints
 from runtime.model.info import ModelInfo
 from runtime.report.preview import BLOCK_PX, After, Before
+from runtime.run.clip import FrameUpscaler
 from runtime.run.clip_plan import plan_clip
 from runtime.run.in_strips import check_strips, write_in_strips
 from runtime.run.make_clip import make_clip
@@ -36,31 +37,16 @@ from runtime.video.formats import is_clip
 from runtime.video.settings import VideoSettings
 
 
-class PictureUpscaler(Protocol):
+class PictureUpscaler(FrameUpscaler, Protocol):
     """The part of `Upscaler` that the pipeline uses."""
 
     info: ModelInfo
-
-    def submit_picture(
-        self,
-        picture: Picture,
-        on_done: Callable[[Picture], None],
-        *,
-        on_tile: OnTile | None = None,
-    ) -> None:
-        """Upscale a picture now or later; see `Upscaler.submit_picture`."""
-
-    def upscale_picture(self, picture: Picture, *, on_tile: OnTile | None = None) -> Picture:
-        """Upscale a picture and wait for it; see `Upscaler.upscale_picture`."""
 
     def strips(self, reader: StripReader, *, on_tile: OnTile | None = None) -> Iterator[Picture]:
         """Yield the rows of a result too large for memory; see `Upscaler.strips`."""
 
     def strip_bytes(self, header: Picture) -> int:
         """Return the size of the largest of `strips` in bytes."""
-
-    def finish(self) -> None:
-        """Wait until everything submitted is done; see `Upscaler.finish`."""
 
     def cancel(self) -> None:
         """Make the running call and all later ones raise `Cancelled`."""

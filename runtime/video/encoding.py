@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ConfigError, ImageWriteError
 from runtime.system.cores import usable_cores
+from runtime.system.scheduling import scheduling_kept
 from runtime.video.colours import Colours
 from runtime.video.facts import Clip
 from runtime.video.formats import MUXERS
@@ -90,7 +91,8 @@ def open_encoder(encoding: Encoding, name: str) -> VideoCodecContext:
     remedy = "Choose another --video-codec, --preset or size"
     with writing(name, remedy):
         try:
-            context.open()
+            with scheduling_kept():
+                context.open()
         except OSError as error:  # from hardware drivers, not from a disk
             raise ImageWriteError(
                 f"{name}: the encoder {encoding.encoder} cannot be opened: "
@@ -222,6 +224,10 @@ def _options(encoder: str, settings: VideoSettings) -> dict[str, str]:
         raise ConfigError(f"--crf does not apply to {encoder}: leave it out")
     if settings.preset is not None:
         options["cpu-used" if encoder.startswith("libvpx") else "preset"] = settings.preset
+    if encoder == "libx264":
+        # Its macroblock tree reads memory that nobody wrote, so that the same frames give other
+        # bytes now and then, and a run that goes on would not make the undisturbed run's file.
+        options["mbtree"] = "0"
     if encoder == "libx265":
         # It writes to standard error unless told otherwise.
         options["x265-params"] = "log-level=none"

@@ -25,7 +25,8 @@ def pyav() -> ModuleType:
     # SVT-AV1 writes to standard error by itself unless told otherwise: 1 leaves errors only.
     os.environ.setdefault("SVT_LOG", "1")
     module: ModuleType = load("av", extra=EXTRA)
-    module.logging.set_level(module.logging.PANIC)
+    # A level would have FFmpeg's threads wait for Python's lock, which their owner may hold.
+    module.logging.set_level(None)
     return module
 
 

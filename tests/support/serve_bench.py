@@ -93,7 +93,8 @@ def upscaler_over(backend: GatedBackend) -> Upscaler:
     """An upscaler with small tiles, without a model file."""
     upscaler = Upscaler.__new__(Upscaler)
     upscaler._backend, upscaler.why, upscaler.info = backend, "", backend.info
-    upscaler.model_sha256, upscaler._may_shrink_tiles = "", False
+    upscaler.model_name, upscaler.model_sha256 = "nearest", ""
+    upscaler._may_shrink_tiles = False
     upscaler.overlap, upscaler.tile_size = backend.info.halo_px, TILE_PX
     return upscaler
 

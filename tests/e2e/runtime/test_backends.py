@@ -33,10 +33,10 @@ def test_what_is_used_and_why_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     line = first_line(result.stderr)
     if find_spec("openvino") is None:
-        assert line.startswith("dggn-lite x4, ONNX Runtime on the CPU, ")
+        assert line.startswith("dggn-lite-photo x4, ONNX Runtime on the CPU, ")
         assert "; no NVIDIA GPU was found, and OpenVINO " in line
     else:
-        assert line.startswith("dggn-lite x4, OpenVINO on the CPU in ")
+        assert line.startswith("dggn-lite-photo x4, OpenVINO on the CPU in ")
         assert line.endswith("; no NVIDIA GPU was found")
     assert len(result.stderr.splitlines()) == 3, "no noise for those without a GPU"
 
@@ -51,7 +51,7 @@ def test_what_was_asked_for_needs_no_reason(tmp_path: Path) -> None:
 def test_onnx_runtime_on_the_processor_can_be_asked_for(tmp_path: Path, name: str) -> None:
     result = run(tmp_path, "--backend", name, "--threads", "1")
     assert result.returncode == 0, result.stderr
-    assert first_line(result.stderr) == "dggn-lite x4, ONNX Runtime on the CPU, 1 thread"
+    assert first_line(result.stderr) == "dggn-lite-photo x4, ONNX Runtime on the CPU, 1 thread"
 
 
 def test_what_each_backend_sees_is_listed() -> None:

@@ -91,7 +91,7 @@ def test_names_too_long_for_the_disk_are_found_before_the_work(tmp_path: Path) -
         assert result.returncode == 1
         by_name = {file["name"]: file for file in json.loads(result.stdout)["files"]}
         assert by_name[f"{name}.png"]["status"] == "failed"
-        assert "this disk holds" in by_name[f"{name}.png"]["message"]
+        assert "this disk allows" in by_name[f"{name}.png"]["message"]
         assert by_name[f"{name}.png"]["seconds"] == 0
         assert by_name["b.png"]["status"] == ("planned" if options else "done")
     assert files(tmp_path / "out") == {"b_x4.png"}

@@ -12,7 +12,16 @@ from PIL import ImageCms
 from runtime.codecs.decode import decode
 from runtime.codecs.header import read_outline
 from runtime.errors import ImageReadError
-from tests.support.tiff_files import FULL, SMALL, Order, Tags, seen, tiff, written
+from tests.support.tiff_files import (
+    FULL,
+    SMALL,
+    Order,
+    Tags,
+    seen,
+    tiff,
+    with_the_second_inside,
+    written,
+)
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 GREY = SRGB.replace(b"RGB ", b"GRAY", 1)
@@ -29,19 +38,6 @@ def test_the_picture_is_taken_and_not_its_reduced_copies(
     picture = seen(written(tmp_path / "a.tif", tiff(*pages, order=order)))
     np.testing.assert_array_equal(picture.rgb_hwc, FULL)
     assert picture.notes == ["dropped: reduced copies of pages (2)"]
-
-
-def with_the_second_inside(data: bytes) -> bytes:
-    """Two pages, of which the second is linked from the first's tag 330 alone."""
-    content = bytearray(data)
-    (first,) = struct.unpack_from("<I", content, 4)
-    (count,) = struct.unpack_from("<H", content, first)
-    link = first + 2 + 12 * count
-    rows = range(first + 2, link, 12)
-    (row,) = (row for row in rows if struct.unpack_from("<H", content, row) == (330,))
-    content[row + 8 : row + 12] = content[link : link + 4]
-    content[link : link + 4] = bytes(4)
-    return bytes(content)
 
 
 @pytest.mark.parametrize("reduced", [{}, {254: (1,)}])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,15 +11,6 @@ from tests.support.pipeline_bench import LIMIT_S
 from tests.support.processes import posix_only
 
 NAMES = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """The handlers of the test run, put back afterwards."""
-    before = {name: signal.getsignal(getattr(signal, name)) for name in NAMES}
-    yield
-    for name, handler in before.items():
-        signal.signal(getattr(signal, name), handler)
 
 
 def test_work_that_ends_by_itself() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -86,7 +87,8 @@ def test_a_form_brings_the_picture_and_its_parameters(bench: Bench) -> None:
     answer = bench.ask("/upscale?format=webp", body, Content_Type=kind)
     assert answer.status == 200
     assert (answer.image.size, answer.image.format) == ((30, 20), "WEBP")
-    assert not list(bench.folder.rglob("a.png"))
+    # Folders of answered requests are being removed meanwhile, which os.walk bears.
+    assert not [folder for folder, _, names in os.walk(bench.folder) if "a.png" in names]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from runtime.video.encoding import SEGMENT_FRAMES, Encoding, plan_encoding
 from runtime.video.facts import Clip
 from runtime.video.settings import VideoSettings
 from tests.support.clips import a_clip
+from tests.support.processes import run
 
 CLIP = a_clip()
 
@@ -43,6 +46,8 @@ def test_encoders_and_formats(
     encoding = planned(target, clip=replace(CLIP, bits=bits), codec=codec)
     assert (encoding.encoder, encoding.pixel_format) == (encoder, pixel_format)
     assert encoding.notes == ()
+    if sys.platform == "linux":
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER, "SVT-AV1 asks for real time"
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (1, 0), (1, 1)])
@@ -106,3 +111,31 @@ def test_each_segment_begins_anew() -> None:
     assert first.packets[0].is_key
     assert second.stamps[0] == SEGMENT_FRAMES
     assert encoder.finish() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fills memory by a setting of glibc")
+def test_bytes_do_not_depend_on_what_memory_held_before() -> None:
+    code = """
+import hashlib
+import numpy as np
+from runtime.video.encoder import SegmentEncoder
+from tests.unit.runtime.video.test_encoding import planned
+encoder = SegmentEncoder(planned(size_hw=(270, 480)), "x.mp4")
+noise = np.random.default_rng(0).integers(0, 256, (60, 270, 480, 3), np.uint8)
+for number, frame in enumerate(noise):
+    encoder.add(frame, number, 1)
+print(hashlib.sha256(b"".join(packet.data for packet in encoder.finish().packets)).hexdigest())
+"""
+    found = {
+        run(
+            [sys.executable, "-c", code],
+            env={
+                **os.environ,
+                "MALLOC_PERTURB_": value,
+                "PYTHONPATH": str(Path(__file__).parents[4]),
+            },
+        ).stdout
+        for value in ("1", "170")
+    }
+    assert len(found) == 1
+    assert found.pop().strip()

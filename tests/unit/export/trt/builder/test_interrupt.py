@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from export.trt.builder.interrupt import build_interruptibly
-from export.trt.builder.plan import PlanSpec, build_plan
+from export.trt.builder.plan import PlanSpec
 from runtime.backends.trt.library import Library, library_of
 from runtime.errors import Cancelled
 
@@ -24,20 +24,6 @@ SPEC = PlanSpec(
     shapes=((1, 8, 8, 3), (4, 64, 64, 3), (4, 64, 64, 3)),
     targets=("sm86", "sm120"),
 )
-
-
-def spec(**changes: Any) -> PlanSpec:
-    return PlanSpec(**{**SPEC.__dict__, **changes})
-
-
-def build(library: Library, wanted: PlanSpec = SPEC) -> bytes:
-    return build_plan(
-        library, wanted, on_progress=lambda what, share: None, cancelled=threading.Event()
-    )
-
-
-def names(values: list[tuple[Any, ...]]) -> set[str]:
-    return {entry[0].name for entry in values}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
