@@ -172,15 +172,26 @@ def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> 
             )
         return _plan_folder(source, target, settings, suffix)
     if source.is_file() and is_clip(source):
-        require("av", extra=EXTRA)
-        return _plan_clip(source, target, suffix)
+        return clip_plan(source, target, suffix)
     if source.is_file():
         return file_plan(source, target, settings, suffix)
     found = "is neither a file nor a folder" if os.path.lexists(source) else "does not exist"
     raise ConfigError(f"INPUT {source} {found}: expected a picture, a video or a folder of them")
 
 
-def _plan_clip(source: Path, target: Path, suffix: str) -> Plan:
+def clip_plan(source: Path, target: Path, suffix: str) -> Plan:
+    """Return the plan for one video.
+
+    Args:
+        source: the video, which need not be there yet.
+        target: OUTPUT, a folder or a file.
+        suffix: goes before the extension.
+
+    Raises:
+        ConfigError: OUTPUT is neither a folder nor named like a video.
+        MissingDependency: PyAV is not installed.
+    """
+    require("av", extra=EXTRA)
     if target.is_dir() or not (target.is_file() or target.suffix):
         name = source.stem + suffix + clip_suffix(source)
         job = Job(source=source, target=target / name, name=source.name)

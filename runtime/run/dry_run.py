@@ -6,7 +6,8 @@ import io
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -247,11 +248,13 @@ def _planned(
     for job in jobs:
         try:
             if is_clip(job.source):
-                result, plan = _planned_clip(job, options, upscaler.info, fingerprints.of(job))
+                with _at_hand(job, source):
+                    result, plan = _planned_clip(job, options, upscaler.info, fingerprints.of(job))
                 clips.append((plan, result.frames))
                 yield result
                 continue
-            header, frames, in_strips = _foreseen(job, source, route)
+            with _at_hand(job, source):
+                header, frames, in_strips = route.foresee(job.source)
             target_hw = target_size_hw(header.size_hw, settings, scale)
             passes = passes_for([header.size_hw], settings, scale)
             check_size(target_hw, job.target)
@@ -277,13 +280,19 @@ def _planned(
             )
 
 
-def _foreseen(job: Job, source: Source, route: Route) -> tuple[Picture, int, bool]:
-    """Return what `Route.foresee` says of a picture; one in a store is fetched for it."""
+@contextmanager
+def _at_hand(job: Job, source: Source) -> Iterator[None]:
+    """Fetch a source from its store for the length of a block; files are there anyway.
+
+    Raises:
+        ImageReadError: it cannot be read.
+    """
     if not source.fetchers:
-        return route.foresee(job.source)
+        yield
+        return
     try:
         source.fetch(job, threading.Event())
-        return route.foresee(job.source)
+        yield
     except OSError as error:
         raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
     finally:

@@ -157,6 +157,7 @@ class Stages:
             work,
             self._upscaler,
             self._video,
+            source=self._source,
             journal=self._journal,
             fingerprints=self._fingerprints,
             progress=self._progress,

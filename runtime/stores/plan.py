@@ -15,6 +15,7 @@ from runtime.jobs.plan import (
     Origin,
     Plan,
     check_suffix,
+    clip_plan,
     file_plan,
     folder_plan,
     named,
@@ -25,6 +26,7 @@ from runtime.stores.client import Found as FoundObject
 from runtime.stores.client import ObjectStore
 from runtime.stores.staging import Staging
 from runtime.stores.url import StoreUrl
+from runtime.video.formats import CLIP_SUFFIXES, can_read_clips, is_clip
 
 
 def plan_with_stores(
@@ -89,7 +91,12 @@ def _plan_objects(
     if one:
         if isinstance(target, StoreUrl) and _names_a_file(target):
             folder = folder / target.name
-        plan = file_plan(Path(source.name), folder, settings, suffix)
+        picture = Path(source.name)
+        plan = (
+            clip_plan(picture, folder, suffix)
+            if is_clip(picture)
+            else file_plan(picture, folder, settings, suffix)
+        )
         (job,) = plan.jobs
         return replace(plan, jobs=(_fetched(job, source, one, staging),))
     below = {key[len(source.key) :].lstrip("/"): found for key, found in store.list(source).items()}
@@ -98,6 +105,7 @@ def _plan_objects(
             f"INPUT {source} does not exist: no object has this name or lies below it"
         )
     found = sorted_out(below)
+    clips = found.clips if can_read_clips() else []
     jobs = [
         _fetched(
             Job(source=Path(name), target=folder / place, name=str(name), notes=notes),
@@ -105,13 +113,13 @@ def _plan_objects(
             below[str(name)],
             staging,
         )
-        for name, place, notes in named(found.pictures, settings, suffix)
+        for name, place, notes in named([*found.pictures, *clips], settings, suffix)
     ]
-    return folder_plan(found, jobs, folder)
+    return folder_plan(found, jobs, folder, clips=len(found.clips) - len(clips))
 
 
 def sorted_out(objects: Mapping[str, FoundObject]) -> Found:
-    """Tell pictures from other objects, as `jobs.walk` does with files.
+    """Tell pictures and videos from other objects, as `jobs.walk` does with files.
 
     Args:
         objects: by their names below INPUT.
@@ -127,6 +135,8 @@ def sorted_out(objects: Mapping[str, FoundObject]) -> Found:
             found.system += 1
         elif path.suffix.lower() in READABLE_SUFFIXES:
             found.pictures.append(path)
+        elif path.suffix.lower() in CLIP_SUFFIXES:
+            found.clips.append(path)
         else:
             found.other += 1
     return found
@@ -157,4 +167,5 @@ def _staged_name(name: str) -> str:
 
 
 def _names_a_file(url: StoreUrl) -> bool:
-    return not url.is_folder and url.name.suffix.lower() in WRITABLE_SUFFIXES
+    suffixes = {*WRITABLE_SUFFIXES, *CLIP_SUFFIXES}
+    return not url.is_folder and url.name.suffix.lower() in suffixes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from runtime.errors import TargetError
 from runtime.system.files import take_lock
@@ -25,9 +26,7 @@ class Staging:
     def __init__(self) -> None:
         try:
             _remove_leftovers()
-            self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-            self._lock = (self._folder / LOCK_NAME).open("wb")
-            take_lock(self._lock)
+            self._folder, self._lock = _locked_folder()
             for name in ("in", "out"):
                 (self._folder / name).mkdir()
         except OSError as error:
@@ -52,6 +51,16 @@ class Staging:
     def __exit__(self, *exception: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._lock.close()
+
+
+def _locked_folder() -> tuple[Path, IO[bytes]]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        lock = (folder / LOCK_NAME).open("wb")
+        # Until it is locked, another run may take it for a leftover.
+        if take_lock(lock) != "busy" and (folder / LOCK_NAME).exists():
+            return folder, lock
+        lock.close()
 
 
 def _remove_leftovers() -> None:

@@ -54,7 +54,9 @@ class PutResults:
         store = self._store
         self._places = {_identity(job): job.place for job in (*jobs, *others)}
         listed = store.list(folder)
-        urls = [job.target_url for job in jobs if _url(job).key in listed]
+        # A listing shows what lies below OUTPUT, but not an object that is OUTPUT itself.
+        keys = {*listed, folder.key}
+        urls = [job.target_url for job in jobs if _url(job).key in keys]
         with ThreadPoolExecutor(ASKERS) as pool:
             stamps = pool.map(self._asked, urls)
             self._stamps = {

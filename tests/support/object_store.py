@@ -79,7 +79,7 @@ class StoreServer:
 def s3_server() -> Iterator[StoreServer]:
     """Serve an empty store with one bucket on a free port."""
     from moto.backends import get_backend
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
     app = DomainDispatcherApplication(create_backend_app)

@@ -56,6 +56,24 @@ def test_what_is_no_picture_is_counted() -> None:
     assert [name for name, _ in found.unreadable] == ["folder/", "a/../b.png"]
 
 
+def test_videos_are_planned_where_they_can_be_read(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.stores.plan.can_read_clips", lambda: True)
+    plan = planned("s3://b/in", "s3://c/out", staging, "in/a.png", "in/b.avi")
+    assert [job.target_url for job in plan.jobs] == ["s3://c/out/a.png", "s3://c/out/b.mkv"]
+    monkeypatch.setattr("runtime.stores.plan.can_read_clips", lambda: False)
+    plan = planned("s3://b/in", "s3://c/out", staging, "in/a.png", "in/b.avi")
+    assert (len(plan.jobs), plan.clips) == (1, 1)
+
+
+def test_one_video(staging: Staging) -> None:
+    pytest.importorskip("av")
+    for target, url in (("s3://c/out", "s3://c/out/a.mp4"), ("s3://c/x.mkv", "s3://c/x.mkv")):
+        (job,) = planned("s3://b/a.mp4", target, staging, "a.mp4").jobs
+        assert job.target_url == url
+
+
 def test_from_store_to_store(staging: Staging) -> None:
     plan = planned("s3://b/in", "gs://c/out", staging, "in/a.png", "in/s/b.heic", "other/c.png")
     first, second = plan.jobs
