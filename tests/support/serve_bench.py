@@ -100,6 +100,30 @@ def upscaler_over(backend: GatedBackend, *, denoise: float | None = None) -> Ups
     return upscaler
 
 
+class BrighterBackend(GatedBackend):
+    """Adds to what it repeats, so that results tell which strength made them."""
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self._more = round(100 * strength)
+
+    def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
+        super().submit(tile_hwc + np.uint8(self._more), deliver)
+
+
+class Opener:
+    """Opens the model at other strengths of denoising, and remembers which."""
+
+    def __init__(self) -> None:
+        self.opened: list[float] = []
+        self.backends: list[BrighterBackend] = []
+
+    def __call__(self, strength: float) -> Upscaler:
+        self.opened.append(strength)
+        self.backends.append(BrighterBackend(strength))
+        return upscaler_over(self.backends[-1], denoise=strength)
+
+
 @dataclass
 class Answered:
     """What a server answered."""

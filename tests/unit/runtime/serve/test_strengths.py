@@ -13,31 +13,7 @@ pytest.importorskip("uvicorn", reason="needs the serve extra")
 from runtime.errors import BackendError, Cancelled, ConfigError
 from runtime.serve.strengths import Reopen, Strengths
 from runtime.upscaler import Upscaler
-from tests.support.serve_bench import GatedBackend, file_of, noise, served, upscaler_over
-
-
-class BrighterBackend(GatedBackend):
-    """Adds to what it repeats, so that results tell which strength made them."""
-
-    def __init__(self, strength: float) -> None:
-        super().__init__()
-        self._more = round(100 * strength)
-
-    def submit(self, tile_hwc: np.ndarray, deliver: object) -> None:
-        super().submit(tile_hwc + np.uint8(self._more), deliver)  # type: ignore[arg-type]
-
-
-class Opener:
-    """Opens models, and remembers which."""
-
-    def __init__(self) -> None:
-        self.opened: list[float] = []
-        self.backends: list[BrighterBackend] = []
-
-    def __call__(self, strength: float) -> Upscaler:
-        self.opened.append(strength)
-        self.backends.append(BrighterBackend(strength))
-        return upscaler_over(self.backends[-1], denoise=strength)
+from tests.support.serve_bench import GatedBackend, Opener, file_of, noise, served, upscaler_over
 
 
 @contextmanager
