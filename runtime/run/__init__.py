@@ -1,4 +1,5 @@
-"""A run of `dggn-run`: planning, the decode-upscale-encode pipeline, and reporting.
+"""A run of `dggn-run` in motion: batch, pipeline, strips, clips, the dry run, stop signals.
 
-May import every package of `runtime`; only `runtime.cli` imports this one.
+What is to be done is in `jobs`, what is said of it in `report`. May import every package of
+`runtime`; only `runtime.cli` imports this one.
 """
