@@ -91,7 +91,8 @@ def jpeg_leftovers(file: IO[bytes]) -> list[str]:
     Args:
         file: a JPEG file, at any place.
     """
-    found, comments = [], 0
+    found: list[str] = []
+    comments = 0
     for marker, begin in jpeg_segments(file):
         comments += marker == _COMMENT
         is_read = any(marker == app and begin.startswith(key) for app, key in _READ_SEGMENTS)
@@ -107,7 +108,8 @@ def webp_leftovers(file: IO[bytes]) -> list[str]:
     Args:
         file: a WebP file, at any place.
     """
-    found, place = [], 12
+    found: list[str] = []
+    place = 12
     while True:
         file.seek(place)
         begin = file.read(8)

@@ -11,17 +11,20 @@ import ctypes
 import threading
 from collections.abc import Iterator
 
-from PIL import Image
+from PIL import _imaging
 
 DAMAGE_NOTE = "its samples are damaged: parts of the picture may be wrong"
 
 _found = threading.local()
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 def _count(module: int, form: int, arguments: int) -> None:
     """Count an error of this thread; called by libtiff with three pointers."""
     _found.errors = getattr(_found, "errors", 0) + 1
+
+
+# Kept for as long as libtiff may call it.
+_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(_count)
 
 
 def watch_libtiff() -> None:
@@ -31,9 +34,9 @@ def watch_libtiff() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         # Looks its names up in the libraries that Pillow's own one needs, too.
-        set_handler = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+        set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
         set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
-        set_handler(ctypes.cast(_count, ctypes.c_void_p))
+        set_handler(ctypes.cast(_HANDLER, ctypes.c_void_p))
 
 
 @contextlib.contextmanager
