@@ -31,7 +31,7 @@ class StoreServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a user sets to reach it."""
+        """Environment variables with which a user reaches it."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": KEY_ID,

@@ -101,7 +101,7 @@ def upscaler_over(backend: GatedBackend) -> Upscaler:
 
 @dataclass
 class Answered:
-    """What a server answered."""
+    """A server's response."""
 
     status: int
     headers: dict[str, str]
