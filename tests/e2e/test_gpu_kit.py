@@ -39,7 +39,7 @@ def kit(name: str, folder: Path, *arguments: str) -> str:
         env={**os.environ, "OMP_NUM_THREADS": "1", "DGGN_CACHE": str(folder / "cache")},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr

@@ -48,7 +48,7 @@ def unpack(cargo: Path, name: str, target: Path) -> None:
     Raises:
         FileNotFoundError: a piece is missing; the message names it.
     """
-    with tarfile.open(fileobj=_Joined(_pieces(cargo, name)), mode="r|") as archive:
+    with tarfile.open(fileobj=_Joined(_pieces(cargo, name)), mode="r|", bufsize=1 << 20) as archive:
         archive.extractall(target, filter="data")
 
 
