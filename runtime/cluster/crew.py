@@ -60,6 +60,7 @@ class Crew:
         progress: told how it goes.
         divide_now: divides the machines that are there now.
         newcomers: divides those that have joined since.
+        stop: set by :meth:`cancel`.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Crew:
         progress: Progress,
         divide_now: Callable[[], list[Slot]],
         newcomers: Callable[[], list[Slot]],
+        stop: threading.Event,
     ) -> None:
         self._ray = ray
         self._hirer = hirer
@@ -76,7 +78,7 @@ class Crew:
         self._newcomers = newcomers
         self.when_cancelled: Callable[[], None] = lambda: None
         """Called at the end of :meth:`cancel`."""
-        self._stop = threading.Event()
+        self._stop = stop
         self._tasks: dict[Any, Task] = {}
         self._idle: list[Hired] = hirer.hire(divide_now())
         self.facts = replace(
@@ -170,6 +172,8 @@ class Crew:
         return replace(result, target=job.shown_target if result.status == "done" else None)
 
     def _lost(self, task: Task, chunks: Chunks) -> Iterator[FileResult]:
+        if self._stop.is_set():  # which ends workers
+            raise Cancelled
         where = task.worker.slot.node.host
         count = len(task.jobs)
         self._progress.say(
@@ -225,6 +229,7 @@ def _crew(
     progress: Progress,
 ) -> Iterator[Crew]:
     ray = join(address)
+    cancelled = threading.Event()
     try:
         name = options.request.name
         on_gpu = True if name in ("tensorrt", "cuda") else None if name == "auto" else False
@@ -245,11 +250,13 @@ def _crew(
             return divide(fresh, workers=None, on_gpu=on_gpu, memory_bytes=options.memory_bytes)
 
         hirer = Hirer(ray, absolute(options), make_builder, progress)
-        yield Crew(ray, hirer, progress, divide_now, newcomers)
+        yield Crew(ray, hirer, progress, divide_now, newcomers, cancelled)
     finally:
-        # It may wait for a head that is gone.
-        with contextlib.suppress(EnvironmentProblem):
-            bounded(ray.shutdown, PARTING_S, "the cluster does not let go")
+        # A thread that cancels still speaks with the workers; it ends the process.
+        if not cancelled.is_set():
+            # It may wait for a head that is gone.
+            with contextlib.suppress(EnvironmentProblem):
+                bounded(ray.shutdown, PARTING_S, "the cluster does not let go")
 
 
 def alive(ray: Any) -> list[Node]:

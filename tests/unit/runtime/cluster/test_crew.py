@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -119,7 +120,8 @@ class Run:
         self._folder = tmp_path
         ray: Any = Ray()
         progress = PlainProgress(self.stream)
-        self.crew = Crew(ray, cast(Hirer, self.hiring), progress, lambda: [SLOT], list)
+        hirer = cast(Hirer, self.hiring)
+        self.crew = Crew(ray, hirer, progress, lambda: [SLOT], list, threading.Event())
 
     def over(self, *names: str) -> list[FileResult]:
         out = self._folder / "out"
@@ -210,3 +212,15 @@ def test_cancelling(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         run.over(*NAMES)
     assert told
+
+
+def test_workers_that_a_cancel_ends_are_not_replaced(tmp_path: Path) -> None:
+    def behaviour(name: str) -> Any:
+        run.crew.cancel(within_s=1)
+        return RayError()
+
+    run = Run(tmp_path, behaviour)
+    with pytest.raises(Cancelled):
+        run.over(*NAMES)
+    assert run.hiring.hired == 1
+    assert "was lost" not in run.stream.getvalue()
