@@ -57,7 +57,6 @@ TESTED_BY = {
     "runtime/serve/upload.py": "unit/runtime/serve/test_app.py",
     "runtime/serve/work.py": "unit/runtime/serve/test_service.py",
     # A cluster's parts are tested together.
-    "runtime/cluster/crew.py": "unit/runtime/cluster/test_share.py",
     "runtime/cluster/hire.py": "unit/runtime/cluster/test_share.py",
     "runtime/cluster/worker.py": "unit/runtime/cluster/test_share.py",
     "runtime/run/ends.py": "unit/runtime/run/test_batch.py",
