@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from runtime.model.info import DEFAULT_MODEL, INT8_SUFFIX
-from runtime.system.package import require, version_option
+from runtime.system.package import load, require, version_option
 from runtime.system.terminal import errors_reported, show_steps
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -98,7 +98,8 @@ def calibrate(
     # ONNX Runtime's quantizer logs advice that does not apply to these graphs.
     logging.basicConfig(level=logging.ERROR, format="dggn-calibrate: %(message)s")
     with errors_reported("dggn-calibrate", interrupted=RESUME):
-        require("onnx", "onnxruntime", extra="calibrate")
+        require("onnx", extra="calibrate")
+        load("onnxruntime", extra="calibrate")
         from calibration.calibrate import calibrate as run
         from calibration.options import CalibrationOptions
         from runtime.errors import ConfigError

@@ -1,4 +1,4 @@
-"""`dggn-export`: checkpoints to ONNX, ONNX to TensorRT, and a look into both."""
+"""`dggn-export`: checkpoints to ONNX, ONNX to TensorRT and Triton, and a look into them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 
 @app.callback()
 def main(version: Annotated[bool, version_option()] = False) -> None:
-    """Export trained generators to ONNX and TensorRT."""
+    """Export trained generators to ONNX, TensorRT and Triton."""
 
 
 @app.command()
@@ -202,6 +202,50 @@ def _precision(
             f"{' and '.join(sorted(asked))} were both requested: choose one precision"
         )
     return asked.pop() if asked else "fp16"
+
+
+@app.command()
+def triton(
+    model: Annotated[
+        str,
+        typer.Argument(help="Shipped model, float32 ONNX file or its https URL."),
+    ] = DEFAULT_MODEL,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the repository, new or empty.")
+    ] = Path("repo"),
+    batch: Annotated[int, typer.Option(min=1, help="Largest batch of tiles.")] = 8,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="PX",
+            help="Tiles that clients send, in input pixels per side [default: as dggn-run's].",
+            show_default=False,
+        ),
+    ] = None,
+    instances: Annotated[
+        int, typer.Option(min=1, help="Copies of the model on each GPU, which work side by side.")
+    ] = 1,
+) -> None:
+    """Write a model repository for the Triton Inference Server, with its README and a client.
+
+    The model is written for the ONNX Runtime backend, and for the TensorRT backend as the graph
+    that an engine is built from. Both take and give bytes, NHWC, of any height and width.
+    """
+    from runtime.system.package import require
+
+    with errors_reported("dggn-export", interrupted=NOTHING_WRITTEN):
+        require("onnx", "onnxruntime", extra="export")
+        from export.triton.repository import RepositoryOptions, write_repository
+        from runtime.model.info import model_path
+        from runtime.report.console import fetched_model
+
+        options = RepositoryOptions(batch=batch, tile_px=tile, instances=instances)
+        served = write_repository(model_path(fetched_model(model)), output, options)
+    typer.echo(
+        f"{output}: {served.name} for the backends onnxruntime and tensorrt; see "
+        f"{output / 'README.md'} for how to start a server"
+    )
 
 
 @app.command()

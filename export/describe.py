@@ -102,7 +102,8 @@ def _shape(value: object) -> str:
 
     assert isinstance(value, ValueInfoProto)
     tensor = value.type.tensor_type
-    sizes = [entry.dim_param or str(entry.dim_value) for entry in tensor.shape.dim]
+    # A size without a name or a value is free.
+    sizes = [entry.dim_param or str(entry.dim_value or "any") for entry in tensor.shape.dim]
     return f"{value.name} {_type_name(tensor.elem_type)}[{', '.join(sizes)}]"
 
 

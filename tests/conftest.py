@@ -1,4 +1,4 @@
-"""What all tests share: skipping by hardware, examples without chance, and signals that arrive."""
+"""Shared by all tests: skips by hardware, deterministic examples, and working signals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHARED_DATA = Path(os.environ.get("DGGN_DATA", Path(__file__).parents[2] / "shar
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What tests compile is not kept among what the user's commands keep."""
+    """Keep what tests compile apart from the user's caches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DGGN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

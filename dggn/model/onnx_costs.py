@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.errors import ModelError
-from runtime.system.package import require
+from runtime.system.package import load, require
 
 if TYPE_CHECKING:
     import onnx
@@ -59,8 +59,8 @@ def _computed_shapes(
 ) -> Shapes:
     """Compute the shapes of the named tensors for one picture."""
     import onnx
-    import onnxruntime
 
+    onnxruntime = load("onnxruntime", extra="export")
     picture = np.zeros((1, 3, *size_hw), np.float32)
     source = model.graph.input[0].name if model.graph.input else ""
     wanted = sorted(names - {source})

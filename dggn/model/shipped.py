@@ -28,6 +28,16 @@ def load(model: str = DEFAULT_MODEL) -> Generator:
     Raises:
         MissingDependency: torch or onnx is not installed.
         ModelError: there is no such model, or the file is damaged or not one of ours.
+
+    Example:
+        Pictures are (N, 3, H, W), RGB in [0, 1].
+
+        >>> import dggn
+        >>> import torch
+        >>> generator = dggn.load("dggn-lite-photo")
+        >>> with torch.no_grad():
+        ...     generator(torch.zeros(1, 3, 24, 16)).shape
+        torch.Size([1, 3, 96, 64])
     """
     require("torch", "safetensors", "onnx", extra="train")
     import onnx

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from runtime.errors import BackendError
 from runtime.image.picture import Samples
 from runtime.model.info import SampleType
+from runtime.system.package import load
 
 if TYPE_CHECKING:
     import onnx
@@ -49,8 +50,8 @@ def evaluate(
         BackendError: ONNX Runtime failed.
     """
     import onnx
-    import onnxruntime
 
+    onnxruntime = load("onnxruntime", extra="export")
     asked = onnx.ModelProto()
     asked.CopyFrom(model)
     del asked.graph.output[:]

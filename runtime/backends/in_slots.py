@@ -57,7 +57,7 @@ class SlotsBackend:
         model: the model.
         executions: makes the library's part of a slot, given its number.
         device: the GPU; closed by the backend, also if this fails.
-        description: what runs where, for people.
+        description: human-readable name of the library and device.
         say: receives one-line status messages.
         slots: batches at once.
         graphs: whether to make CUDA graphs, where the executions allow it.

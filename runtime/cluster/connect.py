@@ -51,12 +51,12 @@ def join(address: str) -> Any:
         _reach(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
-    logging.getLogger("ray").setLevel(logging.ERROR)
     # GPUs are hidden from workers that were given none.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ray = load("ray", extra="ray")
+        logging.getLogger("ray").setLevel(logging.ERROR)  # which importing it resets
         bounded(lambda: _init(ray, address), JOIN_S, f"the cluster {address} does not answer")
     return ray
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from runtime.backends.trt.request import BuildEngine
 from runtime.cluster.chunks import FATAL, Chunks
-from runtime.cluster.connect import join
-from runtime.cluster.hire import Hired, Hirer
-from runtime.cluster.share import Node, Slot, divide
+from runtime.cluster.connect import bounded, join
+from runtime.cluster.hire import Hired, Hirer, said_by
+from runtime.cluster.share import Node, Slot, can_work, divide
 from runtime.cluster.worker import Made
 from runtime.errors import Cancelled, DggnError, EnvironmentProblem
 from runtime.jobs.plan import Job
@@ -30,6 +30,11 @@ POLL_S = 0.2
 
 LOOK_S = 10
 """Between two looks for machines that have joined."""
+
+HEAD_S = 30
+"""For the cluster's head to answer. After 60 s, Ray would end this process without a report."""
+
+PARTING_S = 10
 
 UNAVAILABLE_S = 120
 """For a worker that cannot be reached to come back, before it counts as lost."""
@@ -54,6 +59,8 @@ class Crew:
         hirer: starts workers.
         progress: told how it goes.
         divide_now: divides the machines that are there now.
+        newcomers: divides those that have joined since.
+        stop: set by :meth:`cancel`.
     """
 
     def __init__(
@@ -62,12 +69,16 @@ class Crew:
         hirer: Hirer,
         progress: Progress,
         divide_now: Callable[[], list[Slot]],
+        newcomers: Callable[[], list[Slot]],
+        stop: threading.Event,
     ) -> None:
         self._ray = ray
         self._hirer = hirer
         self._progress = progress
-        self._divide = divide_now
-        self._stop = threading.Event()
+        self._newcomers = newcomers
+        self.when_cancelled: Callable[[], None] = lambda: None
+        """Called at the end of :meth:`cancel`."""
+        self._stop = stop
         self._tasks: dict[Any, Task] = {}
         self._idle: list[Hired] = hirer.hire(divide_now())
         self.facts = replace(
@@ -88,7 +99,8 @@ class Crew:
                 raise Cancelled
             if time.monotonic() - looked > LOOK_S:
                 looked = time.monotonic()
-                self._idle += self._hirer.hire_newcomers(self._divide())
+                if slots := self._newcomers():
+                    self._idle += self._hirer.hire(slots)
             self._deal(chunks, order)
             ready, _ = self._ray.wait(
                 list(self._tasks), num_returns=1, timeout=POLL_S, fetch_local=False
@@ -103,6 +115,7 @@ class Crew:
         self._stop.set()
         workers = [task.worker for task in list(self._tasks.values())]
         self._hirer.dismiss([*workers, *self._idle], within_s=within_s)
+        self.when_cancelled()
 
     def _deal(self, chunks: Chunks, order: Order) -> None:
         workers = len(self._idle) + len(self._tasks)
@@ -144,7 +157,7 @@ class Crew:
             yield from self._lost(task, chunks)
         else:
             if isinstance(made, DggnError):
-                raise made
+                raise said_by(task.worker.slot.node.host, made)
             yield self._noted(made, task, order)
 
     def _noted(self, made: Made, task: Task, order: Order) -> FileResult:
@@ -159,6 +172,8 @@ class Crew:
         return replace(result, target=job.shown_target if result.status == "done" else None)
 
     def _lost(self, task: Task, chunks: Chunks) -> Iterator[FileResult]:
+        if self._stop.is_set():  # which ends workers
+            raise Cancelled
         where = task.worker.slot.node.host
         count = len(task.jobs)
         self._progress.say(
@@ -197,31 +212,56 @@ def open_cluster(
     Raises:
         DggnError: the cluster cannot be used, or the model cannot.
     """
-    # Ray prints what its daemons say to standard output, where reports go.
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield from _crew(address, workers, make_builder, options, progress)
+    with contextlib.ExitStack() as hushed:
+        # Ray prints what its daemons say to standard output, where reports go.
+        hushed.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        with _crew(address, workers, make_builder, options, progress) as crew:
+            crew.when_cancelled = hushed.close
+            yield crew
 
 
+@contextlib.contextmanager
 def _crew(
     address: str,
     workers: int | None,
     make_builder: Callable[[], BuildEngine] | None,
     options: Options,
     progress: Progress,
-) -> Iterator[Workers]:
+) -> Iterator[Crew]:
     ray = join(address)
+    cancelled = threading.Event()
     try:
         name = options.request.name
         on_gpu = True if name in ("tensorrt", "cuda") else None if name == "auto" else False
 
-        def divide_now() -> list[Slot]:
-            nodes = [Node.of(node) for node in ray.nodes() if node["Alive"]]
-            return divide(nodes, workers=workers, on_gpu=on_gpu, memory_bytes=options.memory_bytes)
+        def nodes() -> list[Node]:
+            return bounded(lambda: alive(ray), HEAD_S, "the cluster's head does not answer")
 
-        hirer = Hirer(ray, absolute(options), make_builder, progress, keeps_growing=not workers)
-        yield Crew(ray, hirer, progress, divide_now)
+        def divide_now() -> list[Slot]:
+            return divide(
+                nodes(), workers=workers, on_gpu=on_gpu, memory_bytes=options.memory_bytes
+            )
+
+        def newcomers() -> list[Slot]:
+            # Whoever names a number of workers wants no more, and there must be an answer anyway.
+            fresh = [node for node in nodes() if node.node_id not in hirer.known]
+            if workers or not any(can_work(node, on_gpu) for node in fresh):
+                return []
+            return divide(fresh, workers=None, on_gpu=on_gpu, memory_bytes=options.memory_bytes)
+
+        hirer = Hirer(ray, absolute(options), make_builder, progress)
+        yield Crew(ray, hirer, progress, divide_now, newcomers, cancelled)
     finally:
-        ray.shutdown()
+        # A thread that cancels still speaks with the workers; it ends the process.
+        if not cancelled.is_set():
+            # It may wait for a head that is gone.
+            with contextlib.suppress(EnvironmentProblem):
+                bounded(ray.shutdown, PARTING_S, "the cluster does not let go")
+
+
+def alive(ray: Any) -> list[Node]:
+    """Return the cluster's machines."""
+    return [Node.of(node) for node in ray.nodes() if node["Alive"]]
 
 
 def absolute(options: Options) -> Options:

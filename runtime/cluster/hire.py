@@ -42,7 +42,6 @@ class Hirer:
         options: what is asked for; each worker gets its share of threads and memory.
         make_builder: makes what builds missing TensorRT engines.
         progress: told of what goes wrong.
-        keeps_growing: use machines that join later.
     """
 
     facts: Facts
@@ -54,15 +53,13 @@ class Hirer:
         options: Options,
         make_builder: Callable[[], BuildEngine] | None,
         progress: Progress,
-        *,
-        keeps_growing: bool,
     ) -> None:
         self._ray = ray
         self._options = options
         self._make_builder = make_builder
         self._progress = progress
-        self._keeps_growing = keeps_growing
-        self._known: set[str] = set()
+        self.known: set[str] = set()
+        """Machines that have been given workers, by Ray's names for them."""
         self._failures: Counter[str] = Counter()
         self._first = True
 
@@ -72,7 +69,7 @@ class Hirer:
         Raises:
             DggnError: none could be started, or they are of another version or model.
         """
-        self._known |= {slot.node.node_id for slot in slots}
+        self.known |= {slot.node.node_id for slot in slots}
         started = [Hired(slot=slot, actor=self._start(slot)) for slot in slots]
         placed = self._placed(started)
         if self._first and not placed:
@@ -87,13 +84,6 @@ class Hirer:
                 "no worker of the cluster starts: see what is said above, and Ray's logs"
             )
         return ready
-
-    def hire_newcomers(self, slots: Sequence[Slot]) -> list[Hired]:
-        """Start workers on machines that have joined since."""
-        if not self._keeps_growing:
-            return []
-        fresh = [slot for slot in slots if slot.node.node_id not in self._known]
-        return self.hire(fresh) if fresh else []
 
     def replace(self, lost: Hired) -> list[Hired]:
         """Start a worker instead of a lost one, where its machine is still there."""
@@ -184,7 +174,7 @@ class Hirer:
             self._progress.say(f"a worker on {node.host} ended while it started: {reason}")
             return False
         if isinstance(answer, DggnError):
-            raise answer
+            raise said_by(node.host, answer)
         if answer.version != installed_version():
             raise EnvironmentProblem(
                 f"{node.host} has dggn {answer.version}, and this machine {installed_version()}: "
@@ -208,6 +198,12 @@ class Hirer:
         # It may be gone already.
         with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
             self._ray.kill(actor, no_restart=True)
+
+
+def said_by(host: str, error: DggnError) -> DggnError:
+    """Return an error of a worker that says where it happened."""
+    error.args = (f"on {host}: {error}", *error.args[1:])
+    return error
 
 
 def _control(method: Any) -> Any:

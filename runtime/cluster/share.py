@@ -60,7 +60,7 @@ def divide(
         EnvironmentProblem: the cluster has no such resources.
         ConfigError: it has not enough for so many workers.
     """
-    places = [node for node in nodes if _most(node, on_gpu)]
+    places = [node for node in nodes if can_work(node, on_gpu)]
     if not places:
         what = "GPUs" if on_gpu else "CPUs"
         raise EnvironmentProblem(
@@ -84,6 +84,11 @@ def divide(
         for node, count in counts.items()
         for _ in range(count)
     ]
+
+
+def can_work(node: Node, on_gpu: bool | None) -> bool:
+    """Return whether a machine has room for a worker; for `on_gpu` see :func:`divide`."""
+    return _most(node, on_gpu) > 0
 
 
 def _uses_gpu(node: Node, on_gpu: bool | None) -> bool:

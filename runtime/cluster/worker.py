@@ -199,6 +199,10 @@ class _Ends:
             Objects(ObjectStore(source)) if isinstance(source, StoreUrl) else Files()
         )
         self.store = PutResults(ObjectStore(target)) if isinstance(target, StoreUrl) else None
+        for place in (source, target):
+            if isinstance(place, StoreUrl):
+                # Whether this machine may look there; what is found does not matter.
+                ObjectStore(place).find(place.child("dggn-run"))
 
     def here(self, job: Job) -> Job:
         """Return a job with this machine's staging folder instead of the driver's."""

@@ -10,6 +10,7 @@ from typing import IO
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
+from runtime.codecs.boxes import boxes_in, file_boxes
 from runtime.codecs.png_chunks import Chunks
 from runtime.errors import ImageReadError
 from runtime.image.picture import Picture
@@ -22,10 +23,6 @@ from runtime.image.stated_colours import (
 )
 
 _ADOBE_INTEROP, _ADOBE_COLOUR_SPACE = "R03", 2
-BOXED = ("AVIF", "HEIF")
-"""Pillow's names of the box-based formats."""
-
-_MAX_BOX_BYTES = 1 << 24
 
 
 def colours_of_png(chunks: Chunks) -> StatedColours | None:
@@ -73,7 +70,7 @@ def colours_of_boxes(file: IO[bytes]) -> StatedColours | None:
     Raises:
         ImageReadError: its colours cannot be read.
     """
-    meta = _meta(file)
+    meta = next((content for name, content in file_boxes(file) if name == b"meta"), None)
     try:
         nclx = _primary_nclx(meta) if meta else None
     except (struct.error, IndexError, KeyError):
@@ -84,40 +81,12 @@ def colours_of_boxes(file: IO[bytes]) -> StatedColours | None:
     return colours_of_cicp(primaries, transfer, by="nclx")
 
 
-def _meta(file: IO[bytes]) -> bytes | None:
-    """Return the content of the file's `meta` box."""
-    file.seek(0)
-    while len(begin := file.read(8)) == 8:
-        size, name = struct.unpack(">I4s", begin)
-        header = 8
-        if size == 1:
-            wide = file.read(8)
-            size, header = int.from_bytes(wide, "big"), 16
-        if name == b"meta":
-            return file.read(min(size - header, _MAX_BOX_BYTES)) if size > header else None
-        if size < header:
-            return None
-        file.seek(size - header, 1)
-    return None
-
-
-def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 0
-    while at + 8 <= len(content):
-        size, name = struct.unpack_from(">I4s", content, at)
-        size = size or len(content) - at
-        if size < 8:
-            return
-        yield name, content[at + 8 : at + size]
-        at += size
-
-
 def _primary_nclx(meta: bytes) -> bytes | None:
-    boxes = dict(_boxes(meta[4:]))
+    boxes = dict(boxes_in(meta[4:]))
     pitm = boxes[b"pitm"]
     primary = int.from_bytes(pitm[4 : 8 if pitm[0] else 6], "big")
-    inside = list(_boxes(boxes[b"iprp"]))
-    properties = [box for name, content in inside if name == b"ipco" for box in _boxes(content)]
+    inside = list(boxes_in(boxes[b"iprp"]))
+    properties = [box for name, content in inside if name == b"ipco" for box in boxes_in(content)]
     for name, content in inside:
         for number in _associated(content, primary) if name == b"ipma" else ():
             kind, value = properties[number - 1] if number else (b"", b"")

@@ -11,11 +11,13 @@ from PIL import Image
 
 from runtime.codecs.apng import STILL_NOTE, apng_pictures
 from runtime.codecs.bmp import ALPHA_NOTE, bmp_image, is_bmp, read_bmp
-from runtime.codecs.colour_marks import BOXED, colours_of_boxes
+from runtime.codecs.boxes import FORMATS_OF_BOXES
+from runtime.codecs.colour_marks import colours_of_boxes
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import Frames, duration_ms, frames_of, plays_of
 from runtime.codecs.gif import gif_pictures, read_gif
 from runtime.codecs.kinds import is_jpeg, refuse_foreign, refuse_odd_jpeg
+from runtime.codecs.leftovers import box_leftovers, jpeg_leftovers, webp_leftovers
 from runtime.codecs.limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -88,10 +90,18 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
             with quiet_pillow():
                 frames = frames_of(image)
             # A profile counts more, for decoders and browsers alike.
-            with_boxes = image.format in BOXED and not image.info.get("icc_profile")
+            with_boxes = image.format in FORMATS_OF_BOXES and not image.info.get("icc_profile")
             colours = colours_of_boxes(io.BytesIO(data)) if with_boxes else None
             pictures = list(_frames(image, frames, max_pixels, colours))
-    return _joined(pictures, frames.notes, frames.plays)
+    return _joined(pictures, [*frames.notes, *_leftovers(data, image.format)], frames.plays)
+
+
+def _leftovers(data: bytes, name: str | None) -> list[str]:
+    """Return notes on what results do not hold, by Pillow's name of the format."""
+    file = io.BytesIO(data)
+    if name == "WEBP":
+        return webp_leftovers(file)
+    return box_leftovers(file) if name in FORMATS_OF_BOXES else jpeg_leftovers(file)
 
 
 def _png(data: bytes, max_pixels: int) -> Picture:
@@ -125,7 +135,7 @@ def _gif(data: bytes, image: Image.Image, max_pixels: int) -> Picture:
         raise too_many_frames(len(gif.frames), max_pixels)
     plays = plays_of(image) if len(gif.frames) > 1 else None
     with image:
-        return _joined(list(gif_pictures(data, gif, image)), (), plays)
+        return _joined(list(gif_pictures(data, gif, image)), gif.notes, plays)
 
 
 def _bmp(data: bytes, max_pixels: int) -> Picture:

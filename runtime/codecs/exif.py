@@ -17,7 +17,7 @@ from PIL.TiffImagePlugin import IFDRational
 from runtime.codecs.descriptions import description_for
 from runtime.image.picture import Picture
 
-_KEPT_TAGS = frozenset(
+KEPT_TAGS = frozenset(
     {
         *(Base.DocumentName, Base.ImageDescription, Base.Make, Base.Model, Base.Software),
         *(Base.DateTime, Base.Artist, Base.HostComputer, Base.Copyright),
@@ -26,6 +26,7 @@ _KEPT_TAGS = frozenset(
         *(IFD.Exif, IFD.GPSInfo),
     }
 )
+"""Tags of the main table that describe the photograph."""
 
 _BLOCKS = (IFD.Exif, IFD.GPSInfo)
 """Tags that point to nested tables."""
@@ -65,7 +66,7 @@ def read_exif(image: Image.Image) -> tuple[bytes | None, list[str]]:
         kept = Image.Exif()
         kept.load(plain.tobytes())
         for tag in list(kept):
-            if tag not in _KEPT_TAGS or (tag in _BLOCKS and not block.get_ifd(tag)):
+            if tag not in KEPT_TAGS or (tag in _BLOCKS and not block.get_ifd(tag)):
                 del kept[tag]
         return (kept.tobytes() if kept else None), []
     except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block

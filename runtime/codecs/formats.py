@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin, features
 
+from runtime.codecs.libtiff import watch_libtiff
 from runtime.codecs.png_chunks import MAX_TEXT_BYTES
 from runtime.errors import ConfigError, ImageWriteError
 
@@ -133,6 +134,7 @@ def load_formats() -> None:
     """
     with _loading:
         Image.init()
+        watch_libtiff()
         # Workflows and profiles of printers have more than Pillow's 1 MiB. Longer ones do not come
         # so far (`png_chunks`).
         PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, MAX_TEXT_BYTES)

@@ -15,6 +15,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
+from runtime.codecs.leftovers import gif_leftovers
 from runtime.codecs.limits import quiet_pillow
 from runtime.codecs.pil import loaded_picture
 from runtime.errors import ImageReadError
@@ -22,7 +23,7 @@ from runtime.image.layers import Afterwards, Layer, composed_frames
 from runtime.image.picture import Picture
 
 _IMAGE, _EXTENSION, _END = 0x2C, 0x21, 0x3B
-_CONTROL = 0xF9
+_CONTROL, _APPLICATION = 0xF9, 0xFF
 _CLEAR, _RESTORE = 2, 3
 _AFTERWARDS: dict[int, Afterwards] = {_CLEAR: "clear", _RESTORE: "restore"}
 
@@ -53,6 +54,8 @@ class Gif:
     begin: bytes
     """Signature, screen descriptor and palette."""
     frames: tuple[Frame, ...]
+    notes: tuple[str, ...] = ()
+    """Notes on what results do not hold."""
 
     @property
     def has_alpha(self) -> bool:
@@ -80,7 +83,8 @@ def read_gif(file: IO[bytes]) -> Gif:
     begin = _exactly(file, 13)
     width, height, flags = struct.unpack_from("<HHB", begin, 6)
     begin += _exactly(file, _palette_bytes(flags))
-    frames = tuple(_frames(file))
+    extensions: list[bytes] = []
+    frames = tuple(_frames(file, extensions))
     if not frames:
         raise ImageReadError("is damaged (it has no frame): copy or export it again")
     first = frames[0]
@@ -89,7 +93,8 @@ def read_gif(file: IO[bytes]) -> Gif:
         max(height, first.top + first.size_hw[0]),
         max(width, first.left + first.size_hw[1]),
     )
-    return Gif(size_hw=size_hw, begin=begin, frames=frames)
+    notes = tuple(gif_leftovers(extensions))
+    return Gif(size_hw=size_hw, begin=begin, frames=frames, notes=notes)
 
 
 def gif_pictures(data: bytes, gif: Gif, image: Image.Image) -> Iterator[Picture]:
@@ -117,7 +122,8 @@ def gif_pictures(data: bytes, gif: Gif, image: Image.Image) -> Iterator[Picture]
         )
 
 
-def _frames(file: IO[bytes]) -> Iterator[Frame]:
+def _frames(file: IO[bytes], extensions: list[bytes]) -> Iterator[Frame]:
+    """Yield frames, and add the names of application extensions to `extensions`."""
     flags = delay = clear = 0
     # What is cut off or unknown ends the animation, as it does in browsers; zeros do no harm.
     while (kind := file.read(1)) in (b"\x21", b"\x2c", b"\0"):
@@ -130,6 +136,8 @@ def _frames(file: IO[bytes]) -> Iterator[Frame]:
                 return
             if label == _CONTROL and len(blocks) >= 4:
                 flags, delay, clear = struct.unpack_from("<BHB", blocks)
+            elif label == _APPLICATION:
+                extensions.append(blocks[:11])
             continue
         left, top, width, height, own = struct.unpack("<4HB", _exactly(file, 9))
         start = file.tell()

@@ -9,7 +9,8 @@ from typing import IO
 from PIL import Image
 
 from runtime.codecs.bmp import HEADER_BYTES, Bmp, is_bmp, read_bmp
-from runtime.codecs.colour_marks import BOXED, colours_of_boxes
+from runtime.codecs.boxes import FORMATS_OF_BOXES
+from runtime.codecs.colour_marks import colours_of_boxes
 from runtime.codecs.exif import read_orientation
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import frames_of
@@ -90,7 +91,7 @@ def _outline(path: Path, max_pixels: int | None) -> Outline:
         refuse_too_large(image, limit)
         if is_gif(begin):
             return _of_gif(file, limit)
-        if image.format in BOXED and not image.info.get("icc_profile"):
+        if image.format in FORMATS_OF_BOXES and not image.info.get("icc_profile"):
             colours_of_boxes(file)
         raw = raw_mode(image)
         check_kind(image, raw)

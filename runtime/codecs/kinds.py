@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import struct
 from typing import IO
 
+from runtime.codecs.jpeg_segments import jpeg_segments
 from runtime.errors import ImageReadError
 
 BEGIN_BYTES = 32
@@ -62,24 +62,16 @@ def refuse_odd_jpeg(file: IO[bytes]) -> None:
     Raises:
         KindNotRead: its samples are not 8-bit, or it is JPEG-LS.
     """
-    place = 2
-    while True:
-        file.seek(place)
-        begin = file.read(5)
-        if len(begin) < 5 or begin[0] != 0xFF:
-            return
-        marker = begin[1]
+    for marker, begin in jpeg_segments(file):
         if marker == _JPEG_LS:
             raise KindNotRead("is JPEG-LS, which is not supported: save it as PNG or TIFF")
-        if marker in _JPEG_FRAMES:
-            if begin[4] != 8:
+        if marker in _JPEG_FRAMES and begin:
+            if begin[0] != 8:
                 raise KindNotRead(
-                    f"is JPEG of {begin[4]} bits per sample, which is not supported: save it as "
+                    f"is JPEG of {begin[0]} bits per sample, which is not supported: save it as "
                     "PNG or TIFF of 16 bits"
                 )
             return
-        # Fill bytes, or a segment.
-        place += 1 if marker == 0xFF else 2 + struct.unpack_from(">H", begin, 2)[0]
 
 
 def refuse_foreign(begin: bytes) -> None:

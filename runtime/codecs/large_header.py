@@ -11,12 +11,13 @@ from typing import IO
 
 import numpy as np
 from PIL import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL.JpegImagePlugin import jpeg_factory
 from PIL.TiffImagePlugin import TiffImageFile
 
 from runtime.codecs.exif import read_orientation
 from runtime.codecs.frames import frames_of
 from runtime.codecs.kinds import BEGIN_BYTES, refuse_foreign
+from runtime.codecs.leftovers import jpeg_leftovers
 from runtime.codecs.limits import quiet_pillow, translated
 from runtime.codecs.pil import with_metadata
 from runtime.codecs.png_chunks import SIGNATURE
@@ -78,8 +79,9 @@ def read_large_header(path: Path) -> LargeHeader:
 
 
 def _jpeg(file: IO[bytes]) -> LargeHeader:
-    image = JpegImageFile(file)
-    return _header(image, "JPEG", frames_of(image).notes)
+    # Finds further pictures, too; Image.open would refuse one of this size.
+    image = jpeg_factory(file)
+    return _header(image, "JPEG", (*frames_of(image).notes, *jpeg_leftovers(file)))
 
 
 def _tiff(file: IO[bytes]) -> LargeHeader:

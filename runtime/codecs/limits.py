@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import threading
 import warnings
@@ -124,6 +125,10 @@ def translated() -> Iterator[None]:
     except MemoryError as error:
         raise ImageReadError("needs more memory than is available: cut it into parts") from error
     except Exception as error:
+        # Pillow raises OSError for damaged files, too, without a number; places before the
+        # beginning of a file are invalid arguments.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise ImageReadError(f"cannot be read: {error.strerror}") from error
         if _NOT_READ.search(str(error)):
             raise KindNotRead(
                 f"is of an unsupported kind ({error}): save it as PNG or TIFF"

@@ -149,7 +149,7 @@ def with_metadata(
         iptc=iptc,
         source_size_hw=picture.size_hw,
         text=read_text(image),
-        notes=picture.notes + notes + xmp_notes + iptc_notes,
+        notes=picture.notes + notes + xmp_notes + iptc_notes + _aspect_note(image),
     )
 
 
@@ -170,6 +170,14 @@ def upright(samples: Samples, orientation: int) -> Samples:
     if orientation in (2, 3, 6, 7):
         samples = samples[:, ::-1]
     return cast(Samples, np.ascontiguousarray(samples))
+
+
+def _aspect_note(image: Image.Image) -> list[str]:
+    """Return a note where the file states that pixels are not square, but no resolution."""
+    width, height = image.info.get("aspect") or (1, 1)  # PNG
+    if image.info.get("jfif_unit") == 0:
+        width, height = image.info.get("jfif_density", (1, 1))
+    return [] if width == height else ["dropped: the pixel aspect ratio; pixels are square"]
 
 
 def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:

@@ -11,6 +11,7 @@ from typing import IO
 from PIL.PngImagePlugin import PngImageFile
 
 from runtime.codecs.colour_marks import colours_of_png
+from runtime.codecs.leftovers import png_leftovers
 from runtime.codecs.png_chunks import SAMPLES, SIGNATURE, Chunks, chunk_bytes, chunks_of
 from runtime.errors import ImageReadError
 from runtime.image.stated_colours import StatedColours
@@ -133,7 +134,7 @@ def header_of_chunks(chunks: Chunks) -> PngHeader:
         plays=struct.unpack_from(">I", chunks.of(b"acTL")[0], 4)[0] if controls else 0,
         colours=colours_of_png(chunks),
         data=b"".join(parts),
-        notes=tuple(chunks.notes),
+        notes=(*chunks.notes, *png_leftovers(chunks)),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from runtime.codecs.tiff_layout import Layout, layout_of
+from runtime.codecs.tiff_leftovers import tiff_leftovers
 from runtime.codecs.tiff_tags import Table, tables_of
 from runtime.errors import ImageReadError
 
@@ -75,7 +76,7 @@ def pages_of(file: IO[bytes]) -> tuple[list[Page], list[str]]:
         notes.append(f"dropped: transparency masks that match no page ({lost_masks})")
     if any(_has_further_pictures(page.table) for page in pages if page.number is not None):
         notes.append("dropped: further pictures inside pages (in sub-directories)")
-    return pages, notes
+    return pages, notes + tiff_leftovers(page.table for page in pages)
 
 
 def _check_stack(tables: list[Table]) -> None:

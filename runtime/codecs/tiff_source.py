@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from PIL.TiffImagePlugin import TiffImageFile
 
+from runtime.codecs.libtiff import libtiff_notes
 from runtime.codecs.limits import quiet_pillow, too_many_frames, too_many_pixels
 from runtime.codecs.pil import channels_picture, loaded_picture
 from runtime.codecs.tiff_layout import CMYK, Layout
@@ -82,8 +83,10 @@ def _ours(data: bytes, page: Page) -> Picture:
 
 def _pillows(data: bytes, page: Page) -> Picture:
     whole = page.number == 0 and not (page.table.is_big and page.table.order == ">")
-    with _opened(data if whole else single_page_tiff(data, page.table, {}), page.layout) as image:
-        return loaded_picture(image)
+    content = data if whole else single_page_tiff(data, page.table, {})
+    with libtiff_notes() as notes, _opened(content, page.layout) as image:
+        picture = loaded_picture(image)
+    return replace(picture, notes=[*picture.notes, *notes])
 
 
 def _opened(data: bytes, layout: Layout | None = None) -> TiffImageFile:

@@ -1,4 +1,4 @@
-"""Pictures in memory, whole or in strips: colour, transparency, resizing.
+"""Pictures in memory, whole or in strips: their samples' colours, transparency, resizing.
 
-May import `errors` only.
+How files state colours is read in `codecs`; here they are converted. May import `errors` only.
 """

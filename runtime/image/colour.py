@@ -62,7 +62,7 @@ def channels_of(
     Args:
         image: loaded; not changed.
         raw: result of :func:`raw_mode` before it was loaded.
-        deep: its samples with 16 bits, where it has so many; see
+        deep: its samples with 16 bits, if it has 16; see
             `sixteen_bit.deep_samples`.
 
     Raises:

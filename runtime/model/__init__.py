@@ -1,4 +1,4 @@
-"""Exported models: finding them, and the facts in their metadata.
+"""Facts about exported models: name, scale, tensor format; the files are in `runtime/models`.
 
 May import `errors` only.
 """

@@ -166,7 +166,11 @@ def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> P
             )
         return MODELS_FOLDER / f"{name_or_file}.onnx"
     path = Path(name_or_file)
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:  # out of reach, or a name that is too long
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    if not is_file:
         raise ModelError(
             f"{name_or_file} is neither a file nor a shipped model ({', '.join(shipped)})"
         )

@@ -38,12 +38,12 @@ class HtmlReport:
     """
 
     def __init__(self, path: Path) -> None:
-        if path.suffix.lower() not in SUFFIXES or path.is_dir():
-            # Never a photograph that someone named by mistake.
-            raise ConfigError(f"--report is {path}: expected a file name ending in .html")
         self._path = path
         self._guard = threading.Lock()
         with self._translated():
+            if path.suffix.lower() not in SUFFIXES or path.is_dir():
+                # Never a photograph that someone named by mistake.
+                raise ConfigError(f"--report is {path}: expected a file name ending in .html")
             # Without a name, so that a killed run leaves nothing behind.
             self._pictures = tempfile.TemporaryFile("w+b", dir=path.parent)  # noqa: SIM115
 

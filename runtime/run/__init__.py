@@ -1,5 +1,5 @@
-"""A run of `dggn-run`: planning, the decode-upscale-encode pipeline, and reporting.
+"""A run of `dggn-run` in motion: batch, pipeline, strips, clips, the dry run, stop signals.
 
-May import every package of `runtime`; only `runtime.cluster` and
-`runtime.cli` import this one.
+What is to be done is in `jobs`, what is said of it in `report`. May import every package of
+`runtime`; only `runtime.cluster` and `runtime.cli` import this one.
 """

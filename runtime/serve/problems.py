@@ -22,7 +22,7 @@ class Problem(Exception):
 
     Args:
         status: of HTTP.
-        message: what is wrong and what to do, for people.
+        message: human-readable: what is wrong and what to do.
     """
 
     def __init__(self, status: int, message: str) -> None:

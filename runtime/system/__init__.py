@@ -1,4 +1,4 @@
-"""The machine and installation: atomic files, CPU cores, installed packages.
+"""The machine and installation: atomic and locked files, CPU cores, memory, packages, terminals.
 
 May import `errors` only.
 """

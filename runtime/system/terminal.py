@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from runtime.errors import Cancelled, DggnError
+from runtime.errors import Cancelled, DggnError, EnvironmentProblem
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -60,6 +60,11 @@ def errors_reported(command: str, *, interrupted: str = "interrupted") -> Iterat
     except DggnError as error:
         complain(command, error)
         raise typer.Exit(error.exit_code) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        complain(command, OSError(f"{error.filename}: {error.strerror}"))
+        raise typer.Exit(EnvironmentProblem.exit_code) from error
     except (Cancelled, KeyboardInterrupt):
         typer.echo(interrupted, err=True)
         raise typer.Exit(INTERRUPTED) from None

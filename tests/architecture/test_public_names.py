@@ -1,4 +1,4 @@
-"""What `dggn` hands on."""
+"""Names that `dggn` exports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a wheel holds."""
+"""Contents of a wheel."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def test_data_is_inside(names: set[str]) -> None:
     page = (ROOT / "runtime" / "serve" / "page").iterdir()
     assert {f"runtime/serve/page/{path.name}" for path in page} <= names
     assert "runtime/backends/trt/photograph.png" in names
+    assert "export/triton/README.md" in names
     assert {f"{room}/py.typed" for room in ROOMS} <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 

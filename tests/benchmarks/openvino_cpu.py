@@ -1,4 +1,4 @@
-"""What a picture costs on processors: OpenVINO against ONNX Runtime, alternating in one run.
+"""Time per picture on CPUs: OpenVINO against ONNX Runtime, alternating in one run.
 
     python -m tests.benchmarks.openvino_cpu PHOTOGRAPHS [--teachers FOLDER] [--also FILE.onnx]...
         [--output RESULT.md]

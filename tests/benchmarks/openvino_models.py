@@ -28,7 +28,7 @@ _BASICSR = {
     "last": "conv_hr",
     "tail": "conv_last",
 }
-"""What BasicSR, and with it Real-ESRGAN, calls the convolutions around the blocks."""
+"""Names in BasicSR and Real-ESRGAN of the convolutions around the blocks."""
 
 
 def write_flagship(folder: Path) -> Path:

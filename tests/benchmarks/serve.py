@@ -63,7 +63,7 @@ def cut(source: Path, folder: Path, count: int) -> list[Path]:
 
 
 class Took(NamedTuple):
-    """What a piece of work took."""
+    """Cost of a piece of work."""
 
     wall_s: float
     processor_s: float
@@ -86,7 +86,7 @@ def command(folder: Path, output: Path, backend: str) -> Took:
 
 
 def upscaling(folder: Path, output: Path, backend: str) -> Took:
-    """What `dggn-run` takes for a folder, less what it takes for a folder of one small picture."""
+    """Time of `dggn-run` for a folder, minus its time for a folder of one small picture."""
     with tempfile.TemporaryDirectory() as name:
         one = min(folder.iterdir(), key=lambda path: path.stat().st_size)
         alone = Path(name) / "in"

@@ -29,7 +29,7 @@ from runtime.video.library import pyav
 
 FRAMES = 10
 SIZE_HW = (96, 128)
-"""Of the source's frames."""
+"""Number of the source's frames."""
 SCALE = 4
 PHOTOS = 6
 """The first ones that are large enough."""
@@ -51,7 +51,7 @@ def originals(photo: Image.Image, step: int) -> Frames:
 
 
 def filmed(frames: Frames, *, sigma: float, crf: int) -> Frames:
-    """What a camera would have made of them: reduced, with noise, and compressed."""
+    """Degrade frames as a camera would: reduced, with noise, and compressed."""
     av = pyav()
     generator = np.random.default_rng(0)
     file = io.BytesIO()

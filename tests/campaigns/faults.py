@@ -66,7 +66,7 @@ FAULTS = {
 
 @dataclass(kw_only=True)
 class Counts:
-    """What was found over all runs of one kind of fault."""
+    """Findings over all runs of one kind of fault."""
 
     runs: int = 0
     kept: int = 0

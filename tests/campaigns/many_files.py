@@ -42,7 +42,7 @@ MOST_GROWTH = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a run was like."""
+    """Measurements of a run."""
 
     count: int
     early_mb: float
@@ -57,7 +57,7 @@ class Found:
 
     @property
     def growth(self) -> float:
-        """Of the memory, as a share of what it was early."""
+        """Growth of memory, as a share of its early size."""
         return self.late_mb / self.early_mb - 1
 
     @property
@@ -99,7 +99,7 @@ def campaign(folder: Path, *, count: int, early: int) -> Found:
 
 
 def resident_mb(status: Path) -> float:
-    """What a process took, by a copy of its `/proc/self/status`."""
+    """Memory of a process, from a copy of its `/proc/self/status`."""
     match = re.search(r"VmRSS:\s+(\d+) kB", status.read_text())
     assert match
     return int(match[1]) / 1024

@@ -1,4 +1,4 @@
-"""What SE's mean is taken over: quality and seams of each way, with one set of weights.
+"""Quality and seams of each area for SE's mean, with one set of weights.
 
     python -m tests.campaigns.pooling BENCHMARK... [--model NAME]
 

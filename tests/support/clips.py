@@ -185,7 +185,7 @@ def _chapter(title: str, begin: float, end: float, number: int) -> dict[str, Any
 
 
 def probe(path: Path) -> dict[str, Any]:
-    """What ffprobe says of a file."""
+    """Return ffprobe's description of a file."""
     command = ["ffprobe", "-v", "error", "-of", "json", "-show_streams", "-show_format"]
     command += ["-show_chapters", "-show_packets", str(path)]
     result = run(command)

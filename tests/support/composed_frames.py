@@ -24,7 +24,7 @@ def block(colour: Sequence[int], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def seen(path: Path, data: bytes) -> list[NDArray[np.uint8]]:
-    """What the frames show, as RGBA."""
+    """The composed frames as RGBA."""
     path.write_bytes(data)
     picture, outline = decode(path), read_outline(path)
     pages = (picture, *picture.more)

@@ -50,5 +50,5 @@ def files(folder: Path) -> set[str]:
 
 
 def statuses(report: dict[str, Any]) -> dict[str, str]:
-    """Of the files in a report, by name."""
+    """Return the files of a report by name."""
     return {file["name"]: file["status"] for file in report["files"]}

@@ -47,7 +47,7 @@ class Machine:
         return self.tensorrt.engine_file(self.cache, **options).path
 
     def build(self, request: EngineRequest) -> Path:
-        """What `dggn-export trt` does."""
+        """Build an engine as `dggn-export trt` does."""
         self.requests.append(request)
         return self.engine(
             tile_px=request.tile_px,

@@ -29,7 +29,7 @@ class Kind:
     words: str = ""
     """In the error message, or the notes."""
     size: tuple[int, int] | None = SIZE
-    """Of the upright source; None where it is not known."""
+    """Size of the upright source; None where unknown."""
 
 
 def image(size: tuple[int, int] = SIZE) -> Image.Image:

@@ -101,7 +101,7 @@ def smooth(channels: int, dtype: type[np.uint8] | type[np.uint16] = np.uint8) ->
 
 
 def picture_of(kind: str, **more: Any) -> Picture:
-    """Of a kind such as `grey`, `rgba` or `grey-alpha-16`."""
+    """Make a picture of a kind such as `grey`, `rgba` or `grey-alpha-16`."""
     dtype: type[np.uint8] | type[np.uint16] = np.uint16 if kind.endswith("-16") else np.uint8
     samples = smooth(4, dtype)
     grey = kind.startswith("grey")

@@ -31,7 +31,7 @@ class StoreServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a user sets to reach it."""
+        """Environment variables with which a user reaches it."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": KEY_ID,
@@ -76,15 +76,15 @@ class StoreServer:
 
 
 @contextlib.contextmanager
-def s3_server() -> Iterator[StoreServer]:
-    """Serve an empty store with one bucket on a free port."""
+def s3_server(port: int = 0) -> Iterator[StoreServer]:
+    """Serve an empty store with one bucket; on a free port, unless one is given."""
     from moto.backends import get_backend
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
     app = DomainDispatcherApplication(create_backend_app)
     server = StoreServer("", app)
-    listener = make_server("127.0.0.1", 0, server, threaded=True)
+    listener = make_server("127.0.0.1", port, server, threaded=True)
     server.url = f"http://127.0.0.1:{listener.server_port}"
     thread = threading.Thread(target=listener.serve_forever, daemon=True)
     thread.start()

@@ -23,7 +23,7 @@ from runtime.run.pipeline import Pipeline
 from runtime.tiles.stitch import OnTile
 
 LIMIT_S = 60
-"""What takes longer hangs."""
+"""Time after which work counts as hung."""
 SETTINGS = OutputSettings(format="png")
 
 
@@ -153,7 +153,7 @@ class Bench:
 
 
 def within_limit(work: Callable[[], Any]) -> Any:
-    """What the work returns or raises; a failure if it hangs."""
+    """Return or raise what the work does; fail if it hangs."""
     outcome: list[Any] = []
     errors: list[BaseException] = []
 

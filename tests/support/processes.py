@@ -23,7 +23,7 @@ import pytest
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX")
 
 HANGS_S = 300
-"""What takes longer hangs. No measure of speed: machines that run tests are busy with others."""
+"""Time after which work counts as hung; generous, because test machines are busy."""
 
 SOON_S = 20
 """In which a command must have answered Ctrl-C.

@@ -67,11 +67,15 @@ class RayCluster:
 
 
 @contextlib.contextmanager
-def ray_cluster(*cpus: int) -> Iterator[RayCluster]:
-    """A cluster whose nodes have so many CPUs each; the head has none."""
+def ray_cluster(*cpus: int, **variables: str) -> Iterator[RayCluster]:
+    """A cluster whose nodes have so many CPUs each; the head has none.
+
+    Workers find `variables` in their environment.
+    """
     command = [sys.executable, __file__, *map(str, cpus)]
     environment = {
         **os.environ,
+        **variables,
         "PYTHONPATH": str(ROOT),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_raylet_start_wait_time_s": "200",

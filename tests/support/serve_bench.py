@@ -126,7 +126,7 @@ class Opener:
 
 @dataclass
 class Answered:
-    """What a server answered."""
+    """A server's response."""
 
     status: int
     headers: dict[str, str]

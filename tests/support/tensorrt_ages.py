@@ -20,7 +20,7 @@ ENUMS = ("BuilderFlag", "ComputeCapability", "NetworkDefinitionCreationFlag", "P
 
 
 class Log(list[tuple[Any, ...]]):
-    """What was asked of the library, in order: object.method and arguments."""
+    """Calls to the library, in order: object.method and arguments."""
 
     def of(self, what: str) -> list[tuple[Any, ...]]:
         return [entry[1:] for entry in self if entry[0] == what]

@@ -73,7 +73,10 @@ QUANTIZERS = frozenset(["QuantizeLinear", "DequantizeLinear"])
 LEAST_NORMAL_HALF = 2.0**-14
 
 FINISHING = frozenset(
-    ["Add", "Cast", "Clip", "Div", "Identity", "Max", "Min", "Mul", "Round", "Sub", "Transpose"]
+    [
+        *("Add", "Cast", "Clip", "Div", "Identity", "Max", "Min", "Mul", "Round", "Slice", "Sub"),
+        "Transpose",
+    ]
 )
 """Operators allowed between the last layer and the output."""
 

@@ -1,4 +1,4 @@
-"""What every backend is measured as."""
+"""Common interface of the measured backends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Engine(Protocol):
     """
 
     description: str
-    """What runs where, with versions."""
+    """Library, device and versions."""
 
     def infer(self, tiles_nhwc: Bytes) -> Bytes:
         """Super-resolve a batch."""
@@ -30,7 +30,7 @@ class Engine(Protocol):
         """Batches a second of tiles and results in the host's memory."""
 
     def rates(self, seconds: float) -> dict[str, float]:
-        """What the device can do at best: operations a second, by what was measured."""
+        """Peak rates of the device in operations per second, by what was measured."""
 
     def close(self) -> None:
         """Free the device."""

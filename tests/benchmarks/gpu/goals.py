@@ -10,7 +10,7 @@ from tests.benchmarks.gpu.plan import FLAGSHIP, YARDSTICK, Plan
 TRT = "tensorrt"
 
 LEAST_OF_MATRIX_RATE = 0.47
-"""Of the matrix units' rate. A roofline of the engine's kernels allows 0.73 on an H100 (docs/
+"""Share of the matrix units' rate. A roofline of the engine's kernels allows 0.73 on an H100 (docs/
 tensorrt.md); real kernels reach seven tenths of the one bound and eight and a half of the other."""
 
 
@@ -19,13 +19,13 @@ class Goal:
     """A ratio that must be reached."""
 
     text: str
-    """What is compared."""
+    """The compared quantity."""
 
     least: float
     """The ratio."""
 
     found: float | None
-    """What was measured; None where a part was not."""
+    """The measured value; None where a part is missing."""
 
     @property
     def verdict(self) -> str:

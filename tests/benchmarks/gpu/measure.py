@@ -37,7 +37,7 @@ class Accuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """What a figure is of."""
+    """The subject of a figure."""
 
     model: str
     """Its name."""

@@ -93,7 +93,7 @@ def _write(network: Generator | CommunityModel, name: str, plan: Plan) -> int:
 
 
 def _make_reference(plan: Plan) -> None:
-    """What the float32 model makes of the tiles on the CPU: (N, 4H, 4W, 3), uint8."""
+    """Results of the float32 model on the CPU: (N, 4H, 4W, 3), uint8."""
     results: list[NDArray[np.uint8]] = []
     with OrtBackend(plan.work / f"{FLAGSHIP}.onnx") as backend:
         for tile in np.load(plan.work / "tiles.npy"):

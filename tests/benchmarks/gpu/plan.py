@@ -1,4 +1,4 @@
-"""What is measured, and how: chosen on the command line, known to every process."""
+"""The measurements to make, chosen on the command line and known to every process."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Plan:
     """Length of a turn."""
 
     compile_mode: str = "reduce-overhead"
-    """Of torch.compile; `max-autotune` takes many minutes longer to begin."""
+    """Mode of torch.compile; `max-autotune` takes many minutes longer to start."""
 
     photographs: int = 48
     """Pictures for the whole command."""
@@ -92,11 +92,11 @@ class Plan:
 
     @property
     def names(self) -> dict[str, str]:
-        """What the backends are called in the results."""
+        """Names of the backends in the results."""
         return STAND_INS if self.dry_run else NAMES
 
     def facts(self) -> dict[str, Any]:
-        """What was prepared."""
+        """Prepared files."""
         read: dict[str, Any] = json.loads((self.work / FACTS_NAME).read_text(encoding="utf-8"))
         return read
 

@@ -109,7 +109,7 @@ class _Installed:
         self._library = library.find_library(self._facts.options.flavor)
 
     def backend(self) -> Backend:
-        """What `dggn-run` uses."""
+        """The engine that `dggn-run` uses."""
         module = import_module("runtime.backends.trt.backend")
         file = module.EngineFile(path=self._path, facts=self._facts)
         backend: Backend = module.TrtBackend(

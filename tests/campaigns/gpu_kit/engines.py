@@ -1,4 +1,4 @@
-"""What the second kit measures, with the Python and the TensorRT that came along.
+"""Measurements of the second kit, with the bundled Python and TensorRT.
 
 python -m tests.campaigns.gpu_kit.engines WORK OUTPUT --seconds 400 [--rehearse]
 """

@@ -36,7 +36,7 @@ from tests.campaigns.gpu_kit.wheels import download
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("safetensors", "isal")
-"""What the GPU's machine lacks."""
+"""List what the GPU machine lacks."""
 
 PYTHON = "3.12"
 """The version there."""

@@ -1,4 +1,4 @@
-"""What both kits measure of a backend over the real slots: right, fast, and as a whole command."""
+"""Measurements of both kits over the real slots: correctness, speed, and a whole command."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ PREFIXES = {
     "libcublasLt.so.11": "cublasLt",
     "libcublas.so.11": "cublas",
 }
-"""What each library's functions begin with, the longer ones first."""
+"""Prefixes of each library's functions, longest first."""
 
 
 def make_stand_ins(plugins: Path, target: Path) -> None:

@@ -61,7 +61,7 @@ def rows(device: torch.device, *, tiny: bool, left_s: Callable[[], float]) -> It
 
 
 def _milliseconds(work: Callable[[], None], device: torch.device) -> float:
-    """Of one call, as the device counts them."""
+    """Time of one call, as the device counts it."""
     import time
 
     for _ in range(3):

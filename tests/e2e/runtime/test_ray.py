@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("ray")
 
 from tests.support.dggn_run import command, make, run
+from tests.support.object_store import BUCKET, KEY_ID
 from tests.support.processes import posix_only, wait_until
 from tests.support.ray_cluster import RayCluster, ray_cluster, require_namespaces
 
@@ -30,10 +35,32 @@ hire.Worker = Deadly
 """
 
 
+PORT = 9000
+"""Of the S3 server, in the cluster's own network."""
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": "secret"}
+ENDPOINT = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}", "AWS_REGION": "us-east-1"}
+
+STORE = """
+import sys, time
+from pathlib import Path
+from tests.support.object_store import s3_server
+source, target = map(Path, sys.argv[1:])
+with s3_server({port}) as server:
+    for path in source.iterdir():
+        server.put(f"in/{{path.name}}", path.read_bytes())
+    (target / "ready").touch()
+    while not (target / "asked").exists():
+        time.sleep(0.05)
+    for key in server.keys("out/"):
+        (target / key).write_bytes(server.get(f"out/{{key}}"))
+"""
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
     require_namespaces()
-    with ray_cluster(1, 1) as cluster:
+    with ray_cluster(1, 1, **CREDENTIALS, **ENDPOINT) as cluster:
         yield cluster
 
 
@@ -86,6 +113,48 @@ def test_a_cluster_of_another_version(cluster: RayCluster, tmp_path: Path) -> No
     )
     assert cluster.wait(cluster.start(whole, tmp_path / "log")) == 3
     assert "is of another version" in (tmp_path / "log.err").read_text()
+
+
+def test_ctrl_c(cluster: RayCluster, tmp_path: Path) -> None:
+    for number in range(100):
+        make(tmp_path / f"in/{number:02}.png")
+    out = tmp_path / "out"
+    options = ("--cluster", cluster.address, "--json", "--backend", "cpu")
+    pid = cluster.start(command(tmp_path / "in", out, *options), tmp_path / "log")
+    wait_until(lambda: len(list(out.glob("*.png"))) >= 3)
+    os.kill(pid, signal.SIGINT)
+    assert cluster.wait(pid) == 130, (tmp_path / "log.err").read_text()
+    report = json.loads((tmp_path / "log.out").read_text())
+    assert report["error"] == "interrupted"
+    assert {path.name for path in out.glob(".*")} == {".dggn-run.jsonl"}
+    for path in out.glob("*.png"):
+        with Image.open(path) as image:
+            image.load()
+
+
+def test_a_store_without_a_journal(cluster: RayCluster, tmp_path: Path) -> None:
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto")
+    pytest.importorskip("flask_cors")
+    for number in range(8):
+        make(tmp_path / f"in/{number}.png", (24 + number, 20))
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    code = STORE.format(port=PORT)
+    store = cluster.start([sys.executable, "-c", code, tmp_path / "in", kept], tmp_path / "store")
+    wait_until((kept / "ready").exists)
+    ends = (f"s3://{BUCKET}/in", f"s3://{BUCKET}/out")
+    exit_code, report, said = report_of(cluster, tmp_path, *ends)
+    assert exit_code == 0, said
+    assert report["totals"]["done"] == 8
+    exit_code, report, said = report_of(cluster, tmp_path, *ends)
+    assert (exit_code, report["totals"]["up_to_date"]) == (0, 8), said
+    (kept / "asked").touch()
+    assert cluster.wait(store) == 0
+    plain = run(tmp_path / "in", tmp_path / "plain", "--quiet", "--backend", "cpu")
+    assert plain.returncode == 0, plain.stderr
+    for path in (tmp_path / "plain").glob("*.png"):
+        assert (kept / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_machine_is_lost(cluster: RayCluster, tmp_path: Path) -> None:

@@ -52,12 +52,12 @@ def add(page: Browser, *paths: Path) -> None:
 
 
 def after(page: Browser, number: int = 0) -> Any:
-    """What is shown on the right of a picture."""
+    """Text shown to the right of a picture."""
     return page.run(f"document.querySelectorAll('article')[{number}]?.dataset.after ?? ''")
 
 
 def pixels(page: Browser, selector: str) -> np.ndarray:
-    """What a canvas shows, (H, W, 3)."""
+    """Pixels of a canvas, (H, W, 3)."""
     url = page.run(f"document.querySelector('{selector}').toDataURL()")
     data = io.BytesIO(base64.b64decode(url.partition(",")[2]))
     return np.asarray(Image.open(data).convert("RGB"))

@@ -163,6 +163,18 @@ def test_a_large_result_in_parts_through_a_throttled_store(
     assert server.get("out/large.tiff") == (tmp_path / "large.tiff").read_bytes()
 
 
+def test_a_store_that_must_not_be_written(server: StoreServer, tmp_path: Path) -> None:
+    server.put("in/a.png", make(tmp_path / "a.png").read_bytes())
+    server.hook = lambda method, path: (
+        ("403 Forbidden", "AccessDenied") if method == "PUT" else None
+    )
+    result = run(url("in"), url("out"))
+    assert result.returncode == 3
+    assert f"{url('out/a.png')}: the store refuses (AccessDenied): check AWS" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not server.keys("out/")
+
+
 @pytest.mark.parametrize(
     ("variables", "source", "words"),
     [

@@ -1,4 +1,4 @@
-"""What docs/calibration.md promises of the shipped INT8 model."""
+"""The shipped INT8 model keeps the promises of docs/calibration.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of this room share: a tiny exported generator and tiny photographs."""
+"""Fixtures: a tiny exported generator and tiny photographs."""
 
 from __future__ import annotations
 

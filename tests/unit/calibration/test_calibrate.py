@@ -39,7 +39,7 @@ def quantized(
 def folder(
     models: dict[str, Path], photographs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """What a calibration leaves."""
+    """Files that a calibration leaves."""
     folder = tmp_path_factory.mktemp("int8")
     quantized(models["half"], photographs, folder / "int8.onnx")
     return folder

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,17 @@ def test_no_mix_that_holds_the_gates(model: str, monkeypatch: pytest.MonkeyPatch
     done = CliRunner().invoke(app, ["photos", "--model", model, "-o", "x.onnx"])
     assert done.exit_code == 1
     assert "x.md says which layers prevent it. The model was not written" in done.output
+
+
+def test_a_broken_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "onnxruntime").mkdir()
+    content = 'raise ImportError("DLL load failed")'
+    (tmp_path / "onnxruntime/__init__.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "onnxruntime")
+    done = CliRunner().invoke(app, ["photos"])
+    assert done.exit_code == 3
+    assert "onnxruntime is installed, but cannot be loaded (DLL load failed)" in done.output
 
 
 def test_an_interruption(model: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of the model room share: a tiny generator and tiny pictures."""
+"""Fixtures: a tiny generator and tiny pictures."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def test_what_another_program_wrote_is_described_as_it_is_run(tmp_path: Path) ->
         [helper.make_node("Resize", ["x", "", "sizes"], ["y"], mode="nearest")],
         "foreign",
         [helper.make_tensor_value_info("x", floats, ["n", 3, "h", "w"])],
-        [helper.make_tensor_value_info("y", floats, ["n", 3, "hh", "ww"])],
+        [helper.make_tensor_value_info("y", floats, ["n", 3, None, None])],
         [helper.make_tensor("sizes", floats, [4], [1, 1, 2, 2])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -25,6 +25,7 @@ def test_what_another_program_wrote_is_described_as_it_is_run(tmp_path: Path) ->
     assert facts["Preset"] == "custom, x2"
     assert facts["Origin"] == "another program"
     assert facts["Input"] == "x float[n, 3, h, w], RGB in [0, 1]"
+    assert facts["Output"] == "y float[n, 3, any, any]"
 
 
 def test_description(exported: dict[str, Path]) -> None:

@@ -106,7 +106,7 @@ def test_colours_stay_where_they_are(model: str, most_levels: float) -> None:
 
 
 def test_the_result_is_sharper_than_bicubic() -> None:
-    """Of the model that undoes this reduction; that for photographs expects noise, too."""
+    """Use the model that undoes this reduction; the one for photographs also expects noise."""
     reference = photograph(128)
     small = Image.fromarray(reference).resize((32, 32), Image.Resampling.BICUBIC)
     bicubic = np.asarray(small.resize((128, 128), Image.Resampling.BICUBIC))

@@ -119,7 +119,7 @@ def ladder(tile_size: int, multiple: int) -> set[int]:
 
 @given(height=st.integers(257, 6000), width=st.integers(257, 6000))
 def test_alike_shapes_waste_little_more_than_the_best(height: int, width: int) -> None:
-    """Of any picture larger than a tile, with the defaults of the shipped models."""
+    """For any picture larger than a tile, with the defaults of the shipped models."""
     size = {"tile_size": 256, "overlap": 16, "multiple": 8}
     alike = TilePlan.of((height, width), uniform=True, **size)
     assert len({(len(tile.rows), len(tile.columns)) for tile in alike}) <= 4

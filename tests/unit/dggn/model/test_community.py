@@ -26,7 +26,7 @@ from dggn.model.picture import super_resolve
 from runtime.errors import MissingDependency, ModelError
 
 STAND_IN = '''
-"""What we use of spandrel, for a network that enlarges twice by a transposed convolution."""
+"""The part of spandrel in use, for a x2 network with a transposed convolution."""
 
 from types import SimpleNamespace
 

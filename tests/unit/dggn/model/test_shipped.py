@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import doctest
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,12 @@ def changed(tmp_path: Path) -> Callable[[Callable[[onnx.ModelProto], Any]], Path
         return path
 
     return write
+
+
+def test_the_documented_example_runs() -> None:
+    results = doctest.testmod(shipped, raise_on_error=False)
+    assert results.attempted == 4
+    assert results.failed == 0
 
 
 def set_generator(model: onnx.ModelProto, value: str) -> None:

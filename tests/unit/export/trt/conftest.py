@@ -24,7 +24,7 @@ Run = Callable[["onnx.ModelProto | Path", NDArray[Any]], NDArray[Any]]
 
 @pytest.fixture(scope="session")
 def strong() -> Capabilities:
-    """Of a library with strong types."""
+    """Capabilities of a library with strong types."""
     return Capabilities(
         strong_types=True,
         explicit_batch=False,
@@ -41,7 +41,7 @@ def strong() -> Capabilities:
 
 @pytest.fixture(scope="session")
 def weak(strong: Capabilities) -> Capabilities:
-    """Of TensorRT 8.5."""
+    """Capabilities of TensorRT 8.5."""
     return dataclasses.replace(
         strong, strong_types=False, precision_flags=True, shared_profiles=False, largest_opset=17
     )
@@ -115,7 +115,7 @@ def run() -> Run:
 
 @pytest.fixture(scope="session")
 def expected(run: Run, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the shipped file makes of the batch."""
+    """Run the shipped file on the batch."""
     return run(model_path(DEFAULT_MODEL), batch)
 
 
@@ -129,7 +129,7 @@ def int8_file() -> Path:
 
 @pytest.fixture(scope="session")
 def foreign_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What another program might write: opset 14, other names, `Constant` nodes, no metadata."""
+    """A file of another program: opset 14, other names, `Constant` nodes, no metadata."""
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 

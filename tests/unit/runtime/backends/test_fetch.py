@@ -92,7 +92,7 @@ def url(server: Server) -> str:
 
 
 def kept(tmp_path: Path) -> list[str]:
-    """What lies in the cache, but for the lock."""
+    """Files in the cache, except the lock."""
     return sorted(path.name for path in (tmp_path / "cache").rglob("*.*") if path.name != ".lock")
 
 

@@ -168,7 +168,7 @@ def test_a_broken_onnx_runtime_has_no_cuda(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_real_library_without_a_gpu(tmp_path: Path) -> None:
-    """What `dggn-run` prints with the wheel for CUDA on a machine that has none."""
+    """Output of `dggn-run` with the CUDA wheel on a machine without CUDA."""
     import onnxruntime
 
     if CUDA not in onnxruntime.get_available_providers() or shutil.which("nvidia-smi"):

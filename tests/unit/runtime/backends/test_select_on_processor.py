@@ -1,4 +1,4 @@
-"""What `auto` takes on a processor, and why."""
+"""The backend that `auto` chooses on a CPU, and the reasons given."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.cluster.share import Node, Slot, divide
+from runtime.cluster.share import Node, Slot, can_work, divide
 from runtime.errors import ConfigError, EnvironmentProblem
 
 
@@ -36,6 +36,12 @@ def test_gpus_alone_or_none() -> None:
 def test_as_many_as_are_asked_for() -> None:
     assert shares(node("a", 8), node("b", 4), workers=1) == [("a", 8, 0)]
     assert shares(node("a", 8), node("b", 4), workers=3) == [("a", 4, 0), ("a", 4, 0), ("b", 4, 0)]
+
+
+def test_who_can_work() -> None:
+    gpu, plain, head = node("a", 8, 1), node("b", 8), node("head", 0)
+    assert [can_work(one, None) for one in (gpu, plain, head)] == [True, True, False]
+    assert [can_work(one, True) for one in (gpu, plain, head)] == [True, False, False]
 
 
 def test_memory_is_divided() -> None:

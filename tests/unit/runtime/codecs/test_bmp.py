@@ -136,7 +136,7 @@ def test_palettes_of_2_bits(tmp_path: Path, colours: int) -> None:
 @pytest.mark.parametrize("header", [12, 16, 24, 40, 52, 56, 64, 108, 124])
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_palettes(tmp_path: Path, bits: int, header: int, entries: int | None) -> None:
-    """Of OS/2 and Windows, whole, short, and longer than the bits reach."""
+    """OS/2 and Windows palettes: complete, short, and longer than the bits can index."""
     count = entries or 1 << bits
     used = min(count, 1 << bits)
     colours = np.random.default_rng(bits).integers(0, 256, (count, 3), np.uint8)

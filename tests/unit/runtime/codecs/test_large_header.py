@@ -1,4 +1,4 @@
-"""What must be known of a large file is what decoding a small one of the kind gives."""
+"""The header of a large file gives the facts that decoding a small one gives."""
 
 from __future__ import annotations
 

@@ -20,6 +20,8 @@ from PIL import Image
 
 from runtime.codecs import decode as decode_module
 from runtime.codecs.decode import decode
+from runtime.codecs.header import read_outline
+from runtime.codecs.large_header import read_large_header
 from runtime.errors import ImageReadError
 from tests.support.images import (
     saved,
@@ -97,6 +99,21 @@ def test_file_that_vanishes_while_it_is_read(
     monkeypatch.setattr(Path, "read_bytes", vanish)
     with pytest.raises(ImageReadError, match=r"^a\.png: cannot be read: No such file"):
         decode(path)
+
+
+@pytest.mark.parametrize("read", [decode, read_outline, read_large_header])
+def test_a_file_out_of_reach_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    path = saved(tmp_path / "a.png", Image.new("L", (3, 2)))
+
+    def refuse(path: Path, *arguments: object, **named: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ImageReadError, match=r"cannot be read: Permission denied$"):
+        read(path)
 
 
 def test_folder_named_like_a_picture(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What damage costs in a PNG: the block that is damaged, or the picture."""
+"""Damage in a PNG costs the damaged chunk, or the picture."""
 
 from __future__ import annotations
 

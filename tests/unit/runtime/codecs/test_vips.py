@@ -1,4 +1,4 @@
-"""What libvips reads in strips is what Pillow reads whole; what it cannot read is an error."""
+"""libvips reads in strips the pixels that Pillow reads whole; what it cannot read is an error."""
 
 from __future__ import annotations
 

@@ -71,6 +71,11 @@ def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
         model_path("nosuch")
 
 
+def test_a_name_that_is_too_long_for_a_file() -> None:
+    with pytest.raises(ModelError, match=r"x\.onnx (cannot be read|is neither)"):
+        model_path("x" * 300 + ".onnx")
+
+
 def test_sha256_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "abc"
     path.write_bytes(b"abc")

@@ -127,6 +127,7 @@ def test_only_a_page_can_be_written(tmp_path: Path, name: str) -> None:
         HtmlReport(tmp_path / name)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["none", "x" * 300])
+def test_a_folder_that_is_not_there(tmp_path: Path, folder: str) -> None:
     with pytest.raises(TargetError, match="cannot write the report"):
-        HtmlReport(tmp_path / "none" / "r.html")
+        HtmlReport(tmp_path / folder / "r.html")

@@ -1,4 +1,4 @@
-"""What is kept of clips, as ffprobe sees it; the network is one that repeats pixels."""
+"""Properties of clips that are preserved, according to ffprobe; the network repeats pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each step does when a picture, the disk or the backend fails it."""
+"""Each stage when a picture, the disk or the backend fails."""
 
 from __future__ import annotations
 

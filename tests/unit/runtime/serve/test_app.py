@@ -1,4 +1,4 @@
-"""What is sent and what comes back."""
+"""Requests and their responses."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def bucket() -> Bucket:
 
 @pytest.fixture(params=["file", "object"])
 def job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
-    """Of either kind of source."""
+    """Parametrized over both kinds of source."""
     source = tmp_path / "a.png"
     source.write_bytes(b"source")
     origin = Origin(url="s3://b/in/a.png", etag="e", size_bytes=6)

@@ -60,7 +60,7 @@ def test_a_package_that_is_missing() -> None:
 def test_a_package_that_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, message: str
 ) -> None:
-    """What is left when one of two distributions with one folder was removed, and the like."""
+    """Leftovers, for example when one of two distributions that share a folder was removed."""
     (tmp_path / "broken_package/capi").mkdir(parents=True)
     if content is not None:
         (tmp_path / "broken_package/__init__.py").write_text(content)

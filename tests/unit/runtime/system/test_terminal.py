@@ -38,6 +38,13 @@ def test_an_error_is_one_line_and_an_exit_code(
     assert capsys.readouterr() == ("", "dggn-x: a\\x07: do b\n")
 
 
+def test_a_file_out_of_reach_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as caught, errors_reported("dggn-x"):
+        raise PermissionError(13, "Permission denied", "folder/a.onnx")
+    assert caught.value.exit_code == 3
+    assert capsys.readouterr() == ("", "dggn-x: folder/a.onnx: Permission denied\n")
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, Cancelled])
 def test_an_interruption_is_told_as_the_command_wants(
     capsys: pytest.CaptureFixture[str], error: type[BaseException]
@@ -48,9 +55,10 @@ def test_an_interruption_is_told_as_the_command_wants(
     assert capsys.readouterr() == ("", "stopped\n")
 
 
-def test_what_nobody_meant_to_raise_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError), errors_reported("dggn-x"):
-        raise ZeroDivisionError
+@pytest.mark.parametrize("error", [ZeroDivisionError, OSError])
+def test_what_nobody_meant_to_raise_is_not_hidden(error: type[Exception]) -> None:
+    with pytest.raises(error), errors_reported("dggn-x"):
+        raise error
 
 
 def test_lines_are_far_apart_but_for_the_first_and_the_last(

@@ -11,7 +11,7 @@ from runtime.video.colours import FULL, LIMITED
 from runtime.video.filters import FromRgb, ToRgb
 
 WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
-"""Of red and blue in luma, by ITU-R BT.709, BT.601 and BT.2020."""
+"""Weights of red and blue in luma, by ITU-R BT.709, BT.601 and BT.2020."""
 
 
 def planes(frame: Any, bits: int) -> list[Any]:

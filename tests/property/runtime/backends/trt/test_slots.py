@@ -18,14 +18,14 @@ from tests.support.fake_tensorrt import GPU, FakeTensorRT, nearest
 SHAPES = [(16, 16), (16, 8), (4, 4), (1, 3), (24, 20)]
 
 tiles_of = st.lists(st.sampled_from(SHAPES), max_size=40)
-"""What is submitted."""
+"""Submitted tiles."""
 
 times = st.sets(st.integers(1, 20), max_size=2)
 """Runs of the engine at which something happens."""
 
 
 class Script:
-    """What a device does whenever the host looks: streams that go on, by number."""
+    """Streams, by number, that progress each time the host looks."""
 
     def __init__(self, choices: list[int]) -> None:
         self.choices = choices

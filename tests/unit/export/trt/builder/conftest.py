@@ -1,4 +1,4 @@
-"""What tests of the builder share."""
+"""Fixtures for tests of the builder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What TensorRT 8 builds with where cuDNN or cuBLAS is missing."""
+"""Tactic sources of TensorRT 8 where cuDNN or cuBLAS is missing."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def in_reference(model: Any, batch: NDArray[np.float32]) -> NDArray[Any]:
-    """What ONNX's own evaluator computes, which rounds to float16 wherever the graph says so."""
+    """Evaluate with ONNX's reference evaluator, which rounds to float16 where the graph says so."""
     from onnx.reference import ReferenceEvaluator
 
     results: Any = ReferenceEvaluator(model).run(None, {model.graph.input[0].name: batch})

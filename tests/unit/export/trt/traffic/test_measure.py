@@ -1,4 +1,4 @@
-"""What engines move through memory, as a real builder says it without a GPU, held to ceilings."""
+"""Memory traffic of engines, as a real builder reports it without a GPU, stays below ceilings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from runtime.backends.trt.library import find_library
 
 @dataclass(frozen=True, kw_only=True)
 class Ceiling:
-    """What an engine may cost at most; raise one only with a reason."""
+    """Maximum cost of an engine; raise one only with a reason."""
 
     model: str
     bytes_per_pixel: float
@@ -103,7 +103,7 @@ def test_the_kernels_compute_all_convolutions_of_the_graph(
 
 
 def _flops(source: SourceModel, tile_px: int) -> float:
-    """Of all convolutions, whose output sizes ONNX Runtime finds on a small picture."""
+    """Cost of all convolutions, whose output sizes ONNX Runtime finds on a small picture."""
     import onnxruntime
     from onnx import ModelProto, helper
 

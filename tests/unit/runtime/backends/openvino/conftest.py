@@ -1,4 +1,4 @@
-"""What tests of OpenVINO share."""
+"""Fixtures for tests of OpenVINO."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_models_of_another_range_are_left_to_onnx_runtime(tmp_path: Path, opener
 def test_models_that_pad_by_reflection_are_left_to_onnx_runtime(
     tmp_path: Path, opener: Opener
 ) -> None:
-    """Of a smaller picture than the padding, OpenVINO reads beyond the memory, and may crash."""
+    """For a picture smaller than the padding, OpenVINO reads out of bounds, and may crash."""
     path = write_model(tmp_path / "m.onnx", info=None, reflects=True)
     with OrtBackend(path, threads=1, where="cpu") as reference:
         assert reference.info.scale == 2

@@ -1,4 +1,4 @@
-"""What the TensorRT backend does when memory runs out."""
+"""The TensorRT backend when memory runs out."""
 
 from __future__ import annotations
 
