@@ -15,7 +15,7 @@ from export.trt.passes.source import read_source
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.trt.library import capabilities_of
 from runtime.model.info import model_path
-from tests.campaigns.gpu_kit.first import tiles_of
+from tests.campaigns.gpu_kit.places import tiles_of
 from tests.support.tensorrt_ages import fake_tensorrt
 
 LITE = "dggn-lite-photo"
