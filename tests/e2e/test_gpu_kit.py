@@ -115,8 +115,8 @@ def test_archives_and_single_files_are_decompressed(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     (tmp_path / "work" / "lib").mkdir(parents=True)
-    name = cargo.archived(tmp_path, "python")
-    (tmp_path / name).rename(tmp_path / "work" / name)
+    archive = cargo.archived(tmp_path / "python")
+    archive.rename(tmp_path / "work" / archive.name)
     library = tmp_path / "work" / "lib" / "a.so.8"
     library.write_bytes(b"library")
     cargo.compress(library)

@@ -71,9 +71,9 @@ def _pieces(cargo: Path, name: str) -> list[Path]:
     return pieces
 
 
-def archived(folder: Path, part: str) -> str:
-    """Compress a folder of many files; the archive's name."""
-    return Path(shutil.make_archive(str(folder / part), "xztar", folder, part)).name
+def archived(folder: Path) -> Path:
+    """Compress a folder of many files into an archive beside it."""
+    return Path(shutil.make_archive(str(folder), "xztar", folder.parent, folder.name))
 
 
 def compress(path: Path) -> None:

@@ -11,13 +11,14 @@ from PIL import Image
 from runtime.backends.cuda.device import Device
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "coffee.jpg"
+PHOTOGRAPH_PX = (1024, 768)
 
 
 def tiles_of(side_px: int, count: int) -> Any:
-    """Tiles of a photograph: (N, H, W, 3), uint8."""
+    """Tiles of an enlarged photograph: (N, side_px, side_px, 3), uint8."""
     with Image.open(EXAMPLE) as picture:
-        whole = np.asarray(picture.convert("RGB"))
-    height, width = (max(1, size - side_px) for size in whole.shape[:2])
+        whole = np.asarray(picture.convert("RGB").resize(PHOTOGRAPH_PX))
+    height, width = (size - side_px for size in whole.shape[:2])
     corners = [(37 * n % height, 101 * n % width) for n in range(count)]
     return np.stack([whole[top : top + side_px, left : left + side_px] for top, left in corners])
 
@@ -26,7 +27,7 @@ def make_photographs(folder: Path, *, rehearse: bool) -> Path:
     """Make 48 pictures of 1024x768; JPEG."""
     folder.mkdir(exist_ok=True)
     with Image.open(EXAMPLE) as picture:
-        large = picture.convert("RGB").resize((64, 48) if rehearse else (1024, 768))
+        large = picture.convert("RGB").resize((64, 48) if rehearse else PHOTOGRAPH_PX)
     for number in range(2 if rehearse else 48):
         large.rotate(number).save(folder / f"{number:02}.jpg", quality=92)
     return folder

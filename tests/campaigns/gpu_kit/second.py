@@ -20,15 +20,16 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.campaigns.gpu_kit.cargo import archived, compress, decompress, pack, unpack
+from tests.campaigns.gpu_kit.stand_in import PLUGINS, make_stand_in
 
 ROOT = Path(__file__).parents[3]
 PYTHON = "3.10"
 PACKAGES = ("numpy>=2,<2.3", "pillow>=11.1", "rich>=13.8", "typer>=0.19", "isal", "cuda-bindings")
 LARGE_BYTES = 1 << 20
-ARCHIVED = ("python", "packages")
 
 
 def main() -> None:
@@ -56,34 +57,38 @@ def main() -> None:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Cut the cargo."""
+    """Cut the cargo. Parts of an earlier call are kept, all but the graphs."""
     from tests.campaigns.gpu_kit.graphs import make_graphs
+    from tests.campaigns.gpu_kit.other_python import copy_python
+    from tests.campaigns.gpu_kit.wheels import download
 
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        make_graphs(folder / "graphs", options.model, rehearse=options.rehearse)
-        print(f"[{time.monotonic() - begun:6.1f} s] graphs and results", flush=True)
-        parts = ["graphs"]
-        if not options.rehearse:
-            from tests.campaigns.gpu_kit.other_python import copy_python
-            from tests.campaigns.gpu_kit.wheels import download
-
-            copy_python(options.python, PYTHON, folder / "python")
-            download(PACKAGES, PYTHON, folder / "packages")
-            parts += [archived(folder, part) for part in ARCHIVED]
-            print(f"[{time.monotonic() - begun:6.1f} s] Python and packages", flush=True)
-            _prepare_tensorrt(options.wheel, folder / "tensorrt")
-            print(f"[{time.monotonic() - begun:6.1f} s] TensorRT", flush=True)
-            parts.append("tensorrt")
-        pieces = pack(options.cargo, "second", [(part, folder / part) for part in parts])
-    for piece in pieces:
+    makers: dict[str, Callable[[Path], None]] = {
+        "graphs": lambda target: make_graphs(target, options.model, rehearse=options.rehearse)
+    }
+    if not options.rehearse:
+        makers |= {
+            "python": lambda target: copy_python(options.python, PYTHON, target),
+            "packages": lambda target: download(PACKAGES, PYTHON, target),
+            "tensorrt": lambda target: _tensorrt(options.wheel, target),
+        }
+    parts = options.cargo / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    (parts / "graphs.tar.xz").unlink(missing_ok=True)
+    for name, make in makers.items():
+        begun = time.monotonic()
+        # Its libraries are compressed one by one, to be decompressed at the same time.
+        part = parts / (name if name == "tensorrt" else f"{name}.tar.xz")
+        if not part.exists():
+            with tempfile.TemporaryDirectory(dir=options.cargo) as folder:
+                made = Path(folder) / name
+                make(made)
+                (made if part.name == name else archived(made)).rename(part)
+        print(f"[{time.monotonic() - begun:6.1f} s] {name}", flush=True)
+    for piece in pack(options.cargo, "second", [(path.name, path) for path in parts.iterdir()]):
         print(f"  {piece}  {piece.stat().st_size / 1e6:.1f} MB")
 
 
-def _prepare_tensorrt(wheel: Path, target: Path) -> None:
-    from tests.campaigns.gpu_kit.stand_in import PLUGINS, make_stand_in
-
+def _tensorrt(wheel: Path, target: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = [name for name in archive.namelist() if name.startswith("tensorrt/")]
         archive.extractall(target, [name for name in inside if not name.endswith(PLUGINS)])

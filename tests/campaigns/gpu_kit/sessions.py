@@ -58,7 +58,7 @@ def cargo(folder: Path, python: str, *, rehearse: bool) -> list[tuple[str, Path]
             if path.stat().st_size > LARGE_BYTES:
                 path = path.rename(libraries / path.name)
                 compress(path)
-        names += [archived(folder, "package"), "libraries"]
+        names += [archived(folder / "package").name, "libraries"]
     return [(f"sessions/{name}", folder / name) for name in names]
 
 
