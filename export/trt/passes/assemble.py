@@ -9,6 +9,7 @@ from dggn.onnx_graph.source import SourceModel
 from export.trt.passes.bytes_io import wrap_in_bytes
 from export.trt.passes.half import to_half
 from export.trt.passes.islands import float32_nodes
+from export.trt.passes.low_tail import lower_tail
 from export.trt.passes.opset import lower_opset, raise_opset
 from export.trt.passes.ungroup import ungroup
 from runtime.backends.trt.engine_facts import EnginePrecision
@@ -91,6 +92,7 @@ def _start(source: SourceModel) -> onnx.ModelProto:
     model = onnx.ModelProto()
     model.CopyFrom(source.model)
     ungroup(model)
+    lower_tail(model)
     return model
 
 
