@@ -22,6 +22,7 @@ from runtime.errors import (
     MissingDependency,
     ModelError,
     OutOfDeviceMemory,
+    StoreError,
     TargetError,
 )
 
@@ -38,5 +39,6 @@ __all__ = [
     "MissingDependency",
     "ModelError",
     "OutOfDeviceMemory",
+    "StoreError",
     "TargetError",
 ]

@@ -6,8 +6,9 @@ import json
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -17,7 +18,8 @@ from runtime.system.package import version_option
 from runtime.system.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
-    from runtime.run.batch import Batch, Options
+    from runtime.run.batch import Batch
+    from runtime.run.options import Options
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -26,18 +28,20 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def run(
     source: Annotated[
-        Path,
+        Any,  # a Place: a path or a URL
         typer.Argument(
-            metavar="INPUT", parser=path_argument, help="Picture, video, or folder of them."
+            metavar="INPUT",
+            parser=path_argument,
+            help="Picture, video, or folder of them; s3://, gs:// or az:// for an object store.",
         ),
     ],
     target: Annotated[
-        Path,
+        Any,
         typer.Argument(
             metavar="OUTPUT",
             parser=path_argument,
             help="Output folder, which recreates the tree of INPUT; or, for one picture or video, "
-            "a file.",
+            "a file. Also in an object store.",
         ),
     ],
     model: Annotated[
@@ -168,6 +172,27 @@ def run(
             help="Memory for pictures; larger ones are processed in strips.",
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N/COUNT",
+            help="Do one of COUNT equal parts of a folder, numbered from 0: for job arrays.",
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|HOST:PORT",
+            help="Use the machines of the Ray cluster that this one is a node of.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of the cluster; by default one for each GPU, or for each 16 cores.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Redo everything, replacing files of any origin."),
@@ -193,7 +218,8 @@ def run(
     A second run resumes: results that are complete, and were made from the same picture by the
     same model and settings, are kept. The file .dggn-run.jsonl in OUTPUT
     records them. A file in OUTPUT that this command did not make, or made from another
-    picture, is never replaced without --overwrite; its picture is reported as skipped.
+    picture, is never replaced without --overwrite; its picture is reported as skipped. In an
+    object store, every result says itself what it was made from, and there is no journal.
 
     A video resumes at its last complete segment of 120 frames. Segments are kept in a hidden
     folder in OUTPUT until the video is finished.
@@ -208,15 +234,19 @@ def run(
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
     from export.half_file import half_file
     from export.trt.on_demand import EngineBuilder
+    from runtime.cluster.crew import open_cluster
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
     from runtime.report.console import choose_progress, complain, print_result
     from runtime.run.interrupt import run_interruptibly
+    from runtime.run.workers import OpenWorkers, open_here
 
     builder = EngineBuilder(quiet=quiet)
     try:
         from runtime.backends.request import BackendRequest
         from runtime.codecs.output import FormatName, OutputSettings
-        from runtime.run.batch import Batch, Options
+        from runtime.jobs.shard import Shard
+        from runtime.run.batch import Batch
+        from runtime.run.options import Options
         from runtime.video.settings import VideoSettings
 
         options = Options(
@@ -251,10 +281,15 @@ def run(
             overlap=overlap,
             jobs=jobs,
             memory_bytes=None if memory is None else int(memory * 1e9),
+            shard=None if shard is None else Shard.parse(shard),
             overwrite=overwrite,
             keep_results=json_report,
             page=report,
         )
+        if workers and not cluster:
+            raise ConfigError("--workers is for --cluster: leave it out, or name a cluster")
+        if dry_run and cluster:
+            raise ConfigError("--dry-run measures this machine: leave --cluster out")
         if dry_run and report:
             raise ConfigError("--dry-run writes nothing, so no --report either: leave one out")
         if dry_run:
@@ -262,7 +297,11 @@ def run(
     except DggnError as error:
         complain(error)
         raise typer.Exit(error.exit_code) from None
-    batch = Batch(options, choose_progress(quiet=quiet))
+    open_workers: OpenWorkers = open_here
+    if cluster:
+        make_builder = partial(EngineBuilder, quiet=True) if options.request.build else None
+        open_workers = partial(open_cluster, cluster, workers, make_builder)
+    batch = Batch(options, choose_progress(quiet=quiet), open_workers)
     code = 0
     try:
         if not run_interruptibly(batch.run, (batch.cancel, builder.cancel)):

@@ -11,6 +11,7 @@
         ├── BackendError        the inference library failed
         │   └── OutOfDeviceMemory   too little memory on the device; smaller work may fit
         ├── TargetError         the output folder cannot be written
+        ├── StoreError          an object store cannot be reached, or refuses
         └── DownloadError       a model cannot be downloaded
 
     Cancelled                   a requested stop; not an error, but it ends the work
@@ -70,6 +71,10 @@ class OutOfDeviceMemory(BackendError):
 
 class TargetError(EnvironmentProblem):
     """An output folder that cannot be written."""
+
+
+class StoreError(EnvironmentProblem):
+    """An object store cannot be reached, or refuses."""
 
 
 class DownloadError(EnvironmentProblem):

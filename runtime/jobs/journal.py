@@ -3,7 +3,8 @@
 Append-only JSON lines, so that a killed run loses at most its last line. Each line is about one
 result: from which source and with which settings it was made, and how large it came out. A line
 without an output size says that the result was begun: if the file exists, it is ours, but it
-may have been made from an earlier source.
+may have been made from an earlier source. Every shard of a run writes a journal of its own, and
+every run reads them all.
 """
 
 from __future__ import annotations
@@ -11,42 +12,45 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from runtime.errors import TargetError
+from runtime.jobs.entries import Entry, line_of, merged, read_entries
+from runtime.jobs.journal_files import (
+    JOURNAL_NAME,
+    journal_name,
+    open_journal,
+    refuse_other_counts,
+    shard_journals,
+)
 from runtime.jobs.plan import Job
-from runtime.jobs.stamp import SourceStamp, canonical_path
-from runtime.system.files import NotReplaced, replacing, try_to_lock
+from runtime.jobs.shard import Shard
+from runtime.jobs.stamp import SourceStamp
+from runtime.system.files import LockState, NotReplaced, replacing
 from runtime.video.formats import is_clip
-
-POLL_S = 0.1
-"""Polling interval while another run uses the folder."""
-
-JOURNAL_NAME = ".dggn-run.jsonl"
-_logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """The record of one result."""
-
-    source: SourceStamp
-    settings: str
-    """Fingerprint of model and settings."""
-    output_bytes: int | None
-    """Size of the result; None until it is complete."""
 
 
 def settings_fingerprint(settings: Mapping[str, Any]) -> str:
     """Return a short text that differs whenever a setting does."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def size_of(target: Path) -> int:
+    """Return the size of a result that was just written, in bytes.
+
+    Raises:
+        TargetError: it is gone.
+    """
+    try:
+        return target.stat().st_size
+    except OSError as error:
+        raise TargetError(f"{target} vanished after it was written: {error.strerror}") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +68,12 @@ class Fingerprints:
 class Journal:
     """The journal of an output folder; a context manager that locks it.
 
-    Questions are answered from what it said when it was opened, so that its memory does not
-    grow with a run. The methods may be called from any thread.
+    Questions are answered from what all journals said when it was opened, so that its memory does
+    not grow with a run. The methods may be called from any thread.
 
     Args:
         folder: the output folder, which must exist.
+        shard: the part of the run that writes it; None for a whole run.
         read_only: answer questions only, without a lock; nothing is written, and the folder need
             not exist.
         wait: called with seconds to wait while another run holds the lock; may raise to give up;
@@ -82,28 +87,33 @@ class Journal:
         self,
         folder: Path,
         *,
+        shard: Shard | None = None,
         read_only: bool = False,
         wait: Callable[[float], None] | None = None,
     ) -> None:
-        self._wait = wait
         self._folder = folder
-        self._path = folder / JOURNAL_NAME
+        self._shard = shard
+        self._path = folder / journal_name(shard)
         self._guard = threading.Lock()
-        self._read_only = read_only
+        self._shared: IO[str] | None = None
         try:
             if read_only:
                 self._file: IO[str] = Path(os.devnull).open("a", encoding="utf-8")  # noqa: SIM115
-                self._entries = self._read() if self._path.exists() else {}
+                self._entries, _ = self._read()
                 return
-            self._file = self._open()
-            try:
-                self._entries = self._read()
-                self._compact()
-            except BaseException:
-                self._file.close()
-                raise
-        except (OSError, NotReplaced) as error:
-            raise self._unwritable(error) from error
+            if shard is not None:
+                self._shared, _ = self._open(JOURNAL_NAME, shared=True)
+            self._file, lock = self._open(self._path.name, wait=wait)
+            if shard is not None:
+                refuse_other_counts(folder, shard)
+            self._entries, own = self._read()
+            self._run = 1 + max((entry.run for entry in self._entries.values()), default=0)
+            self._compact(own, lock)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, (OSError, NotReplaced)):
+                raise self._unwritable(error) from error
+            raise
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
         """Return whether the result is complete and up to date.
@@ -117,6 +127,9 @@ class Journal:
         try:
             if job.target.stat().st_size != entry.output_bytes:
                 return False
+            if job.origin:  # its content is not fetched to be compared
+                kept = (entry.source.path, entry.source.etag, entry.source.size_bytes)
+                return kept == (job.origin.url, job.origin.etag, job.origin.size_bytes)
             if entry.source.still_of(job.source):
                 return True
             # Copied, moved or checked out again: another file, but perhaps the same picture.
@@ -141,8 +154,10 @@ class Journal:
             Its path; empty if it is the job's own source, holds the same picture, or is unknown.
         """
         entry = self._entries.get(self._key(job))
-        if entry is None or entry.source.path in ("", canonical_path(job.source)):
+        if entry is None or entry.source.path in ("", job.place):
             return ""
+        if job.origin:
+            return "" if entry.source.etag == job.origin.etag else entry.source.path
         try:
             is_same = SourceStamp.of(job.source).sha256 == entry.source.sha256
         except OSError:
@@ -157,25 +172,32 @@ class Journal:
         """
         self._record(job, Entry(source=source, settings=fingerprint, output_bytes=None))
 
-    def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
+    def finish(
+        self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
+    ) -> None:
         """Record that the target is complete.
+
+        Args:
+            job: whose target it is.
+            source: what it was made from.
+            fingerprint: of model and settings.
+            output_bytes: its size, where another machine wrote it: a network disk may show it
+                late. By default this asks the disk.
 
         Raises:
             TargetError: the journal cannot be written, or the target is gone.
         """
-        try:
-            size = job.target.stat().st_size
-        except OSError as error:
-            raise TargetError(
-                f"{job.target} vanished after it was written: {error.strerror}"
-            ) from error
-        self._record(job, Entry(source=source, settings=fingerprint, output_bytes=size))
+        if output_bytes is None:
+            output_bytes = size_of(job.target)
+        self._record(job, Entry(source=source, settings=fingerprint, output_bytes=output_bytes))
 
     def close(self) -> None:
         """Release the lock."""
         # What a full disk refused before is tried again here, and would hide the first error.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # it may not be open yet
             self._file.close()
+        if self._shared:
+            self._shared.close()
 
     def __enter__(self) -> Journal:
         return self
@@ -187,89 +209,63 @@ class Journal:
         return job.target.relative_to(self._folder).as_posix()
 
     def _record(self, job: Job, entry: Entry) -> None:
-        key = self._key(job)
+        line = line_of(self._key(job), replace(entry, run=self._run))
         with self._guard:
             try:
-                self._file.write(_line(key, entry))
+                self._file.write(line)
                 self._file.flush()
             except OSError as error:
                 raise self._unwritable(error) from error
 
-    def _open(self) -> IO[str]:
-        while True:
-            file = self._path.open("a", encoding="utf-8")
-            if not try_to_lock(file):
-                file.close()
-                if self._wait is not None:
-                    self._wait(POLL_S)
-                    continue
-                raise TargetError(
-                    f"another dggn-run is writing to {self._folder}: wait until it ends, or "
-                    "choose another OUTPUT"
-                )
-            # The other run may have replaced the file between opening and locking.
-            try:
-                if os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
-                    return file
-            except FileNotFoundError:
-                pass
-            file.close()
+    def _open(
+        self,
+        name: str,
+        *,
+        shared: bool = False,
+        wait: Callable[[float], None] | None = None,
+    ) -> tuple[IO[str], LockState]:
+        who = "another dggn-run"
+        if self._shard is not None:
+            who += " without --shard" if shared else f" with --shard {self._shard}"
+        busy = f"{who} is writing to {self._folder}: wait until it ends, or choose another OUTPUT"
+        return open_journal(self._folder / name, busy=busy, shared=shared, wait=wait)
 
-    def _read(self) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {}
-        lost = 0
-        with self._path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                try:
-                    key, entry = _parse(line)
-                except (ValueError, TypeError, KeyError, RecursionError):
-                    # The torn last line of a killed run; its picture is done again.
-                    lost += 1
-                    continue
-                entries[key] = entry
-        if lost > 1:
-            _logger.warning("%s: %d damaged lines ignored", self._path, lost)
-        return entries
+    def _read(self) -> tuple[dict[str, Entry], dict[str, Entry]]:
+        """Return what all journals say, and what this one says."""
+        paths = {self._folder / JOURNAL_NAME, *shard_journals(self._folder).values()}
+        journals = {path: read_entries(path) for path in sorted(paths) if path.exists()}
+        return merged(journals.values()), journals.get(self._path, {})
 
-    def _compact(self) -> None:
-        """Drop outdated lines, those of deleted results, and a truncated one."""
+    def _compact(self, own: Mapping[str, Entry], lock: LockState) -> None:
+        """Drop outdated lines, those of results that were deleted, and a torn one.
+
+        A whole run takes over what the shards' journals say, and removes them.
+        """
         self._entries = {
             key: entry
             for key, entry in self._entries.items()
             if os.path.lexists(self._folder / key)
         }
+        kept = self._entries
+        if self._shard is not None:
+            kept = {
+                key: entry
+                for key, entry in own.items()
+                if key in self._entries and self._entries[key].run == entry.run
+            }
         with replacing(self._path) as file:
-            file.writelines(_line(key, entry).encode() for key, entry in self._entries.items())
+            file.writelines(line_of(key, entry).encode() for key, entry in kept.items())
             if sys.platform == "win32":
                 self._file.close()  # Windows replaces no open file, and there is no lock to keep.
         old = self._file
-        self._file = self._open()
+        self._file, _ = self._open(self._path.name)
         old.close()
+        if self._shard is None and lock == "held":  # so no shard is writing its own
+            for path in shard_journals(self._folder).values():
+                path.unlink()
 
     def _unwritable(self, error: OSError | NotReplaced) -> TargetError:
         reason = error.strerror if isinstance(error, OSError) else None
         return TargetError(
             f"cannot write {self._path}: {reason or error}. Make room, or choose another OUTPUT"
         )
-
-
-def _line(key: str, entry: Entry) -> str:
-    return json.dumps({"output": key, **asdict(entry)}) + "\n"
-
-
-def _parse(line: str) -> tuple[str, Entry]:
-    fields = json.loads(line)
-    source = fields["source"]
-    size = fields["output_bytes"]
-    return str(fields["output"]), Entry(
-        source=SourceStamp(
-            size_bytes=int(source["size_bytes"]),
-            mtime_ns=int(source["mtime_ns"]),
-            sha256=str(source["sha256"]),
-            inode=int(source.get("inode", 0)),
-            ctime_ns=int(source.get("ctime_ns", 0)),
-            path=str(source.get("path", "")),
-        ),
-        settings=str(fields["settings"]),
-        output_bytes=None if size is None else int(size),
-    )

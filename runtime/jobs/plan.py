@@ -7,15 +7,17 @@ folder, and names that would collide.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from runtime.codecs.formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES, OutputFormat, output_format
 from runtime.codecs.output import OutputSettings, target_suffix
 from runtime.errors import ConfigError
 from runtime.jobs.names import unique_targets
-from runtime.jobs.walk import walk
+from runtime.jobs.shard import Shard
+from runtime.jobs.stamp import canonical_path
+from runtime.jobs.walk import Found, walk
 from runtime.system.package import require
 from runtime.video.formats import (
     CLIP_SUFFIXES,
@@ -32,15 +34,41 @@ PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """The object that a source is fetched from."""
+
+    url: str
+    etag: str
+    """ETag of the listed version."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """One picture or video to upscale."""
 
     source: Path
+    """Where it is read, and for an object, where it is fetched to."""
     target: Path
+    """Where it is written, and for an object, before it is put."""
     name: str
     """Path of the source relative to INPUT, with forward slashes, for messages and reports."""
     notes: tuple[str, ...] = ()
     """Notes for the user, for example that the target's name had to change."""
+    origin: Origin | None = None
+    """Object that the source is fetched from; None for a file."""
+    target_url: str = ""
+    """URL of the result; empty for a file."""
+
+    @property
+    def place(self) -> str:
+        """Where the source lies, however it is named."""
+        return self.origin.url if self.origin else canonical_path(self.source)
+
+    @property
+    def shown_target(self) -> str:
+        """The result's place, for messages and reports."""
+        return self.target_url or str(self.target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +92,26 @@ class Plan:
     """Number of system folders skipped (`walk.SYSTEM_FOLDERS`)."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """Folders that could not be listed, and the reasons."""
+    others: tuple[Job, ...] = ()
+    """Jobs of the other shards of the same run."""
+
+    def part(self, shard: Shard) -> Plan:
+        """Return what is left of it for one shard.
+
+        Names were given over the whole tree, so that shards never want the same one.
+
+        Raises:
+            ConfigError: there is only one picture.
+        """
+        if self.is_one_file:
+            raise ConfigError(
+                f"--shard {shard} divides a folder, and INPUT is one picture: leave it out"
+            )
+        return replace(
+            self,
+            jobs=tuple(job for job in self.jobs if shard.holds(job.name)),
+            others=tuple(job for job in self.jobs if not shard.holds(job.name)),
+        )
 
     @property
     def ignored(self) -> str:
@@ -94,14 +142,23 @@ def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: s
         ConfigError: INPUT does not exist, or OUTPUT would endanger it.
         MissingDependency: INPUT is a video, and PyAV is not installed.
     """
-    if "/" in suffix or os.sep in suffix or "\0" in suffix:
-        raise ConfigError(f"--suffix is {suffix!r}: expected a part of a name, without slashes")
+    check_suffix(suffix)
     try:
         plan = _plan(source, target, settings, suffix)
         _refuse_overwriting_sources(plan.jobs)
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before 3.13
         raise ConfigError(f"cannot look at {source} and {target}: {error}") from error
     return plan
+
+
+def check_suffix(suffix: str) -> None:
+    """Refuse a suffix that would move results elsewhere.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if "/" in suffix or os.sep in suffix or "\0" in suffix:
+        raise ConfigError(f"--suffix is {suffix!r}: expected a part of a name, without slashes")
 
 
 def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
@@ -115,15 +172,26 @@ def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> 
             )
         return _plan_folder(source, target, settings, suffix)
     if source.is_file() and is_clip(source):
-        require("av", extra=EXTRA)
-        return _plan_clip(source, target, suffix)
+        return clip_plan(source, target, suffix)
     if source.is_file():
-        return _plan_file(source, target, settings, suffix)
+        return file_plan(source, target, settings, suffix)
     found = "is neither a file nor a folder" if os.path.lexists(source) else "does not exist"
     raise ConfigError(f"INPUT {source} {found}: expected a picture, a video or a folder of them")
 
 
-def _plan_clip(source: Path, target: Path, suffix: str) -> Plan:
+def clip_plan(source: Path, target: Path, suffix: str) -> Plan:
+    """Return the plan for one video.
+
+    Args:
+        source: the video, which need not be there yet.
+        target: OUTPUT, a folder or a file.
+        suffix: goes before the extension.
+
+    Raises:
+        ConfigError: OUTPUT is neither a folder nor named like a video.
+        MissingDependency: PyAV is not installed.
+    """
+    require("av", extra=EXTRA)
     if target.is_dir() or not (target.is_file() or target.suffix):
         name = source.stem + suffix + clip_suffix(source)
         job = Job(source=source, target=target / name, name=source.name)
@@ -138,7 +206,18 @@ def _plan_clip(source: Path, target: Path, suffix: str) -> Plan:
     return Plan(jobs=(job,), folder=target.parent, is_one_file=True)
 
 
-def _plan_file(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
+def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
+    """Return the plan for one picture.
+
+    Args:
+        source: the picture, which need not be there yet.
+        target: OUTPUT, a folder or a file.
+        settings: with the format asked for.
+        suffix: goes before the extension.
+
+    Raises:
+        ConfigError: OUTPUT is neither a folder nor named like a picture.
+    """
     asked = _writable_format(target)
     if target.is_dir() or (asked is None and not target.is_file() and not target.suffix):
         name = source.stem + suffix + target_suffix(source, settings)
@@ -178,33 +257,56 @@ def _writable_format(target: Path) -> OutputFormat | None:
 def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
     found = walk(source)
     clips = found.clips if can_read_clips() else []
-    names = sorted([*found.pictures, *clips], key=lambda name: name.parts)
-    targets = unique_targets(
-        (name, name.with_name(name.stem + suffix + _suffix_for(source / name, settings)))
-        for name in names
-    )
-    jobs = []
-    for name in names:
-        place, renamed = targets[name]
-        note = f"written as {place}, because another result has the plain name"
-        jobs.append(
-            Job(
-                source=source / name,
-                target=target / place,
-                name=str(name),
-                notes=(note,) if renamed else (),
-            )
-        )
+    jobs = [
+        Job(source=source / name, target=target / place, name=str(name), notes=notes)
+        for name, place, notes in named([*found.pictures, *clips], settings, suffix)
+    ]
+    return folder_plan(found, jobs, target, clips=len(found.clips) - len(clips))
+
+
+def folder_plan(found: Found, jobs: Iterable[Job], folder: Path, *, clips: int = 0) -> Plan:
+    """Return the plan for what was found in a folder.
+
+    Args:
+        found: with what was ignored.
+        jobs: for its pictures.
+        folder: where the results go.
+        clips: number of videos that were ignored.
+    """
     return Plan(
         jobs=tuple(jobs),
-        folder=target,
+        folder=folder,
         hidden=found.hidden,
         other=found.other,
-        clips=len(found.clips) - len(clips),
+        clips=clips,
         links=found.links,
         system=found.system,
         unreadable=tuple(sorted(found.unreadable)),
     )
+
+
+def named(
+    pictures: Iterable[PurePosixPath], settings: OutputSettings, suffix: str
+) -> Iterator[tuple[PurePosixPath, PurePosixPath, tuple[str, ...]]]:
+    """Give every result its name.
+
+    Args:
+        pictures: paths relative to INPUT.
+        settings: with the requested format.
+        suffix: goes before the extension.
+
+    Yields:
+        The picture, its result relative to OUTPUT, and notes for the user; in the order of names.
+    """
+    names = sorted(pictures, key=lambda name: name.parts)
+    targets = unique_targets(
+        (name, name.with_name(name.stem + suffix + _suffix_for(Path(name), settings)))
+        for name in names
+    )
+    for name in names:
+        place, renamed = targets[name]
+        note = f"written as {place}, because another result has the plain name"
+        yield name, place, (note,) if renamed else ()
 
 
 def _suffix_for(source: Path, settings: OutputSettings) -> str:

@@ -25,6 +25,13 @@ class SourceStamp:
     """Path of the file, with links in its folder resolved; empty if an older version did not record
     it.
     """
+    etag: str = ""
+    """Version of an object in a store; empty for a file."""
+
+    @classmethod
+    def unread(cls, path: str) -> SourceStamp:
+        """Return a stamp that no version of the source has, for a result that is only begun."""
+        return cls(size_bytes=-1, mtime_ns=0, sha256="", path=path)
 
     @classmethod
     def of(cls, path: Path) -> SourceStamp:

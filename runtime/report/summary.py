@@ -80,6 +80,8 @@ class Report:
     runs_on: str = ""
     precision: str = ""
     """Precision of most of the work on 8-bit pictures."""
+    shard: str | None = None
+    """Part of a run that this was: `3/16`; None for a whole run."""
     error: str | None = None
     """Error that ended the run early."""
     estimate: Mapping[str, float] | None = None
@@ -105,6 +107,7 @@ class Report:
             "runs_on": self.runs_on,
             "precision": self.precision,
             "settings": dict(self.settings),
+            "shard": self.shard,
             "error": self.error,
             **({} if self.estimate is None else {"dry_run": True, "estimate": dict(self.estimate)}),
             "totals": {

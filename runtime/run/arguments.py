@@ -7,13 +7,17 @@ from pathlib import Path
 import typer
 
 from runtime.errors import ConfigError
+from runtime.stores.url import StoreUrl
 
 
-def path_argument(text: str) -> Path:
-    """Parse a path; an empty one, as from an unset shell variable, is an error."""
+def path_argument(text: str) -> Path | StoreUrl:
+    """Parse a path or URL; an empty one, as from an unset shell variable, is an error."""
     if not text:
         raise typer.BadParameter("it is empty; the current folder is .")
-    return Path(text)
+    try:
+        return StoreUrl.parse(text) or Path(text)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def list_devices(devices: str | None) -> str | None:

@@ -21,7 +21,7 @@ from runtime.image.resize import fit_part
 from runtime.run.clip_plan import ClipPlan
 from runtime.run.clip_preview import ClipPreview
 from runtime.run.in_order import InOrder
-from runtime.run.memory import POLL_S
+from runtime.system.budget import POLL_S
 from runtime.tiles.stitch import OnTile
 from runtime.video.encoder import SegmentEncoder
 from runtime.video.reader import ClipReader, Frame, same_samples

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,20 +17,23 @@ from runtime.codecs.output import passes_for, target_size_hw
 from runtime.codecs.png import write_png
 from runtime.errors import ImageError, ImageReadError
 from runtime.image.picture import Picture
-from runtime.jobs.journal import Fingerprints, Journal
+from runtime.jobs.ends import Source
+from runtime.jobs.journal import Fingerprints
 from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.model.info import ModelInfo
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
-from runtime.run.batch import Options, describe, open_upscaler, plan_for, result_bytes, sort_out
+from runtime.run.batch import describe, sort_out
 from runtime.run.clip_forecast import clip_s, frames_left
 from runtime.run.clip_plan import ClipPlan, plan_clip
 from runtime.run.in_strips import NOTE, check_strips
+from runtime.run.options import Options, ends_of, open_upscaler, result_bytes
 from runtime.run.pipeline import default_jobs
 from runtime.run.route import Route
 from runtime.run.second_pass import SECOND_PASS_NOTE
 from runtime.run.stages import fed_headers
+from runtime.run.workers import Facts
 from runtime.tiles.plan import TilePlan
 from runtime.upscaler import Upscaler
 from runtime.video.formats import is_clip
@@ -65,14 +70,15 @@ def dry_run(options: Options, progress: Progress) -> Report:
         DggnError: as the run itself.
     """
     report = Report()
-    plan = report.plan = plan_for(options)
     without_build = replace(options, request=replace(options.request, build=None))
-    with open_upscaler(without_build, progress) as upscaler:
-        fingerprints = describe(report, options, upscaler)
-        with Journal(plan.folder, read_only=True) as journal:
+    with ends_of(options) as ends, open_upscaler(without_build, progress) as upscaler:
+        plan = report.plan = ends.plan
+        fingerprints = describe(report, options, Facts.of(upscaler))
+        with ends.open_ledger(read_only=True) as journal:
             todo, settled = sort_out(plan, journal, fingerprints, overwrite=options.overwrite)
         clips: list[tuple[ClipPlan, int]] = []
-        results = [*settled, *_planned(todo, options, upscaler, fingerprints, clips)]
+        planned = _planned(todo, ends.source, options, upscaler, fingerprints, clips)
+        results = [*settled, *planned]
         for result in results:
             report.totals.add(result)
             report.files.append(result)
@@ -219,7 +225,7 @@ def _planned_clip(
         status="planned",
         source_size_hw=plan.clip.shown_hw,
         target_size_hw=plan.shown_hw,
-        target=str(job.target),
+        target=job.shown_target,
         frames=frames,
         clip=plan.clip.description,
         notes=(*job.notes, *plan.notes, *resumed),
@@ -229,6 +235,7 @@ def _planned_clip(
 
 def _planned(
     jobs: Iterable[Job],
+    source: Source,
     options: Options,
     upscaler: Upscaler,
     fingerprints: Fingerprints,
@@ -241,11 +248,13 @@ def _planned(
     for job in jobs:
         try:
             if is_clip(job.source):
-                result, plan = _planned_clip(job, options, upscaler.info, fingerprints.of(job))
+                with _at_hand(job, source):
+                    result, plan = _planned_clip(job, options, upscaler.info, fingerprints.of(job))
                 clips.append((plan, result.frames))
                 yield result
                 continue
-            header, frames, in_strips = route.foresee(job.source)
+            with _at_hand(job, source):
+                header, frames, in_strips = route.foresee(job.source)
             target_hw = target_size_hw(header.size_hw, settings, scale)
             passes = passes_for([header.size_hw], settings, scale)
             check_size(target_hw, job.target)
@@ -261,7 +270,7 @@ def _planned(
                 status="planned",
                 source_size_hw=header.size_hw,
                 target_size_hw=target_hw,
-                target=str(job.target),
+                target=job.shown_target,
                 frames=frames,
                 notes=(
                     *job.notes,
@@ -269,3 +278,22 @@ def _planned(
                     *([NOTE] if in_strips else []),
                 ),
             )
+
+
+@contextmanager
+def _at_hand(job: Job, source: Source) -> Iterator[None]:
+    """Fetch a source from its store for the length of a block; files are there anyway.
+
+    Raises:
+        ImageReadError: it cannot be read.
+    """
+    if not source.fetchers:
+        yield
+        return
+    try:
+        source.fetch(job, threading.Event())
+        yield
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+    finally:
+        source.release(job)

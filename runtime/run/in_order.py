@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from runtime.errors import Cancelled
-from runtime.run.memory import POLL_S
+from runtime.system.budget import POLL_S
 
 Item = TypeVar("Item")
 

@@ -24,7 +24,7 @@ from runtime.image.picture import Picture
 from runtime.image.resize import fit_strips
 from runtime.image.strip_source import StripReader
 from runtime.image.strips import header_of, rows_of
-from runtime.run.memory import POLL_S
+from runtime.system.budget import POLL_S
 from runtime.tiles.stitch import OnTile
 
 STRIPS_AT_ONCE = 5

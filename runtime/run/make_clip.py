@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runtime.codecs.encode import replacing_target
 from runtime.errors import ImageReadError, TargetError
+from runtime.jobs.ends import Source
 from runtime.jobs.journal import Fingerprints
 from runtime.run.clip import ClipMaker, FrameUpscaler
 from runtime.run.clip_preview import ClipPreview
@@ -24,6 +25,7 @@ def make_clip(
     upscaler: FrameUpscaler,
     video: VideoSettings,
     *,
+    source: Source,
     journal: Record,
     fingerprints: Fingerprints,
     progress: Watcher,
@@ -39,6 +41,7 @@ def make_clip(
         work: work item with the plan; receives notes, number of frames and time.
         upscaler: upscaler for the frames.
         video: settings for videos.
+        source: where videos come from.
         journal: records started and finished results.
         fingerprints: fingerprints of model and settings.
         progress: receives the share of finished frames.
@@ -75,7 +78,7 @@ def make_clip(
     work.notes += maker.run()
     work.frames = maker.frames
     try:
-        unchanged = stamp.seems_unchanged(job.source)
+        unchanged = source.is_unchanged(job, stamp)
     except OSError as error:
         raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
     if not unchanged:

@@ -2,6 +2,8 @@
 
     decode threads  ->  queue  ->  one inference thread  ->  queue  ->  encode threads
 
+Sources that are not files here are fetched by threads of their own before.
+
 Every job ends in exactly one :class:`FileResult`, so that counting results tells when all is
 done. A picture's own error is its result, and the others go on; any other error ends the run.
 """
@@ -17,14 +19,16 @@ from typing import TypeVar
 
 from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled, DggnError, ImageError
-from runtime.jobs.journal import Fingerprints, Journal
+from runtime.jobs.ends import Files, Ledger, Source
+from runtime.jobs.journal import Fingerprints
 from runtime.jobs.plan import Job
-from runtime.jobs.result import FileResult
+from runtime.jobs.result import FileResult, Status
 from runtime.report.progress import Progress
-from runtime.run.memory import POLL_S, MemoryBudget, default_memory_bytes
+from runtime.run.memory import default_memory_bytes
 from runtime.run.route import Route
 from runtime.run.stages import PictureUpscaler, Stages
 from runtime.run.work import Work
+from runtime.system.budget import POLL_S, Budget
 from runtime.system.cores import usable_cores
 from runtime.video.settings import VideoSettings
 
@@ -50,10 +54,11 @@ class Pipeline:
     Args:
         upscaler: called from one thread only.
         settings: output settings.
-        journal: records started and finished results.
+        journal: records started and finished results, and puts them where they belong.
         fingerprints: fingerprints of model and settings, for the journal.
         video: settings for videos.
         progress: receives the picture being upscaled.
+        source: where the pictures come from; by default they are files.
         jobs: encoding threads; half as many decode.
         previews: make small before and after pictures of every result.
         memory_bytes: limit for upscaled pictures; a single larger one is still admitted.
@@ -65,10 +70,11 @@ class Pipeline:
         upscaler: PictureUpscaler,
         settings: OutputSettings,
         *,
-        journal: Journal,
+        journal: Ledger,
         fingerprints: Fingerprints,
         video: VideoSettings | None = None,
         progress: Progress,
+        source: Source | None = None,
         jobs: int | None = None,
         previews: bool = False,
         memory_bytes: int | None = None,
@@ -77,7 +83,9 @@ class Pipeline:
         self._upscaler = upscaler
         self._encoders = jobs or default_jobs()
         self._decoders = (self._encoders + 1) // 2
-        self._memory = MemoryBudget(memory_bytes or default_memory_bytes())
+        self._memory = Budget(memory_bytes or default_memory_bytes())
+        self._source = source or Files()
+        self._fetched: queue.Queue[Work] = queue.Queue(2)
         self._decoded: queue.Queue[Work] = queue.Queue(2)
         self._upscaled: queue.Queue[Work] = queue.Queue(1)
         self._results: queue.Queue[FileResult | BaseException] = queue.Queue()
@@ -86,6 +94,7 @@ class Pipeline:
             upscaler,
             settings,
             route=Route(upscaler.info, settings, whole_bytes=whole_bytes or default_memory_bytes()),
+            source=self._source,
             journal=journal,
             fingerprints=fingerprints,
             video=video or VideoSettings(),
@@ -109,6 +118,7 @@ class Pipeline:
         for job in jobs:
             waiting.put(job)
         loops: list[Callable[[], None]] = [self._infer_loop]
+        loops += [lambda: self._fetch_loop(waiting)] * self._source.fetchers
         loops += [lambda: self._decode_loop(waiting)] * self._decoders
         loops += [self._encode_loop] * self._encoders
         # Daemons, so that a picture that takes long to encode does not delay a Ctrl-C.
@@ -152,14 +162,31 @@ class Pipeline:
         except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
             self._results.put(error)
 
+    def _fetch_loop(self, waiting: queue.SimpleQueue[Job]) -> None:
+        while (work := self._next_fetched(waiting)) is not None:
+            self._put(self._fetched, work)
+
     def _decode_loop(self, waiting: queue.SimpleQueue[Job]) -> None:
+        while True:
+            if self._source.fetchers:
+                work: Work | None = self._get(self._fetched)
+            else:
+                work = self._next_fetched(waiting)
+            if work is None:
+                return
+            if self._attempt(self._stages.decode, work):
+                self._put(self._decoded, work)
+
+    def _next_fetched(self, waiting: queue.SimpleQueue[Job]) -> Work | None:
+        """Return the next picture whose source is there; None when there are no more."""
         while not self._stop.is_set():
             try:
                 work = Work(job=waiting.get_nowait())
             except queue.Empty:
-                return
-            if self._attempt(self._stages.decode, work):
-                self._put(self._decoded, work)
+                break
+            if self._attempt(self._stages.fetch, work):
+                return work
+        return None
 
     def _infer_loop(self) -> None:
         while True:
@@ -170,7 +197,7 @@ class Pipeline:
             if work.reader or work.clip:
                 make = self._stages.make_clip if work.clip else self._stages.make_in_strips
                 if self._attempt(make, work):
-                    self._results.put(work.result("done"))
+                    self._end(work, "done")
                 self._memory.give(work.large_bytes)
             elif not self._attempt(self._infer, work):
                 self._memory.give(work.large_bytes)
@@ -194,7 +221,7 @@ class Pipeline:
             finally:
                 self._memory.give(work.large_bytes)
             if written:
-                self._results.put(work.result("done"))
+                self._end(work, "done")
             del work
 
     def _attempt(self, stage: Callable[[Work], None], work: Work) -> bool:
@@ -218,8 +245,12 @@ class Pipeline:
         else:
             return True
         work.picture = work.reader = None
-        self._results.put(work.result("failed", message))
+        self._end(work, "failed", message)
         return False
+
+    def _end(self, work: Work, status: Status, message: str = "") -> None:
+        self._source.release(work.job)
+        self._results.put(work.result(status, message))
 
     def _get(self, source: queue.Queue[Anything]) -> Anything:
         while not self._stop.is_set():

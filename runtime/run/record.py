@@ -14,7 +14,9 @@ class Record(Protocol):
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
         """Record that a result is about to be written."""
 
-    def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
+    def finish(
+        self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
+    ) -> None:
         """Record that a result is complete."""
 
 

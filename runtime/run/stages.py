@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from runtime.codecs.encode import encode
@@ -14,8 +15,8 @@ from runtime.codecs.output import OutputSettings, fit, passes_for, target_size_h
 from runtime.errors import Cancelled, ImageReadError
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader, strips_of
+from runtime.jobs.ends import Source
 from runtime.jobs.journal import Fingerprints
-from runtime.jobs.stamp import SourceStamp
 from runtime.model.info import ModelInfo
 from runtime.report.preview import BLOCK_PX, After, Before
 from runtime.run.clip import FrameUpscaler
@@ -60,6 +61,7 @@ class Stages:
         upscaler: `infer` and `make_in_strips` are called from one thread only.
         settings: output settings.
         route: opens sources.
+        source: where they come from.
         journal: records started and finished results.
         fingerprints: fingerprints of model and settings, for the journal.
         video: settings for videos.
@@ -74,6 +76,7 @@ class Stages:
         settings: OutputSettings,
         *,
         route: Route,
+        source: Source,
         journal: Record,
         fingerprints: Fingerprints,
         video: VideoSettings,
@@ -84,6 +87,7 @@ class Stages:
         self._upscaler = upscaler
         self._settings = settings
         self._route = route
+        self._source = source
         self._journal = journal
         self._fingerprints = fingerprints
         self._video = video
@@ -91,16 +95,19 @@ class Stages:
         self._previews = previews
         self._stop = stop
 
+    def fetch(self, work: Work) -> None:
+        """See to it that the source is there."""
+        with _readable():
+            work.stamp = self._source.fetch(work.job, self._stop)
+
     def decode(self, work: Work) -> None:
         """Open the source, and refuse it if the result could not be written."""
+        assert work.stamp is not None
         source = work.job.source
-        try:
-            work.stamp = SourceStamp.of(source)
+        with _readable():
             with work.timed():
                 opened = None if is_clip(source) else self._route.open(source)
-            unchanged = work.stamp.seems_unchanged(source)
-        except OSError as error:
-            raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
+            unchanged = self._source.is_unchanged(work.job, work.stamp)
         if not unchanged:
             raise ImageReadError("the file changed while it was read: run the command again")
         if opened is None:
@@ -150,6 +157,7 @@ class Stages:
             work,
             self._upscaler,
             self._video,
+            source=self._source,
             journal=self._journal,
             fingerprints=self._fingerprints,
             progress=self._progress,
@@ -241,6 +249,15 @@ class Stages:
         with work.timed():
             work.notes += encode(picture, work.job.target, self._settings)
         self._journal.finish(work.job, work.stamp, self._fingerprints.of(work.job))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raise the system's errors as those of the picture."""
+    try:
+        yield
+    except OSError as error:
+        raise ImageReadError(f"cannot be read: {error.strerror or error}") from error
 
 
 def fed_headers(header: Picture, scale: int, passes: int) -> list[Picture]:

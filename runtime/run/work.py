@@ -68,7 +68,7 @@ class Work:
             message=message,
             source_size_hw=self.source_size_hw,
             target_size_hw=self.target_size_hw if done else None,
-            target=str(self.job.target) if done else None,
+            target=self.job.shown_target if done else None,
             seconds=round(self.seconds, 3),
             frames=self.frames,
             clip="" if self.clip is None else self.clip.clip.description,

@@ -12,6 +12,7 @@ from runtime.codecs.formats import WRITABLE_SUFFIXES, check_size
 from runtime.codecs.header import Outline, read_outline
 from runtime.codecs.output import OutputSettings, passes_for, target_size_hw
 from runtime.errors import Cancelled
+from runtime.jobs.ends import Files
 from runtime.jobs.journal import Fingerprints
 from runtime.jobs.plan import Job
 from runtime.jobs.stamp import SourceStamp
@@ -57,7 +58,9 @@ class NoRecord:
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
         """Do nothing."""
 
-    def finish(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
+    def finish(
+        self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
+    ) -> None:
         """Do nothing."""
 
 
@@ -105,6 +108,7 @@ class PictureWork:
             upscaler,
             settings,
             route=route,
+            source=Files(),
             journal=NoRecord(),
             fingerprints=Fingerprints(pictures="", clips=""),
             video=VideoSettings(),
@@ -126,6 +130,7 @@ class PictureWork:
         work = self._work
         with size.hands:
             self._check()
+            self._stages.fetch(work)
             self._stages.decode(work)
         if work.reader:
             self._stages.make_in_strips(work)

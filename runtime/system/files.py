@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from runtime.errors import TargetError
 
@@ -29,9 +30,15 @@ _logger = logging.getLogger(__name__)
 
 def temporary_path(target: Path) -> Path:
     """Return a new name for writing a target until it is complete."""
-    # Without the target's name, which may be as long as names can be already.
-    name = f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
+    name = f"{temporaries_of(target)}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     return target.with_name(name)
+
+
+def temporaries_of(target: Path) -> str:
+    """Return how the names of all temporary files of one target begin."""
+    # Not the target's name itself, which may be as long as names can be already.
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]
+    return f"{TEMPORARY_PREFIX}{digest}-"
 
 
 @contextlib.contextmanager
@@ -137,16 +144,6 @@ def write_whole(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def is_leftover(temporary: Path) -> bool:
-    """Return whether an unfinished file has no writer; true where locks are unsupported.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
-    with temporary.open("rb") as file:
-        return try_to_lock(file)
-
-
 def remove_unfinished() -> None:
     """Remove the unfinished files of this process, which must exit now."""
     for path in list(_being_written):
@@ -154,21 +151,35 @@ def remove_unfinished() -> None:
             path.unlink(missing_ok=True)
 
 
+LockState = Literal["held", "busy", "unknown"]
+"""`busy`: another has locked it; `unknown`: nothing can be locked, as on Windows."""
+
+
+def take_lock(file: IO[Any], *, shared: bool = False) -> LockState:
+    """Lock a file for as long as it is open, without waiting.
+
+    Args:
+        file: open for writing, and for reading too where the lock is shared: NFS wants that.
+        shared: let others share the lock; nobody can hold it alone meanwhile.
+    """
+    if sys.platform == "win32":
+        return "unknown"
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return "busy"
+    except OSError:  # some network disks know no locks
+        return "unknown"
+    return "held"
+
+
 def try_to_lock(file: IO[Any]) -> bool:
     """Try to lock a file for as long as it is open.
 
     Returns:
-        False where another has locked it; true where nothing can be locked: on Windows, and on
-        network disks without locks.
+        False where another has locked it; true where nothing can be locked.
     """
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass  # some network disks know no locks
-    return True
+    return take_lock(file) != "busy"
 
 
 @contextlib.contextmanager
@@ -248,14 +259,36 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def remove_temporaries(folders: Iterable[Path]) -> None:
-    """Remove unfinished files of killed runs, but not of running ones."""
+def remove_temporaries(folders: Iterable[Path], *, of: Collection[Path] | None = None) -> None:
+    """Remove unfinished files of killed runs, but not of running ones.
+
+    Args:
+        folders: where to look.
+        of: the targets that only this run writes. Where nothing can be locked, other leftovers
+            are kept, for they may be another run's work. None for a run that has the folders for
+            itself.
+    """
+    own = None if of is None else {(target.parent, temporaries_of(target)) for target in of}
     for folder in folders:
         for path in folder.glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
+            start = "-".join(path.name.split("-")[:2]) + "-"
             try:
-                if is_leftover(path):
+                if _is_leftover(path, is_own=own is None or (folder, start) in own):
                     path.unlink()
             except FileNotFoundError:
                 pass  # complete, or removed by another run
             except OSError as error:
                 _logger.warning("cannot remove the leftover %s: %s", path, error)
+
+
+def _is_leftover(temporary: Path, *, is_own: bool) -> bool:
+    """Return whether nobody writes an unfinished file any more.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    # NFS locks nothing that is open for reading only.
+    mode = "r+b" if os.access(temporary, os.W_OK) else "rb"
+    with temporary.open(mode) as file:
+        state = take_lock(file)
+    return state == "held" or (state == "unknown" and is_own)

@@ -23,6 +23,8 @@ HEAVY = (
     "cuda",
     "matplotlib",
     "tensorboard",
+    "obstore",
+    "ray",
     "starlette",
     "uvicorn",
     "prometheus_client",

@@ -56,6 +56,13 @@ TESTED_BY = {
     "runtime/serve/openapi.py": "unit/runtime/serve/test_app.py",
     "runtime/serve/upload.py": "unit/runtime/serve/test_app.py",
     "runtime/serve/work.py": "unit/runtime/serve/test_service.py",
+    # A cluster's parts are tested together.
+    "runtime/cluster/crew.py": "unit/runtime/cluster/test_share.py",
+    "runtime/cluster/hire.py": "unit/runtime/cluster/test_share.py",
+    "runtime/cluster/worker.py": "unit/runtime/cluster/test_share.py",
+    "runtime/run/ends.py": "unit/runtime/run/test_batch.py",
+    "runtime/run/options.py": "unit/runtime/run/test_batch.py",
+    "runtime/run/workers.py": "unit/runtime/run/test_batch.py",
     "runtime/tiles/strips.py": "property/runtime/run/test_in_strips.py",
     "export/cli.py": "e2e/test_export.py",
     "calibration/search/mix.py": "unit/calibration/test_calibrate.py",

@@ -13,8 +13,11 @@ from typer.testing import CliRunner, Result
 from runtime.cli import app
 from runtime.errors import BackendError, TargetError
 from runtime.jobs.result import FileResult
+from runtime.jobs.shard import Shard
 from runtime.run import batch as batch_module
-from runtime.run.batch import Batch, Options
+from runtime.run.batch import Batch
+from runtime.run.options import Options
+from runtime.run.workers import OpenWorkers
 
 
 class FakeBatch(Batch):
@@ -24,8 +27,8 @@ class FakeBatch(Batch):
     error: Exception | None = None
     made: list[Options] = []  # noqa: RUF012 - reset for each test
 
-    def __init__(self, options: Options, progress: Any) -> None:
-        super().__init__(options, progress)
+    def __init__(self, options: Options, progress: Any, open_workers: OpenWorkers) -> None:
+        super().__init__(options, progress, open_workers)
         self.made.append(options)
 
     def run(self) -> None:
@@ -60,6 +63,27 @@ def test_options_reach_the_run(fake: type[FakeBatch]) -> None:
     assert (settings.format, settings.quality, settings.width_px) == ("webp", 80, 900)
     assert (options.suffix, options.overlap, options.jobs) == ("_x4", 8, 2)
     assert (options.memory_bytes, options.overwrite) == (1_500_000_000, True)
+
+
+def test_a_shard_reaches_the_run(fake: type[FakeBatch]) -> None:
+    assert run("--shard", "3/16").exit_code == 0
+    assert fake.made[0].shard == Shard(3, 16)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--workers", "2"], "--workers is for --cluster"),
+        (["--cluster", "auto", "--dry-run"], "--dry-run measures this machine"),
+    ],
+)
+def test_what_contradicts_itself_begins_nothing(
+    fake: type[FakeBatch], options: list[str], words: str
+) -> None:
+    result = run(*options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not fake.made
 
 
 def test_what_is_left_open(fake: type[FakeBatch]) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from runtime.errors import Cancelled, TargetError
 from runtime.jobs import journal as journal_module
-from runtime.jobs.journal import JOURNAL_NAME, Entry, Journal, settings_fingerprint
+from runtime.jobs.entries import Entry, line_of
+from runtime.jobs.journal import Journal, settings_fingerprint
+from runtime.jobs.journal_files import JOURNAL_NAME
 from runtime.jobs.plan import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.system.files import remove_temporaries
@@ -302,13 +304,13 @@ def test_another_run_that_tidies_up_leaves_the_journal_being_written(
     done: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folders of two runs may lie in each other."""
-    line = journal_module._line
+    line = line_of
 
     def tidy_first(key: str, entry: Entry) -> str:
         remove_temporaries([done.target.parent])
         return line(key, entry)
 
-    monkeypatch.setattr(journal_module, "_line", tidy_first)
+    monkeypatch.setattr(journal_module, "line_of", tidy_first)
     with Journal(done.target.parent) as journal:
         assert journal.is_done(done, "f")
     monkeypatch.undo()

@@ -14,8 +14,10 @@ from runtime.errors import Cancelled, ConfigError
 from runtime.jobs.journal import Fingerprints, Journal
 from runtime.report.progress import PlainProgress
 from runtime.report.summary import Report
-from runtime.run import batch as batch_module
-from runtime.run.batch import Batch, Options, describe, plan_for, result_bytes, sort_out
+from runtime.run import workers as workers_module
+from runtime.run.batch import Batch, describe, sort_out
+from runtime.run.options import Options, ends_of, result_bytes
+from runtime.run.workers import Facts
 from tests.support.pipeline_bench import NearestUpscaler
 
 
@@ -35,18 +37,23 @@ class Upscaler(NearestUpscaler):
 @pytest.fixture
 def upscaler(monkeypatch: pytest.MonkeyPatch) -> Upscaler:
     upscaler = Upscaler()
-    monkeypatch.setattr(batch_module, "open_upscaler", lambda options, progress: upscaler)
+    monkeypatch.setattr(workers_module, "open_upscaler", lambda options, progress: upscaler)
     return upscaler
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> Options:
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def options(tmp_path: Path, target: Path) -> Options:
     source = tmp_path / "in"
     source.mkdir()
     for name in ("a.png", "b.png"):
         Image.new("RGB", (6, 5), (7, 8, 9)).save(source / name)
     (source / "notes.txt").touch()
-    return Options(source=source, target=tmp_path / "out", jobs=1, keep_results=True)
+    return Options(source=source, target=target, jobs=1, keep_results=True)
 
 
 def run(options: Options) -> tuple[Batch, str]:
@@ -60,13 +67,15 @@ def statuses(batch: Batch) -> dict[str, str]:
     return {result.name: result.status for result in batch.report.files}
 
 
-def test_a_run_its_report_and_the_next_one(options: Options, upscaler: Upscaler) -> None:
+def test_a_run_its_report_and_the_next_one(
+    options: Options, upscaler: Upscaler, target: Path
+) -> None:
     batch, said = run(options)
     assert statuses(batch) == {"a.png": "done", "b.png": "done"}
     assert (batch.report.totals.done, batch.report.runs_on) == (2, upscaler.description)
     assert "nearest, in memory" in said
     assert f"ignored in {options.source}: 1" in said
-    with Image.open(options.target / "a.png") as result:
+    with Image.open(target / "a.png") as result:
         assert result.size == (24, 20)
     again, _ = run(options)
     assert statuses(again) == {"a.png": "skipped", "b.png": "skipped"}
@@ -81,26 +90,28 @@ def test_another_model_or_setting_redoes_results(options: Options, upscaler: Ups
     assert set(statuses(run(smaller)[0]).values()) == {"done"}
 
 
-def test_files_of_others_are_kept_unless_told(options: Options, upscaler: Upscaler) -> None:
-    options.target.mkdir()
-    (options.target / "a.png").write_bytes(b"mine")
+def test_files_of_others_are_kept_unless_told(
+    options: Options, upscaler: Upscaler, target: Path
+) -> None:
+    target.mkdir()
+    (target / "a.png").write_bytes(b"mine")
     batch, _ = run(options)
     assert statuses(batch) == {"a.png": "skipped", "b.png": "done"}
     assert batch.report.totals.skipped == 1
-    assert (options.target / "a.png").read_bytes() == b"mine"
+    assert (target / "a.png").read_bytes() == b"mine"
     assert statuses(run(replace(options, overwrite=True))[0])["a.png"] == "done"
 
 
-def test_a_cancel_before_the_start(options: Options, upscaler: Upscaler) -> None:
+def test_a_cancel_before_the_start(options: Options, upscaler: Upscaler, target: Path) -> None:
     batch = Batch(options, PlainProgress(io.StringIO()))
     batch.cancel(within_s=1)
     with pytest.raises(Cancelled):
         batch.run()
-    assert {path.name for path in options.target.iterdir()} == {".dggn-run.jsonl"}
+    assert {path.name for path in target.iterdir()} == {".dggn-run.jsonl"}
 
 
-def test_the_page_shows_every_picture(options: Options, upscaler: Upscaler) -> None:
-    page = options.target.parent / "page.html"
+def test_the_page_shows_every_picture(options: Options, upscaler: Upscaler, target: Path) -> None:
+    page = target.parent / "page.html"
     batch, _ = run(replace(options, page=page))
     assert not page.exists(), "until the end"
     batch.write_page()
@@ -112,8 +123,9 @@ def test_the_page_shows_every_picture(options: Options, upscaler: Upscaler) -> N
 def test_nothing_to_do_is_a_mistake(tmp_path: Path, options: Options) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(ConfigError, match=r"no pictures in .*ignored: nothing.*\.avif, \.bmp"):
-        plan_for(replace(options, source=empty))
+    words = r"no pictures in .*ignored: nothing.*\.avif, \.bmp"
+    with pytest.raises(ConfigError, match=words), ends_of(replace(options, source=empty)):
+        pass
 
 
 def test_memory_is_shared_with_what_results_come_from() -> None:
@@ -125,7 +137,8 @@ def test_memory_is_shared_with_what_results_come_from() -> None:
 def test_what_decides_about_a_result(options: Options, upscaler: Any) -> None:
     def fingerprint(**settings: Any) -> str:
         report = Report()
-        found = describe(report, replace(options, settings=OutputSettings(**settings)), upscaler)
+        asked = replace(options, settings=OutputSettings(**settings))
+        found = describe(report, asked, Facts.of(upscaler))
         assert report.settings["tile_size"] == 64
         return found.pictures
 
@@ -139,9 +152,10 @@ def test_what_decides_about_a_result(options: Options, upscaler: Any) -> None:
 
 
 def test_names_that_a_disk_does_not_take(options: Options) -> None:
-    plan = plan_for(replace(options, suffix="x" * 300))
-    options.target.mkdir()
-    with Journal(options.target) as journal:
+    with ends_of(replace(options, suffix="x" * 300)) as ends:
+        plan = ends.plan
+    plan.folder.mkdir()
+    with Journal(plan.folder) as journal:
         todo, settled = sort_out(
             plan, journal, Fingerprints(pictures="f", clips="f"), overwrite=False
         )

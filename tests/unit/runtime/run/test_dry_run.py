@@ -12,8 +12,9 @@ pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 from runtime.codecs.output import OutputSettings
 from runtime.errors import ConfigError
 from runtime.report.progress import QuietProgress
-from runtime.run.batch import Batch, Options
+from runtime.run.batch import Batch
 from runtime.run.dry_run import Speed, dry_run, expected_s, forecast, measure, rough_duration
+from runtime.run.options import Options
 from runtime.upscaler import Upscaler
 
 SAMPLE_FORMAT = 339

@@ -149,3 +149,34 @@ def test_names_that_a_disk_does_not_hold_are_known_before(tmp_path: Path) -> Non
         too_long.write_bytes(b"")
     assert "has 300 bytes" in name_problem(tmp_path / ("猫" * 100) / "a.png")
     assert "the path of the result has" in name_problem(Path(tmp_path, *["d" * 99] * 50, "a.png"))
+
+
+def test_without_locks_only_the_leftovers_of_own_targets_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "take_lock", lambda file, shared=False: "unknown")
+    own, others = temporary_path(tmp_path / "own.png"), temporary_path(tmp_path / "others.png")
+    older = tmp_path / ".dggn-123-abc.partial"
+    for path in (own, others, older):
+        path.write_bytes(b"half")
+    remove_temporaries([tmp_path], of=[tmp_path / "own.png"])
+    assert set(tmp_path.iterdir()) == {others, older}
+    remove_temporaries([tmp_path])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
+def test_leftovers_are_locked_as_nfs_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS locks a file alone only where it is open for writing."""
+    lock = files.take_lock
+
+    def as_nfs(file: IO[bytes], *, shared: bool = False) -> files.LockState:
+        return lock(file, shared=shared) if file.writable() else "unknown"
+
+    monkeypatch.setattr(files, "take_lock", as_nfs)
+    with replacing(tmp_path / "b") as file:
+        file.write(b"whole")
+        remove_temporaries([tmp_path])
+    assert (tmp_path / "b").read_bytes() == b"whole"

@@ -19,7 +19,8 @@ from runtime.backends.trt.engine_file import read_facts
 from runtime.errors import BackendError, ConfigError, ImageError
 from runtime.image.picture import Samples
 from runtime.jobs.result import FileResult
-from runtime.run.batch import Batch, Options
+from runtime.run.batch import Batch
+from runtime.run.options import Options
 from runtime.tiles.stitch import upscale_in_tiles
 from runtime.upscaler import Upscaler
 from tests.support.fake_cuda import FakeDevice

@@ -1,0 +1,65 @@
+"""Who does which pictures next, and which are done again after a worker was lost."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from runtime.jobs.plan import Job
+
+LONGEST = 32
+"""Pictures in a chunk: enough that a worker's pipeline is mostly full."""
+
+FATAL = 3
+"""Workers that a picture may take with it before it is given up."""
+
+
+class Chunks:
+    """Deals jobs out, and takes back those of lost workers.
+
+    Args:
+        jobs: what is to be done.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._fresh = deque(jobs)
+        self._suspects: deque[Job] = deque()
+        self._lost: dict[str, int] = {}
+        self.left = len(jobs)
+        """Jobs without a result."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a chunk to take."""
+        return bool(self._fresh or self._suspects)
+
+    def take(self, workers: int) -> list[Job]:
+        """Return the next chunk; one picture if it may be what ended a worker.
+
+        Args:
+            workers: among which the rest is divided.
+        """
+        if self._fresh:
+            size = max(1, min(LONGEST, len(self._fresh) // (2 * max(1, workers))))
+            return [self._fresh.popleft() for _ in range(size)]
+        # Last, so that what kills workers does not keep the others from their work.
+        return [self._suspects.popleft()] if self._suspects else []
+
+    def put_back(self, jobs: Iterable[Job]) -> None:
+        """Jobs of a worker that was not lost, to be done by another."""
+        self._fresh.extendleft(reversed(list(jobs)))
+
+    def lose(self, jobs: Iterable[Job]) -> list[Job]:
+        """Jobs that a lost worker had no results of.
+
+        Returns:
+            Those that are given up.
+        """
+        fatal = []
+        for job in jobs:
+            self._lost[job.name] = self._lost.get(job.name, 0) + 1
+            if self._lost[job.name] >= FATAL:
+                fatal.append(job)
+            else:
+                self._suspects.append(job)
+        return fatal

@@ -1,0 +1,203 @@
+"""One bucket: list, fetch, put, stamp; every error is one of ours, and every wait is bounded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mimetypes
+import os
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import StoreError
+from runtime.jobs.stamp import SourceStamp
+from runtime.stores.trouble import translated
+from runtime.stores.url import StoreUrl
+from runtime.system.package import load
+
+ATTEMPTS = 3
+"""To read an object whose connection breaks; the requests themselves are repeated by obstore."""
+
+RETRIES = 10
+RETRIES_S = 120
+METADATA_KEY = "dggn"
+"""Azure wants an identifier here, and S3 lower case."""
+
+_LONGEST_METADATA = 1800
+"""S3 keeps 2048 bytes, names included."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """An object as a listing shows it."""
+
+    size_bytes: int
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultStamp:
+    """Provenance stored with a result; empty where another program put it there."""
+
+    settings: str = ""
+    sha256: str = ""
+    etag: str = ""
+    """ETag of its source."""
+    source: str = ""
+
+    def as_text(self) -> str:
+        """In ASCII and short enough for every store's metadata."""
+        fields = {"v": 1, "settings": self.settings, "sha256": self.sha256, "etag": self.etag}
+        text = json.dumps({**fields, "source": self.source}, separators=(",", ":"))
+        if len(text) > _LONGEST_METADATA:
+            text = json.dumps({**fields, "source": shortened(self.source)}, separators=(",", ":"))
+        return text
+
+    @classmethod
+    def from_text(cls, text: str) -> ResultStamp:
+        """Read it; an empty one where it is none."""
+        try:
+            fields = json.loads(text)
+            return cls(
+                **{name: str(fields[name]) for name in ("settings", "sha256", "etag", "source")}
+            )
+        except (ValueError, TypeError, KeyError):
+            return cls()
+
+
+def shortened(source: str) -> str:
+    """Return a source's name where it must not be said, or is too long."""
+    return "#" + hashlib.sha256(os.fsencode(source)).hexdigest()[:32]
+
+
+class ObjectStore:
+    """A bucket that obstore opens with what the environment says.
+
+    The methods may be called from any thread.
+
+    Args:
+        url: a place in it.
+
+    Raises:
+        MissingDependency: obstore is not installed.
+        StoreError: the environment says too little.
+    """
+
+    def __init__(self, url: StoreUrl) -> None:
+        self._obstore = load("obstore", extra="cloud")
+        self._root = url.root
+        # Whoever names an endpoint without encryption, as of a server in the same rack, means it.
+        endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
+        options: dict[str, Any] = {
+            "client_options": {
+                "allow_http": endpoint.startswith("http://"),
+                "connect_timeout": timedelta(seconds=10),
+                "timeout": timedelta(seconds=120),
+            },
+            "retry_config": {
+                "max_retries": RETRIES,
+                "retry_timeout": timedelta(seconds=RETRIES_S),
+            },
+        }
+        with translated(str(url)):
+            self._store = self._obstore.store.from_url(url.root, **options)
+
+    def list(self, url: StoreUrl) -> dict[str, Found]:
+        """All objects below a place, by their keys.
+
+        Raises:
+            StoreError: see the module.
+        """
+        prefix = url.key + "/" if url.key else None
+        with translated(str(url)):
+            return {
+                str(found["path"]): Found(size_bytes=found["size"], etag=found["e_tag"] or "")
+                for page in self._obstore.list(self._store, prefix=prefix)
+                for found in page
+            }
+
+    def find(self, url: StoreUrl) -> Found | None:
+        """Return one object; None where it is not there.
+
+        Raises:
+            StoreError: see the module.
+        """
+        with translated(str(url)):
+            try:
+                found = self._obstore.head(self._store, url.key)
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error):
+                    raise
+                return None
+        return Found(size_bytes=found["size"], etag=found["e_tag"] or "")
+
+    def fetch(self, url: StoreUrl, path: Path) -> SourceStamp:
+        """Copy an object into a file.
+
+        Returns:
+            What tells this version of it from others.
+
+        Raises:
+            FileNotFoundError: the object is gone.
+            StoreError: see the module.
+            OSError: the file cannot be written.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            with translated(str(url)):
+                result = self._obstore.get(self._store, url.key)
+                digest, size = hashlib.sha256(), 0
+                with path.open("wb") as file:
+                    try:
+                        for chunk in result.stream(min_chunk_size=1 << 20):
+                            content = bytes(chunk)
+                            file.write(content)
+                            digest.update(content)
+                            size += len(content)
+                    except self._obstore.store.BaseError:
+                        if attempt == ATTEMPTS:
+                            raise
+                        size = -1
+            if size == result.meta["size"]:
+                return SourceStamp(
+                    size_bytes=size,
+                    mtime_ns=int(result.meta["last_modified"].timestamp() * 1e9),
+                    sha256=digest.hexdigest(),
+                    path=str(url),
+                    etag=result.meta["e_tag"] or "",
+                )
+            time.sleep(attempt)
+        raise StoreError(f"{url}: the connection broke {ATTEMPTS} times: try again later")
+
+    def put(self, path: Path, url: StoreUrl, stamp: ResultStamp) -> None:
+        """Make a file an object; it appears whole and with its stamp, or not at all.
+
+        Raises:
+            StoreError: see the module.
+            OSError: the file cannot be read.
+        """
+        kind, _ = mimetypes.guess_type(url.key)
+        attributes = {
+            "Content-Type": kind or "application/octet-stream",
+            METADATA_KEY: stamp.as_text(),
+        }
+        with translated(str(url)), path.open("rb") as file:
+            try:
+                self._obstore.put(self._store, url.key, file, attributes=attributes)
+            except FileNotFoundError as error:
+                raise StoreError(f"{url}: there is no such bucket or container") from error
+
+    def stamp(self, url: StoreUrl) -> ResultStamp | None:
+        """Return what a result says of itself; None where there is none.
+
+        Raises:
+            StoreError: see the module.
+        """
+        with translated(str(url)):
+            try:
+                result = self._obstore.get(self._store, url.key, options={"head": True})
+            except FileNotFoundError:
+                return None
+        return ResultStamp.from_text(str(result.attributes.get(METADATA_KEY, "")))

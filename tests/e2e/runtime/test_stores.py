@@ -1,0 +1,210 @@
+"""`dggn-run` with an S3 server: from and to it, killed, throttled and refused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("obstore")
+pytest.importorskip("moto")
+pytest.importorskip("flask_cors")
+
+from tests.support.dggn_run import make, run, start, statuses
+from tests.support.object_store import BUCKET, StoreServer, s3_server
+from tests.support.processes import BLOCKS_S, SOON_S, posix_only, wait_until
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StoreServer]:
+    with s3_server() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        (tmp_path / "tmp").mkdir()
+        monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+        yield server
+
+
+def url(key: str = "") -> str:
+    return f"s3://{BUCKET}/{key}"
+
+
+def test_there_and_back(server: StoreServer, tmp_path: Path) -> None:
+    for name in ("a.png", "sub/b.jpg", "sub/é +%.png"):
+        path = make(tmp_path / "in" / name)
+        server.put(f"in/{name}", path.read_bytes())
+    for other in ("in/notes.txt", "in/.hidden/a.png", "in/@eaDir/a.png", "in/sub/"):
+        server.put(other, b"")
+    local = run(tmp_path / "in", tmp_path / "local")
+    assert local.returncode == 0, local.stderr
+    expected = {
+        name: (tmp_path / "local" / name).read_bytes()
+        for name in server.keys("in/")
+        if (tmp_path / "local" / name).is_file()
+    }
+    assert len(expected) == 3
+
+    there = run(url("in"), url("out/"), "--json")
+    assert there.returncode == 0, there.stderr
+    report = json.loads(there.stdout)
+    ignored = {name: count for name, count in report["totals"]["ignored"].items() if count}
+    assert ignored == {"hidden": 1, "other": 2, "system": 1}
+    assert {file["target"] for file in report["files"]} == {url(f"out/{name}") for name in expected}
+    assert {name: server.get(f"out/{name}") for name in server.keys("out/")} == expected
+
+    back = run(url("in"), tmp_path / "back")
+    assert back.returncode == 0, back.stderr
+    put = run(tmp_path / "in", url("put"))
+    assert put.returncode == 0, put.stderr
+    for name, content in expected.items():
+        assert (tmp_path / "back" / name).read_bytes() == content
+        assert server.get(f"put/{name}") == content
+    for arguments in (
+        (url("in"), url("out")),
+        (url("in"), tmp_path / "back"),
+        (tmp_path / "in", url("put")),
+    ):
+        again = json.loads(run(*arguments, "--json").stdout)["totals"]
+        assert (again["up_to_date"], again["done"]) == (3, 0)
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_video_there_and_back(server: StoreServer, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    from tests.support.clips import make as make_clip
+
+    server.put("in/clip.mp4", make_clip(tmp_path / "clip.mp4", frames=3).read_bytes())
+    local = run(tmp_path / "clip.mp4", tmp_path / "local.mp4", "--backend", "cpu")
+    assert local.returncode == 0, local.stderr
+    planned = run(url("in"), url("out"), "--dry-run", "--json", "--backend", "cpu")
+    assert statuses(json.loads(planned.stdout)) == {"clip.mp4": "planned"}, planned.stderr
+    for source, target in ((url("in"), url("out")), (url("in/clip.mp4"), url("out/clip.mp4"))):
+        there = run(source, target, "--json", "--backend", "cpu")
+        assert there.returncode == 0, there.stderr
+        assert server.get("out/clip.mp4") == (tmp_path / "local.mp4").read_bytes()
+    assert json.loads(there.stdout)["totals"]["up_to_date"] == 1
+
+
+def test_an_object_that_is_output_itself_is_kept(server: StoreServer, tmp_path: Path) -> None:
+    picture = make(tmp_path / "a.png")
+    server.put("large.png", b"somebody else's")
+    result = run(picture, url("large.png"))
+    assert result.returncode == 1, result.stderr
+    assert server.get("large.png") == b"somebody else's"
+
+
+@posix_only
+def test_killed_after_9_of_24_and_resumed(server: StoreServer, tmp_path: Path) -> None:
+    for number in range(24):
+        server.put(f"in/{number:02}.png", make(tmp_path / f"{number:02}.png").read_bytes())
+    held, guard, count = threading.Event(), threading.Lock(), 0
+
+    def after_nine(method: str, path: str) -> tuple[str, str] | None:
+        nonlocal count
+        if method != "PUT" or "/out/" not in path:
+            return None
+        with guard:
+            count += 1
+            if count <= 9:
+                return None
+        held.wait(BLOCKS_S)
+        return "403 Forbidden", "TooLate"
+
+    server.hook = after_nine
+    with start(url("in"), url("out"), "--jobs", "2", "--backend", "cpu") as process:
+        wait_until(lambda: count > 9 and len(server.keys("out/")) == 9, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=SOON_S)
+    held.set()
+    done = server.keys("out/")
+    server.hook = lambda method, path: None
+
+    # What a picture changes into is made again, and what others put there is kept.
+    changed, foreign = sorted(done)[0], sorted(server.keys("in/") - done)[0]
+    server.put(f"in/{changed}", make(tmp_path / "changed.png", (30, 20)).read_bytes())
+    server.put(f"out/{foreign}", b"somebody else's")
+    again = run(url("in"), url("out"), "--json", "--backend", "cpu")
+    assert again.returncode == 1, again.stderr
+    report = json.loads(again.stdout)
+    assert report["totals"]["up_to_date"] == len(done) - 1
+    assert report["totals"]["done"] == 24 - len(done)
+    found = statuses(report)
+    assert (found[changed], found[foreign]) == ("done", "skipped")
+    assert server.get(f"out/{foreign}") == b"somebody else's"
+    assert len(server.keys("out/")) == 24
+    forced = run(url("in"), url("out"), "--overwrite", "--quiet", "--backend", "cpu")
+    assert forced.returncode == 0, forced.stderr
+    assert server.get(f"out/{foreign}") != b"somebody else's"
+
+
+def test_a_large_result_in_parts_through_a_throttled_store(
+    server: StoreServer, tmp_path: Path
+) -> None:
+    picture = make(tmp_path / "large.png", (380, 380))
+    requests = 0
+
+    def every_third(method: str, path: str) -> tuple[str, str] | None:
+        nonlocal requests
+        requests += 1
+        return ("503 Slow Down", "SlowDown") if requests % 3 == 0 else None
+
+    server.hook = every_third
+    result = run(picture, url("out/large.tiff"), "--backend", "cpu", "--quiet")
+    assert result.returncode == 0, result.stderr
+    server.hook = lambda method, path: None
+    assert any("uploadId=" in path for _, path in server.seen)
+    local = run(picture, tmp_path / "large.tiff", "--backend", "cpu", "--quiet")
+    assert local.returncode == 0, local.stderr
+    assert server.get("out/large.tiff") == (tmp_path / "large.tiff").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("variables", "source", "words"),
+    [
+        (
+            {"AWS_ACCESS_KEY_ID": "OTHER"},
+            url("in"),
+            "the store refuses (HTTP 403): check AWS_ACCESS_KEY_ID",
+        ),
+        ({}, "s3://no-such-bucket/in", "no such bucket or container (NoSuchBucket)"),
+        ({}, url("nothing"), "does not exist"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, url("in"), "cannot be reached"),
+    ],
+)
+def test_what_is_refused_begins_nothing(
+    server: StoreServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    source: str,
+    words: str,
+) -> None:
+    server.put("in/a.png", make(tmp_path / "a.png").read_bytes())
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    first = "import runtime.stores.client as client; client.RETRIES = 2"
+    result = run(source, tmp_path / "out", first=first)
+    assert result.returncode in (2, 3)
+    assert words in result.stderr, result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        ("http://example.org/in", "out", "expected s3://"),
+        ("s3:///in", "out", "no place in a store"),
+        ("s3://key:secret@bucket/in", "out", "holds credentials"),
+        ("s3://bucket/in", "s3://bucket/in/large", "lies inside INPUT"),
+    ],
+)
+def test_urls_that_make_no_sense(source: str, target: str, words: str) -> None:
+    result = run(source, target)
+    assert result.returncode == 2
+    assert words in " ".join(result.stderr.replace("│", " ").split())

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runtime.codecs.output import OutputSettings
+from runtime.errors import ConfigError
+from runtime.jobs.plan import plan_jobs
+from runtime.jobs.shard import Shard
+
+
+def test_parsed() -> None:
+    assert Shard.parse("0/1") == Shard(0, 1)
+    assert Shard.parse("15/16") == Shard(15, 16)
+    assert str(Shard.parse("3/16")) == "3/16"
+
+
+@pytest.mark.parametrize("text", ["", "3", "a/b", "-1/4", "1/4/2", "1 /4", "²/4", "/4", "1/"])
+def test_no_shard(text: str) -> None:
+    with pytest.raises(ConfigError, match="expected NUMBER/COUNT"):
+        Shard.parse(text)
+
+
+@pytest.mark.parametrize("text", ["4/4", "16/16", "0/0", "5/4"])
+def test_out_of_range(text: str) -> None:
+    with pytest.raises(ConfigError, match="out of range"):
+        Shard.parse(text)
+
+
+def test_every_picture_is_in_exactly_one() -> None:
+    names = [f"folder/{number}.png" for number in range(1000)] + ["é.png", "\udcff.png"]
+    shards = [Shard(index, 7) for index in range(7)]
+    counts = [sum(shard.holds(name) for name in names) for shard in shards]
+    assert sum(counts) == len(names)
+    assert min(counts) > 100, "about equal"
+    assert all(sum(shard.holds(name) for shard in shards) == 1 for name in names)
+
+
+def test_a_picture_stays_in_its_shard_in_every_version() -> None:
+    """Jobs of one array may run different releases, and must not do a picture twice or never."""
+    found = [
+        index
+        for name in ("a.png", "sub/b.jpg", "é.png")
+        for index in range(16)
+        if Shard(index, 16).holds(name)
+    ]
+    assert found == [8, 8, 11]
+
+
+def test_names_are_given_over_the_whole_tree(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("a.png", "a.jpg", "a.bmp", "b.png"):
+        (source / name).write_bytes(b"")
+    plan = plan_jobs(source, tmp_path / "out", OutputSettings(format="png"))
+    parts = [plan.part(Shard(index, 3)) for index in range(3)]
+    jobs = [job for part in parts for job in part.jobs]
+    assert sorted(jobs, key=lambda job: job.name) == sorted(plan.jobs, key=lambda job: job.name)
+    assert all({*part.jobs, *part.others} == set(plan.jobs) for part in parts)
+
+
+def test_one_picture_has_no_shards(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    plan = plan_jobs(tmp_path / "a.png", tmp_path / "out", OutputSettings())
+    with pytest.raises(ConfigError, match="INPUT is one picture"):
+        plan.part(Shard(0, 2))
