@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runtime.model.info import file_sha256
-from runtime.system.cache import user_cache
+from runtime.backends.half_cache import half_path
 from runtime.system.files import make_folder, write_whole
 from runtime.system.package import require
-
-FOLDER = "half"
-"""Folder in the user's cache."""
-
-VERSION = 1
-"""Version of the conversion; a new one rebuilds all files."""
 
 
 def half_file(onnx: Path) -> Path:
@@ -34,7 +27,7 @@ def half_file(onnx: Path) -> Path:
         ConfigError: it is quantized.
         TargetError: the cache cannot be written.
     """
-    path = user_cache() / FOLDER / f"{onnx.stem}-{file_sha256(onnx)[:16]}-{VERSION}.onnx"
+    path = half_path(onnx)
     if path.is_file():
         return path
     require("onnx", extra="gpu")

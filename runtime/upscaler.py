@@ -66,6 +66,9 @@ class Upscaler:
         openvino_device: device for OpenVINO, by its own name for it: for example `GPU`.
         build: builds missing TensorRT engines; without it, only engines are used that
             `dggn-export trt` or `dggn-run` has built.
+        half: makes a model's float16 version for the backend `cuda`, as
+            `export.half_file.half_file` does; without it, only one is used that `dggn-run` has
+            made.
         say: receives one-line status messages; by default they are logged.
 
     Raises:
@@ -90,6 +93,7 @@ class Upscaler:
         devices: Sequence[int] | None = None,
         openvino_device: str = "CPU",
         build: BuildEngine | None = None,
+        half: Callable[[Path], Path] | None = None,
         say: Callable[[str], None] = _logger.info,
     ) -> None:
         request = BackendRequest(
@@ -100,6 +104,7 @@ class Upscaler:
             openvino_device=openvino_device,
             threads=threads,
             build=build,
+            half=half,
             say=say,
         )
         self._open(model, request, overlap, denoise)

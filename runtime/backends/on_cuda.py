@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runtime.backends.cuda.open import open_device
 from runtime.backends.gpu import Gpu, require_gpu
+from runtime.backends.half_cache import half_path
 from runtime.backends.in_slots import SLOTS, SlotModel, SlotsBackend
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.ort_session import load_onnxruntime
@@ -69,12 +70,18 @@ def _open_half(
     onnx: Path, info: ModelInfo, gpu: Gpu, request: BackendRequest
 ) -> SlotsBackend | None:
     """Open the float16 version of a model; None if there is no usable one."""
-    if request.half is None:
-        return None
+    path = half_path(onnx)
     try:
-        path = request.half(onnx)
+        if request.half is not None:
+            path = request.half(onnx)
     except DggnError as error:
         request.say(f"computing in float32, because float16 cannot be had: {error}")
+        return None
+    if not path.is_file():
+        request.say(
+            f"computing in float32, because the cache has no float16 version of {onnx.stem}: "
+            "dggn-run --backend cuda makes it"
+        )
         return None
     backend = _open(path, replace(info, sample_type="uint8"), "float16", gpu, request)
     with ExitStack() as on_failure:

@@ -6,6 +6,8 @@ the slot's memory (IO binding); ONNX Runtime copies nothing and waits for nothin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,14 @@ from runtime.backends.trt.messages import says_out_of_memory
 from runtime.backends.trt.slots import BatchShape
 from runtime.errors import BackendError, DggnError, OutOfDeviceMemory
 
+SETTINGS = MappingProxyType(
+    {
+        # The exhaustive search, its default, is repeated for each shape of a batch.
+        "cudnn_conv_algo_search": "HEURISTIC"
+    }
+)
+"""Settings of the CUDA provider, by ONNX Runtime's names."""
+
 
 class SessionExecution:
     """A session of one slot; see :class:`runtime.backends.trt.slots.Execution`.
@@ -25,13 +35,17 @@ class SessionExecution:
     Args:
         model: the model.
         index: CUDA device index; None for the CPU, where tests have their streams.
+        settings: of the CUDA provider.
     """
 
     captures_itself = True
     """Whether CUDA graphs are left to the library; a session may allocate memory in any run."""
 
-    def __init__(self, model: SlotModel, index: int | None) -> None:
+    def __init__(
+        self, model: SlotModel, index: int | None, settings: Mapping[str, str] = SETTINGS
+    ) -> None:
         self._model = model
+        self._settings = settings
         self._index = index
         self._layout = layout_of(model.info)
         self._type = np.uint8 if model.info.sample_type == "uint8" else np.float32
@@ -55,8 +69,7 @@ class SessionExecution:
                 where="cpu" if self._index is None else "cuda",
                 device=self._index or 0,
                 user_compute_stream=str(stream.handle),
-                # The exhaustive search, its default, is repeated for each shape of a batch.
-                cudnn_conv_algo_search="HEURISTIC",
+                **self._settings,
             )
 
     def reshape(self, shape: BatchShape) -> None:

@@ -57,8 +57,8 @@ class BackendRequest:
     """Whether TensorRT's batches are recorded as CUDA graphs; None for all versions but 8.x."""
 
     half: Callable[[Path], Path] | None = None
-    """Makes a model's float16 version for ONNX Runtime on CUDA; None to compute in float32
-    there."""
+    """Makes a model's float16 version for ONNX Runtime on CUDA; None to use one that the cache has,
+    and float32 otherwise."""
 
     say: Callable[[str], None] = _logger.info
     """Receives one-line status messages."""

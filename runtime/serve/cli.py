@@ -120,6 +120,7 @@ def serve(
     Exit codes: 0, stopped; 2, the command makes no sense as given; 3, this machine lacks something.
     """
     logging.basicConfig(level=logging.WARNING, format="dggn-serve: %(message)s", stream=sys.stderr)
+    from export.half_file import half_file
     from export.trt.on_demand import EngineBuilder
     from runtime.backends.request import BackendRequest
     from runtime.report.console import choose_progress
@@ -151,6 +152,7 @@ def serve(
             openvino_device=openvino_device(devices) if backend == "openvino" else "CPU",
             threads=threads,
             build=EngineBuilder(quiet=quiet) if builds else None,
+            half=half_file,
             say=progress.say,
         )
         with bound_socket(address) as listening:

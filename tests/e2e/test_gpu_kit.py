@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import lzma
 import os
 import subprocess
 import sys
@@ -18,7 +17,7 @@ pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnxscript", reason="needs the export extra")
 pytest.importorskip("isal", reason="needs the cpu extra")
 
-from tests.campaigns.gpu_kit import cargo, second
+from tests.campaigns.gpu_kit import cargo
 from tests.campaigns.gpu_kit.stages import Stages
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +61,8 @@ def test_the_first_kit(tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "psnr.toml").write_text(RECIPE)
     pieces, out = str(tmp_path / "cargo"), tmp_path / "out"
-    said = kit("first", tmp_path, "prepare", pieces, "--data", str(tmp_path / "data"))
+    data = ["--data", str(tmp_path / "data"), "--onnxruntime"]
+    said = kit("first", tmp_path, "prepare", pieces, *data)
     assert "step 1 needs:" in said and "first-2-1-of-1" in said
     said = kit("first", tmp_path, "run", pieces, str(out), "--step", "1", "--seconds", "200")
     assert "s left] dggn-run" in said, "stages are timed"
@@ -70,6 +70,11 @@ def test_the_first_kit(tmp_path: Path) -> None:
     assert measured["slots, batches of 2, no graphs"]["psnr_db"] > 50
     assert measured["dggn-run"]["png, second"]["delivered_mp_per_s"] > 0
     assert {row["form"] for row in measured["units"]["rows"]} == {"grouped", "separate"}
+    kit("first", tmp_path, "run", pieces, str(out), "--step", "3", "--seconds", "200")
+    found_here = found(out / "first-3.json")
+    assert {found_here[f"heuristic, {layout}"]["psnr_db"] > 50 for layout in ("NCHW", "NHWC")} == {
+        True
+    }
     training = ["--step", "2", "--seconds", "200", "--recipes", str(tmp_path / "recipes")]
     kit("first", tmp_path, "run", pieces, str(out), *training)
     assert found(out / "first-2.json")["training"] == {"exit_code": 0}
@@ -110,10 +115,13 @@ def test_archives_and_single_files_are_decompressed(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     (tmp_path / "work" / "lib").mkdir(parents=True)
-    name = second.archived(tmp_path, "python")
-    (tmp_path / name).rename(tmp_path / "work" / name)
-    (tmp_path / "work" / "lib" / "a.so.8.xz").write_bytes(lzma.compress(b"library"))
-    second.decompress(tmp_path / "work")
+    archive = cargo.archived(tmp_path / "python")
+    archive.rename(tmp_path / "work" / archive.name)
+    library = tmp_path / "work" / "lib" / "a.so.8"
+    library.write_bytes(b"library")
+    cargo.compress(library)
+    assert [path.name for path in library.parent.iterdir()] == ["a.so.8.xz"]
+    cargo.decompress(tmp_path / "work")
     assert os.access(tmp_path / "work" / "python" / "bin" / "python", os.X_OK)
     assert (tmp_path / "work" / "lib" / "a.so.8").read_bytes() == b"library"
     assert not list((tmp_path / "work").rglob("*.xz"))

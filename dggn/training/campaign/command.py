@@ -45,7 +45,11 @@ def campaign(
         float, typer.Option(metavar="MINUTES", help="Time between updates of OUTPUT.")
     ] = 2,
     start: Annotated[
-        Path | None, typer.Option(help="Checkpoint for gan to start from; psnr's by default.")
+        Path | None,
+        typer.Option(
+            help="Checkpoint, exported or shipped model to start from; by default random weights, "
+            "or for gan psnr's."
+        ),
     ] = None,
     recipes: Annotated[Path | None, typer.Option(help="Folder of alternative recipes.")] = None,
     device: Annotated[

@@ -97,7 +97,9 @@ class CampaignOptions:
     """Minutes between updates of OUTPUT."""
 
     start: Path | None = None
-    """Checkpoint that `gan` starts from, instead of the campaign `psnr`'s."""
+    """Model that the run starts from, as `dggn-train run --from` takes it; by default random
+    weights, or for `gan` the campaign `psnr`'s. Not for `ablation`, which compares two structures.
+    """
 
     recipes: Path = RECIPES_FOLDER
 
@@ -132,8 +134,13 @@ class Campaign:
             ConfigError: the run to start from does not exist.
             ModelError: the files in OUTPUT are damaged.
         """
-        self._output.mkdir(parents=True, exist_ok=True)
         stages = CAMPAIGNS[self._options.name]
+        if self._options.start and len(stages) > 1:
+            raise ConfigError(
+                f"{self._options.name} trains two structures, and --start names one model: leave "
+                "it out"
+            )
+        self._output.mkdir(parents=True, exist_ok=True)
         cutting = ["--size", WHOLE_PX, "--step", WHOLE_PX]
         for scale in SCALES:
             cutting += ["--scale", scale]
@@ -159,9 +166,10 @@ class Campaign:
         command += ["--max-minutes", str(options.minutes)] if options.minutes else []
         if self._uses_perceptual(stage):
             command += ["--perceptual-weights", str(self._perceptual)]
-        if stage.start:
-            start = self._initial(stage)
-            if not (start.is_file() or (start / WEIGHTS_NAME).exists() or run.exists()):
+        start = self._initial(stage)
+        if start is not None:
+            is_named = options.start is not None
+            if not (is_named or (start / WEIGHTS_NAME).exists() or run.exists()):
                 raise ConfigError(
                     f"{stage.run} starts from {stage.start}, which is neither in {self._work} nor "
                     f"in {self._output}: train {stage.start} first, or name a checkpoint by --start"
@@ -173,8 +181,11 @@ class Campaign:
         config = read_config(str(self._options.recipes / f"{stage.recipe}.toml"))
         return bool(config.loss.perceptual)
 
-    def _initial(self, stage: Stage) -> Path:
-        return self._options.start or self._work / str(stage.start)
+    def _initial(self, stage: Stage) -> Path | None:
+        """Return what a run starts from; None for random weights."""
+        if self._options.start is not None:
+            return self._options.start
+        return self._work / stage.start if stage.start else None
 
     def _restore(self, name: str) -> None:
         stage = next(one for stages in CAMPAIGNS.values() for one in stages if one.run == name)
@@ -183,8 +194,10 @@ class Campaign:
         }
         if self._uses_perceptual(stage):
             changes["perceptual"] = {"weights": str(self._perceptual)}
-        initial = str(self._initial(stage)) if stage.start else None
-        if restore(self._output / name, self._work / name, changes, initial):
+        is_own = stage in CAMPAIGNS[self._options.name]
+        initial = self._initial(stage) if is_own else None
+        named = None if initial is None else str(initial)
+        if restore(self._output / name, self._work / name, changes, named):
             self._say(f"resuming {name} from {self._output / name}")
 
     def _watch(

@@ -22,9 +22,6 @@ LIBRARIES = {
 }
 """Tactic sources, and the library files of which TensorRT 8 needs one."""
 
-STAND_IN = "dggn_stand_in"
-"""Symbol of libraries that only take the place of these."""
-
 _logger = logging.getLogger(__name__)
 
 
@@ -59,10 +56,8 @@ def disable_missing_tactics(module: Any, config: Any) -> None:
 def _is_there(name: str) -> bool:
     for file in LIBRARIES[name]:
         try:
-            library = ctypes.CDLL(file)
+            ctypes.CDLL(file)
         except OSError:
             continue
-        # A stand-in only lets TensorRT's plugins be loaded, and ends the process when it is called.
-        if not hasattr(library, STAND_IN):
-            return True
+        return True
     return False

@@ -9,7 +9,9 @@ from dggn.onnx_graph.source import SourceModel
 from export.trt.passes.bytes_io import wrap_in_bytes
 from export.trt.passes.half import to_half
 from export.trt.passes.islands import float32_nodes
+from export.trt.passes.low_tail import lower_tail
 from export.trt.passes.opset import lower_opset, raise_opset
+from export.trt.passes.ungroup import ungroup
 from runtime.backends.trt.engine_facts import EnginePrecision
 from runtime.backends.trt.library import Capabilities
 from runtime.errors import ConfigError, ModelError
@@ -52,7 +54,7 @@ def tensorrt_graph(
             f"{source.path} takes 8-bit samples, and an engine for 16-bit pictures needs a float "
             "model: export it with `--io float32`"
         )
-    model = _copy(source)
+    model = _start(source)
     if sample_type == "uint8" and source.info.sample_type == "float32":
         wrap_in_bytes(model)
     if precision != "fp32":
@@ -75,7 +77,7 @@ def half_graph(source: SourceModel) -> onnx.ModelProto:
     """
     if source.is_quantized:
         raise ConfigError(f"{source.path} is quantized: float16 is made of float32 models")
-    model = _copy(source)
+    model = _start(source)
     if source.info.sample_type == "float32":
         wrap_in_bytes(model)
     to_half(model, float32_nodes(model))
@@ -84,11 +86,13 @@ def half_graph(source: SourceModel) -> onnx.ModelProto:
     return model
 
 
-def _copy(source: SourceModel) -> onnx.ModelProto:
+def _start(source: SourceModel) -> onnx.ModelProto:
     import onnx
 
     model = onnx.ModelProto()
     model.CopyFrom(source.model)
+    ungroup(model)
+    lower_tail(model)
     return model
 
 

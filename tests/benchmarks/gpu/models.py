@@ -34,6 +34,7 @@ from tests.benchmarks.gpu.plan import (
     Plan,
 )
 from tests.benchmarks.gpu.rrdb import RrdbNet
+from tests.support.untrained import untrained
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -55,7 +56,7 @@ def prepare(plan: Plan, model: str | None) -> None:
     if model is not None:
         generator = dggn.load(model)
     else:
-        generator = Generator(TINY if plan.dry_run else preset("dggn")).eval()
+        generator = untrained(TINY if plan.dry_run else preset("dggn"))
     rrdb = RrdbNet(8, 1, 4) if plan.dry_run else RrdbNet()
     config = CommunityConfig(architecture="ESRGAN", scale=SCALE, size_multiple_px=1)
     yardstick = CommunityModel(rrdb, config).eval()

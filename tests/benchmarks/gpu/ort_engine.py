@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnxruntime
 
+from runtime.backends.ort_session import Where, make_session
+from runtime.errors import BackendError, MissingDependency
 from tests.benchmarks.gpu.engine import Bytes
 from tests.benchmarks.gpu.half import byte_graph
 from tests.benchmarks.gpu.plan import NotMeasured, Plan
@@ -22,20 +22,15 @@ class OrtEngine:
     """
 
     def __init__(self, model: str, plan: Plan) -> None:
-        provider = "CPUExecutionProvider" if plan.dry_run else "CUDAExecutionProvider"
-        version = onnxruntime.__version__
-        if provider not in onnxruntime.get_available_providers():
-            raise NotMeasured(f"ONNX Runtime {version} has no {provider}: install onnxruntime-gpu")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        path: Path = byte_graph(plan, model)
-        self._session = onnxruntime.InferenceSession(path, options, providers=[provider])
-        if self._session.get_providers()[0] != provider:
-            raise NotMeasured(
-                f"ONNX Runtime {version} falls back from {provider} to the CPU: its CUDA or cuDNN "
-                "does not load"
-            )
-        self.description = f"ONNX Runtime {version}, {provider}"
+        where: Where = "cpu" if plan.dry_run else "cuda"
+        try:
+            self._session, _ = make_session(byte_graph(plan, model), options, where=where)
+        except (BackendError, MissingDependency) as error:
+            raise NotMeasured(str(error)) from error
+        provider = self._session.get_providers()[0]
+        self.description = f"ONNX Runtime {onnxruntime.__version__}, {provider}"
         self._tiles = np.load(plan.work / "tiles.npy")
         device = "cpu" if plan.dry_run else "cuda"
         self._binding = self._session.io_binding()

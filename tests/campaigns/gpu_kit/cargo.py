@@ -1,18 +1,25 @@
 """Cargo in pieces: what a machine without a network needs, in files small enough to go over.
 
-The cargo of a step is one tar archive, cut into `NAME-K-of-N`; nothing in it is compressed here.
+The cargo of a step is one tar archive, cut into `NAME-K-of-N`. What compresses well is in it as xz,
+which every Python unpacks.
 """
 
 from __future__ import annotations
 
 import io
+import lzma
+import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
 PIECE_BYTES = 56_000_000
 """Largest piece."""
+
+COMPRESSED = ".xz"
+WINDOW_BYTES = 1 << 29
 
 
 def pack(cargo: Path, name: str, files: Iterable[tuple[str, Path]]) -> list[Path]:
@@ -62,6 +69,40 @@ def _pieces(cargo: Path, name: str) -> list[Path]:
         if not piece.exists():
             raise FileNotFoundError(f"{piece} is missing: bring it over")
     return pieces
+
+
+def archived(folder: Path) -> Path:
+    """Compress a folder of many files into an archive beside it."""
+    return Path(shutil.make_archive(str(folder), "xztar", folder.parent, folder.name))
+
+
+def compress(path: Path) -> None:
+    """Replace a file by its compressed form: 6 GB of memory for a large one, and minutes."""
+    # Kernels for one card resemble those for another, hundreds of megabytes away.
+    window = min(max(path.stat().st_size, 1 << 20), WINDOW_BYTES)
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": window}]
+    with (
+        path.open("rb") as source,
+        lzma.open(path.with_name(path.name + COMPRESSED), "wb", filters=filters) as sink,
+    ):
+        shutil.copyfileobj(source, sink, 1 << 20)
+    path.unlink()
+
+
+def decompress(folder: Path) -> None:
+    """Decompress archives in a folder and all files below it, several at a time."""
+    found = list(folder.rglob(f"*{COMPRESSED}"))
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_decompress, found))
+
+
+def _decompress(path: Path) -> None:
+    if path.suffixes[-2:] == [".tar", COMPRESSED]:
+        shutil.unpack_archive(path, path.parent, filter="data")
+    else:
+        with lzma.open(path) as source, path.with_suffix("").open("wb") as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+    path.unlink()
 
 
 class _Joined(io.RawIOBase, IO[bytes]):

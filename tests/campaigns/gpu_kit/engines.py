@@ -21,8 +21,8 @@ from runtime.backends.cuda.device import Device
 from runtime.backends.trt.slots import Execution
 from runtime.model.info import ModelInfo
 from runtime.tiles.backend import Backend
-from tests.campaigns.gpu_kit.first import make_photographs, open_device
 from tests.campaigns.gpu_kit.measure import compare, engine_only, whole_command, with_copies
+from tests.campaigns.gpu_kit.places import make_photographs, open_device
 from tests.campaigns.gpu_kit.stages import Stages
 
 ORDER = ("lite", "flagship", "esrgan")

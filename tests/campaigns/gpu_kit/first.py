@@ -7,8 +7,9 @@
 `prepare` cuts the cargo into pieces under 57 MB and says what goes over in which step. Step 1
 measures: a unit of the network in its forms, the real device code and slots with PyTorch in
 TensorRT's place, a whole dggn-run over them. Step 2 trains, in the form that a trial finds fastest,
-until its time is over; OUTPUT then holds a campaign that goes on anywhere. `--rehearse` does all
-of it on a CPU, tiny. DATA is as `dggn-train campaign` takes it.
+until its time is over; OUTPUT then holds a campaign that goes on anywhere. Step 3, for which
+`prepare --onnxruntime` brings onnxruntime-gpu, measures that: layouts and searches. `--rehearse`
+does all of it on a CPU, tiny. DATA is as `dggn-train campaign` takes it.
 """
 
 from __future__ import annotations
@@ -23,19 +24,23 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image
 
-from runtime.backends.cuda.device import Device
-from tests.campaigns.gpu_kit.cargo import pack, unpack
+from tests.campaigns.gpu_kit import sessions
+from tests.campaigns.gpu_kit.cargo import decompress, pack, unpack
+from tests.campaigns.gpu_kit.places import make_photographs, open_device, tiles_of
 from tests.campaigns.gpu_kit.stages import Stages
 from tests.campaigns.gpu_kit.wheels import download
 
+Files: TypeAlias = list[tuple[str, Path]]
+"""Names in an archive, and files or folders."""
+
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("safetensors", "isal")
+PACKAGES = ("isal",)
 """List what the GPU machine lacks."""
 
 PYTHON = "3.12"
@@ -53,56 +58,75 @@ def main() -> None:
     prepared = commands.add_parser("prepare")
     prepared.add_argument("cargo", type=Path)
     prepared.add_argument("--data", type=Path, required=True)
+    prepared.add_argument("--onnxruntime", action="store_true", help="make step 3's cargo, too")
     prepared.add_argument("--rehearse", action="store_true")
     ran = commands.add_parser("run")
     ran.add_argument("cargo", type=Path)
     ran.add_argument("output", type=Path)
-    ran.add_argument("--step", type=int, choices=(1, 2), required=True)
+    ran.add_argument("--step", type=int, choices=(1, 2, 3), required=True)
     ran.add_argument("--seconds", type=float, required=True)
     ran.add_argument("--minutes", type=float, help="of the schedule [what is left]")
     ran.add_argument("--campaign", default="psnr", choices=("psnr", "lite"))
+    ran.add_argument("--start", help="model that the campaign starts from, as dggn-lite-photo")
+    ran.add_argument("--eager", action="store_true", help="do not try compiled forms")
     ran.add_argument("--recipes", type=Path, help="of the campaign")
     ran.add_argument("--rehearse", action="store_true")
     options = parser.parse_args()
     if options.command == "prepare":
-        prepare(options.cargo, options.data, rehearse=options.rehearse)
+        prepare(options)
     else:
         run(options)
 
 
-def prepare(cargo: Path, data: Path, *, rehearse: bool) -> None:
+def prepare(options: argparse.Namespace) -> None:
     """Cut the cargo."""
+    begun = time.monotonic()
+    data, rehearse = options.data, options.rehearse
+    pictures = sorted(path for path in (data / "train").rglob("*") if path.is_file())
+    inside = [(f"data/train/{path.relative_to(data / 'train')}", path) for path in pictures]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        first = _for_measuring(folder, data, rehearse=rehearse)
+        count = _balanced(first, inside)
+        steps = {1: first + inside[:count], 2: inside[count:]}
+        if options.onnxruntime:
+            steps[3] = sessions.cargo(folder / "sessions", PYTHON, rehearse=rehearse)
+        for number, files in steps.items():
+            pieces = pack(options.cargo, f"first-{number}", files)
+            print(f"[{time.monotonic() - begun:6.1f} s] step {number} needs:")
+            for piece in pieces:
+                print(f"  {piece}  {piece.stat().st_size / 1e6:.1f} MB")
+
+
+def _balanced(first: Files, pictures: Files) -> int:
+    """Return how many pictures go with the first files, so that both steps weigh the same."""
+    weights = [_bytes(path) for _, path in pictures]
+    wanted = (sum(weights) - sum(_bytes(path) for _, path in first)) / 2
+    return sum(total <= wanted for total in accumulate(weights))
+
+
+def _bytes(path: Path) -> int:
+    inside = path.rglob("*") if path.is_dir() else [path]
+    return sum(one.stat().st_size for one in inside if one.is_file())
+
+
+def _for_measuring(folder: Path, data: Path, *, rehearse: bool) -> Files:
     from dggn.model.picture import super_resolve
     from dggn.model.shipped import load
 
-    pictures = sorted(path for path in (data / "train").rglob("*") if path.is_file())
-    with tempfile.TemporaryDirectory() as folder:
-        tiles = tiles_of(REHEARSED_PX if rehearse else TILE_PX, 2 if rehearse else max(BATCHES))
-        generator = load(MODEL)
-        np.save(Path(folder) / "tiles.npy", tiles)
-        expected = np.stack([super_resolve(generator, tile) for tile in tiles])
-        np.save(Path(folder) / "expected.npy", expected)
-        first = [(name, Path(folder) / name) for name in ("tiles.npy", "expected.npy")]
-        if rehearse:
-            first += [(f"packages/{name}", _installed(name)) for name in PACKAGES]
-        else:
-            download(PACKAGES, PYTHON, Path(folder) / "packages")
-            first.append(("packages", Path(folder) / "packages"))
-        whole = [("data/val", data / "val")]
-        whole += [
-            (f"data/{part}", data / part) for part in ("perceptual",) if (data / part).is_dir()
-        ]
-        half = len(pictures) // 2
-        inside = [(f"data/train/{path.relative_to(data / 'train')}", path) for path in pictures]
-        steps = {
-            "first-1": [*first, *whole, *inside[:half]],
-            "first-2": inside[half:],
-        }
-        for number, (name, files) in enumerate(steps.items(), start=1):
-            pieces = pack(cargo, name, files)
-            print(f"step {number} needs:")
-            for piece in pieces:
-                print(f"  {piece}  {piece.stat().st_size / 1e6:.1f} MB")
+    tiles = tiles_of(REHEARSED_PX if rehearse else TILE_PX, 2 if rehearse else min(BATCHES))
+    generator = load(MODEL)
+    np.save(folder / "tiles.npy", tiles)
+    expected = np.stack([super_resolve(generator, tile) for tile in tiles])
+    np.save(folder / "expected.npy", expected)
+    files = [(name, folder / name) for name in ("tiles.npy", "expected.npy")]
+    if rehearse:
+        files += [(f"packages/{name}", _installed(name)) for name in PACKAGES]
+    else:
+        download(PACKAGES, PYTHON, folder / "packages")
+        files.append(("packages", folder / "packages"))
+    parts = [part for part in ("val", "perceptual") if (data / part).is_dir()]
+    return files + [(f"data/{part}", data / part) for part in parts]
 
 
 def _installed(package: str) -> Path:
@@ -110,15 +134,6 @@ def _installed(package: str) -> Path:
     if spec is None or spec.origin is None:
         raise SystemExit(f"{package} is not installed here: pip install {package}")
     return Path(spec.origin).parent
-
-
-def tiles_of(side_px: int, count: int) -> Any:
-    """Tiles of a photograph: (N, H, W, 3), uint8."""
-    with Image.open(ROOT / "examples" / "coffee.jpg") as picture:
-        whole = np.asarray(picture.convert("RGB"))
-    height, width = (max(1, size - side_px) for size in whole.shape[:2])
-    corners = [(37 * n % height, 101 * n % width) for n in range(count)]
-    return np.stack([whole[top : top + side_px, left : left + side_px] for top, left in corners])
 
 
 def run(options: argparse.Namespace) -> None:
@@ -130,6 +145,9 @@ def run(options: argparse.Namespace) -> None:
     sys.path.append(str(work / "packages"))
     if options.step == 1:
         _measure(stages, work, rehearse=options.rehearse)
+    elif options.step == 3:
+        stages.run("decompress", lambda out: decompress(work))
+        sessions.measure(stages, work / "sessions", rehearse=options.rehearse)
     else:
         left_s = options.seconds - (time.monotonic() - begun)
         stages.run("training", partial(_train, options, work, left_s))
@@ -169,17 +187,6 @@ def _machine(device: Any, out: dict[str, Any]) -> None:
 def _driver() -> str:
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def open_device(*, rehearse: bool) -> Device:
-    """The GPU, or the host in its place."""
-    if rehearse:
-        from tests.support.host_device import HostDevice
-
-        return HostDevice()
-    from runtime.backends.cuda.open import open_device as open_gpu
-
-    return open_gpu(0)
 
 
 def _waiting(out: dict[str, Any], *, rehearse: bool) -> None:
@@ -260,8 +267,10 @@ class _Setting:
         """Compare, and time with copies and without."""
         from tests.campaigns.gpu_kit.measure import compare, engine_only, with_copies
 
-        tiles = np.load(self._work / "tiles.npy")[:batch]
-        expected = np.load(self._work / "expected.npy")[:batch]
+        tiles, expected = (
+            np.resize(some, (batch, *some.shape[1:]))
+            for some in (np.load(self._work / f"{name}.npy") for name in ("tiles", "expected"))
+        )
         seconds = 0.01 if self._rehearse else 2.0
         with self._open(batch, graphs) as backend:
             out |= compare(backend, tiles, expected)
@@ -294,16 +303,6 @@ class _Setting:
                 )
 
 
-def make_photographs(folder: Path, *, rehearse: bool) -> Path:
-    """Make 48 pictures of 1024x768; JPEG."""
-    folder.mkdir(exist_ok=True)
-    with Image.open(ROOT / "examples" / "coffee.jpg") as picture:
-        large = picture.convert("RGB").resize((64, 48) if rehearse else (1024, 768))
-    for number in range(2 if rehearse else 48):
-        large.rotate(number).save(folder / f"{number:02}.jpg", quality=92)
-    return folder
-
-
 def _train(options: argparse.Namespace, work: Path, left_s: float, out: dict[str, Any]) -> None:
     """`dggn-train campaign` until the time is over."""
     minutes = options.minutes or max(0.1, (left_s - 60) / 60)
@@ -311,7 +310,9 @@ def _train(options: argparse.Namespace, work: Path, left_s: float, out: dict[str
     command += [options.campaign, str(work / "data"), str(options.output)]
     command += ["--work", str(work / "runs"), "--minutes", f"{minutes:.2f}"]
     command += ["--stop-after", f"{left_s / 60:.3f}", "--keep-every", "1"]
-    command += ["--device", "cpu", "--eager", "--steps", "2"] if options.rehearse else []
+    command += ["--start", options.start] if options.start else []
+    command += ["--eager"] if options.eager or options.rehearse else []
+    command += ["--device", "cpu", "--steps", "2"] if options.rehearse else []
     command += ["--recipes", str(options.recipes)] if options.recipes else []
     paths = [str(ROOT), str(work / "packages"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -15,7 +15,7 @@ from export.trt.passes.source import read_source
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.trt.library import capabilities_of
 from runtime.model.info import model_path
-from tests.campaigns.gpu_kit.first import tiles_of
+from tests.campaigns.gpu_kit.places import tiles_of
 from tests.support.tensorrt_ages import fake_tensorrt
 
 LITE = "dggn-lite-photo"
@@ -75,6 +75,7 @@ def _untrained(name: str, path: Path, *, rehearse: bool) -> None:
     from export.write import ExportOptions, write_onnx
     from tests.benchmarks.gpu.models import TINY
     from tests.benchmarks.gpu.rrdb import RrdbNet
+    from tests.support.untrained import untrained
 
     # The exporter's own notes are about operators that no generator uses.
     for library in ("torch.onnx", "onnxscript"):
@@ -82,11 +83,16 @@ def _untrained(name: str, path: Path, *, rehearse: bool) -> None:
     torch.manual_seed(0)
     network: Generator | CommunityModel
     if name == "flagship":
-        network = Generator(TINY if rehearse else preset("dggn")).eval()
+        network = untrained(TINY if rehearse else preset("dggn"))
     else:
         rrdb = RrdbNet(8, 1, 4) if rehearse else RrdbNet()
         config = CommunityConfig(architecture="ESRGAN", scale=4, size_multiple_px=1)
         network = CommunityModel(rrdb, config).eval()
+    with torch.no_grad():
+        for weight in network.parameters():
+            # Of few levels, as no trained ones are: they compress to a fourth.
+            step = weight.abs().max().clamp(min=1e-6) / 8
+            weight.copy_((weight / step).round() * step)
     options = ExportOptions(
         sample_type="float32",
         weights="float32",

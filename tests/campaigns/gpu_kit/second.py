@@ -14,24 +14,22 @@ ESRGAN's structure: correctness, engine only, with copies, the whole command, gr
 from __future__ import annotations
 
 import argparse
-import lzma
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.campaigns.gpu_kit.cargo import pack, unpack
+from tests.campaigns.gpu_kit.cargo import archived, compress, decompress, pack, unpack
+from tests.campaigns.gpu_kit.stand_in import PLUGINS, make_stand_in
 
 ROOT = Path(__file__).parents[3]
 PYTHON = "3.10"
 PACKAGES = ("numpy>=2,<2.3", "pillow>=11.1", "rich>=13.8", "typer>=0.19", "isal", "cuda-bindings")
-COMPRESSED = ".xz"
-ARCHIVED = ("python", "packages")
+LARGE_BYTES = 1 << 20
 
 
 def main() -> None:
@@ -43,7 +41,6 @@ def main() -> None:
     prepared.add_argument("--wheel", type=Path, help="of TensorRT 8.5.3.1, for Python 3.10")
     prepared.add_argument("--python", type=Path, metavar="PREFIX", help="of a Python 3.10")
     prepared.add_argument("--model", type=Path, help="the flagship's ONNX file [untrained]")
-    prepared.add_argument("--preset", type=int, default=6, help="xz's effort [6]")
     prepared.add_argument("--rehearse", action="store_true")
     ran = commands.add_parser("run")
     ran.add_argument("cargo", type=Path)
@@ -60,68 +57,45 @@ def main() -> None:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Cut the cargo."""
+    """Cut the cargo. Parts of an earlier call are kept, all but the graphs."""
     from tests.campaigns.gpu_kit.graphs import make_graphs
+    from tests.campaigns.gpu_kit.other_python import copy_python
+    from tests.campaigns.gpu_kit.wheels import download
 
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        make_graphs(folder / "graphs", options.model, rehearse=options.rehearse)
-        print(f"[{time.monotonic() - begun:6.1f} s] graphs and results", flush=True)
-        parts = ["graphs"]
-        if not options.rehearse:
-            from tests.campaigns.gpu_kit.other_python import copy_python
-            from tests.campaigns.gpu_kit.wheels import download
-
-            copy_python(options.python, PYTHON, folder / "python")
-            download(PACKAGES, PYTHON, folder / "packages")
-            parts += [archived(folder, part) for part in ARCHIVED]
-            print(f"[{time.monotonic() - begun:6.1f} s] Python and packages", flush=True)
-            _prepare_tensorrt(options.wheel, folder / "tensorrt", options.preset)
-            print(f"[{time.monotonic() - begun:6.1f} s] TensorRT", flush=True)
-            parts.append("tensorrt")
-        pieces = pack(options.cargo, "second", [(part, folder / part) for part in parts])
-    for piece in pieces:
+    makers: dict[str, Callable[[Path], None]] = {
+        "graphs": lambda target: make_graphs(target, options.model, rehearse=options.rehearse)
+    }
+    if not options.rehearse:
+        makers |= {
+            "python": lambda target: copy_python(options.python, PYTHON, target),
+            "packages": lambda target: download(PACKAGES, PYTHON, target),
+            "tensorrt": lambda target: _tensorrt(options.wheel, target),
+        }
+    parts = options.cargo / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    (parts / "graphs.tar.xz").unlink(missing_ok=True)
+    for name, make in makers.items():
+        begun = time.monotonic()
+        # Its libraries are compressed one by one, to be decompressed at the same time.
+        part = parts / (name if name == "tensorrt" else f"{name}.tar.xz")
+        if not part.exists():
+            with tempfile.TemporaryDirectory(dir=options.cargo) as folder:
+                made = Path(folder) / name
+                make(made)
+                (made if part.name == name else archived(made)).rename(part)
+        print(f"[{time.monotonic() - begun:6.1f} s] {name}", flush=True)
+    for piece in pack(options.cargo, "second", [(path.name, path) for path in parts.iterdir()]):
         print(f"  {piece}  {piece.stat().st_size / 1e6:.1f} MB")
 
 
-def archived(folder: Path, part: str) -> str:
-    """Compress a folder of many files; the archive's name."""
-    return Path(shutil.make_archive(str(folder / part), "xztar", folder, part)).name
-
-
-def _prepare_tensorrt(wheel: Path, target: Path, preset: int) -> None:
-    from tests.campaigns.gpu_kit.stand_ins import make_stand_ins
-
+def _tensorrt(wheel: Path, target: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = [name for name in archive.namelist() if name.startswith("tensorrt/")]
-        archive.extractall(target, inside)
-    make_stand_ins(target / "tensorrt" / "libnvinfer_plugin.so.8", target / "stand-ins")
-    large = [path for path in target.rglob("*.so*") if path.stat().st_size > 1 << 20]
-
-    def compress(path: Path) -> None:
-        compressed = path.with_name(path.name + COMPRESSED)
-        with path.open("rb") as source, lzma.open(compressed, "wb", preset=preset) as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
-        path.unlink()
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(compress, large))
-
-
-def decompress(folder: Path) -> None:
-    """Decompress archives in a folder and all files below it, several at a time."""
-    for archive in list(folder.glob("*.tar.xz")):
-        shutil.unpack_archive(archive, folder, filter="data")
-        archive.unlink()
-
-    def one(path: Path) -> None:
-        with lzma.open(path) as source, path.with_suffix("").open("wb") as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
-        path.unlink()
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(one, folder.rglob(f"*{COMPRESSED}")))
+        archive.extractall(target, [name for name in inside if not name.endswith(PLUGINS)])
+    make_stand_in(target / "tensorrt")
+    for path in target.rglob("*.so*"):
+        if path.stat().st_size > LARGE_BYTES:
+            compress(path)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -137,7 +111,7 @@ def run(options: argparse.Namespace) -> None:
     arguments += ["--seconds", f"{left_s:.0f}", *(["--rehearse"] if options.rehearse else [])]
     python, environment = [sys.executable], dict(os.environ)
     if not options.rehearse:
-        libraries = [work / "python/lib", work / "tensorrt/tensorrt", work / "tensorrt/stand-ins"]
+        libraries = [work / "python/lib", work / "tensorrt/tensorrt"]
         python = [str(work / "python/bin" / f"python{PYTHON}")]
         paths = [ROOT, work / "packages", work / "tensorrt"]
         environment |= {

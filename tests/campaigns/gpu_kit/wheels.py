@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def download(requirements: Sequence[str], python: str, target: Path) -> None:
+def download(
+    requirements: Sequence[str], python: str, target: Path, *, alone: bool = False
+) -> None:
     """Fetch wheels with pip, and unpack them into a folder for `PYTHONPATH`.
 
     Args:
-        requirements: as pip takes them; what they need is fetched, too.
+        requirements: as pip takes them.
         python: version of the other Python, as `3.12`.
         target: folder.
+        alone: whether to leave out what they need.
 
     Raises:
         SystemExit: pip fails; it has said why.
@@ -23,6 +26,7 @@ def download(requirements: Sequence[str], python: str, target: Path) -> None:
     wheels = target.with_name(target.name + "-wheels")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(wheels)]
     command += ["--only-binary", ":all:", "--python-version", python, *requirements]
+    command += ["--no-deps"] if alone else []
     if subprocess.run(command, check=False).returncode:
         raise SystemExit("pip could not fetch the packages")
     for wheel in wheels.glob("*.whl"):

@@ -22,11 +22,12 @@ from dggn.training import step as step_module
 from dggn.training import trainer as trainer_module
 from dggn.training.batches import open_batches
 from dggn.training.config import TrainConfig
+from dggn.training.forms import GraphedUpdate
 from dggn.training.log import read_log
 from dggn.training.outcome import Outcome
 from dggn.training.parallel import ProcessContext, open_process
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME, TrainingState
-from dggn.training.step import Step
+from dggn.training.step import Step, TrainingForward
 from dggn.training.trainer import StepReport
 from runtime.errors import ConfigError
 
@@ -57,11 +58,28 @@ class NoBatches:
         return torch.empty(self._shape, device=META), hr
 
 
-@pytest.mark.parametrize("stage", ["psnr", "gan"])
+def record_without_numbers(work: Callable[[], None]) -> Callable[[], None]:
+    """Do work when it is recorded, as a graph does, and again at every replay."""
+    work()
+    return work
+
+
+@pytest.mark.parametrize(
+    ("stage", "form"),
+    [("psnr", "eager"), ("psnr", "eager, as a CUDA graph"), ("gan", "eager")],
+)
 def test_a_step_reads_nothing_from_the_device(
-    config: TrainConfig, gan_config: TrainConfig, stage: str, monkeypatch: pytest.MonkeyPatch
+    config: TrainConfig,
+    gan_config: TrainConfig,
+    stage: str,
+    form: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = config if stage == "psnr" else gan_config
+    monkeypatch.setattr(step_module, "possible_forms", lambda *_: (form,))
+    monkeypatch.setattr(
+        step_module, "GraphedUpdate", lambda update: GraphedUpdate(update, record_without_numbers)
+    )
     seen: list[Any] = []
     monkeypatch.setattr(step_module, "Outcome", lambda *arguments: seen.append(arguments))
     # There is none for this device.
@@ -78,14 +96,45 @@ def test_a_step_reads_nothing_from_the_device(
         seen[0][0][-1]["loss"].item()
 
 
+@pytest.mark.parametrize("with_branch", [True, False])
+def test_a_compiled_step_is_one_graph(config: TrainConfig, with_branch: bool) -> None:
+    """A value that is read, or a branch that depends on one, would break it in two."""
+    generator = TrainingState.fresh(config).generator
+    generator.group_branches(False)
+    forward = TrainingForward(generator, with_branch)
+    forward.compile(fullgraph=True, backend="aot_eager")
+    image, gradient = forward(torch.rand(2, 3, 8, 8))
+    assert (gradient is not None) == with_branch
+    image.sum().backward()
+    assert generator.image_tail.last.weight.grad is not None
+
+
 @pytest.mark.gpu
-def test_a_step_never_waits_for_a_gpu(gan_config: TrainConfig, pairs: list[Pair]) -> None:
-    config = replace(gan_config, precision="bf16")
+@pytest.mark.parametrize(
+    ("stage", "form"),
+    [
+        ("gan", "eager"),
+        ("psnr", "eager"),
+        ("psnr", "compiled"),
+        ("psnr", "eager, as a CUDA graph"),
+        ("psnr", "compiled, as a CUDA graph"),
+    ],
+)
+def test_a_step_never_waits_for_a_gpu(
+    config: TrainConfig,
+    gan_config: TrainConfig,
+    pairs: list[Pair],
+    stage: str,
+    form: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(step_module, "possible_forms", lambda *_: (form,))
+    config = replace(config if stage == "psnr" else gan_config, precision="bf16")
     with open_process("cuda") as process:
         state = TrainingState.fresh(config, process.device)
         with open_batches(config.data, config.seed, pairs, process) as batches:
             step = Step(state, batches, process)
-            step(0.0).read()
+            step(0.0).read()  # compiles and records
             state.step = 1
             torch.cuda.set_sync_debug_mode("error")
             try:

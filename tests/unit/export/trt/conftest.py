@@ -66,14 +66,12 @@ def flagship(tmp_path_factory: pytest.TempPathFactory) -> SourceModel:
     import onnx
 
     from dggn.model.config import preset
-    from dggn.model.generator import Generator
     from export.graph import model_info, onnx_graph
     from export.trt.passes.source import read_source
+    from tests.support.untrained import untrained
 
     torch.manual_seed(0)
-    generator = Generator(preset("dggn")).eval()
-    # It begins at zero, and all would be hidden behind the enlargement.
-    torch.nn.init.normal_(generator.image_tail.last.weight, std=0.01)
+    generator = untrained(preset("dggn"))
     info = model_info(generator, sample_type="float32", halo_px=16, origin="a test")
     path = tmp_path_factory.mktemp("flagship") / "dggn.onnx"
     onnx.save(onnx_graph(generator, info), path)

@@ -15,6 +15,7 @@ pytest.importorskip("onnx", reason="needs the gpu extra")
 
 from export.half_file import half_file
 from runtime.backends import on_cuda
+from runtime.backends.half_cache import half_path
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.ort_slots import SessionExecution
 from runtime.backends.request import BackendRequest
@@ -22,6 +23,7 @@ from runtime.backends.trt.verify import Bounds
 from runtime.errors import BackendError, ConfigError, MissingDependency
 from runtime.model.info import model_path
 from runtime.tiles.backend import Backend
+from runtime.upscaler import Upscaler
 from tests.support.fake_tensorrt import GPU
 from tests.support.host_device import HostDevice
 
@@ -114,14 +116,39 @@ def test_pictures_of_16_bits_are_computed_in_float32(scene: Scene) -> None:
     assert np.abs(found.astype(int) - expected).max() <= 2
 
 
-@pytest.mark.parametrize("options", [{"precision": "float32"}, {"half": None}])
-def test_float32_where_it_is_asked_for_or_nothing_else_is_there(
-    scene: Scene, options: dict[str, Any]
-) -> None:
-    with scene.open(**options) as backend:
+def test_float32_where_it_is_asked_for(scene: Scene) -> None:
+    with scene.open(precision="float32") as backend:
         assert backend.precision == "float32"
         run(backend, picture())
     assert scene.said == []
+
+
+def test_who_makes_no_float16_uses_what_the_cache_has(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DGGN_CACHE", str(tmp_path / "cache"))
+    with scene.open(half=None) as backend:
+        assert backend.precision == "float32"
+    assert scene.said == [
+        "computing in float32, because the cache has no float16 version of dggn-lite: "
+        "dggn-run --backend cuda makes it"
+    ]
+    kept = half_path(LITE)
+    kept.parent.mkdir(parents=True)
+    shutil.copy(scene.half, kept)
+    with scene.open(half=None) as backend:
+        assert backend.precision == "float16"
+
+
+def test_upscalers_compute_in_float16_too(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DGGN_CACHE", str(tmp_path / "cache"))
+    with Upscaler(LITE, backend="cuda", tile_size=48, threads=1, half=half_file) as upscaler:
+        assert upscaler.precision == "float16"
+        assert upscaler(picture()).shape == (192, 192, 3)
+    with Upscaler(LITE, backend="cuda", tile_size=48, threads=1) as upscaler:
+        assert upscaler.precision == "float16", "it is in the cache"
 
 
 def test_float16_that_is_not_good_enough_is_not_used(

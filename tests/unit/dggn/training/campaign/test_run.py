@@ -1,14 +1,17 @@
-"""The recipes of the campaigns."""
+"""The recipes of the campaigns, and what their runs start from."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from dggn.training.campaign.run import RECIPES_FOLDER
+from dggn.training.campaign.run import RECIPES_FOLDER, Campaign, CampaignName, CampaignOptions
+from runtime.errors import ConfigError
 
 
 def test_campaign_recipes_are_read_and_complete() -> None:
@@ -27,3 +30,35 @@ def test_campaign_recipes_are_read_and_complete() -> None:
     weights = dict(vars(gan.loss))
     assert weights.pop("phase") == 0  # not one of the paper's terms
     assert all(weights.values())
+
+
+@pytest.mark.parametrize("name", ["psnr", "gan", "lite"])
+def test_a_run_starts_from_the_model_that_is_named(
+    name: CampaignName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def watch(self: Campaign, command: list[str], **more: Any) -> int:
+        commands.append(command)
+        return 0
+
+    monkeypatch.setattr(Campaign, "_watch", watch)
+    monkeypatch.setattr(Campaign, "_report", lambda *_: 0)
+    options = CampaignOptions(
+        name=name, data=tmp_path, output=tmp_path / "out", work=tmp_path, start=Path("some-model")
+    )
+    assert Campaign(options, lambda line: None).run() == 0
+    _, training = commands
+    assert training[training.index("--from") + 1] == "some-model"
+    if name == "lite":
+        Campaign(replace(options, start=None), lambda line: None).run()
+        assert "--from" not in commands[-1]
+
+
+def test_two_structures_start_from_no_model(tmp_path: Path) -> None:
+    options = CampaignOptions(
+        name="ablation", data=tmp_path, output=tmp_path / "out", start=Path("some-model")
+    )
+    with pytest.raises(ConfigError, match="ablation trains two structures, and --start names one"):
+        Campaign(options, lambda line: None).run()
+    assert not (tmp_path / "out").exists()

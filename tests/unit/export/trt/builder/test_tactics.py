@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from export.trt.builder.tactics import LIBRARIES, STAND_IN, disable_missing_tactics
+from export.trt.builder.tactics import LIBRARIES, disable_missing_tactics
 
 MODULE = SimpleNamespace(
     TacticSource=SimpleNamespace(CUBLAS=0, CUBLAS_LT=1, CUDNN=2, EDGE_MASK_CONVOLUTIONS=3),
@@ -64,11 +64,3 @@ def test_only_what_is_missing_is_left_out(
 def test_a_library_without_sources_is_left_alone() -> None:
     disable_missing_tactics(SimpleNamespace(), object())
     assert set(LIBRARIES) <= set(vars(MODULE.TacticSource))
-
-
-def test_stand_ins_are_not_taken_for_the_real_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They end the process when TensorRT calls them."""
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(**{STAND_IN: 1}))
-    config = Config(0b1101)
-    disable_missing_tactics(MODULE, config)
-    assert config.sources == 0b1000

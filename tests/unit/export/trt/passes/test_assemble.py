@@ -17,12 +17,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dggn.onnx_graph.source import SourceModel
 from dggn.onnx_graph.values import element_types, opset
-from export.trt.passes.assemble import tensorrt_graph
+from export.trt.passes.assemble import half_graph, tensorrt_graph
 from export.trt.passes.half import float_types_left
 from export.trt.passes.islands import float32_layers
 from export.trt.passes.source import read_source
 from runtime.backends.trt.library import Capabilities
 from runtime.errors import ConfigError
+from runtime.model.info import model_path
 from tests.support.graphs import in_levels, psnr_db
 
 if TYPE_CHECKING:
@@ -235,3 +236,22 @@ def test_a_model_of_bytes_has_no_float_engine(
     assert [node.op_type for node in again.graph.node if "input" in node.input] == ["Cast"]
     with pytest.raises(ConfigError, match="takes 8-bit samples.*--io float32"):
         tensorrt_graph(source, precision="fp16", sample_type="float32", capabilities=strong)
+
+
+@pytest.mark.parametrize("name", ["dggn-lite", "dggn-lite-photo", "dggn-lite-int8-tensorrt"])
+def test_graphs_for_gpus_have_no_groups_splits_or_slices(
+    name: str, strong: Capabilities, weak: Capabilities
+) -> None:
+    source = read_source(model_path(name))
+    precisions: tuple[Any, ...] = ("int8",) if source.is_quantized else ("fp32", "fp16")
+    models = [
+        tensorrt_graph(source, precision=one, sample_type="uint8", capabilities=capabilities)
+        for one in precisions
+        for capabilities in (strong, weak)
+    ]
+    models += [] if source.is_quantized else [half_graph(source)]
+    for model in models:
+        nodes = list(model.graph.node)
+        assert {node.op_type for node in nodes}.isdisjoint({"Split", "Slice"})
+        groups = [entry.i for node in nodes for entry in node.attribute if entry.name == "group"]
+        assert set(groups) == {1}
