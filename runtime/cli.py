@@ -52,6 +52,15 @@ def run(
             "append #sha256=... to pin the content.",
         ),
     ] = DEFAULT_MODEL,
+    denoise: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="How much noise and JPEG artefacts to remove, by models for photographs: 0 keeps "
+            "grain and texture, 1 is cleanest [default: 1].",
+        ),
+    ] = None,
     precision: Annotated[
         Literal["auto", "bfloat16", "float32", "int8"],
         typer.Option(
@@ -277,6 +286,7 @@ def run(
             video=VideoSettings(
                 codec=video_codec, crf=crf, preset=preset, deinterlace=deinterlace, hdr=hdr
             ),
+            denoise=denoise,
             suffix=suffix,
             overlap=overlap,
             jobs=jobs,

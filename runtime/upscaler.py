@@ -14,6 +14,7 @@ from typing import Any, TypeVar, overload
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.backends.denoise import denoised, own_strength
 from runtime.backends.fetch import local_model
 from runtime.backends.request import BackendName, BackendRequest
 from runtime.backends.select import open_backend
@@ -60,6 +61,8 @@ class Upscaler:
         backend: `tensorrt`, `cuda`, `openvino`, or `onnxruntime` or `cpu`, which are ONNX Runtime
             on the CPU; by default, the first of these that works.
         devices: CUDA device indices; by default, the first GPU if there is one.
+        denoise: strength in [0, 1], for models for photographs: 1, the default, is cleanest; 0
+            keeps grain and texture. Costs nothing per pixel.
         openvino_device: device for OpenVINO, by its own name for it: for example `GPU`.
         build: builds missing TensorRT engines; without it, only engines are used that
             `dggn-export trt` or `dggn-run` has built.
@@ -71,8 +74,8 @@ class Upscaler:
     Raises:
         ModelError: the model does not exist, or its file is damaged.
         DownloadError: it cannot be downloaded.
-        ConfigError: the backend or precision is unknown, or the tile size or overlap does not
-            suit the model.
+        ConfigError: the backend or precision is unknown, or the tile size, overlap or `denoise`
+            does not suit the model.
         MissingDependency: no inference library is installed.
         BackendError: the requested backend does not work here.
     """
@@ -83,6 +86,7 @@ class Upscaler:
         *,
         tile_size: int | None = None,
         overlap: int | None = None,
+        denoise: float | None = None,
         threads: int | None = None,
         precision: WantedPrecision | None = None,
         backend: BackendName = "auto",
@@ -103,11 +107,16 @@ class Upscaler:
             half=half,
             say=say,
         )
-        self._open(model, request, overlap)
+        self._open(model, request, overlap, denoise)
 
     @classmethod
     def from_request(
-        cls, model: str | Path, request: BackendRequest, *, overlap: int | None = None
+        cls,
+        model: str | Path,
+        request: BackendRequest,
+        *,
+        overlap: int | None = None,
+        denoise: float | None = None,
     ) -> Upscaler:
         """Open an upscaler for a command's request.
 
@@ -115,16 +124,27 @@ class Upscaler:
             model: a shipped name or an ONNX file.
             request: the backend request.
             overlap: LR pixels of context per side; by default what the model was measured to need.
+            denoise: see the class.
 
         Raises:
             DggnError: see the class.
         """
         upscaler = cls.__new__(cls)
-        upscaler._open(model, request, overlap)
+        upscaler._open(model, request, overlap, denoise)
         return upscaler
 
-    def _open(self, model: str | Path, request: BackendRequest, overlap: int | None) -> None:
+    def _open(
+        self,
+        model: str | Path,
+        request: BackendRequest,
+        overlap: int | None,
+        denoise: float | None,
+    ) -> None:
         path = model_path(local_model(str(model), say=request.say), request.precision)
+        self.denoise = own_strength(path) if denoise is None else denoise
+        """Strength of denoising; None for models of one strength."""
+        if denoise is not None:
+            path = denoised(path, denoise)
         self._backend, self.why = open_backend(path, request)
         self.info = self._backend.info
         self.model_name, self.model_sha256 = model_name(path), file_sha256(path)

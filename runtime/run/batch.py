@@ -202,6 +202,8 @@ def describe(report: Report, options: Options, facts: Facts) -> Fingerprints:
     of_clips |= {name: value for name, value in video.items() if name not in REFUSE_LESS}
     if report.plan and any(is_clip(job.source) for job in report.plan.jobs):
         report.settings |= video
+    if options.denoise is not None:  # decides through the model's content
+        report.settings["denoise"] = options.denoise
     return Fingerprints(
         pictures=settings_fingerprint(decisive), clips=settings_fingerprint(of_clips)
     )

@@ -28,6 +28,8 @@ class Options:
     model: str = DEFAULT_MODEL
     request: BackendRequest = field(default_factory=BackendRequest)
     """Backend request; its messages go to the progress display."""
+    denoise: float | None = None
+    """Strength of denoising, for models for photographs; None for the model as it is."""
     shard: Shard | None = None
     """Part of INPUT to do; None for all of it."""
     video: VideoSettings = field(default_factory=VideoSettings)
@@ -54,7 +56,7 @@ def open_upscaler(options: Options, progress: Progress) -> Upscaler:
     """
     model = local_model(options.model, say=progress.say, bar=progress.fetching)
     request = replace(options.request, say=progress.say)
-    return Upscaler.from_request(model, request, overlap=options.overlap)
+    return Upscaler.from_request(model, request, overlap=options.overlap, denoise=options.denoise)
 
 
 def result_bytes(options: Options) -> int:

@@ -100,6 +100,8 @@ def _facts(service: Service, *, with_token: bool) -> list[Route]:
                 "overlap": service.upscaler.overlap,
                 "size_multiple": info.size_multiple_px,
                 "formats": FORMATS,
+                "denoise": service.upscaler.denoise,
+                "strengths": service.strengths.offered,
                 "reads_heic": HAS_HEIF,
                 "max_mb": service.limits.max_bytes / 1e6,
                 "max_megapixels": service.limits.max_pixels / 1e6,

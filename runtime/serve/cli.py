@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 from typing import Annotated, Literal
 
 import typer
@@ -48,6 +49,15 @@ def serve(
             help="A shipped model, an ONNX file that enlarges RGB pictures, or its https URL.",
         ),
     ] = DEFAULT_MODEL,
+    denoise: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="How much noise and JPEG artefacts to remove where a request does not say; see "
+            "dggn-run.",
+        ),
+    ] = None,
     precision: Annotated[
         Literal["auto", "bfloat16", "float32", "int8"],
         typer.Option(help="To compute in; see dggn-run."),
@@ -147,6 +157,14 @@ def serve(
         )
         with bound_socket(address) as listening:
             path = local_model(model, say=progress.say, bar=progress.fetching)
-            with Upscaler.from_request(path, request) as upscaler:
+            opened = partial(Upscaler.from_request, path, request)
+            with opened(denoise=denoise) as upscaler:
                 progress.say(upscaler.description + (f"; {upscaler.why}" if upscaler.why else ""))
-                run_server(upscaler, listening, address, limits, say=progress.say)
+                run_server(
+                    upscaler,
+                    listening,
+                    address,
+                    limits,
+                    reopen=lambda strength: opened(denoise=strength),
+                    say=progress.say,
+                )

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from runtime.codecs.formats import HAS_AVIF
 from runtime.codecs.output import FormatName, OutputSettings
 from runtime.serve.problems import Problem
+from runtime.serve.strengths import STRENGTHS
 
 FORMATS = tuple(name for name in get_args(FormatName) if name != "avif" or HAS_AVIF)
 MOST_PX = 1_000_000
@@ -56,6 +57,13 @@ def _number(most: float) -> Callable[[str], float]:
         return value
 
     return read
+
+
+def _strength(text: str) -> float:
+    for strength in STRENGTHS:
+        if re.fullmatch(r"[0-9]\.?[0-9]{0,2}", text) and float(text) == strength:
+            return strength
+    raise ValueError(f"one of {', '.join(f'{strength:g}' for strength in STRENGTHS)}")
 
 
 def _choice(text: str) -> str:
@@ -108,6 +116,13 @@ PARAMETERS: dict[str, Parameter] = {
         schema={"type": "boolean"},
         description="Enlarge twice where the result is larger than the model makes.",
     ),
+    "denoise": Parameter(
+        field=None,
+        read=_strength,
+        schema={"type": "number", "enum": list(STRENGTHS)},
+        description="How much noise and JPEG artefacts to remove, by models for photographs: 0 "
+        "keeps grain and texture, 1 is cleanest.",
+    ),
     "format": Parameter(
         field="format",
         read=_choice,
@@ -135,6 +150,8 @@ class Wishes:
     """Settings of a request."""
 
     settings: OutputSettings
+    denoise: float | None
+    """Strength of denoising; None for the server's own."""
     id: str | None
 
 
@@ -174,7 +191,9 @@ def wishes_of(values: Mapping[str, Any]) -> Wishes:
         for name, value in values.items()
         if (field := PARAMETERS[name].field) is not None
     }
-    return Wishes(settings=OutputSettings(**fields), id=values.get("id"))
+    return Wishes(
+        settings=OutputSettings(**fields), denoise=values.get("denoise"), id=values.get("id")
+    )
 
 
 def _listed(known: Mapping[str, Parameter]) -> str:

@@ -16,6 +16,7 @@ from runtime.serve.app import make_app
 from runtime.serve.folder import PrivateFolder
 from runtime.serve.metrics import Metrics
 from runtime.serve.service import Limits, Service
+from runtime.serve.strengths import Reopen
 from runtime.upscaler import Upscaler
 
 LEAST_TOKEN = 16
@@ -117,6 +118,7 @@ def run_server(
     address: Address,
     limits: Limits,
     *,
+    reopen: Reopen,
     say: Callable[[str], None],
 ) -> None:
     """Serve until a signal arrives; running requests finish, unless a second signal comes.
@@ -126,6 +128,7 @@ def run_server(
         listening: the socket of the address; the caller closes it.
         address: who may talk to it.
         limits: what is taken.
+        reopen: opens the upscaler's model at other strengths of denoising.
         say: told the address.
 
     Raises:
@@ -142,7 +145,7 @@ def run_server(
         def on_stop() -> None:
             service.is_closing = True
 
-        service = Service(upscaler, limits, folder, Metrics(), on_failure=on_failure)
+        service = Service(upscaler, limits, folder, Metrics(), reopen=reopen, on_failure=on_failure)
         app = make_app(
             service,
             names=("localhost", address.host, *address.names),

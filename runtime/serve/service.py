@@ -20,11 +20,11 @@ from runtime.run.pipeline import default_jobs
 from runtime.run.route import Route
 from runtime.serve.answer import Answer, Held
 from runtime.serve.folder import PrivateFolder
-from runtime.serve.lanes import Feeder
 from runtime.serve.metrics import Metrics
 from runtime.serve.parameters import PARAMETERS, Parameter, Wishes, read_parameters, wishes_of
 from runtime.serve.problems import Problem
 from runtime.serve.sizes import Size, Turn, size_of, sizes_for, turn_of
+from runtime.serve.strengths import Reopen, Strengths
 from runtime.serve.upload import receive
 from runtime.serve.work import UPLOAD, PictureWork, Result, Waiting, check_before, view
 from runtime.upscaler import Upscaler
@@ -57,6 +57,7 @@ class Service:
         limits: what is taken.
         folder: for uploads and results.
         metrics: told what was done.
+        reopen: opens the same model at other strengths of denoising.
         on_failure: told, from another thread, what ended all work: for example a broken device.
     """
 
@@ -67,6 +68,7 @@ class Service:
         folder: PrivateFolder,
         metrics: Metrics,
         *,
+        reopen: Reopen | None = None,
         on_failure: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         self.upscaler = upscaler
@@ -77,7 +79,7 @@ class Service:
         self._folder = folder
         self._taken = 0
         self._progress: dict[str, Waiting] = {}
-        self._feeder = Feeder(upscaler.backend, on_failure=on_failure)
+        self.strengths = Strengths(upscaler, reopen, on_failure=on_failure)
         jobs = default_jobs(on_gpu=upscaler.on_gpu)
         self._sizes = sizes_for(limits.memory_bytes or default_memory_bytes(), jobs=jobs)
         self._threads = ThreadPoolExecutor(jobs + sum(size.at_once for size in self._sizes))
@@ -91,7 +93,7 @@ class Service:
     def close(self) -> None:
         """Cancel running work."""
         self.is_closing = True
-        self._feeder.close()
+        self.strengths.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def progress(self, request_id: str) -> dict[str, object]:
@@ -196,13 +198,14 @@ class Service:
         outline, result_bytes = await self._in_thread(
             held, lambda: check_before(upload, settings, scale=scale, max_pixels=max_pixels)
         )
+        strength = await self._in_thread(held, lambda: self.strengths.at(wishes.denoise))
         size = size_of(result_bytes, self._sizes)
         async with turn_of(size) as turn:
-            lane = self._feeder.lane(size.rank)
+            lane = strength.feeder.lane(size.rank)
             work = PictureWork(
                 upload,
                 settings,
-                upscaler=self.upscaler.over(lane),
+                upscaler=strength.upscaler.over(lane),
                 lane=lane,
                 route=Route(self.upscaler.info, settings, whole_bytes=self._sizes[-1].most_bytes),
                 outline=outline,

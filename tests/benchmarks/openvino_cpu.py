@@ -1,11 +1,13 @@
 """Time per picture on CPUs: OpenVINO against ONNX Runtime, alternating in one run.
 
-    python -m tests.benchmarks.openvino_cpu PHOTOGRAPHS [--teachers FOLDER] [--output RESULT.md]
+    python -m tests.benchmarks.openvino_cpu PHOTOGRAPHS [--teachers FOLDER] [--also FILE.onnx]...
+        [--output RESULT.md]
 
 Three tables, as Markdown: the whole `dggn-run` over 12 photographs of 648 px with PNG written,
 beside bare OpenVINO inference of the same tiles, with the goals; output megapixels per second of
-`dggn-lite`, of the flagship's structure (random weights) and of Real-ESRGAN x4plus
-(`realesrgan-x4plus.safetensors` in FOLDER); and what several streams would give.
+`dggn-lite`, of the flagship's structure and of SRVGG (random weights), of Real-ESRGAN x4plus
+(`realesrgan-x4plus.safetensors` in FOLDER) and of further files; and what several streams would
+give.
 """
 
 from __future__ import annotations
@@ -41,8 +43,10 @@ from tests.benchmarks.folder_throughput import make_photographs
 from tests.benchmarks.openvino_models import (
     FLAGSHIP,
     REAL_ESRGAN,
+    SRVGG,
     write_flagship,
     write_real_esrgan,
+    write_srvgg,
 )
 
 LITE = "dggn-lite"
@@ -181,6 +185,11 @@ def measure_ways(ways: dict[str, Callable[[], Backend]], runs: int, tiles: int) 
     return found
 
 
+def is_small(onnx: Path) -> bool:
+    """Whether a tile takes less than a second on any backend."""
+    return onnx.stat().st_size < 10_000_000
+
+
 def ways_of(onnx: Path) -> dict[str, Callable[[], Backend]]:
     """ONNX Runtime in float32, OpenVINO in float32, and in what `auto` takes."""
     return {
@@ -254,12 +263,13 @@ def measure(arguments: argparse.Namespace, work: Path) -> Iterator[str]:
     yield ""
     yield f"## Output megapixels per second, tiles of {TILE_PX}"
     yield ""
-    models = {LITE: model_path(LITE), FLAGSHIP: write_flagship(work)}
+    models = {LITE: model_path(LITE), SRVGG: write_srvgg(work), FLAGSHIP: write_flagship(work)}
+    models |= {path.stem: path for path in arguments.also}
     weights = arguments.teachers / "realesrgan-x4plus.safetensors"
     if weights.is_file():
         models[REAL_ESRGAN] = write_real_esrgan(weights, work)
     tables = {
-        name: measure_ways(ways_of(onnx), arguments.runs, arguments.tiles if name == LITE else 1)
+        name: measure_ways(ways_of(onnx), arguments.runs, arguments.tiles if is_small(onnx) else 1)
         for name, onnx in models.items()
     }
     yield from speed_lines("model", tables)
@@ -286,9 +296,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--teachers", type=Path, default=Path("../shared/teachers"))
+    parser.add_argument("--also", type=Path, action="append", default=[], metavar="FILE.onnx")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=12)
-    parser.add_argument("--tiles", type=int, default=12, help="of dggn-lite, for each figure")
+    parser.add_argument("--tiles", type=int, default=12, help="of small networks, for each figure")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from dggn.model.community import CommunityConfig, CommunityModel
 from dggn.model.config import preset
@@ -18,6 +18,7 @@ from tests.benchmarks.gpu.rrdb import RrdbNet
 
 FLAGSHIP = "the flagship's structure, random weights"
 REAL_ESRGAN = "Real-ESRGAN x4plus"
+SRVGG = "SRVGG (realesr-animevideov3), random weights"
 
 _BASICSR = {
     "head": "conv_first",
@@ -48,6 +49,31 @@ def write_real_esrgan(weights: Path, folder: Path) -> Path:
     network.load_state_dict({name: _tensor(published, name) for name in network.state_dict()})
     config = CommunityConfig(architecture="ESRGAN", scale=4, size_multiple_px=1)
     return _write(CommunityModel(network.eval(), config).eval(), folder / "real-esrgan.onnx")
+
+
+class _Srvgg(nn.Module):
+    """Real-ESRGAN's small network, which other programs ship as their fast one."""
+
+    def __init__(self, width: int = 64, convolutions: int = 16, scale: int = 4) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), nn.PReLU(width)]
+        for _ in range(convolutions):
+            layers += [nn.Conv2d(width, width, 3, padding=1), nn.PReLU(width)]
+        layers += [nn.Conv2d(width, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)]
+        self.body = nn.Sequential(*layers)
+        self.enlarge = nn.Upsample(scale_factor=scale, mode="nearest")
+
+    def forward(self, lr_nchw: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, 3, 4H, 4W)."""
+        result: Tensor = self.body(lr_nchw) + self.enlarge(lr_nchw)
+        return result
+
+
+def write_srvgg(folder: Path) -> Path:
+    """SRVGG as realesr-animevideov3 has it, untrained."""
+    torch.manual_seed(0)
+    config = CommunityConfig(architecture="SRVGGNetCompact", scale=4, size_multiple_px=1)
+    return _write(CommunityModel(_Srvgg().eval(), config).eval(), folder / "srvgg.onnx")
 
 
 def _tensor(published: dict[str, Tensor], name: str) -> Tensor:

@@ -1,6 +1,6 @@
 """How much a model adds to what changes between frames: flicker, on a still and on a slow pan.
 
-    python tests/benchmarks/video_flicker.py examples --model dggn-lite-photo --model dggn-lite
+    python tests/benchmarks/video_flicker.py examples --denoise 0 --denoise 0.5 --denoise 1
 
 Each clip is cut from a photograph and reduced four times, gets a camera's noise and is compressed
 by H.264, as real clips are. The still shows the same part in every frame. The pan moves by a
@@ -23,6 +23,7 @@ import numpy as np
 import typer
 from PIL import Image
 
+from runtime.model.info import DEFAULT_MODEL
 from runtime.upscaler import Upscaler
 from runtime.video.library import pyav
 
@@ -34,6 +35,8 @@ PHOTOS = 6
 """The first ones that are large enough."""
 LUMA = np.array([0.299, 0.587, 0.114])
 
+Strong = tuple[str, float | None]
+"""A model, and its strength of denoising."""
 Frames = list[np.ndarray[Any, np.dtype[np.uint8]]]
 
 
@@ -84,7 +87,7 @@ def bicubic(frame: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dt
     return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC))
 
 
-def rows(photos: list[Image.Image], models: list[str], sigma: float, crf: int) -> Iterator[str]:
+def rows(photos: list[Image.Image], models: list[Strong], sigma: float, crf: int) -> Iterator[str]:
     """A table in Markdown, a line at a time."""
     yield f"| noise {sigma:g}, CRF {crf} | still | pan |"
     yield "| --- | ---: | ---: |"
@@ -101,14 +104,15 @@ def rows(photos: list[Image.Image], models: list[str], sigma: float, crf: int) -
         return f"| {name} | {means[0]:.2f} | {means[1]:.2f} |"
 
     yield line("the source, bicubic", bicubic)
-    for model in models:
-        with Upscaler(model) as upscaler:
-            yield line(model, upscaler)
+    for model, strength in models:
+        with Upscaler(model, denoise=strength) as upscaler:
+            yield line(model if strength is None else f"{model}, denoise {strength:g}", upscaler)
 
 
 def main(
     folder: Path,
-    model: Annotated[list[str], typer.Option()],
+    model: Annotated[list[str], typer.Option()] = [],  # noqa: B006
+    denoise: Annotated[list[float], typer.Option()] = [],  # noqa: B006
     sigma: Annotated[list[float], typer.Option()] = [0.0, 2.0, 5.0],  # noqa: B006
     crf: int = 23,
 ) -> None:
@@ -117,8 +121,10 @@ def main(
     opened = [Image.open(path).convert("RGB") for path in sorted(folder.glob("*.[jp][pn]g"))]
     photos = [one for one in opened if one.width >= least[0] and one.height >= least[1]][:PHOTOS]
     print(f"{len(photos)} of {len(opened)} pictures in {folder} were used\n")
+    models: list[Strong] = [(name, None) for name in model]
+    models += [(DEFAULT_MODEL, strength) for strength in denoise]
     for each in sigma:
-        print(*rows(photos, model, each, crf), sep="\n", end="\n\n", flush=True)
+        print(*rows(photos, models, each, crf), sep="\n", end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How far tiled output is from whole-picture output, in grey levels of 255.
 
-    python -m tests.campaigns.seams PICTURE_OR_FOLDER... [--model NAME] [--halos 8 16 24]
+    python -m tests.campaigns.seams PICTURE_OR_FOLDER... [--model NAME] [--precision float32]
+        [--halos 8 16 24]
 
 Prints one Markdown row for each halo and tile size: the largest difference over all pictures,
 the 99.99th percentile, and the mean. A synthetic picture, half black and half noise, is always
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +47,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sources", nargs="*", type=Path)
     parser.add_argument("--model", default="dggn-lite")
+    parser.add_argument("--precision", default="float32")
     parser.add_argument("--halos", nargs="+", type=int, default=[8, 16, 24])
     parser.add_argument("--tiles", nargs="+", type=int, default=list(TILE_SIZES))
     parser.add_argument("--each", action="store_true", help="a row for each picture, too")
     arguments = parser.parse_args()
-    with Upscaler(arguments.model, tile_size=WHOLE, overlap=0) as upscaler:
+    opened = partial(Upscaler, arguments.model, precision=arguments.precision)
+    with opened(tile_size=WHOLE, overlap=0) as upscaler:
         wholes = [(name, image, upscaler(image)) for name, image in pictures(arguments.sources)]
     print("| halo | tile | pictures | maximum | 99.99th percentile | mean |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -59,7 +63,7 @@ def main() -> None:
                 continue
             counts = np.zeros(256, np.int64)
             used = 0
-            with Upscaler(arguments.model, tile_size=tile_size, overlap=halo) as upscaler:
+            with opened(tile_size=tile_size, overlap=halo) as upscaler:
                 for name, image, whole in wholes:
                     if max(image.shape[:2]) <= tile_size:
                         continue

@@ -1,4 +1,4 @@
-"""What `deploy/` holds, as far as it can be tried without a scheduler or Docker."""
+"""The files of `deploy/`, as far as it can be tried without a scheduler or Docker."""
 
 from __future__ import annotations
 

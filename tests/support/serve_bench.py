@@ -24,6 +24,7 @@ from runtime.serve.folder import PrivateFolder
 from runtime.serve.metrics import Metrics
 from runtime.serve.server import Address, bound_socket
 from runtime.serve.service import Limits, Service
+from runtime.serve.strengths import Reopen
 from runtime.tiles.backend import Deliver
 from runtime.upscaler import Upscaler
 from tests.support.processes import HANGS_S, wait_until
@@ -89,14 +90,38 @@ class GatedBackend:
         self.cancel()
 
 
-def upscaler_over(backend: GatedBackend) -> Upscaler:
+def upscaler_over(backend: GatedBackend, *, denoise: float | None = None) -> Upscaler:
     """An upscaler with small tiles, without a model file."""
     upscaler = Upscaler.__new__(Upscaler)
     upscaler._backend, upscaler.why, upscaler.info = backend, "", backend.info
-    upscaler.model_name, upscaler.model_sha256 = "nearest", ""
+    upscaler.model_name, upscaler.model_sha256, upscaler.denoise = "nearest", "", denoise
     upscaler._may_shrink_tiles = False
     upscaler.overlap, upscaler.tile_size = backend.info.halo_px, TILE_PX
     return upscaler
+
+
+class BrighterBackend(GatedBackend):
+    """Adds to what it repeats, so that results tell which strength made them."""
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self._more = round(100 * strength)
+
+    def submit(self, tile_hwc: Samples, deliver: Deliver) -> None:
+        super().submit(tile_hwc + np.uint8(self._more), deliver)
+
+
+class Opener:
+    """Opens the model at other strengths of denoising, and remembers which."""
+
+    def __init__(self) -> None:
+        self.opened: list[float] = []
+        self.backends: list[BrighterBackend] = []
+
+    def __call__(self, strength: float) -> Upscaler:
+        self.opened.append(strength)
+        self.backends.append(BrighterBackend(strength))
+        return upscaler_over(self.backends[-1], denoise=strength)
 
 
 @dataclass
@@ -159,7 +184,13 @@ class Bench:
 
 
 @contextlib.contextmanager
-def served(*, token: str | None = None, **limits: Any) -> Iterator[Bench]:
+def served(
+    *,
+    token: str | None = None,
+    denoise: float | None = None,
+    reopen: Reopen | None = None,
+    **limits: Any,
+) -> Iterator[Bench]:
     """A server for the length of a block."""
     backend, failures = GatedBackend(), list[BaseException]()
     with (
@@ -167,10 +198,11 @@ def served(*, token: str | None = None, **limits: Any) -> Iterator[Bench]:
         bound_socket(Address(port=0)) as listening,
     ):
         service = Service(
-            upscaler_over(backend),
+            upscaler_over(backend, denoise=denoise),
             Limits(**limits),
             folder,
             Metrics(),
+            reopen=reopen,
             on_failure=failures.append,
         )
         app = make_app(service, names=("localhost",), only_loopback=True, token=token)

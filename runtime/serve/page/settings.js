@@ -6,6 +6,12 @@ const TYPES = { "image/jpeg": "jpg", "image/webp": "webp", "image/avif": "avif" 
 const get = (id) => document.getElementById(id);
 
 let modelScale = 4;
+let ownStrength = ""; // the server's, which need not be among those that it offers
+
+const wordsFor = (strength) => {
+  if (strength === 0) { return "keep, with grain and texture"; }
+  return strength === 1 ? "remove" : `remove ${Math.round(100 * strength)} %`;
+};
 
 // Fills in what this server offers, and tells of every change.
 export const openSettings = (info, onChange) => {
@@ -22,6 +28,10 @@ export const openSettings = (info, onChange) => {
   get("size").value = modelScale;
   get("format").replaceChildren(
     ...info.formats.map((name) => new Option(NAMES[name] ?? "same as the picture", name)));
+  const strengths = info.strengths.length ? [...new Set([...info.strengths, info.denoise])].sort() : [];
+  get("denoise-label").hidden = strengths.length === 0;
+  get("denoise").replaceChildren(...strengths.map((strength) => new Option(wordsFor(strength), strength)));
+  get("denoise").value = ownStrength = info.strengths.length ? String(info.denoise) : "";
   const changed = () => {
     get("side-label").hidden = get("size").value !== "side";
     const format = get("format").value;
@@ -45,6 +55,7 @@ export const scaleFor = (width, height) => {
 
 const query = (size, format) => {
   const wanted = new URLSearchParams({ ...size, format, quality: get("quality").value });
+  if (get("denoise").value !== ownStrength) { wanted.set("denoise", get("denoise").value); }
   if (Number(size.scale) > modelScale) { wanted.set("second_pass", "true"); }
   return wanted;
 };

@@ -1,4 +1,4 @@
-"""What both kits measure on: tiles, photographs, and the device."""
+"""Places that both kits measure on: tiles, photographs, and the device."""
 
 from __future__ import annotations
 

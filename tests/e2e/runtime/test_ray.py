@@ -36,7 +36,7 @@ hire.Worker = Deadly
 
 
 PORT = 9000
-"""Of the S3 server, in the cluster's own network."""
+"""Address of the S3 server, in the cluster's own network."""
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": "secret"}
 ENDPOINT = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}", "AWS_REGION": "us-east-1"}

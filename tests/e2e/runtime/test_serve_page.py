@@ -18,7 +18,7 @@ pytest.importorskip("uvicorn", reason="needs the serve extra")
 
 from tests.support.browser import END, LEFT, Browser, headless, needs_browser
 from tests.support.processes import wait_until
-from tests.support.serve_bench import Bench, file_of, noise, served
+from tests.support.serve_bench import Bench, Opener, file_of, noise, served
 
 pytestmark = needs_browser
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -137,6 +137,28 @@ def test_size_format_and_saving(page: Browser, server: Bench, tmp_path: Path) ->
     wait_until(lambda: target.read_bytes() == expected.body)
     assert "Comment" in page.run("document.querySelector('.notes').textContent")
     assert "rocket.jpg is done" in page.run("document.getElementById('status').textContent")
+
+
+def test_strengths_of_denoising(browser: Browser, tmp_path: Path) -> None:
+    rgb = noise(40, 60) // 2
+    (tmp_path / "a.png").write_bytes(file_of(rgb))
+    with served(denoise=1.0, reopen=Opener()) as server:
+        browser.open(f"http://127.0.0.1:{server.port}/")
+        wait_until(lambda: browser.run("!document.getElementById('work').hidden"))
+        assert browser.run("document.getElementById('denoise').value") == "1"
+        add(browser, tmp_path / "a.png")
+        wait_until(lambda: after(browser) == "preview")
+        np.testing.assert_array_equal(pixels(browser, "article .after")[::2, ::2], rgb)
+        browser.run(
+            "(() => { const strength = document.getElementById('denoise'); strength.value = 0.5; "
+            "strength.dispatchEvent(new Event('input', { bubbles: true })); })()"
+        )
+        wait_until(lambda: after(browser) == "preview")
+        np.testing.assert_array_equal(pixels(browser, "article .after")[::2, ::2], rgb + 50)
+
+
+def test_a_model_of_one_strength_offers_no_choice(page: Browser) -> None:
+    assert page.run("document.getElementById('denoise-label').hidden")
 
 
 def test_all_at_once_as_a_zip(page: Browser, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Unavailable(RayError):
 
 
 class Results:
-    """What Ray gives for a streaming call; it is its own reference."""
+    """Result of a streaming call of Ray; it is its own reference."""
 
     def __init__(self, results: Iterator[Any]) -> None:
         self._results = results

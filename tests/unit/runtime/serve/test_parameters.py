@@ -66,4 +66,4 @@ def test_the_description_agrees_with_what_is_read() -> None:
             with pytest.raises(Problem):
                 read_parameters([(name, str(schema["maximum"] + 1))])
         for choice in schema.get("enum", ()):
-            assert parameter.read(choice) == choice
+            assert parameter.read(str(choice)) == choice

@@ -66,8 +66,8 @@ def test_a_small_picture_overtakes_a_large_one(bench: Bench) -> None:
     small = in_thread(lambda: bench.ask("/upscale", file_of(noise(12, 12))))
     wait_until(
         lambda: (
-            bench.service._feeder._ranks
-            and len(next(iter(bench.service._feeder._ranks.values()))) == 2
+            bench.service.strengths.default.feeder._ranks
+            and len(next(iter(bench.service.strengths.default.feeder._ranks.values()))) == 2
         )
     )
     bench.backend.gate.set()
@@ -83,7 +83,7 @@ def test_a_client_that_goes_away_frees_its_place(bench: Bench) -> None:
     (room,) = bench.rooms
     connection.close()
     wait_until(lambda: 'status="499"' in bench.ask("/metrics").body.decode())
-    wait_until(lambda: not bench.service._feeder._ranks)
+    wait_until(lambda: not bench.service.strengths.default.feeder._ranks)
     bench.backend.gate.set()
     wait_until(bench.is_idle)
     assert not room.exists()

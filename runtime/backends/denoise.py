@@ -1,0 +1,68 @@
+"""Strengths of denoising: the model for photographs blended with its plain one."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+
+from runtime.errors import ConfigError, TargetError
+from runtime.model.blend import blend
+from runtime.model.info import INT8_SUFFIX, MODELS_FOLDER, shipped_models
+from runtime.system.cache import FOLDER_VARIABLE, user_cache
+from runtime.system.files import write_whole
+
+PHOTO_SUFFIX = "-photo"
+"""Ends the names of models for photographs; without it, it is the plain model's."""
+
+STEPS = 100
+"""Strengths in [0, 1] that make files of their own."""
+
+
+def own_strength(path: Path) -> float | None:
+    """Return the strength of a model file as it is; None if it has only this one."""
+    can_be_blended = path.parent == MODELS_FOLDER and path.stem.endswith(PHOTO_SUFFIX)
+    return 1.0 if can_be_blended else None
+
+
+def denoised(path: Path, strength: float) -> Path:
+    """Return the model file for a strength, made on first use and kept in the user's cache.
+
+    Args:
+        path: file of the shipped model for photographs.
+        strength: in [0, 1], to two decimals: 1 is the model itself, 0 the plain model, which keeps
+            grain and texture.
+
+    Raises:
+        ConfigError: the strength is out of range, or the model has no plain one beside it.
+        ModelError: a model file is damaged.
+        TargetError: the cache cannot be written.
+    """
+    if not (math.isfinite(strength) and 0 <= strength <= 1):
+        raise ConfigError(f"denoise is {strength}: expected 0 (keep grain) to 1 (cleanest)")
+    if path.parent == MODELS_FOLDER and INT8_SUFFIX in path.stem:
+        raise ConfigError(
+            f"{path.stem} is in INT8, whose weights cannot be blended: leave --denoise or INT8 out"
+        )
+    plain = path.with_name(f"{path.stem.removesuffix(PHOTO_SUFFIX)}.onnx")
+    if path.parent != MODELS_FOLDER or plain == path:
+        names = [name for name in shipped_models() if name.endswith(PHOTO_SUFFIX)]
+        raise ConfigError(
+            f"{path.stem} cannot be blended: --denoise is for {', '.join(names)}, leave it out"
+        )
+    hundredths = round(strength * STEPS)
+    if hundredths == STEPS:
+        return path
+    one, other = path.read_bytes(), plain.read_bytes()
+    made = hashlib.sha256(one + other).hexdigest()[:12]
+    target = user_cache() / "denoise" / made / f"{path.stem}-denoise-{hundredths / STEPS:.2f}.onnx"
+    if not target.is_file():
+        content = blend(one, other, hundredths / STEPS, where=f"{path} and {plain}")
+        try:
+            write_whole(target, content)
+        except TargetError as error:
+            raise TargetError(
+                f"{error}: make room, or name another folder in the environment variable "
+                f"{FOLDER_VARIABLE}"
+            ) from error
+    return target
