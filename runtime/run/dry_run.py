@@ -114,7 +114,7 @@ def dry_run(options: Options, progress: Progress) -> Report:
     report.estimate = {
         "source_megapixels": round(source_px / 1e6, 6),
         "output_megapixels": round(target_px / 1e6, 6),
-        "seconds": round(seconds, 1),
+        "seconds": round(seconds, 3),
     }
     return report
 

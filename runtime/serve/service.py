@@ -198,7 +198,9 @@ class Service:
         outline, result_bytes = await self._in_thread(
             held, lambda: check_before(upload, settings, scale=scale, max_pixels=max_pixels)
         )
-        strength = await self._in_thread(held, lambda: self.strengths.at(wishes.denoise))
+        strength = self.strengths.default
+        if wishes.denoise is not None:
+            strength = await self._in_thread(held, lambda: self.strengths.at(wishes.denoise))
         size = size_of(result_bytes, self._sizes)
         async with turn_of(size) as turn:
             lane = strength.feeder.lane(size.rank)

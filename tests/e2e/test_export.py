@@ -76,7 +76,6 @@ def test_a_blend_is_written_and_inspected(tmp_path: Path) -> None:
             ("inspect", "nosuch.onnx"),
             "neither a file nor a shipped model (dggn-lite-photo, dggn-lite)",
         ),
-        (("onnx", "dggn-lite"), "the structure of DGGN 0.1"),
         (("onnx", "dggn-lite-photo", "--halo", "12"), "halo_px is 12: expected a multiple"),
         (("onnx", "--blend", "dggn-lite-photo", "dggn-lite-photo", "2"), "expected the share of A"),
         (

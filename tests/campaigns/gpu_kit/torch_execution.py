@@ -24,6 +24,7 @@ def prepared(generator: Generator, device: torch.device) -> nn.Module:
     network = network.to(device, sample, memory_format=torch.channels_last)
     if generator.config.gradient_units:
         network.gradient.float()
+    network.enlargement.float()
     return Bytewise(network, sample)
 
 
