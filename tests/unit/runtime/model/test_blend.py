@@ -34,7 +34,8 @@ def weights_of(content: bytes) -> dict[str, Any]:
     return {one.name: numpy_helper.to_array(one) for one in proto.graph.initializer}
 
 
-HALF, FULL = np.float16([[1, 2], [3, 4]]), np.float32([5, 6, 7])
+HALF = np.array([[1, 2], [3, 4]], np.float16)
+FULL = np.array([5, 6, 7], np.float32)
 
 
 @pytest.mark.parametrize(("share", "half", "full"), [(1, 1, 1), (0, 3, 2), (0.25, 2.5, 1.75)])
