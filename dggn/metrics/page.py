@@ -28,6 +28,8 @@ STYLE = """
 /* Results in their own pixels, one below the other; nothing here needs attention. */
 main { grid-template-columns: minmax(0, 1fr); justify-items: center; }
 article { content-visibility: visible; max-width: 100%; }
+/* Before a picture is decoded it has no width of its own, and the page would jump. */
+.pair { width: var(--natural); max-width: 100%; }
 form label { display: none; }
 """
 

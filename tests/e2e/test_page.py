@@ -40,17 +40,28 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "page.html"
 
 
+def sizes(browser: Browser) -> object:
+    pairs = "[...document.querySelectorAll('.pair')]"
+    return browser.run(f"{pairs}.map(one => [one.offsetWidth, one.offsetHeight])")
+
+
 def test_results_are_shown_in_their_own_pixels(browser: Browser, page: Path) -> None:
     browser.open(page)
-    pairs = "[...document.querySelectorAll('.pair')]"
-    sizes = browser.run(f"{pairs}.map(one => [one.offsetWidth, one.offsetHeight])")
-    assert sizes == [[160, 120], [768, 1024], [960, 768]]
+    assert sizes(browser) == [[160, 120], [768, 1024], [960, 768]]
     first = "document.querySelector('img.after')"
     wait_until(lambda: browser.run(f"{first}.complete && {first}.naturalWidth > 0"))
     assert browser.run(f"{first}.naturalWidth") == 160
     names = browser.run("[...document.querySelectorAll('h2')].map(one => one.textContent)")
     assert names == ["a<small>.png", "high.png", "wide.png"]
     assert browser.run("getComputedStyle(document.querySelector('form label')).display") == "none"
+
+
+def test_the_page_does_not_jump_when_pictures_are_decoded(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    wait_until(lambda: browser.run("!document.querySelector('img[data-src]')"))
+    before = sizes(browser)
+    browser.run("document.querySelectorAll('img').forEach(one => one.removeAttribute('src'))")
+    assert sizes(browser) == before
 
 
 def test_the_slider_moves_and_names_are_found(browser: Browser, page: Path) -> None:
