@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 
 LONGEST = 32
 """Pictures in a chunk: enough that a worker's pipeline is mostly full."""

@@ -18,7 +18,7 @@ from runtime.cluster.hire import Hired, Hirer, said_by
 from runtime.cluster.share import Node, Slot, can_work, divide
 from runtime.cluster.worker import Made
 from runtime.errors import Cancelled, DggnError, EnvironmentProblem
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.result import FileResult
 from runtime.jobs.stamp import SourceStamp
 from runtime.report.progress import Progress

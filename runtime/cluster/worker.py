@@ -14,8 +14,8 @@ from typing import IO
 from runtime.backends.trt.request import BuildEngine
 from runtime.errors import Cancelled, DggnError, EnvironmentProblem, TargetError
 from runtime.jobs.ends import Files, Ledger, Source
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints, size_of
-from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.jobs.stamp import SourceStamp
 from runtime.report.progress import QuietProgress

@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import Protocol
 
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.stamp import SourceStamp
 
 

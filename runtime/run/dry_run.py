@@ -18,8 +18,8 @@ from runtime.codecs.png import write_png
 from runtime.errors import ImageError, ImageReadError
 from runtime.image.picture import Picture
 from runtime.jobs.ends import Source
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints
-from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.model.info import ModelInfo
 from runtime.report.progress import Progress

@@ -11,8 +11,9 @@ from runtime.codecs.formats import READABLE_SUFFIXES
 from runtime.codecs.output import OutputSettings
 from runtime.errors import ConfigError
 from runtime.jobs.ends import Files, Ledger, Source
+from runtime.jobs.job import Plan
 from runtime.jobs.journal import Journal
-from runtime.jobs.plan import Plan, plan_jobs
+from runtime.jobs.plan import plan_jobs
 from runtime.jobs.shard import Shard
 from runtime.stores.client import ObjectStore
 from runtime.stores.plan import plan_with_stores

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.jobs.ends import Ledger, Source
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints
-from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.report.progress import Progress
 from runtime.run.options import Options, open_upscaler, result_bytes

@@ -10,17 +10,8 @@ from pathlib import Path, PurePosixPath
 from runtime.codecs.formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
 from runtime.codecs.output import OutputSettings
 from runtime.errors import ConfigError
-from runtime.jobs.plan import (
-    Job,
-    Origin,
-    Plan,
-    check_suffix,
-    clip_plan,
-    file_plan,
-    folder_plan,
-    named,
-    plan_jobs,
-)
+from runtime.jobs.job import Job, Origin, Plan
+from runtime.jobs.plan import check_suffix, clip_plan, file_plan, folder_plan, named, plan_jobs
 from runtime.jobs.walk import SYSTEM_FOLDERS, Found
 from runtime.stores.client import Found as FoundObject
 from runtime.stores.client import ObjectStore

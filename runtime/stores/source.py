@@ -7,7 +7,7 @@ import os
 import threading
 
 from runtime.errors import TargetError
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.stores.client import ObjectStore
 from runtime.stores.url import StoreUrl

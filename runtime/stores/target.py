@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from runtime.errors import TargetError
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.stores.client import ObjectStore, ResultStamp, shortened
 from runtime.stores.url import StoreUrl

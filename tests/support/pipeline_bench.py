@@ -15,8 +15,8 @@ from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints, Journal
-from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.model.info import ModelInfo
 from runtime.run.pipeline import Pipeline

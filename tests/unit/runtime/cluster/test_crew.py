@@ -17,8 +17,8 @@ from runtime.cluster.share import Node, Slot
 from runtime.cluster.worker import Made
 from runtime.errors import BackendError, Cancelled, EnvironmentProblem
 from runtime.jobs.ends import Files
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints, Journal
-from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.jobs.stamp import SourceStamp
 from runtime.report.progress import PlainProgress

@@ -13,9 +13,9 @@ import pytest
 from runtime.errors import Cancelled, TargetError
 from runtime.jobs import journal as journal_module
 from runtime.jobs.entries import Entry, line_of
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Journal, settings_fingerprint
 from runtime.jobs.journal_files import JOURNAL_NAME
-from runtime.jobs.plan import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.system.files import remove_temporaries
 from tests.support.processes import run

@@ -9,9 +9,9 @@ import pytest
 
 from runtime.errors import TargetError
 from runtime.jobs import journal_files
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Journal
 from runtime.jobs.journal_files import JOURNAL_NAME, journal_name, shard_journals
-from runtime.jobs.plan import Job
 from runtime.jobs.shard import Shard
 from runtime.jobs.stamp import SourceStamp
 

@@ -9,8 +9,9 @@ import pytest
 
 from runtime.codecs.output import OutputSettings
 from runtime.errors import ConfigError
+from runtime.jobs.job import Plan
 from runtime.jobs.names import unique_targets
-from runtime.jobs.plan import Plan, plan_jobs
+from runtime.jobs.plan import plan_jobs
 
 SETTINGS = OutputSettings()
 PNG = OutputSettings(format="png")

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.errors import ConfigError, TargetError
 from runtime.image.picture import Picture
-from runtime.jobs.plan import Job, Plan
+from runtime.jobs.job import Job, Plan
 from runtime.jobs.result import FileResult
 from runtime.report.page import HtmlReport
 from runtime.report.preview import Before

@@ -16,7 +16,7 @@ pytest.importorskip("av", reason="needs the video extra")
 from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled, TargetError
 from runtime.image.picture import Picture
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.result import FileResult
 from runtime.run import make_clip as make_clip_module
 from runtime.system.files import write_whole

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("av", reason="needs the video extra")
 
 from runtime.codecs.output import OutputSettings
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.result import FileResult
 from runtime.video.settings import VideoSettings
 from tests.support import clips

@@ -16,8 +16,8 @@ from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled, ImageReadError, ImageWriteError, TargetError
 from runtime.image.picture import Picture, is_deep
 from runtime.image.strip_source import EightBitReader, PictureReader
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Journal
-from runtime.jobs.plan import Job
 from runtime.run import in_strips as in_strips_module
 from runtime.run.in_strips import NOTE, hand_over
 from runtime.run.route import Route

@@ -16,7 +16,7 @@ from PIL import Image
 from runtime.codecs.decode import decode as decode_file
 from runtime.errors import BackendError, ConfigError, ImageWriteError, TargetError
 from runtime.image.picture import Picture
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.run import route as route_module
 from runtime.run import stages as stages_module
 from tests.support.pipeline_bench import (
