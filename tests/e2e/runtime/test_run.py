@@ -162,8 +162,8 @@ def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> No
     ("arguments", "code", "message"),
     [
         (("missing", "out"), 2, "missing does not exist"),
-        (("", "out"), 2, "it is empty"),
-        (("in", ""), 2, "it is empty"),
+        (("", "out"), 2, "is empty"),
+        (("in", ""), 2, "is empty"),
         (("in", "in"), 2, "is INPUT"),
         (("in", "in/sub/out"), 2, "lies inside INPUT"),
         (("in/a.png", "in"), 2, "would replace the source"),
