@@ -11,7 +11,7 @@ LONGEST = 32
 """Pictures in a chunk: enough that a worker's pipeline is mostly full."""
 
 FATAL = 3
-"""Workers that a picture may take with it before it is given up."""
+"""Number of workers that a picture may crash before it is abandoned."""
 
 
 class Chunks:
@@ -53,7 +53,7 @@ class Chunks:
         """Jobs that a lost worker had no results of.
 
         Returns:
-            Those that are given up.
+            The abandoned ones.
         """
         fatal = []
         for job in jobs:

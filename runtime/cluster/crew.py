@@ -256,7 +256,7 @@ def _crew(
         if not cancelled.is_set():
             # It may wait for a head that is gone.
             with contextlib.suppress(EnvironmentProblem):
-                bounded(ray.shutdown, PARTING_S, "the cluster does not let go")
+                bounded(ray.shutdown, PARTING_S, "the cluster does not disconnect")
 
 
 def alive(ray: Any) -> list[Node]:

@@ -74,14 +74,14 @@ class Hirer:
         placed = self._placed(started)
         if self._first and not placed:
             raise EnvironmentProblem(
-                f"the cluster gave no worker its resources within {PLACED_S} s: others use them. "
-                "See `ray status`"
+                f"the cluster gave no worker its resources within {PLACED_S} s: others are using "
+                "them. See `ray status`"
             )
         opening = [(worker, worker.actor.open.remote()) for worker in placed]
         ready = [worker for worker, opened in opening if self._agrees(worker, opened)]
         if self._first:
             raise EnvironmentProblem(
-                "no worker of the cluster starts: see what is said above, and Ray's logs"
+                "no worker could be started: see the messages above, and Ray's logs"
             )
         return ready
 
@@ -155,7 +155,7 @@ class Hirer:
         for reference in late:
             self._part(hellos[reference].actor)
             self._progress.say(
-                f"{hellos[reference].slot.node.host} has no room for a worker: others use it"
+                f"{hellos[reference].slot.node.host} has no free resources for a worker"
             )
         return [hellos[reference] for reference in ready]
 
@@ -171,7 +171,7 @@ class Hirer:
         except self._ray.exceptions.RayError as error:
             self._failures[node.node_id] += 1
             reason = str(error).strip().partition("\n")[0]
-            self._progress.say(f"a worker on {node.host} ended while it started: {reason}")
+            self._progress.say(f"a worker on {node.host} exited while starting: {reason}")
             return False
         if isinstance(answer, DggnError):
             raise said_by(node.host, answer)

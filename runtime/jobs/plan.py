@@ -52,7 +52,7 @@ def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: s
         plan = _plan(source, target, settings, suffix)
         _refuse_overwriting_sources(plan.jobs)
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before 3.13
-        raise ConfigError(f"cannot look at {source} and {target}: {error}") from error
+        raise ConfigError(f"cannot access {source} and {target}: {error}") from error
     return plan
 
 
@@ -63,7 +63,7 @@ def check_suffix(suffix: str) -> None:
         ConfigError: it does.
     """
     if "/" in suffix or os.sep in suffix or "\0" in suffix:
-        raise ConfigError(f"--suffix is {suffix!r}: expected a part of a name, without slashes")
+        raise ConfigError(f"--suffix is {suffix!r}: expected part of a file name, without slashes")
 
 
 def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:

@@ -79,7 +79,7 @@ def open_ends(
         shard: the part to do; None for everything.
 
     Raises:
-        ConfigError: there is nothing to do, or it makes no sense.
+        ConfigError: there is nothing to do, or the arguments are invalid.
         StoreError: a store is not there, or must not be read.
     """
     if isinstance(source, Path) and isinstance(target, Path):

@@ -78,7 +78,7 @@ def _facts(service: Service, *, with_token: bool) -> list[Route]:
 
     async def readyz(request: Request) -> Response:
         if not service.is_ready:
-            raise Problem(503, "all places are taken, or the server is stopping")
+            raise Problem(503, "the server is busy or stopping")
         return JSONResponse({"status": "ready"})
 
     async def metrics(request: Request) -> Response:

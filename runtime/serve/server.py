@@ -71,7 +71,7 @@ def bound_socket(address: Address) -> socket.socket:
     """Return a bound socket, which listens once the server runs.
 
     Raises:
-        EnvironmentProblem: the address cannot be had.
+        EnvironmentProblem: the address cannot be bound.
     """
     try:
         (family, kind, protocol, _, place), *_ = socket.getaddrinfo(

@@ -103,7 +103,7 @@ class Service:
             Problem: there is none with this id.
         """
         if request_id not in self._progress:
-            raise Problem(404, "no request with this id is on its way")
+            raise Problem(404, "no request with this id is in progress")
         found = self._progress[request_id]
         return {"state": found.state, "share": round(found.share, 4)}
 
@@ -141,7 +141,7 @@ class Service:
         if self.is_closing:
             raise Problem(503, "the server is stopping: send it again later")
         if self._taken >= self.limits.queue:
-            raise Problem(503, "all places are taken: send it again later")
+            raise Problem(503, "the server is busy: try again later")
         with ExitStack() as stack:
             self._taken += 1
             stack.callback(self._leave)
@@ -155,7 +155,7 @@ class Service:
         if wishes.id is None:
             return
         if wishes.id in self._progress:
-            raise Problem(409, "a request with this id is on its way: choose another")
+            raise Problem(409, "a request with this id is in progress: choose another")
         self._progress[wishes.id] = Waiting()
         stack.callback(self._progress.pop, wishes.id)
 

@@ -119,7 +119,7 @@ def sorted_out(objects: Mapping[str, FoundObject]) -> Found:
     for name in objects:
         path = PurePosixPath(name)
         if not path.parts or path.is_absolute() or str(path) != name or ".." in path.parts:
-            found.unreadable.append((name, "its name is no path: rename the object"))
+            found.unreadable.append((name, "its name is not a path: rename the object"))
         elif any(part.startswith(".") for part in path.parts):
             found.hidden += 1
         elif any(part.lower() in SYSTEM_FOLDERS for part in path.parts[:-1]):

@@ -211,7 +211,7 @@ def test_what_is_refused_begins_nothing(
     ("source", "target", "words"),
     [
         ("http://example.org/in", "out", "expected s3://"),
-        ("s3:///in", "out", "no place in a store"),
+        ("s3:///in", "out", "not a URL in a store"),
         ("s3://key:secret@bucket/in", "out", "holds credentials"),
         ("s3://bucket/in", "s3://bucket/in/large", "lies inside INPUT"),
     ],

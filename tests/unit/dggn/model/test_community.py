@@ -211,7 +211,7 @@ def test_files_that_the_real_spandrel_refuses(esrgan: Path) -> None:
     torch.save(missing, esrgan.with_name("missing.pth"))
     torch.save([torch.zeros(1)], esrgan.with_name("list.pth"))
     for name in ("half", "missing", "list"):
-        with pytest.raises(ModelError, match=rf"{name}\.pth is damaged or no checkpoint"):
+        with pytest.raises(ModelError, match=rf"{name}\.pth is damaged or not a checkpoint"):
             load_community(esrgan.with_name(f"{name}.pth"))
     torch.save({"weight": torch.zeros(1)}, esrgan.with_name("other.pth"))
     with pytest.raises(ModelError, match=r"other\.pth is of an architecture .* ONNX"):

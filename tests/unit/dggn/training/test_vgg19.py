@@ -74,7 +74,9 @@ def test_vgg19_that_cannot_be_downloaded(site: Path) -> None:
     with pytest.raises(EnvironmentProblem, match=r"invalid hash value"):
         open_perceptual(PerceptualConfig())
     original.unlink()
-    with pytest.raises(EnvironmentProblem, match=r"cannot be had from .*another machine.*squeeze"):
+    with pytest.raises(
+        EnvironmentProblem, match=r"cannot be downloaded from .*another machine.*squeeze"
+    ):
         open_perceptual(PerceptualConfig())
     assert not list((site.parent / "home" / "hub" / "checkpoints").iterdir())
 

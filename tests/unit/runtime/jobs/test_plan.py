@@ -198,7 +198,7 @@ def test_a_folder_that_cannot_be_listed_is_reported(
     plan = plan_jobs(source, tmp_path / "out", SETTINGS)
     assert [job.name for job in plan.jobs] == ["a.png"]
     assert plan.unreadable == (("locked", "cannot list the folder: Permission denied"),)
-    with pytest.raises(ConfigError, match=r"cannot look at .*locked.*Permission denied"):
+    with pytest.raises(ConfigError, match=r"cannot access .*locked.*Permission denied"):
         plan_jobs(tmp_path / "locked", tmp_path / "out", SETTINGS)
 
 

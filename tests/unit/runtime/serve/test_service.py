@@ -50,7 +50,7 @@ def test_full_places_are_said_with_when_to_come_again(bench: Bench) -> None:
     refused = bench.ask("/upscale", PICTURE)
     assert refused.status == 503
     assert int(refused.headers["retry-after"]) > 0
-    assert "places are taken" in refused.json["error"]
+    assert "server is busy" in refused.json["error"]
     assert bench.ask("/readyz").status == 503
     assert bench.ask("/healthz").status == 200
     bench.backend.gate.set()

@@ -35,5 +35,5 @@ def test_a_kernel_is_read() -> None:
     ],
 )
 def test_a_log_in_other_words_is_an_error(messages: list[str]) -> None:
-    with pytest.raises(BackendError, match="log was not understood"):
+    with pytest.raises(BackendError, match="log could not be parsed"):
         read_log(messages, tile_px=16, scale=4)
