@@ -26,7 +26,8 @@ from PIL import Image
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.model.info import DEFAULT_MODEL, model_path
 from runtime.system.cores import usable_cores
-from runtime.tiles.plan import TilePlan, default_tile_px
+from runtime.tiles.plan import default_tile_px
+from runtime.tiles.stitch import plan_for
 
 PHOTOGRAPHS = 12
 LONG_SIDE_PX = 648
@@ -60,11 +61,11 @@ def bare_inference_s(paths: list[Path]) -> float:
         for path in paths:
             with Image.open(path) as opened:
                 image = np.asarray(opened.convert("RGB"))
-            plan = TilePlan.of(
+            plan = plan_for(
                 (image.shape[0], image.shape[1]),
+                backend,
                 tile_size=default_tile_px(info.halo_px),
                 overlap=info.halo_px,
-                multiple=info.size_multiple_px,
             )
             height, width = plan.padded_hw
             padding = ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))

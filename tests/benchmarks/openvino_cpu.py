@@ -38,7 +38,8 @@ from runtime.image.picture import Samples
 from runtime.model.info import WantedPrecision, model_path
 from runtime.system.cores import usable_cores
 from runtime.tiles.backend import Backend
-from runtime.tiles.plan import TilePlan, default_tile_px
+from runtime.tiles.plan import default_tile_px
+from runtime.tiles.stitch import plan_for
 from tests.benchmarks.folder_throughput import make_photographs
 from tests.benchmarks.openvino_models import (
     FLAGSHIP,
@@ -105,11 +106,11 @@ def tiles_of(paths: list[Path], backend: Backend) -> list[Samples]:
     for path in paths:
         with Image.open(path) as opened:
             image = np.asarray(opened.convert("RGB"))
-        plan = TilePlan.of(
+        plan = plan_for(
             (image.shape[0], image.shape[1]),
+            backend,
             tile_size=default_tile_px(info.halo_px),
             overlap=info.halo_px,
-            multiple=info.size_multiple_px,
         )
         height, width = plan.padded_hw
         padding = ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))

@@ -81,6 +81,16 @@ class Browser:
         }
         self._ask(self._session + "/actions", {"actions": [pointer]})
 
+    @contextmanager
+    def as_telephone(self) -> Iterator[None]:
+        """Make the window 360 px wide during the block."""
+        size = {"width": 360, "height": 700, "deviceScaleFactor": 2, "mobile": True}
+        self.cdp("Emulation.setDeviceMetricsOverride", **size)
+        try:
+            yield
+        finally:
+            self.cdp("Emulation.clearDeviceMetricsOverride")
+
     def screenshot(self) -> Image.Image:
         data = self._ask(self._session + "/screenshot", None)
         return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,18 +15,12 @@ from runtime.jobs.result import FileResult
 from runtime.report.page import HtmlReport
 from runtime.report.preview import Before
 from runtime.report.summary import Report
-from tests.support.browser import END, LEFT, Browser, headless, needs_browser
+from tests.support.browser import END, LEFT, Browser, needs_browser
 from tests.support.processes import wait_until
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with headless(tmp_path_factory.mktemp("driver") / "log") as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -138,15 +131,6 @@ def test_light_and_dark(browser: Browser, page: Path, scheme: str) -> None:
 
 
 def test_a_narrow_window_needs_no_scrolling_sideways(browser: Browser, page: Path) -> None:
-    browser.cdp(
-        "Emulation.setDeviceMetricsOverride",
-        width=360,
-        height=700,
-        deviceScaleFactor=2,
-        mobile=True,
-    )
-    try:
+    with browser.as_telephone():
         browser.open(page)
         assert browser.run("document.documentElement.scrollWidth") <= 360
-    finally:
-        browser.cdp("Emulation.clearDeviceMetricsOverride")

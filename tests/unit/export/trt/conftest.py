@@ -13,6 +13,7 @@ from PIL import Image
 from runtime.backends.trt.library import Capabilities
 from runtime.backends.trt.verify import PHOTOGRAPH
 from runtime.model.info import DEFAULT_MODEL, model_path, tensorrt_model_path
+from tests.support.fake_tensorrt import CAPABILITIES
 
 if TYPE_CHECKING:
     import onnx
@@ -25,18 +26,7 @@ Run = Callable[["onnx.ModelProto | Path", NDArray[Any]], NDArray[Any]]
 @pytest.fixture(scope="session")
 def strong() -> Capabilities:
     """Capabilities of a library with strong types."""
-    return Capabilities(
-        strong_types=True,
-        explicit_batch=False,
-        precision_flags=False,
-        shared_profiles=True,
-        profile_sharing_preview=False,
-        progress=True,
-        compute_capabilities=False,
-        runtime_config=False,
-        optimization_level=True,
-        largest_opset=19,
-    )
+    return CAPABILITIES
 
 
 @pytest.fixture(scope="session")

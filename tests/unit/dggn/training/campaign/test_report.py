@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from dggn.training.campaign import report
 from dggn.training.campaign.report import differences, measure
 
 TABLE = "| model | benchmark | n | PSNR |\n| --- | --- | --- | --- |\n| {} | val | 20 | {} |\n"
@@ -33,7 +32,7 @@ def test_models_and_benchmarks_make_one_table(
         model = command[command.index("model") + 1]
         return subprocess.CompletedProcess(command, int(model == "broken"), TABLE.format(model, 26))
 
-    monkeypatch.setattr(report.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     code, lines = measure({"bicubic": "bicubic", "gan": "g.onnx"}, tmp_path, tmp_path / "none.npz")
     assert (code, lines[2:]) == (0, ["| bicubic | val | 20 | 26 |", "| gan | val | 20 | 26 |"])
     assert commands[1][0] == sys.executable
