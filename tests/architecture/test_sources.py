@@ -1,4 +1,4 @@
-"""Rules about the files themselves."""
+"""Rules for the source files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TESTED_BY = {
     # TIFF pages are tested as files, which takes all parts of the reader.
     "runtime/codecs/tiff_layout.py": "unit/runtime/codecs/test_tiff_samples.py",
     "runtime/codecs/tiff_source.py": "unit/runtime/codecs/test_tiff_pages.py",
-    "runtime/codecs/tiff_places.py": "unit/runtime/codecs/test_what_no_longer_holds.py",
+    "runtime/codecs/tiff_places.py": "unit/runtime/codecs/test_stale_metadata.py",
     "runtime/jobs/result.py": "unit/runtime/report/test_summary.py",
     # Videos are tested from file to file.
     "runtime/run/clip_plan.py": "unit/runtime/run/test_clip_refusals.py",

@@ -1,4 +1,4 @@
-"""The whole `dggn-run` command against bare inference of the same tiles, with ONNX Runtime.
+"""Times the whole `dggn-run` command against bare inference of the same tiles, with ONNX Runtime.
 
     python tests/benchmarks/folder_throughput.py PHOTOGRAPHS [--runs 5]
 
@@ -54,7 +54,7 @@ def make_photographs(source: Path, folder: Path) -> list[Path]:
 
 
 def bare_inference_s(paths: list[Path]) -> float:
-    """Seconds of `InferenceSession.run` alone, over the tiles that dggn-run would cut."""
+    """Time `InferenceSession.run` alone, over the tiles that dggn-run would cut."""
     with OrtBackend(model_path(DEFAULT_MODEL)) as backend:
         session, info = backend._session, backend.info
         batches = []
@@ -81,7 +81,7 @@ def bare_inference_s(paths: list[Path]) -> float:
 
 
 def command_s(folder: Path, output: Path) -> float:
-    """Seconds of the whole command, PNG written."""
+    """Time the whole command, PNG included."""
     command = [sys.executable, "-c", "from runtime.cli import app; app()"]
     start = time.perf_counter()
     options = ["--backend", "onnxruntime", "--format", "png", "--quiet"]
@@ -90,7 +90,7 @@ def command_s(folder: Path, output: Path) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--runs", type=int, default=5)

@@ -1,4 +1,4 @@
-"""The README's picture: crops of two example photographs, bicubic beside DGGN.
+"""Draws the README's picture: crops of two example photographs, bicubic beside DGGN.
 
 python tests/campaigns/before_after.py docs/images/before-after.png
 """

@@ -121,12 +121,12 @@ def test_light_and_dark(browser: Browser, page: Path, scheme: str) -> None:
     def shot() -> NDArray[np.float64]:
         return np.asarray(browser.screenshot()).astype(float)
 
-    # The first pictures are there, in colour; a decoded one is drawn a moment later.
+    # Wait for the first pictures in colour: they are drawn a moment after decoding.
     wait_until(lambda: np.ptp(shot()[250:500, 40:400], axis=2).max() > 60)
     whole = shot()
     corner, text = whole[2, 2].mean(), whole[20:60, :300]
     assert corner > 235 if scheme == "light" else corner < 30
-    # The heading stands out from the page.
+    # The heading contrasts with the page.
     assert np.abs(text - corner).max() > 150
 
 

@@ -58,7 +58,7 @@ def pixels(page: Browser, selector: str) -> np.ndarray:
 
 
 def drop(page: Browser, event: str, name: str, content: bytes) -> None:
-    """Have files dropped or pasted, as far as a script can."""
+    """Drop or paste files, as far as a script can."""
     data = base64.b64encode(content).decode()
     page.run(
         f"""(() => {{

@@ -1,4 +1,4 @@
-"""From options to what runs, and from results to exit codes; processes are in tests/e2e/runtime."""
+"""From options to a run, and from results to exit codes; processes are in tests/e2e/runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime on CUDA: float16 where it makes the same pictures, on a stand-in for a GPU."""
+"""ONNX Runtime on CUDA, in float16 if the pictures stay the same, on a simulated GPU."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ def test_a_folder_that_cannot_be_listed_is_reported(
 
 
 class Entry:
-    """An entry of which nothing can be told, as of a mount whose server is gone."""
+    """An entry that cannot be examined, like a mount whose server is gone."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -218,7 +218,7 @@ class Entry:
 def test_folders_below_that_fail_are_reported_and_the_rest_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder that may be listed but not entered, one that breaks off, a dead mount."""
+    """A folder that may be listed but not entered, one whose listing breaks off, a dead mount."""
     source = make(tmp_path / "in", "a.png", "bad/inner/b.png", "torn/c.png", "torn/d.png")
     real = os.scandir
 

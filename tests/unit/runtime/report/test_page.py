@@ -74,7 +74,7 @@ def test_what_a_stopped_run_did_not_come_to_is_counted(tmp_path: Path) -> None:
 
 
 class Links(HTMLParser):
-    """Collects what a page would load or run."""
+    """Collects everything that a page would load or run."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Requests that wait, come to nothing, or are given up."""
+"""Requests that wait, fail or are abandoned."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PICTURE = file_of(noise(40, 30))
 
 
 def in_thread(work: Callable[[], Answered]) -> Callable[[], Answered]:
-    """Begin something, and return what waits for it."""
+    """Start a call in a thread; return a function that waits for it."""
     found: list[Answered] = []
     thread = threading.Thread(target=lambda: found.append(work()))
     thread.start()
@@ -35,7 +35,7 @@ def in_thread(work: Callable[[], Answered]) -> Callable[[], Answered]:
 
 
 def hold(bench: Bench, path: str = "/upscale") -> Callable[[], Answered]:
-    """A request that is at work until the gate opens."""
+    """A request that runs until the gate opens."""
     bench.backend.gate.clear()
     answer = in_thread(lambda: bench.ask(path, PICTURE))
     wait_until(bench.backend.waits.is_set)

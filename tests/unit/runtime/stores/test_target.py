@@ -14,7 +14,7 @@ from runtime.stores.url import StoreUrl
 
 
 class Bucket:
-    """Keeps what is put."""
+    """Stores what is put."""
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, ResultStamp]] = {}
