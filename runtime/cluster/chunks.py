@@ -1,4 +1,4 @@
-"""Who does which pictures next, and which are done again after a worker was lost."""
+"""Distributes pictures to workers, and again after a worker was lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FATAL = 3
 
 
 class Chunks:
-    """Deals jobs out, and takes back those of lost workers.
+    """Distributes jobs, and takes back those of lost workers.
 
     Args:
         jobs: what is to be done.
@@ -30,11 +30,11 @@ class Chunks:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is a chunk to take."""
+        """Whether there are chunks left."""
         return bool(self._fresh or self._suspects)
 
     def take(self, workers: int) -> list[Job]:
-        """Return the next chunk; one picture if it may be what ended a worker.
+        """Return the next chunk; a single picture if it may have crashed a worker.
 
         Args:
             workers: among which the rest is divided.
@@ -42,15 +42,15 @@ class Chunks:
         if self._fresh:
             size = max(1, min(LONGEST, len(self._fresh) // (2 * max(1, workers))))
             return [self._fresh.popleft() for _ in range(size)]
-        # Last, so that what kills workers does not keep the others from their work.
+        # Last, so that a picture that crashes workers does not hold up the others.
         return [self._suspects.popleft()] if self._suspects else []
 
     def put_back(self, jobs: Iterable[Job]) -> None:
-        """Jobs of a worker that was not lost, to be done by another."""
+        """Return the jobs of a live worker to the queue."""
         self._fresh.extendleft(reversed(list(jobs)))
 
     def lose(self, jobs: Iterable[Job]) -> list[Job]:
-        """Jobs that a lost worker had no results of.
+        """Return a lost worker's unfinished jobs to the queue.
 
         Returns:
             The abandoned ones.

@@ -40,12 +40,12 @@ class Job:
 
     @property
     def place(self) -> str:
-        """Where the source lies, however it is named."""
+        """Canonical path or URL of the source."""
         return self.origin.url if self.origin else canonical_path(self.source)
 
     @property
     def shown_target(self) -> str:
-        """The result's place, for messages and reports."""
+        """Path or URL of the result, for messages and reports."""
         return self.target_url or str(self.target)
 
 
@@ -74,7 +74,7 @@ class Plan:
     """Jobs of the other shards of the same run."""
 
     def part(self, shard: Shard) -> Plan:
-        """Return what is left of it for one shard.
+        """Return the part of the plan for one shard.
 
         Names were given over the whole tree, so that shards never want the same one.
 

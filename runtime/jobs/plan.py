@@ -32,7 +32,7 @@ PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl
 
 
 def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: str = "") -> Plan:
-    """Find the pictures in INPUT and give each a place in OUTPUT.
+    """Find the pictures in INPUT, and give each a target in OUTPUT.
 
     The order is the same on every machine. A linked file is read, a linked folder is not
     followed.
@@ -129,7 +129,7 @@ def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str)
         job = Job(source=source, target=target / name, name=source.name)
         return Plan(jobs=(job,), folder=target, is_one_file=True)
     if asked is None:
-        # Hardly a folder that is to be made: `large.jp2` and `large.pgn` mean a picture.
+        # Hardly a new folder: `large.jp2` and `large.pgn` mean a picture.
         raise ConfigError(
             f"OUTPUT {target} is not a folder, and names no writable format: expected a "
             f"name that ends in {', '.join(WRITABLE_SUFFIXES)}, or a folder; make it first if "

@@ -39,7 +39,7 @@ class Ends:
     def open_ledger(
         self, *, read_only: bool = False, wait: Callable[[float], None] | None = None
     ) -> Ledger:
-        """Look at what is there already.
+        """Open the record of existing results.
 
         Args:
             read_only: write nothing, for a dry run.
@@ -69,7 +69,7 @@ def open_ends(
     suffix: str = "",
     shard: Shard | None = None,
 ) -> Iterator[Ends]:
-    """Find what is to be done; what is fetched for it is removed at the end of the block.
+    """Plan the work; downloads for it are removed at the end of the block.
 
     Args:
         source: INPUT.

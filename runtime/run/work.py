@@ -1,4 +1,4 @@
-"""One picture on its way through the pipeline."""
+"""One picture in the pipeline."""
 
 from __future__ import annotations
 

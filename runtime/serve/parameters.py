@@ -152,8 +152,8 @@ PARAMETERS: dict[str, Parameter] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
-    """Settings of a request."""
+class RequestOptions:
+    """Settings of one request."""
 
     settings: OutputSettings
     denoise: float | None
@@ -186,7 +186,7 @@ def read_parameters(
     return values
 
 
-def wishes_of(values: Mapping[str, Any]) -> Wishes:
+def options_of(values: Mapping[str, Any]) -> RequestOptions:
     """Combine values to settings.
 
     Raises:
@@ -197,7 +197,7 @@ def wishes_of(values: Mapping[str, Any]) -> Wishes:
         for name, value in values.items()
         if (field := PARAMETERS[name].field) is not None
     }
-    return Wishes(
+    return RequestOptions(
         settings=OutputSettings(**fields), denoise=values.get("denoise"), id=values.get("id")
     )
 

@@ -29,7 +29,7 @@ def plan_with_stores(
     staging: Staging,
     store: ObjectStore | None,
 ) -> Plan:
-    """Find the pictures, and give each a place; at least one end is in a store.
+    """Find the pictures, and give each a target; at least one end is in a store.
 
     Args:
         source: INPUT.
@@ -54,7 +54,7 @@ def plan_with_stores(
         folder = target if isinstance(target, Path) else staging.results
         plan = _plan_objects(source, folder, target, settings, suffix, staging, store)
     else:
-        # Names are planned as for a folder, which the staging folder stands for.
+        # Names are planned as for a folder, in place of which the staging folder is used.
         place = staging.results
         if isinstance(target, StoreUrl) and _names_a_file(target) and source.is_file():
             place = staging.results / target.name
@@ -110,7 +110,7 @@ def _plan_objects(
 
 
 def sorted_out(objects: Mapping[str, FoundObject]) -> Found:
-    """Tell pictures and videos from other objects, as `jobs.walk` does with files.
+    """Separate pictures and videos from other objects, as `jobs.walk` does for files.
 
     Args:
         objects: by their names below INPUT.
@@ -153,7 +153,7 @@ def _put_to(plan: Plan, target: StoreUrl, results: Path) -> Plan:
 
 
 def _staged_name(name: str) -> str:
-    # Keys may be longer than names of files, and hold what a disk does not allow.
+    # Keys may be longer than file names, and contain characters that a disk does not allow.
     return hashlib.sha256(name.encode()).hexdigest()[:24] + PurePosixPath(name).suffix
 
 

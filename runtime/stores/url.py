@@ -12,7 +12,7 @@ SCHEMES = ("s3", "gs", "az")
 
 @dataclass(frozen=True, slots=True)
 class StoreUrl:
-    """An object, or the common beginning of some."""
+    """An object, or the common prefix of several."""
 
     scheme: str
     bucket: str
@@ -58,7 +58,7 @@ class StoreUrl:
         return PurePosixPath(PurePosixPath(self.key).name)
 
     def child(self, name: str) -> StoreUrl:
-        """Return the object of a name below it."""
+        """Return the object with this name below it."""
         return replace(self, key=f"{self.key}/{name}" if self.key else name, is_folder=False)
 
     def holds(self, other: StoreUrl) -> bool:
