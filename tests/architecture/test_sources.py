@@ -124,5 +124,17 @@ def test_docstrings_begin_as_the_field_has_it(path: Path) -> None:
         assert not (is_imperative and not is_test and first in ARTICLES), text.splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    "package",
+    [path for room in ROOMS for path in sorted((ROOT / room).rglob("__init__.py"))],
+    ids=lambda path: str(path.parent.relative_to(ROOT)),
+)
+def test_packages_say_what_they_may_import(package: Path) -> None:
+    if package.parent == ROOT / "dggn":  # shows how to use it instead; see docs/architecture.md
+        return
+    text = ast.get_docstring(ast.parse(package.read_text(encoding="utf-8"))) or ""
+    assert "May import " in text.replace("\n", " ")
+
+
 def test_tests_are_not_packages() -> None:
     assert not list((ROOT / "tests").rglob("__init__.py"))
