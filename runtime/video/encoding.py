@@ -27,6 +27,9 @@ DEFAULT_CRF = 18
 
 _ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
 
+_HARDWARE = {"nvenc": "an NVIDIA GPU", "qsv": "an Intel GPU", "amf": "an AMD GPU"}
+"""What encoders with such a suffix run on: FFmpeg's own reasons do not say."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
@@ -93,9 +96,11 @@ def open_encoder(encoding: Encoding, name: str) -> VideoCodecContext:
         try:
             with scheduling_kept():
                 context.open()
-        except OSError as error:  # from hardware drivers, not from a disk
+        except (pyav().error.FFmpegError, OSError) as error:  # drivers raise OSErrors, too
+            needed = _HARDWARE.get(encoding.encoder.rpartition("_")[2])
+            hint = f" (it needs {needed} and its driver)" if needed else ""
             raise ImageWriteError(
-                f"{name}: the encoder {encoding.encoder} cannot be opened: "
+                f"{name}: the encoder {encoding.encoder} cannot be opened{hint}: "
                 f"{reason_of(error)}. {remedy}"
             ) from error
     if "preset" in context.options or "cpu-used" in context.options:  # not consumed

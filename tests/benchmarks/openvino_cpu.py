@@ -1,11 +1,11 @@
 """Times pictures on CPUs: OpenVINO against ONNX Runtime, alternating in one run.
 
-    python -m tests.benchmarks.openvino_cpu PHOTOGRAPHS [--teachers FOLDER] [--also FILE.onnx]...
-        [--output RESULT.md]
+    python -m tests.benchmarks.openvino_cpu PHOTOGRAPHS [--side 648] [--teachers FOLDER]
+        [--also FILE.onnx]... [--output RESULT.md]
 
-Three tables, as Markdown: the whole `dggn-run` over 12 photographs of 648 px with PNG written,
-beside bare OpenVINO inference of the same tiles, with the goals; output megapixels per second of
-`dggn-lite`, of the flagship's structure and of SRVGG (random weights), of Real-ESRGAN x4plus
+Three tables, as Markdown: the whole `dggn-run` over 12 photographs with PNG written, beside bare
+OpenVINO inference of the same tiles, with the goals; output megapixels per second of `dggn-lite`,
+of the flagship's structure and of SRVGG (random weights), of Real-ESRGAN x4plus
 (`realesrgan-x4plus.safetensors` in FOLDER) and of further files; and what several streams would
 give.
 """
@@ -40,7 +40,7 @@ from runtime.system.cores import usable_cores
 from runtime.tiles.backend import Backend
 from runtime.tiles.plan import default_tile_px
 from runtime.tiles.stitch import plan_for
-from tests.benchmarks.folder_throughput import make_photographs
+from tests.benchmarks.folder_throughput import LONG_SIDE_PX, make_photographs
 from tests.benchmarks.openvino_models import (
     FLAGSHIP,
     REAL_ESRGAN,
@@ -252,7 +252,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> Iterator[str]:
     yield ""
     folder = work / "in"
     folder.mkdir()
-    paths = make_photographs(arguments.photographs, folder)
+    paths = make_photographs(arguments.photographs, folder, arguments.side)
     for path in paths[arguments.pictures :]:
         path.unlink()
     paths = paths[: arguments.pictures]
@@ -298,6 +298,7 @@ def main() -> None:
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--teachers", type=Path, default=Path("../shared/teachers"))
     parser.add_argument("--also", type=Path, action="append", default=[], metavar="FILE.onnx")
+    parser.add_argument("--side", type=int, default=LONG_SIDE_PX, help="longer side in pixels")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=12)
     parser.add_argument("--tiles", type=int, default=12, help="of small networks, for each figure")
