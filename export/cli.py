@@ -10,7 +10,7 @@ import typer
 
 from runtime.errors import Cancelled, ConfigError
 from runtime.model.info import DEFAULT_MODEL
-from runtime.system.package import version_option
+from runtime.system.package import require, version_option
 from runtime.system.terminal import INTERRUPTED, errors_reported, show_progress
 
 NOTHING_WRITTEN = "interrupted; nothing was written"
@@ -65,8 +65,6 @@ def onnx(
     ] = None,
 ) -> None:
     """Write an ONNX file, and keep it if it matches the PyTorch module."""
-    from runtime.system.package import require
-
     with errors_reported("dggn-export", interrupted=NOTHING_WRITTEN):
         require("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", extra="export")
         from export.graph import default_halo_px
@@ -233,8 +231,6 @@ def triton(
     It holds the model for the ONNX Runtime backend, and the graph from which an engine for the
     TensorRT backend is built. Both take and return uint8 NHWC, of any height and width.
     """
-    from runtime.system.package import require
-
     with errors_reported("dggn-export", interrupted=NOTHING_WRITTEN):
         require("onnx", "onnxruntime", extra="export")
         from export.triton.repository import RepositoryOptions, write_repository
@@ -259,8 +255,6 @@ def inspect(
     ],
 ) -> None:
     """Describe a model or an engine."""
-    from runtime.system.package import require
-
     with errors_reported("dggn-export"):
         from export.describe import describe, describe_engine
 
@@ -294,7 +288,6 @@ def traffic(
         from export.trt.traffic.table import traffic_table
         from runtime.backends.trt.library import find_library
         from runtime.model.info import model_path
-        from runtime.system.package import require
 
         library = find_library("tensorrt-rtx")
         require("onnx", "onnxruntime", extra="rtx")
