@@ -10,7 +10,7 @@ import typer
 
 from runtime.errors import Cancelled, ConfigError
 from runtime.model.info import DEFAULT_MODEL
-from runtime.system.package import version_option
+from runtime.system.package import require, version_option
 from runtime.system.terminal import INTERRUPTED, errors_reported, show_progress
 
 NOTHING_WRITTEN = "interrupted; nothing was written"
@@ -33,6 +33,7 @@ def onnx(
     source: Annotated[
         str | None,
         typer.Argument(
+            metavar="SOURCE",
             help="Shipped model, checkpoint (ours, or any that spandrel reads: dggn[community]), "
             f"or exported model [default: {DEFAULT_MODEL}].",
         ),
@@ -63,9 +64,7 @@ def onnx(
         ),
     ] = None,
 ) -> None:
-    """Write an ONNX file, kept only if it matches the torch module."""
-    from runtime.system.package import require
-
+    """Write an ONNX file, and keep it if it matches the PyTorch module."""
     with errors_reported("dggn-export", interrupted=NOTHING_WRITTEN):
         require("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", extra="export")
         from export.graph import default_halo_px
@@ -75,7 +74,7 @@ def onnx(
         for library in ("torch.onnx", "onnxscript"):
             logging.getLogger(library).setLevel(logging.ERROR)
         if blend and source:
-            raise ConfigError(f"{source} and --blend exclude each other: leave out one")
+            raise ConfigError(f"{source} and --blend exclude each other: leave one out")
         sources = blend[:2] if blend else (source or DEFAULT_MODEL,)
         target = output or Path("blend.onnx" if blend else f"{Path(sources[0]).stem}.onnx")
         if target.suffix != ".onnx":
@@ -151,7 +150,7 @@ def trt(
         bool, typer.Option("--force", help="Build even if there is a current engine.")
     ] = False,
 ) -> None:
-    """Build a TensorRT engine, kept only if it reproduces the model's results.
+    """Build a TensorRT engine, and keep it if it reproduces the model's results.
 
     The engine is built for this machine's GPU and stored in a per-user cache, where dggn-run finds
     it. A JSON file beside it records its origin.
@@ -208,7 +207,7 @@ def _precision(
 def triton(
     model: Annotated[
         str,
-        typer.Argument(help="Shipped model, float32 ONNX file or its https URL."),
+        typer.Argument(metavar="MODEL", help="Shipped model, float32 ONNX file or its https URL."),
     ] = DEFAULT_MODEL,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the repository, new or empty.")
@@ -224,16 +223,14 @@ def triton(
         ),
     ] = None,
     instances: Annotated[
-        int, typer.Option(min=1, help="Copies of the model on each GPU, which work side by side.")
+        int, typer.Option(min=1, help="Model instances on each GPU, which run in parallel.")
     ] = 1,
 ) -> None:
-    """Write a model repository for the Triton Inference Server, with its README and a client.
+    """Write a model repository for the Triton Inference Server, with a README and a client.
 
-    The model is written for the ONNX Runtime backend, and for the TensorRT backend as the graph
-    that an engine is built from. Both take and give bytes, NHWC, of any height and width.
+    It holds the model for the ONNX Runtime backend, and the graph from which an engine for the
+    TensorRT backend is built. Both take and return uint8 NHWC, of any height and width.
     """
-    from runtime.system.package import require
-
     with errors_reported("dggn-export", interrupted=NOTHING_WRITTEN):
         require("onnx", "onnxruntime", extra="export")
         from export.triton.repository import RepositoryOptions, write_repository
@@ -252,12 +249,12 @@ def triton(
 def inspect(
     file: Annotated[
         str,
-        typer.Argument(help="A shipped model's name, an ONNX file or its https URL, or an engine."),
+        typer.Argument(
+            metavar="FILE", help="Shipped model, ONNX file or its https URL, or engine."
+        ),
     ],
 ) -> None:
     """Describe a model or an engine."""
-    from runtime.system.package import require
-
     with errors_reported("dggn-export"):
         from export.describe import describe, describe_engine
 
@@ -277,13 +274,13 @@ def inspect(
 @app.command()
 def traffic(
     models: Annotated[
-        list[str], typer.Argument(help="Shipped models' names or float32 ONNX files.")
+        list[str], typer.Argument(metavar="MODEL", help="Shipped models or float32 ONNX files.")
     ],
 ) -> None:
-    """Print what TensorRT engines of models move through a GPU's memory, as Markdown.
+    """Print the GPU memory traffic of models' TensorRT engines, as Markdown.
 
-    TensorRT-RTX builds for an RTX 4090, and no GPU is needed. Bytes are those of mixed precision,
-    for tiles of 256 px.
+    TensorRT-RTX builds the engines for an RTX 4090; no GPU is needed. Bytes are for mixed
+    precision and tiles of 256 px.
     """
     with errors_reported("dggn-export"):
         from export.trt.passes.source import read_source
@@ -291,7 +288,6 @@ def traffic(
         from export.trt.traffic.table import traffic_table
         from runtime.backends.trt.library import find_library
         from runtime.model.info import model_path
-        from runtime.system.package import require
 
         library = find_library("tensorrt-rtx")
         require("onnx", "onnxruntime", extra="rtx")

@@ -1,7 +1,10 @@
-"""Upscales pictures with an exported model; needs neither torch nor onnx."""
+"""Upscales pictures and videos with an exported model.
+
+May import neither another room nor torch, onnx or safetensors.
+"""
 
 import os
 
-# Since 1.32, ONNX Runtime tells its maker of models and runs, keeps a number for that in the user's
-# home, and complains on standard error where it cannot. Who wants it sets this to 0.
+# Since 1.32, ONNX Runtime sends telemetry about models and runs, stores an identifier in the user's
+# home, and complains on standard error if it cannot. To allow it, set this to 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -8,12 +8,24 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from runtime.model.info import DEFAULT_MODEL
-from runtime.run.arguments import gpu_numbers, list_devices, openvino_device, path_argument
+from runtime.run.arguments import (
+    BackendOption,
+    DevicesOption,
+    MemoryOption,
+    ModelOption,
+    NoBuildOption,
+    PrecisionOption,
+    QuietOption,
+    ThreadsOption,
+    backend_request,
+    may_build,
+    place,
+)
 from runtime.system.package import version_option
 from runtime.system.terminal import INTERRUPTED
 
@@ -28,78 +40,42 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def run(
     source: Annotated[
-        Any,  # a Place: a path or a URL
+        str,
         typer.Argument(
             metavar="INPUT",
-            parser=path_argument,
             help="Picture, video, or folder of them; s3://, gs:// or az:// for an object store.",
         ),
     ],
     target: Annotated[
-        Any,
+        str,
         typer.Argument(
             metavar="OUTPUT",
-            parser=path_argument,
             help="Output folder, which recreates the tree of INPUT; or, for one picture or video, "
             "a file. Also in an object store.",
         ),
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE|URL",
-            help="Shipped model, ONNX file of an RGB upscaler, or its https URL, downloaded once; "
-            "append #sha256=... to pin the content.",
-        ),
-    ] = DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     denoise: Annotated[
         float | None,
         typer.Option(
             min=0,
             max=1,
-            help="How much noise and JPEG artefacts to remove, by models for photographs: 0 keeps "
-            "grain and texture, 1 is cleanest [default: 1].",
+            help="How much noise and JPEG artefacts to remove, for the photo model: 0 keeps grain "
+            "and texture, 1 is cleanest [default: 1].",
         ),
     ] = None,
-    precision: Annotated[
-        Literal["auto", "bfloat16", "float32", "int8"],
-        typer.Option(
-            help="Precision. auto: the fastest that reproduces the model's pictures on this "
-            "machine. int8: the INT8 version of a shipped model."
-        ),
-    ] = "auto",
-    backend: Annotated[
-        Literal["auto", "tensorrt", "cuda", "openvino", "onnxruntime", "cpu"],
-        typer.Option(
-            help="Inference library. auto: TensorRT if it has or can build an engine, else "
-            "ONNX Runtime on CUDA, else OpenVINO on the CPU, else ONNX Runtime. onnxruntime or "
-            "cpu: ONNX Runtime on the CPU."
-        ),
-    ] = "auto",
-    devices: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N,...|NAME|list",
-            help="CUDA device indices; the first GPU by default. With --backend openvino: CPU, "
-            "GPU, GPU.1 or NPU. list: show the devices of each backend.",
-            callback=list_devices,
-            is_eager=True,
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="CPU threads for inference; all by default."),
-    ] = None,
+    precision: PrecisionOption = "auto",
+    backend: BackendOption = "auto",
+    devices: DevicesOption = None,
+    threads: ThreadsOption = None,
     cuda_graphs: Annotated[
         bool | None,
         typer.Option(
-            help="Record TensorRT's batches as CUDA graphs [default: on, but not with 8.x].",
+            help="Capture TensorRT's batches as CUDA graphs [default: on, except with TensorRT 8].",
             show_default=False,
         ),
     ] = None,
-    no_build: Annotated[
-        bool, typer.Option("--no-build", help="Never build an engine; use a cached one.")
-    ] = False,
+    no_build: NoBuildOption = False,
     file_format: Annotated[
         str,
         typer.Option(
@@ -158,7 +134,7 @@ def run(
         bool, typer.Option("--deinterlace", help="Deinterlace interlaced videos.")
     ] = False,
     hdr: Annotated[
-        bool, typer.Option("--hdr", help="Upscale HDR videos although models are trained on SDR.")
+        bool, typer.Option("--hdr", help="Upscale HDR videos, although models are trained on SDR.")
     ] = False,
     tile: Annotated[
         int | None,
@@ -172,34 +148,26 @@ def run(
         int | None,
         typer.Option(min=1, help="Pictures encoded at once; fewer need less memory."),
     ] = None,
-    memory: Annotated[
-        float | None,
-        typer.Option(
-            min=0.01,
-            max=1e6,
-            metavar="GB",
-            help="Memory for pictures; larger ones are processed in strips.",
-        ),
-    ] = None,
+    memory: MemoryOption = None,
     shard: Annotated[
         str | None,
         typer.Option(
             metavar="N/COUNT",
-            help="Do one of COUNT equal parts of a folder, numbered from 0: for job arrays.",
+            help="Process one of COUNT equal parts of a folder, numbered from 0: for job arrays.",
         ),
     ] = None,
     cluster: Annotated[
         str | None,
         typer.Option(
             metavar="auto|HOST:PORT",
-            help="Use the machines of the Ray cluster that this one is a node of.",
+            help="Ray cluster to run on, of which this machine must be a node.",
         ),
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Of the cluster; by default one for each GPU, or for each 16 cores.",
+            help="Workers on the cluster; by default one for each GPU, or for each 16 cores.",
         ),
     ] = None,
     overwrite: Annotated[
@@ -216,7 +184,7 @@ def run(
         bool,
         typer.Option("--dry-run", help="Show what would be done and how long it would take."),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: QuietOption = False,
     json_report: Annotated[
         bool, typer.Option("--json", help="Print a JSON report on standard output.")
     ] = False,
@@ -224,11 +192,11 @@ def run(
 ) -> None:
     """Upscale pictures and videos: one, or a folder of them.
 
-    A second run resumes: results that are complete, and were made from the same picture by the
-    same model and settings, are kept. The file .dggn-run.jsonl in OUTPUT
-    records them. A file in OUTPUT that this command did not make, or made from another
-    picture, is never replaced without --overwrite; its picture is reported as skipped. In an
-    object store, every result says itself what it was made from, and there is no journal.
+    Run the same command to resume: complete results of the same picture, model and settings are
+    kept. The journal .dggn-run.jsonl in OUTPUT records them. A file in OUTPUT that this command
+    did not make, or made from another picture, is never replaced without --overwrite; its picture
+    is reported as skipped. In an object store there is no journal: every result's metadata records
+    its origin.
 
     A video resumes at its last complete segment of 120 frames. Segments are kept in a hidden
     folder in OUTPUT until the video is finished.
@@ -251,7 +219,6 @@ def run(
 
     builder = EngineBuilder(quiet=quiet)
     try:
-        from runtime.backends.request import BackendRequest
         from runtime.codecs.output import FormatName, OutputSettings
         from runtime.jobs.shard import Shard
         from runtime.run.batch import Batch
@@ -259,8 +226,8 @@ def run(
         from runtime.video.settings import VideoSettings
 
         options = Options(
-            source=source,
-            target=target,
+            source=place(source, "INPUT"),
+            target=place(target, "OUTPUT"),
             settings=OutputSettings(
                 format=cast(FormatName, file_format),
                 quality=quality,
@@ -272,14 +239,13 @@ def run(
                 second_pass=second_pass,
             ),
             model=model,
-            request=BackendRequest(
-                name=backend,
-                precision=None if precision == "auto" else precision,
+            request=backend_request(
+                backend,
+                precision,
+                devices,
                 tile_px=tile,
-                devices=None if devices is None or backend == "openvino" else gpu_numbers(devices),
-                openvino_device=openvino_device(devices) if backend == "openvino" else "CPU",
                 threads=threads,
-                build=builder if backend in ("auto", "tensorrt") and not no_build else None,
+                build=builder if may_build(backend, no_build) else None,
                 half=half_file,
                 cuda_graphs=cuda_graphs,
             ),
@@ -297,7 +263,7 @@ def run(
             page=report,
         )
         if workers and not cluster:
-            raise ConfigError("--workers is for --cluster: leave it out, or name a cluster")
+            raise ConfigError("--workers needs --cluster: leave it out, or name a cluster")
         if dry_run and cluster:
             raise ConfigError("--dry-run measures this machine: leave --cluster out")
         if dry_run and report:
@@ -320,7 +286,7 @@ def run(
         code, batch.report.error = error.exit_code, str(error)
         complain(error)
         if isinstance(error, EnvironmentProblem) and batch.report.totals.done:
-            typer.echo("What was finished is kept; run the same command to resume.", err=True)
+            typer.echo("Finished results are kept; run the same command to resume.", err=True)
     code = _write_page(batch, code)
     totals = batch.report.totals
     if json_report:

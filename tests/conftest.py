@@ -1,4 +1,4 @@
-"""Shared by all tests: skips by hardware, deterministic examples, and working signals."""
+"""Configuration of all tests: skips by hardware, deterministic examples, working signals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Data that is not part of the repository; what is needed of it may be missing."""
+    """Data that is not part of the repository, and may be missing."""
     return SHARED_DATA
 
 
@@ -71,7 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _signal_handlers() -> Iterator[None]:
-    """Put signal handlers back that a test's commands leave behind."""
+    """Restore signal handlers that a test's commands leave behind."""
     numbers = [
         getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
     ]

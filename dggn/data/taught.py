@@ -69,7 +69,7 @@ class TeachOptions:
 
     def __post_init__(self) -> None:
         if self.size_px < 16 or self.size_px % 8:
-            raise ConfigError(f"size is {self.size_px}: expected a multiple of 8 from 16 px on")
+            raise ConfigError(f"size is {self.size_px}: expected a multiple of 8, at least 16 px")
         shares = (self.unreduced, self.graphics, 1 - self.unreduced - self.graphics)
         if min(shares) < 0:
             raise ConfigError(

@@ -1,1 +1,4 @@
-"""Image quality metrics as the field reports them."""
+"""Image quality metrics as the field reports them.
+
+May import `data`, `model` and `runtime`; of `training` only the feature network.
+"""

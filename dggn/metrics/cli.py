@@ -46,8 +46,8 @@ Niqe = Annotated[
 ]
 
 MODELS_HELP = (
-    "Shipped model (dggn-lite), ONNX file or its https URL, checkpoint (.safetensors, .pth), or "
-    "'bicubic'."
+    "Shipped model (for example dggn-lite), ONNX file or its https URL, checkpoint (.safetensors, "
+    ".pth), or 'bicubic'."
 )
 
 
@@ -85,7 +85,7 @@ def images(
 def model(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODELS_HELP)],
     more: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR]...", help="More benchmark folders.")
+        list[Path] | None, typer.Argument(metavar="DIR", help="More benchmark folders.")
     ] = None,
     benchmarks: Annotated[
         list[Path] | None,
@@ -129,7 +129,7 @@ def complexity(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...",
+            metavar="MODEL",
             help="Presets (dggn, dggn-lite), ONNX files or checkpoints [default: the presets].",
         ),
     ] = None,
@@ -137,7 +137,7 @@ def complexity(
         str, typer.Option(metavar="HEIGHTxWIDTH", help="Size of the LR picture.")
     ] = "50x50",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    as_markdown: Markdown = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Count parameters, GFLOPs and receptive field, beside the paper's Table 4."""
     with errors_reported("dggn-eval"):
@@ -150,7 +150,7 @@ def complexity(
 
 @app.command()
 def compare(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=MODELS_HELP)],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help=MODELS_HELP)],
     pictures: Annotated[
         list[Path],
         typer.Option("--images", metavar="FILE", help="HR picture; repeatable, one row each."),

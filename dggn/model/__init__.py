@@ -1,1 +1,4 @@
-"""The generator: configuration, modules, weight files."""
+"""The generator: configuration, modules, weight files.
+
+May import `dggn.settings` and `runtime`; none of the packages beside it.
+"""

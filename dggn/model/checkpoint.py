@@ -140,7 +140,7 @@ def read_tensors(path: Path, *, format_name: str) -> tuple[dict[str, Tensor], di
                 raise ModelError(f"{path} holds {found}: {expected}{_beside(path, found)}")
             header = json.loads(metadata["header"])
             if not isinstance(header, dict):
-                raise ModelError(f"{path} is damaged (its header is no object): {expected}")
+                raise ModelError(f"{path} is damaged (its header is not an object): {expected}")
             return {name: file.get_tensor(name) for name in file.keys()}, header
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist: {expected}") from error

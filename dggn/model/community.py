@@ -111,7 +111,7 @@ def load_community(path: Path) -> CommunityModel:
         # PyTorch explains itself at length: the first line says what is wrong.
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise ModelError(
-            f"{path} is damaged or no checkpoint ({reason}): expected the weights of a "
+            f"{path} is damaged or not a checkpoint ({reason}): expected the weights of a "
             "super-resolution network, as their authors publish them"
         ) from error
     return _described(descriptor, path)

@@ -1,1 +1,4 @@
-"""Training: configuration, losses, the loop."""
+"""Training: configuration, losses, the loop, campaigns.
+
+May import `data`, `model` and `runtime`; of `metrics` only PSNR and SSIM.
+"""

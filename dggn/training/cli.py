@@ -51,7 +51,7 @@ def prepare(
         ),
     ] = None,
 ) -> None:
-    """Cut training pictures into sub-images with their reductions, once.
+    """Cut training pictures into sub-images, and reduce these, once.
 
     Interrupt with Ctrl-C, and resume with the same command; up-to-date work is kept.
     """
@@ -130,11 +130,14 @@ def run(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="A shipped recipe (psnr, gan, lite, lite-photo, photo, ablation-psnr, "
-            "ablation-gan) or a TOML file."
+            metavar="RECIPE",
+            help="Shipped recipe (psnr, gan, lite, lite-photo, photo, ablation-psnr, "
+            "ablation-gan) or a TOML file.",
         ),
     ],
-    folder: Annotated[Path, typer.Argument(help="Folder of the run; an unfinished one resumes.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of the run; an unfinished run resumes.")
+    ],
     train_folders: Annotated[
         list[Path] | None,
         typer.Option(
@@ -212,7 +215,7 @@ def plot(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Output PNG.", show_default="RUN/curves.png"),
+        typer.Option("--output", "-o", help="Output PNG [default: RUN/curves.png]."),
     ] = None,
 ) -> None:
     """Plot the curves of a run: loss terms, critics, learning rate, PSNR and SSIM."""

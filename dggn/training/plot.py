@@ -46,7 +46,7 @@ def draw_curves(records: Sequence[Record], target: Path, *, title: str) -> None:
         TargetError: the file cannot be written.
     """
     if not records:
-        raise ConfigError("the log of this run is empty so far: draw it after its first records")
+        raise ConfigError("the log of this run is empty so far: plot it after its first records")
     known = {name for record in records for name in record}
     panels = {
         panel: present

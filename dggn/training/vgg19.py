@@ -136,7 +136,7 @@ def _downloaded() -> Path:
         )
     except (OSError, RuntimeError) as error:  # RuntimeError: the hash is another one
         raise EnvironmentProblem(
-            f"VGG19's weights cannot be had from {URL} ({error}): fetch the file on another "
+            f"VGG19's weights cannot be downloaded from {URL} ({error}): fetch the file on another "
             "machine and name it with --perceptual-weights, or as `weights` in [perceptual]; or "
             "choose squeezenet there"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,4 +44,15 @@ def _command_reference(command: str, module: str) -> str:
     """Have typer describe a command and its subcommands in Markdown."""
     typer = [sys.executable, "-m", "typer", module, "utils", "docs", "--name", command]
     done = subprocess.run(typer, cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout
+    summaries = dict(re.findall(r"^## `(\S+ \S+)`\n\n(.+)$", done.stdout, re.MULTILINE))
+
+    def whole(line: re.Match[str]) -> str:
+        """Undo typer's shortening of a subcommand's summary, and link to its section."""
+        name = f"{command} {line[1]}"
+        return f"* [`{line[1]}`](#{name.replace(' ', '-')}): {summaries[name]}"
+
+    head, commands, rest = done.stdout.partition("**Commands**:\n")
+    listed, heading, sections = rest.partition("\n## ")
+    return (
+        head + commands + re.sub(r"^\* `(\S+)`: .*", whole, listed, flags=re.M) + heading + sections
+    )

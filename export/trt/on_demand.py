@@ -38,7 +38,7 @@ class EngineBuilder:
             with show_progress(quiet=self._quiet, transient=True) as (say, on_progress):
                 say(
                     f"building a TensorRT engine of {request.onnx.stem} for this GPU: this takes "
-                    "minutes and is done once; --no-build does without"
+                    "minutes, once; --no-build skips it"
                 )
                 return build_or_reuse(
                     request,

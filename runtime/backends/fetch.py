@@ -20,7 +20,7 @@ from runtime.system.files import NotReplaced, locked, replacing
 from runtime.system.package import installed_version
 
 TIMEOUT_S = 30
-"""Seconds without a single byte before a download is given up."""
+"""Seconds without a single byte before a download is abandoned."""
 
 BLOCK_BYTES = 1 << 18
 

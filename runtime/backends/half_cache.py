@@ -1,4 +1,4 @@
-"""Where float16 versions of models for ONNX Runtime on CUDA are kept."""
+"""Cache paths of float16 models for ONNX Runtime on CUDA."""
 
 from __future__ import annotations
 

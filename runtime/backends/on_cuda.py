@@ -75,7 +75,7 @@ def _open_half(
         if request.half is not None:
             path = request.half(onnx)
     except DggnError as error:
-        request.say(f"computing in float32, because float16 cannot be had: {error}")
+        request.say(f"computing in float32, because float16 is not available: {error}")
         return None
     if not path.is_file():
         request.say(

@@ -176,7 +176,7 @@ class OrtBackend:
                     "the model's output is not finite for this picture: choose another model"
                 )
             raise BackendError(
-                "the network's output is not finite: the model file is unusable on this device"
+                "the network's output is not finite: this model cannot be used on this device"
             )
         result: NDArray[Any] = output
         return result

@@ -119,4 +119,4 @@ class _Translated:
             raise OutOfDeviceMemory(
                 f"{message}: close other programs that use the GPU, or lower --tile"
             ) from error
-        raise BackendError(f"{message}: --backend cpu does without the GPU") from error
+        raise BackendError(f"{message}: use --backend cpu to run without the GPU") from error

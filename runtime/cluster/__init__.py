@@ -1,4 +1,4 @@
-"""A run on the machines of a Ray cluster: workers on them, and the one that directs them.
+"""Runs on the machines of a Ray cluster: the workers, and the driver that directs them.
 
 May import every package of `runtime`; only `runtime.cli` imports this one.
 """

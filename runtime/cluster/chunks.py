@@ -1,21 +1,21 @@
-"""Who does which pictures next, and which are done again after a worker was lost."""
+"""Distributes pictures to workers, and again after a worker was lost."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 
 LONGEST = 32
 """Pictures in a chunk: enough that a worker's pipeline is mostly full."""
 
 FATAL = 3
-"""Workers that a picture may take with it before it is given up."""
+"""Number of workers that a picture may crash before it is abandoned."""
 
 
 class Chunks:
-    """Deals jobs out, and takes back those of lost workers.
+    """Distributes jobs, and takes back those of lost workers.
 
     Args:
         jobs: what is to be done.
@@ -30,11 +30,11 @@ class Chunks:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is a chunk to take."""
+        """Whether there are chunks left."""
         return bool(self._fresh or self._suspects)
 
     def take(self, workers: int) -> list[Job]:
-        """Return the next chunk; one picture if it may be what ended a worker.
+        """Return the next chunk; a single picture if it may have crashed a worker.
 
         Args:
             workers: among which the rest is divided.
@@ -42,18 +42,18 @@ class Chunks:
         if self._fresh:
             size = max(1, min(LONGEST, len(self._fresh) // (2 * max(1, workers))))
             return [self._fresh.popleft() for _ in range(size)]
-        # Last, so that what kills workers does not keep the others from their work.
+        # Last, so that a picture that crashes workers does not hold up the others.
         return [self._suspects.popleft()] if self._suspects else []
 
     def put_back(self, jobs: Iterable[Job]) -> None:
-        """Jobs of a worker that was not lost, to be done by another."""
+        """Return the jobs of a live worker to the queue."""
         self._fresh.extendleft(reversed(list(jobs)))
 
     def lose(self, jobs: Iterable[Job]) -> list[Job]:
-        """Jobs that a lost worker had no results of.
+        """Return a lost worker's unfinished jobs to the queue.
 
         Returns:
-            Those that are given up.
+            The abandoned ones.
         """
         fatal = []
         for job in jobs:

@@ -1,4 +1,4 @@
-"""Joining a Ray cluster, in bounded time."""
+"""Joins a Ray cluster, in bounded time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Anything = TypeVar("Anything")
 
 
 def check_address(address: str) -> None:
-    """Refuse what is no address of a cluster.
+    """Check the address of a cluster.
 
     Raises:
         ConfigError: it is none.
@@ -51,7 +51,7 @@ def join(address: str) -> Any:
         _reach(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
-    # GPUs are hidden from workers that were given none.
+    # Ray hides GPUs from workers that were given none.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -62,7 +62,7 @@ def join(address: str) -> Any:
 
 
 def bounded(work: Callable[[], Anything], within_s: float, otherwise: str) -> Anything:
-    """Do what may hang.
+    """Call a function that may hang.
 
     Args:
         work: what to do, in a thread that is left behind if it hangs.

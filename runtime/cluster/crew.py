@@ -1,4 +1,4 @@
-"""The driver of a cluster's workers: it deals pictures out, and alone writes the journal."""
+"""The driver of a cluster's workers: distributes pictures, and alone writes the journal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runtime.cluster.hire import Hired, Hirer, said_by
 from runtime.cluster.share import Node, Slot, can_work, divide
 from runtime.cluster.worker import Made
 from runtime.errors import Cancelled, DggnError, EnvironmentProblem
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.result import FileResult
 from runtime.jobs.stamp import SourceStamp
 from runtime.report.progress import Progress
@@ -42,7 +42,7 @@ UNAVAILABLE_S = 120
 
 @dataclass(kw_only=True)
 class Task:
-    """A chunk that a worker is at."""
+    """A chunk that a worker is processing."""
 
     worker: Hired
     results: Any
@@ -86,7 +86,7 @@ class Crew:
         )
 
     def run(self, todo: Sequence[Job], order: Order) -> Iterator[FileResult]:
-        """Do the jobs; to be called once.
+        """Process the jobs; call once.
 
         Raises:
             EnvironmentProblem: no worker is left, or one says that nothing can be done.
@@ -111,7 +111,7 @@ class Crew:
                     yield result
 
     def cancel(self, *, within_s: float) -> None:
-        """Stop from another thread; workers leave complete files only."""
+        """Stop from another thread, leaving only complete files."""
         self._stop.set()
         workers = [task.worker for task in list(self._tasks.values())]
         self._hirer.dismiss([*workers, *self._idle], within_s=within_s)
@@ -137,7 +137,7 @@ class Crew:
             )
 
     def _collect(self, task: Task, chunks: Chunks, order: Order) -> Iterator[FileResult]:
-        """Take a worker's next result, or learn that there are no more."""
+        """Take a worker's next result, if there is another."""
         errors = self._ray.exceptions
         try:
             made = self._ray.get(next(task.results))
@@ -213,7 +213,7 @@ def open_cluster(
         DggnError: the cluster cannot be used, or the model cannot.
     """
     with contextlib.ExitStack() as hushed:
-        # Ray prints what its daemons say to standard output, where reports go.
+        # Ray prints its daemons' messages to standard output, where reports go.
         hushed.enter_context(contextlib.redirect_stdout(io.StringIO()))
         with _crew(address, workers, make_builder, options, progress) as crew:
             crew.when_cancelled = hushed.close
@@ -243,7 +243,7 @@ def _crew(
             )
 
         def newcomers() -> list[Slot]:
-            # Whoever names a number of workers wants no more, and there must be an answer anyway.
+            # A given number of workers is not exceeded, even if machines join.
             fresh = [node for node in nodes() if node.node_id not in hirer.known]
             if workers or not any(can_work(node, on_gpu) for node in fresh):
                 return []
@@ -252,11 +252,11 @@ def _crew(
         hirer = Hirer(ray, absolute(options), make_builder, progress)
         yield Crew(ray, hirer, progress, divide_now, newcomers, cancelled)
     finally:
-        # A thread that cancels still speaks with the workers; it ends the process.
+        # The cancelling thread still talks to the workers, and ends the process.
         if not cancelled.is_set():
-            # It may wait for a head that is gone.
+            # It may wait for a lost head.
             with contextlib.suppress(EnvironmentProblem):
-                bounded(ray.shutdown, PARTING_S, "the cluster does not let go")
+                bounded(ray.shutdown, PARTING_S, "the cluster does not disconnect")
 
 
 def alive(ray: Any) -> list[Node]:
@@ -265,7 +265,7 @@ def alive(ray: Any) -> list[Node]:
 
 
 def absolute(options: Options) -> Options:
-    """Options that mean the same in every folder."""
+    """Return options that do not depend on the current folder."""
     source, target, model = options.source, options.target, options.model
     return replace(
         options,

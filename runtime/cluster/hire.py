@@ -1,4 +1,4 @@
-"""Starting workers on a cluster's machines, and parting with them."""
+"""Starts and stops workers on a cluster's machines."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Hirer:
         self._first = True
 
     def hire(self, slots: Sequence[Slot]) -> list[Hired]:
-        """Start a worker in every slot, all at once.
+        """Start a worker in every slot, all at the same time.
 
         Raises:
             DggnError: none could be started, or they are of another version or model.
@@ -74,19 +74,19 @@ class Hirer:
         placed = self._placed(started)
         if self._first and not placed:
             raise EnvironmentProblem(
-                f"the cluster gave no worker its resources within {PLACED_S} s: others use them. "
-                "See `ray status`"
+                f"the cluster gave no worker its resources within {PLACED_S} s: others are using "
+                "them. See `ray status`"
             )
         opening = [(worker, worker.actor.open.remote()) for worker in placed]
         ready = [worker for worker, opened in opening if self._agrees(worker, opened)]
         if self._first:
             raise EnvironmentProblem(
-                "no worker of the cluster starts: see what is said above, and Ray's logs"
+                "no worker could be started: see the messages above, and Ray's logs"
             )
         return ready
 
     def replace(self, lost: Hired) -> list[Hired]:
-        """Start a worker instead of a lost one, where its machine is still there."""
+        """Replace a lost worker, if its machine is still available."""
         self._part(lost.actor)
         node_id = lost.slot.node.node_id
         alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
@@ -95,7 +95,7 @@ class Hirer:
         return self.hire([lost.slot])
 
     def comes_back(self, worker: Hired, *, within_s: float, stop: threading.Event) -> bool:
-        """Wait for a worker that cannot be reached."""
+        """Wait for a worker that cannot be reached, and return whether it is back."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline and not stop.is_set():
             try:
@@ -111,7 +111,7 @@ class Hirer:
         return False
 
     def dismiss(self, workers: Sequence[Hired], *, within_s: float) -> None:
-        """Have workers give up, and end them."""
+        """Cancel workers, and stop them."""
         try:
             stopping = [_control(worker.actor.stop).remote() for worker in workers]
             if stopping:
@@ -147,7 +147,7 @@ class Hirer:
         return remote.remote(options, self._make_builder)
 
     def _placed(self, workers: Sequence[Hired]) -> list[Hired]:
-        """Those that got their resources; the others are not waited for any longer."""
+        """Return the workers that got their resources, without waiting for the others."""
         hellos = {_control(worker.actor.hello).remote(): worker for worker in workers}
         ready, late = self._ray.wait(
             list(hellos), num_returns=len(hellos), timeout=PLACED_S, fetch_local=False
@@ -155,12 +155,12 @@ class Hirer:
         for reference in late:
             self._part(hellos[reference].actor)
             self._progress.say(
-                f"{hellos[reference].slot.node.host} has no room for a worker: others use it"
+                f"{hellos[reference].slot.node.host} has no free resources for a worker"
             )
         return [hellos[reference] for reference in ready]
 
     def _agrees(self, worker: Hired, opened: Any) -> bool:
-        """Return whether a worker is ready.
+        """Return whether a worker is ready, with the same version and model.
 
         Raises:
             DggnError: it never will be, and neither will others.
@@ -171,7 +171,7 @@ class Hirer:
         except self._ray.exceptions.RayError as error:
             self._failures[node.node_id] += 1
             reason = str(error).strip().partition("\n")[0]
-            self._progress.say(f"a worker on {node.host} ended while it started: {reason}")
+            self._progress.say(f"a worker on {node.host} exited while starting: {reason}")
             return False
         if isinstance(answer, DggnError):
             raise said_by(node.host, answer)
@@ -201,15 +201,15 @@ class Hirer:
 
 
 def said_by(host: str, error: DggnError) -> DggnError:
-    """Return an error of a worker that says where it happened."""
+    """Return a worker's error with the name of its machine."""
     error.args = (f"on {host}: {error}", *error.args[1:])
     return error
 
 
 def _control(method: Any) -> Any:
-    """Return a call that is answered while pictures are made."""
+    """Return a call that a worker answers while it is upscaling."""
     return method.options(concurrency_group="control")
 
 
 def _unheard(line: str) -> None:
-    """Discard a message: the first worker's facts say it."""
+    """Discard a message, which the first worker has reported."""

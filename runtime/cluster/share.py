@@ -14,7 +14,7 @@ GROUP_CORES = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A machine of the cluster, as Ray counts it."""
+    """A machine of the cluster, with its resources in Ray."""
 
     node_id: str
     host: str
@@ -24,7 +24,7 @@ class Node:
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> Node:
-        """Read what `ray.nodes()` says of one."""
+        """Parse an entry of `ray.nodes()`."""
         resources = described["Resources"]
         return cls(
             node_id=described["NodeID"],
@@ -48,7 +48,7 @@ class Slot:
 def divide(
     nodes: Iterable[Node], *, workers: int | None, on_gpu: bool | None, memory_bytes: int | None
 ) -> list[Slot]:
-    """Give every GPU a worker, or every group of cores.
+    """Assign a worker to every GPU, or to every group of cores.
 
     Args:
         nodes: machines that are alive.
@@ -75,7 +75,7 @@ def divide(
         )
     counts = dict.fromkeys(places, 0)
     for _ in range(workers or sum(_usual(node, on_gpu) for node in places)):
-        # Wherever a further worker gets the largest share.
+        # On the machine where a further worker gets the largest share.
         free = [node for node in places if counts[node] < _most(node, on_gpu)]
         best = max(free, key=lambda node: _power(node, on_gpu) / (counts[node] + 1))
         counts[best] += 1

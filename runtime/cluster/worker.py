@@ -1,4 +1,4 @@
-"""Worker on the cluster's machines: the usual pipeline, whose results go to the driver."""
+"""Worker on a cluster machine: the usual pipeline, with results sent to the driver."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import IO
 from runtime.backends.trt.request import BuildEngine
 from runtime.errors import Cancelled, DggnError, EnvironmentProblem, TargetError
 from runtime.jobs.ends import Files, Ledger, Source
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints, size_of
-from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.jobs.stamp import SourceStamp
 from runtime.report.progress import QuietProgress
@@ -66,11 +66,11 @@ class Worker:
         self._stopped = threading.Event()
 
     def hello(self) -> bool:
-        """Return whether it was placed."""
+        """Return True once the worker has been placed."""
         return True
 
     def open(self) -> Opened | DggnError:
-        """Load the model; an error is given back, as this one travels whole."""
+        """Load the model; errors are returned, because raised ones would be wrapped by Ray."""
         options = self._options
         try:
             for place in (options.source,):
@@ -81,7 +81,7 @@ class Worker:
                     )
             cache = user_cache()
             cache.mkdir(parents=True, exist_ok=True)
-            # One of a machine's workers builds an engine, and the others find it.
+            # One worker of a machine builds an engine, and the others use it.
             with locked(cache / ".cluster-lock") if self._make_builder else nullcontext():
                 build = self._make_builder() if self._make_builder else None
                 options = replace(options, request=replace(options.request, build=build))
@@ -98,7 +98,7 @@ class Worker:
     def upscale(
         self, jobs: Sequence[Job], fingerprints: Fingerprints, *, previews: bool
     ) -> Iterator[Made | DggnError]:
-        """Do some pictures.
+        """Upscale some pictures.
 
         Yields:
             Each one as it is done; an error ends the run.
@@ -125,7 +125,7 @@ class Worker:
             return
 
     def stop(self) -> bool:
-        """Give up, and leave complete files only."""
+        """Stop, leaving only complete files."""
         if self._machine:
             self._machine.cancel(within_s=STOP_S)
         remove_unfinished()
@@ -148,24 +148,24 @@ class Notes:
         return self._finished.pop(name, (None, None))
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
-        """Never: the driver has looked."""
+        """Return False: the driver has checked."""
         return False
 
     def is_foreign(self, job: Job) -> bool:
-        """Never: the driver has looked."""
+        """Return False: the driver has checked."""
         return False
 
     def made_from(self, job: Job) -> str:
-        """Do nothing: the driver has looked."""
+        """Do nothing: the driver has checked."""
         return ""
 
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
-        """Do nothing: the driver has said so."""
+        """Do nothing: the driver has recorded it."""
 
     def finish(
         self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
     ) -> None:
-        """Note it, and put it where it belongs."""
+        """Record the result, and put it in place."""
         self._finished[job.name] = (source, size_of(job.target))
         if self._store:
             self._store.finish(job, source, fingerprint)
@@ -183,7 +183,7 @@ class Notes:
 
 
 class _Ends:
-    """INPUT and OUTPUT as this machine reaches them.
+    """INPUT and OUTPUT as seen from this machine.
 
     Args:
         options: name them.
@@ -201,7 +201,7 @@ class _Ends:
         self.store = PutResults(ObjectStore(target)) if isinstance(target, StoreUrl) else None
         for place in (source, target):
             if isinstance(place, StoreUrl):
-                # Whether this machine may look there; what is found does not matter.
+                # Only to check access; the content does not matter.
                 ObjectStore(place).find(place.child("dggn-run"))
 
     def here(self, job: Job) -> Job:
@@ -220,7 +220,7 @@ def _silent() -> QuietProgress:
 
 
 class _Silent(QuietProgress):
-    """The driver says what became of pictures."""
+    """Progress without output, since the driver reports results."""
 
     def finished(self, result: FileResult) -> None:
         """Do nothing."""

@@ -73,7 +73,7 @@ class OutputSettings:
         for name in ("width_px", "height_px", "max_size_px"):
             value = getattr(self, name)
             if value is not None and (not _is_integer(value) or value < 1):
-                raise ConfigError(f"{name} is {value!r}: expected a whole number from 1 on")
+                raise ConfigError(f"{name} is {value!r}: expected a whole number of at least 1")
         for name in ("scale", "megapixels"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and 0 < value < MOST):

@@ -109,7 +109,7 @@ def header_of_chunks(chunks: Chunks) -> PngHeader:
     if not width or not height:
         raise ImageReadError("is damaged (it has no pixels): copy or export it again")
     if depth not in _DEPTHS.get(colour, ()):
-        raise ImageReadError("is damaged (its header makes no sense): copy or export it again")
+        raise ImageReadError("is damaged (its header is invalid): copy or export it again")
     if colour == _PALETTE and not chunks.of(b"PLTE"):
         raise ImageReadError("is damaged (its palette is missing): copy or export it again")
     parts = [SIGNATURE]

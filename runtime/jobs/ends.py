@@ -1,4 +1,4 @@
-"""The two ends of a run, wherever they are: where pictures come from, where results go."""
+"""The interface of both ends of a run: sources and targets, in folders or stores."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import threading
 from types import TracebackType
 from typing import Protocol
 
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.stamp import SourceStamp
 
 
 class Source(Protocol):
-    """Where pictures come from. Its methods are called from several threads."""
+    """The sources of a run. Methods are called from several threads."""
 
     fetchers: int
     """Threads that fetch ahead; 0 where there is nothing to fetch."""
 
     def fetch(self, job: Job, stop: threading.Event) -> SourceStamp:
-        """See to it that `job.source` is there, and tell which version of the picture it is.
+        """Make `job.source` available, and return the version of the picture.
 
         Raises:
             OSError: the picture is gone, or cannot be read.
@@ -26,7 +26,7 @@ class Source(Protocol):
         """
 
     def is_unchanged(self, job: Job, stamp: SourceStamp) -> bool:
-        """Return whether that version was still there after it was read.
+        """Return whether the source still had that version after it was read.
 
         Raises:
             OSError: it is gone.
@@ -37,19 +37,19 @@ class Source(Protocol):
 
 
 class Ledger(Protocol):
-    """Where results go, and what is known of those that are there already.
+    """The targets of a run, and the record of existing results.
 
     A context manager; the methods may be called from any thread. See `Journal`.
     """
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
-        """Return whether the result is there, complete, and would come out the same again."""
+        """Return whether a complete result exists that would come out the same again."""
 
     def is_foreign(self, job: Job) -> bool:
-        """Return whether there is something in its place that no run has put there."""
+        """Return whether the target exists, and was not made by a run."""
 
     def made_from(self, job: Job) -> str:
-        """Return the source of the result in a job's place, if it is another one."""
+        """Return the source of the existing result, if it is another one."""
 
     def begin(self, job: Job, source: SourceStamp, fingerprint: str) -> None:
         """`job.target` is about to be written."""
@@ -70,7 +70,7 @@ class Ledger(Protocol):
 
 
 class Files:
-    """Pictures that are files on this machine."""
+    """Sources that are files on this machine."""
 
     fetchers = 0
 
@@ -79,8 +79,8 @@ class Files:
         return SourceStamp.of(job.source)
 
     def is_unchanged(self, job: Job, stamp: SourceStamp) -> bool:
-        """Judged by size and time; see `Source.is_unchanged`."""
+        """Compare size and time; see `Source.is_unchanged`."""
         return stamp.seems_unchanged(job.source)
 
     def release(self, job: Job) -> None:
-        """Do nothing: it is the user's."""
+        """Do nothing: it is the user's file."""

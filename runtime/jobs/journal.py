@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from runtime.errors import TargetError
 from runtime.jobs.entries import Entry, line_of, merged, read_entries
+from runtime.jobs.job import Job
 from runtime.jobs.journal_files import (
     JOURNAL_NAME,
     journal_name,
@@ -29,7 +30,6 @@ from runtime.jobs.journal_files import (
     refuse_other_counts,
     shard_journals,
 )
-from runtime.jobs.plan import Job
 from runtime.jobs.shard import Shard
 from runtime.jobs.stamp import SourceStamp
 from runtime.system.files import LockState, NotReplaced, replacing

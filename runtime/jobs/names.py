@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 
 def unique_targets(
-    wishes: Iterable[tuple[PurePosixPath, PurePosixPath]],
+    preferred: Iterable[tuple[PurePosixPath, PurePosixPath]],
 ) -> dict[PurePosixPath, tuple[PurePosixPath, bool]]:
     """Give every source a target of its own, on case-insensitive file systems too.
 
@@ -16,13 +16,15 @@ def unique_targets(
     has its suffix gets it, and the others keep their suffix in the name: `a.jpg.png`.
 
     Args:
-        wishes: pairs of a source and the target it would have were it alone, both relative.
+        preferred: pairs of a source and its preferred target, both relative.
 
     Returns:
-        For each source its target, and whether that is another one than it wished for.
+        For each source its target, and whether that differs from the preferred one.
     """
-    ordered = sorted(wishes, key=lambda wish: (_suffix(wish[0]) != _suffix(wish[1]), wish[0].parts))
-    # A folder of the tree is no place for a file either.
+    ordered = sorted(
+        preferred, key=lambda pair: (_suffix(pair[0]) != _suffix(pair[1]), pair[0].parts)
+    )
+    # Nor may a result have the name of a folder of the tree.
     taken = {_key(folder) for _, target in ordered for folder in target.parents}
     chosen: dict[PurePosixPath, tuple[PurePosixPath, bool]] = {}
     for must_differ in (False, True):

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from runtime.codecs.formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES, OutputFormat, output_format
 from runtime.codecs.output import OutputSettings, target_suffix
 from runtime.errors import ConfigError
+from runtime.jobs.job import Job, Plan
 from runtime.jobs.names import unique_targets
-from runtime.jobs.shard import Shard
-from runtime.jobs.stamp import canonical_path
 from runtime.jobs.walk import Found, walk
 from runtime.system.package import require
 from runtime.video.formats import (
@@ -33,101 +31,8 @@ PICTURE_SUFFIXES = READABLE_SUFFIXES | {".avif", ".heic", ".heif", ".jp2", ".jxl
 """Suffixes that mark OUTPUT as one picture, a mistake when INPUT is a folder."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
-    """The object that a source is fetched from."""
-
-    url: str
-    etag: str
-    """ETag of the listed version."""
-    size_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """One picture or video to upscale."""
-
-    source: Path
-    """Where it is read, and for an object, where it is fetched to."""
-    target: Path
-    """Where it is written, and for an object, before it is put."""
-    name: str
-    """Path of the source relative to INPUT, with forward slashes, for messages and reports."""
-    notes: tuple[str, ...] = ()
-    """Notes for the user, for example that the target's name had to change."""
-    origin: Origin | None = None
-    """Object that the source is fetched from; None for a file."""
-    target_url: str = ""
-    """URL of the result; empty for a file."""
-
-    @property
-    def place(self) -> str:
-        """Where the source lies, however it is named."""
-        return self.origin.url if self.origin else canonical_path(self.source)
-
-    @property
-    def shown_target(self) -> str:
-        """The result's place, for messages and reports."""
-        return self.target_url or str(self.target)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """The work of one run."""
-
-    jobs: tuple[Job, ...]
-    folder: Path
-    """Folder of the results and the journal."""
-    is_one_file: bool = False
-    """Whether INPUT is one file; several commands may then write to one folder."""
-    hidden: int = 0
-    """Number of hidden files and folders ignored."""
-    other: int = 0
-    """Number of files ignored because of their suffix."""
-    clips: int = 0
-    """Number of videos ignored because PyAV is not installed."""
-    links: int = 0
-    """Number of linked folders not followed, since links may form a cycle."""
-    system: int = 0
-    """Number of system folders skipped (`walk.SYSTEM_FOLDERS`)."""
-    unreadable: tuple[tuple[str, str], ...] = ()
-    """Folders that could not be listed, and the reasons."""
-    others: tuple[Job, ...] = ()
-    """Jobs of the other shards of the same run."""
-
-    def part(self, shard: Shard) -> Plan:
-        """Return what is left of it for one shard.
-
-        Names were given over the whole tree, so that shards never want the same one.
-
-        Raises:
-            ConfigError: there is only one picture.
-        """
-        if self.is_one_file:
-            raise ConfigError(
-                f"--shard {shard} divides a folder, and INPUT is one picture: leave it out"
-            )
-        return replace(
-            self,
-            jobs=tuple(job for job in self.jobs if shard.holds(job.name)),
-            others=tuple(job for job in self.jobs if not shard.holds(job.name)),
-        )
-
-    @property
-    def ignored(self) -> str:
-        """Human-readable summary of what was ignored; empty if nothing was."""
-        counts = (
-            (self.hidden, "hidden"),
-            (self.other, "not a picture"),
-            (self.clips, f"video, for which pip install 'dggn[{EXTRA}]'"),
-            (self.links, "linked folder" if self.links == 1 else "linked folders"),
-            (self.system, "of a storage device or the system"),
-        )
-        return ", ".join(f"{count} {what}" for count, what in counts if count)
-
-
 def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: str = "") -> Plan:
-    """Find the pictures in INPUT and give each a place in OUTPUT.
+    """Find the pictures in INPUT, and give each a target in OUTPUT.
 
     The order is the same on every machine. A linked file is read, a linked folder is not
     followed.
@@ -147,7 +52,7 @@ def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: s
         plan = _plan(source, target, settings, suffix)
         _refuse_overwriting_sources(plan.jobs)
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before 3.13
-        raise ConfigError(f"cannot look at {source} and {target}: {error}") from error
+        raise ConfigError(f"cannot access {source} and {target}: {error}") from error
     return plan
 
 
@@ -158,7 +63,7 @@ def check_suffix(suffix: str) -> None:
         ConfigError: it does.
     """
     if "/" in suffix or os.sep in suffix or "\0" in suffix:
-        raise ConfigError(f"--suffix is {suffix!r}: expected a part of a name, without slashes")
+        raise ConfigError(f"--suffix is {suffix!r}: expected part of a file name, without slashes")
 
 
 def _plan(source: Path, target: Path, settings: OutputSettings, suffix: str) -> Plan:
@@ -224,7 +129,7 @@ def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str)
         job = Job(source=source, target=target / name, name=source.name)
         return Plan(jobs=(job,), folder=target, is_one_file=True)
     if asked is None:
-        # Hardly a folder that is to be made: `large.jp2` and `large.pgn` mean a picture.
+        # Hardly a new folder: `large.jp2` and `large.pgn` mean a picture.
         raise ConfigError(
             f"OUTPUT {target} is not a folder, and names no writable format: expected a "
             f"name that ends in {', '.join(WRITABLE_SUFFIXES)}, or a folder; make it first if "

@@ -1,4 +1,4 @@
-"""One of several equal parts of a run, each on a machine of its own."""
+"""One of several equal parts of a run, each for a machine of its own."""
 
 from __future__ import annotations
 

@@ -21,19 +21,8 @@ CLIP_LINES_S = 60.0
 """Seconds between lines about one video."""
 
 
-class Progress(Protocol):
-    """Receives a run's progress. Methods are called from several threads, each from one only."""
-
-    def start(self, pictures: int) -> None:
-        """Start a run with this many pictures to upscale."""
-
-    def say(self, line: str) -> None:
-        """Show a line that is not an error."""
-
-    def fetching(
-        self, name: str, total_bytes: int | None
-    ) -> AbstractContextManager[Callable[[int], None]]:
-        """Show a model download during the block, which yields a callback for the bytes so far."""
+class Watcher(Protocol):
+    """The part of a run's progress that the stages report."""
 
     def upscaling(
         self,
@@ -47,6 +36,21 @@ class Progress(Protocol):
 
     def upscaled(self, share: float) -> None:
         """Update the inferred share of the current picture, in [0, 1]."""
+
+
+class Progress(Watcher, Protocol):
+    """Receives a run's progress. Methods are called from several threads, each from one only."""
+
+    def start(self, pictures: int) -> None:
+        """Start a run with this many pictures to upscale."""
+
+    def say(self, line: str) -> None:
+        """Show a line that is not an error."""
+
+    def fetching(
+        self, name: str, total_bytes: int | None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """Show a model download during the block, which yields a callback for the bytes so far."""
 
     def finished(self, result: FileResult) -> None:
         """Report a picture that is done, skipped or failed."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.jobs.plan import Plan
+from runtime.jobs.job import Plan
 from runtime.jobs.result import FileResult
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from runtime.codecs.output import SIZE_OPTIONS, target_size_hw
 from runtime.errors import Cancelled
 from runtime.jobs.ends import Ledger
+from runtime.jobs.job import Job, Plan
 from runtime.jobs.journal import Fingerprints, settings_fingerprint
-from runtime.jobs.plan import Job, Plan
 from runtime.jobs.result import FileResult
 from runtime.report.page import HtmlReport
 from runtime.report.progress import Progress

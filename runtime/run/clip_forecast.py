@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.run.clip_plan import ClipPlan
 from runtime.video.encoder import SegmentEncoder

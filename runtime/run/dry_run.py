@@ -18,8 +18,8 @@ from runtime.codecs.png import write_png
 from runtime.errors import ImageError, ImageReadError
 from runtime.image.picture import Picture
 from runtime.jobs.ends import Source
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints
-from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.model.info import ModelInfo
 from runtime.report.progress import Progress
@@ -34,7 +34,7 @@ from runtime.run.route import Route
 from runtime.run.second_pass import SECOND_PASS_NOTE
 from runtime.run.stages import fed_headers
 from runtime.run.workers import Facts
-from runtime.tiles.plan import TilePlan
+from runtime.tiles.stitch import plan_for
 from runtime.upscaler import Upscaler
 from runtime.video.formats import is_clip
 
@@ -184,12 +184,8 @@ def expected_s(
 
 def _fed_px(size_hw: tuple[int, int], upscaler: Upscaler) -> int:
     """Return the LR pixels fed to the network, counting overlaps each time."""
-    plan = TilePlan.of(
-        size_hw,
-        tile_size=upscaler.tile_size,
-        overlap=upscaler.overlap,
-        multiple=upscaler.info.size_multiple_px,
-        uniform=upscaler.on_gpu,
+    plan = plan_for(
+        size_hw, upscaler.backend, tile_size=upscaler.tile_size, overlap=upscaler.overlap
     )
     return len(plan) * plan.tile_hw[0] * plan.tile_hw[1]
 

@@ -11,8 +11,9 @@ from runtime.codecs.formats import READABLE_SUFFIXES
 from runtime.codecs.output import OutputSettings
 from runtime.errors import ConfigError
 from runtime.jobs.ends import Files, Ledger, Source
+from runtime.jobs.job import Plan
 from runtime.jobs.journal import Journal
-from runtime.jobs.plan import Plan, plan_jobs
+from runtime.jobs.plan import plan_jobs
 from runtime.jobs.shard import Shard
 from runtime.stores.client import ObjectStore
 from runtime.stores.plan import plan_with_stores
@@ -38,7 +39,7 @@ class Ends:
     def open_ledger(
         self, *, read_only: bool = False, wait: Callable[[float], None] | None = None
     ) -> Ledger:
-        """Look at what is there already.
+        """Open the record of existing results.
 
         Args:
             read_only: write nothing, for a dry run.
@@ -68,7 +69,7 @@ def open_ends(
     suffix: str = "",
     shard: Shard | None = None,
 ) -> Iterator[Ends]:
-    """Find what is to be done; what is fetched for it is removed at the end of the block.
+    """Plan the work; downloads for it are removed at the end of the block.
 
     Args:
         source: INPUT.
@@ -78,7 +79,7 @@ def open_ends(
         shard: the part to do; None for everything.
 
     Raises:
-        ConfigError: there is nothing to do, or it makes no sense.
+        ConfigError: there is nothing to do, or the arguments are invalid.
         StoreError: a store is not there, or must not be read.
     """
     if isinstance(source, Path) and isinstance(target, Path):

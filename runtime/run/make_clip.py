@@ -10,9 +10,10 @@ from runtime.codecs.encode import replacing_target
 from runtime.errors import ImageReadError, TargetError
 from runtime.jobs.ends import Source
 from runtime.jobs.journal import Fingerprints
+from runtime.report.progress import Watcher
 from runtime.run.clip import ClipMaker, FrameUpscaler
 from runtime.run.clip_preview import ClipPreview
-from runtime.run.record import Record, Watcher
+from runtime.run.record import Record
 from runtime.run.work import Work
 from runtime.video.mux import put_together
 from runtime.video.readback import what_is_lost

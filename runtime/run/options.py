@@ -1,4 +1,4 @@
-"""The user's options, and what is opened for them."""
+"""The user's options, and functions that open what they name."""
 
 from __future__ import annotations
 

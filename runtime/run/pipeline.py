@@ -20,8 +20,8 @@ from typing import TypeVar
 from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled, DggnError, ImageError
 from runtime.jobs.ends import Files, Ledger, Source
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints
-from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult, Status
 from runtime.report.progress import Progress
 from runtime.run.memory import default_memory_bytes

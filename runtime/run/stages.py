@@ -19,11 +19,12 @@ from runtime.jobs.ends import Source
 from runtime.jobs.journal import Fingerprints
 from runtime.model.info import ModelInfo
 from runtime.report.preview import BLOCK_PX, After, Before
+from runtime.report.progress import Watcher
 from runtime.run.clip import FrameUpscaler
 from runtime.run.clip_plan import plan_clip
 from runtime.run.in_strips import check_strips, write_in_strips
 from runtime.run.make_clip import make_clip
-from runtime.run.record import Record, Watcher
+from runtime.run.record import Record
 from runtime.run.route import Route
 from runtime.run.second_pass import (
     SECOND_PASS_NOTE,
@@ -96,7 +97,7 @@ class Stages:
         self._stop = stop
 
     def fetch(self, work: Work) -> None:
-        """See to it that the source is there."""
+        """Fetch the source if necessary."""
         with _readable():
             work.stamp = self._source.fetch(work.job, self._stop)
 
@@ -117,7 +118,7 @@ class Stages:
         scale = self._upscaler.info.scale
         work.source_size_hw = seen.size_hw
         work.target_size_hw = target_size_hw(work.source_size_hw, self._settings, scale)
-        # Better now than after the work of upscaling it.
+        # Rather now than after upscaling.
         for page in all_frames(seen):
             check_size(target_size_hw(page.size_hw, self._settings, scale), work.job.target)
         work.frames = 1 + len(seen.more)
@@ -152,7 +153,7 @@ class Stages:
 
     def make_clip(self, work: Work) -> None:
         """Upscale and write a video, once it has been inspected."""
-        self._upscaler.finish()  # what still waits for a full batch would wait for long
+        self._upscaler.finish()  # tiles that wait for a full batch would wait long
         make_clip(
             work,
             self._upscaler,
@@ -192,7 +193,7 @@ class Stages:
         assert work.reader is not None
         assert work.source_size_hw is not None
         assert work.stamp is not None
-        self._upscaler.finish()  # what still waits for a full batch would wait for long
+        self._upscaler.finish()  # tiles that wait for a full batch would wait long
         assert work.target_size_hw is not None
         self._progress.upscaling(work.job.name, work.source_size_hw, work.target_size_hw)
         self._journal.begin(work.job, work.stamp, self._fingerprints.of(work.job))
@@ -253,7 +254,7 @@ class Stages:
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Raise the system's errors as those of the picture."""
+    """Convert errors of the system to errors of the picture."""
     try:
         yield
     except OSError as error:

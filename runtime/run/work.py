@@ -1,4 +1,4 @@
-"""One picture on its way through the pipeline."""
+"""One picture in the pipeline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.result import FileResult, Preview, Status
 from runtime.jobs.stamp import SourceStamp
 from runtime.report.preview import Before

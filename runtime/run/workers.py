@@ -1,4 +1,4 @@
-"""Who upscales what a run has to do: this machine, or several (`runtime.cluster`)."""
+"""Upscales the jobs of a run: on this machine, or on several (`runtime.cluster`)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.jobs.ends import Ledger, Source
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints
-from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.report.progress import Progress
 from runtime.run.options import Options, open_upscaler, result_bytes
@@ -19,7 +19,7 @@ from runtime.upscaler import Upscaler
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """Model and settings that make results."""
+    """Model and settings that determine the results."""
 
     description: str
     """Human-readable model and backend."""
@@ -33,7 +33,7 @@ class Facts:
 
     @classmethod
     def of(cls, upscaler: Upscaler) -> Facts:
-        """Ask an upscaler."""
+        """Return the facts of an upscaler."""
         return cls(
             description=upscaler.description,
             why=upscaler.why,
@@ -61,10 +61,13 @@ class Workers(Protocol):
     facts: Facts
 
     def run(self, todo: Sequence[Job], order: Order) -> Iterator[FileResult]:
-        """Do the jobs; to be called once. See `Pipeline.run`."""
+        """Process the jobs; call once. See `Pipeline.run`."""
 
     def cancel(self, *, within_s: float) -> None:
-        """Stop from another thread, and wait at most so long; `run` raises `Cancelled`."""
+        """Stop from another thread, waiting at most `within_s` seconds.
+
+        `run` then raises `Cancelled`.
+        """
 
 
 OpenWorkers = Callable[[Options, Progress], AbstractContextManager[Workers]]
@@ -87,7 +90,7 @@ class OneMachine:
         self._pipeline: Pipeline | None = None
 
     def run(self, todo: Sequence[Job], order: Order) -> Iterator[FileResult]:
-        """Do the jobs; see `Pipeline.run`."""
+        """Process the jobs; see `Pipeline.run`."""
         options = self._options
         self._pipeline = Pipeline(
             self._upscaler,

@@ -78,7 +78,7 @@ class Answer(FileResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
         left = self._deadline - asyncio.get_running_loop().time()
-        # Results are made once and sent whole: there are no parts of them to ask for.
+        # Results are made once and sent whole: range requests are not supported.
         scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"range"]}
         try:
             with contextlib.suppress(asyncio.TimeoutError):

@@ -56,7 +56,7 @@ def make_app(
         *_facts(service, with_token=token is not None),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
-    # Answers to paths with a slash too many would redirect to what the Host header says.
+    # Redirects for trailing slashes would go to the host in the Host header.
     app.router.redirect_slashes = False
     guard = Guard(
         app, names=names, only_loopback=only_loopback, token=token, open_paths=_OPEN_PATHS
@@ -78,7 +78,7 @@ def _facts(service: Service, *, with_token: bool) -> list[Route]:
 
     async def readyz(request: Request) -> Response:
         if not service.is_ready:
-            raise Problem(503, "all places are taken, or the server is stopping")
+            raise Problem(503, "the server is busy or stopping")
         return JSONResponse({"status": "ready"})
 
     async def metrics(request: Request) -> Response:
@@ -158,7 +158,7 @@ class _Counted:
         try:
             await self._app(scope, receive, watched)
         finally:
-            # What clients make up would be a counter of its own each time.
+            # Made-up paths would each get a counter of their own.
             path = scope.get("path", "")
             labels = (path if path in self._paths else "other", str(status))
             self._metrics.requests.labels(*labels).inc()

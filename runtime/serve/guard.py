@@ -76,7 +76,7 @@ class Guard:
         if not self._knows(hosts[0]):
             return Problem(
                 403,
-                "this server is not called by the name in the Host header: use its address, or "
+                "the name in the Host header is not this server's: use its address, or "
                 "start it with --allow-host NAME",
             )
         if not _is_same_site(method, hosts[0], headers):

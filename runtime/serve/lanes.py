@@ -218,7 +218,7 @@ class Lane:
 
     def cancel(self) -> None:
         """Drop this lane's tiles, and make every running and later call raise `Cancelled`."""
-        self.fail(Cancelled("the request was given up"))
+        self.fail(Cancelled("the request was abandoned"))
 
     def fail(self, failure: BaseException) -> None:
         """Give up this lane's tiles; the first reason counts."""

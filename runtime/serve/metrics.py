@@ -18,13 +18,13 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "dggn_requests_total",
-            "Requests that were answered, or given up by the client (499).",
+            "Requests answered, or abandoned by the client (499).",
             ("path", "status"),
             registry=self._registry,
         )
         self.seconds = Histogram(
             "dggn_request_seconds",
-            "From a request's first byte to its answer's last.",
+            "Time from a request's first byte to its response's last.",
             ("path", "status"),
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600),
             registry=self._registry,
@@ -37,12 +37,12 @@ class Metrics:
         )
         self.queue = Gauge(
             "dggn_queue",
-            "Requests with a place: sending, waiting, worked on, or being answered.",
+            "Requests in progress: uploading, waiting, being processed or answered.",
             registry=self._registry,
         )
         self.working = Gauge(
             "dggn_working",
-            "Pictures that are worked on, by their size.",
+            "Pictures being processed, by size.",
             ("size",),
             registry=self._registry,
         )

@@ -11,16 +11,16 @@ from runtime.system.package import installed_version
 
 _BINARY = {"type": "string", "format": "binary"}
 _FAULTS = {
-    400: "A parameter makes no sense, or there is no picture.",
+    400: "A parameter is invalid, or there is no picture.",
     401: "The token is missing or wrong.",
     403: "The request comes from another site, or calls the server by an unknown name.",
-    404: "There is no such thing.",
+    404: "Not found.",
     408: "The picture did not arrive in time.",
-    409: "A request with this id is on its way.",
+    409: "A request with this id is in progress.",
     413: "The file or the picture is too large.",
-    415: "It is no picture, or of a kind that is not read.",
-    422: "The picture is damaged, or cannot be written as asked for.",
-    503: "All places are taken, or the server is stopping; Retry-After says when to come again.",
+    415: "Not a picture, or of an unsupported format.",
+    422: "The picture is damaged, or cannot be written as requested.",
+    503: "The server is busy or stopping; Retry-After says when to try again.",
     504: "It took too long.",
 }
 
@@ -58,7 +58,7 @@ def description(limits: Limits, *, with_token: bool) -> dict[str, Any]:
         "/upscale": {"post": upscale},
         "/view": {"post": view},
         "/progress": {"get": _progress()},
-        "/info": {"get": _answers("What this server does and takes", _json())},
+        "/info": {"get": _answers("Capabilities and limits of this server", _json())},
         "/metrics": {"get": _answers("Counters for Prometheus", _text())},
     }
     if with_token:
@@ -67,8 +67,8 @@ def description(limits: Limits, *, with_token: bool) -> dict[str, Any]:
                 operation["security"] = [{"token": []}]
                 operation["responses"]["401"] = _fault(401)
     paths |= {
-        "/healthz": {"get": _answers("Whether the server runs", _json())},
-        "/readyz": {"get": _answers("Whether a request would be taken now", _json(), 503)},
+        "/healthz": {"get": _answers("Whether the server is running", _json())},
+        "/readyz": {"get": _answers("Whether requests are accepted now", _json(), 503)},
         "/openapi.json": {"get": _answers("This description", _json())},
     }
     return {
@@ -147,7 +147,7 @@ def _progress() -> dict[str, Any]:
         },
         "required": ["state", "share"],
     }
-    operation = _answers("How far a request is", {"application/json": {"schema": shape}}, 400, 404)
+    operation = _answers("Progress of a request", {"application/json": {"schema": shape}}, 400, 404)
     operation["parameters"] = [
         {
             "name": "id",

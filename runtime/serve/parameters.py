@@ -90,31 +90,37 @@ PARAMETERS: dict[str, Parameter] = {
         field="scale",
         read=_number(256),
         schema={"type": "number", "exclusiveMinimum": 0, "maximum": 256},
-        description="Size of the result, for example 1.5; the model's own, mostly 4, by default.",
+        description="Output scale, for example 1.5; the model's own, usually 4, by default.",
     ),
     "width": Parameter(
-        field="width_px", read=_whole, schema=_PX, description="Width of the result in pixels."
+        field="width_px",
+        read=_whole,
+        schema=_PX,
+        description="Output width in pixels; the height follows.",
     ),
     "height": Parameter(
-        field="height_px", read=_whole, schema=_PX, description="Height of the result in pixels."
+        field="height_px",
+        read=_whole,
+        schema=_PX,
+        description="Output height in pixels; the width follows.",
     ),
     "max_size": Parameter(
         field="max_size_px",
         read=_whole,
         schema=_PX,
-        description="Reduce a result whose longer side exceeds this many pixels.",
+        description="Maximum length of the longer side in pixels.",
     ),
     "megapixels": Parameter(
         field="megapixels",
         read=_number(1_000_000),
         schema={"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000},
-        description="Size of the result in millions of pixels.",
+        description="Output size in megapixels.",
     ),
     "second_pass": Parameter(
         field="second_pass",
         read=_flag,
         schema={"type": "boolean"},
-        description="Enlarge twice where the result is larger than the model makes.",
+        description="Run the model twice if one pass is not large enough.",
     ),
     "denoise": Parameter(
         field=None,
@@ -127,13 +133,13 @@ PARAMETERS: dict[str, Parameter] = {
         field="format",
         read=_choice,
         schema={"type": "string", "enum": list(FORMATS)},
-        description="Of the result; the picture's own by default.",
+        description="Output format; the picture's own by default.",
     ),
     "quality": Parameter(
         field="quality",
         read=_quality,
         schema={"type": "integer", "minimum": 1, "maximum": 100},
-        description="Of a result in JPEG, WebP or AVIF; 95 by default.",
+        description="Quality of JPEG, WebP and AVIF; 95 by default.",
     ),
     "id": Parameter(
         field=None,
@@ -146,8 +152,8 @@ PARAMETERS: dict[str, Parameter] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
-    """Settings of a request."""
+class RequestOptions:
+    """Settings of one request."""
 
     settings: OutputSettings
     denoise: float | None
@@ -165,7 +171,7 @@ def read_parameters(
         known: those that may be given.
 
     Raises:
-        Problem: 400, one is unknown, given twice, or makes no sense.
+        Problem: 400, one is unknown, given twice, or invalid.
     """
     values: dict[str, Any] = {}
     for name, text in pairs:
@@ -180,7 +186,7 @@ def read_parameters(
     return values
 
 
-def wishes_of(values: Mapping[str, Any]) -> Wishes:
+def options_of(values: Mapping[str, Any]) -> RequestOptions:
     """Combine values to settings.
 
     Raises:
@@ -191,7 +197,7 @@ def wishes_of(values: Mapping[str, Any]) -> Wishes:
         for name, value in values.items()
         if (field := PARAMETERS[name].field) is not None
     }
-    return Wishes(
+    return RequestOptions(
         settings=OutputSettings(**fields), denoise=values.get("denoise"), id=values.get("id")
     )
 

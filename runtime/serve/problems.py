@@ -72,6 +72,6 @@ def problem_of(error: BaseException, *, name: str, parameters: Iterable[str]) ->
     if isinstance(error, DggnError | OSError):
         # Full disks and broken devices: for the log, since it names folders.
         _logger.error("%s", error)
-        return Problem(500, "the server cannot do its work at the moment; its log says why")
+        return Problem(500, "the server cannot process pictures at the moment; its log says why")
     _logger.error("unexpected error", exc_info=error)
     return Problem(500, f"unexpected {type(error).__name__}. Please report this")

@@ -71,7 +71,7 @@ def bound_socket(address: Address) -> socket.socket:
     """Return a bound socket, which listens once the server runs.
 
     Raises:
-        EnvironmentProblem: the address cannot be had.
+        EnvironmentProblem: the address cannot be bound.
     """
     try:
         (family, kind, protocol, _, place), *_ = socket.getaddrinfo(
@@ -154,7 +154,7 @@ def run_server(
         )
         url = _url(listening)
         server = _Server(_config(app), on_start=lambda: say(url), on_stop=on_stop)
-        # uvicorn raises the signal once more at its end, and nothing is to happen then.
+        # uvicorn raises the signal again at its end, which must have no effect.
         before = {number: signal.signal(number, _nothing) for number in _SIGNALS}
         try:
             server.run(sockets=[listening])

@@ -21,7 +21,13 @@ from runtime.run.route import Route
 from runtime.serve.answer import Answer, Held
 from runtime.serve.folder import PrivateFolder
 from runtime.serve.metrics import Metrics
-from runtime.serve.parameters import PARAMETERS, Parameter, Wishes, read_parameters, wishes_of
+from runtime.serve.parameters import (
+    PARAMETERS,
+    Parameter,
+    RequestOptions,
+    options_of,
+    read_parameters,
+)
 from runtime.serve.problems import Problem
 from runtime.serve.sizes import Size, Turn, size_of, sizes_for, turn_of
 from runtime.serve.strengths import Reopen, Strengths
@@ -30,7 +36,7 @@ from runtime.serve.work import UPLOAD, PictureWork, Result, Waiting, check_befor
 from runtime.upscaler import Upscaler
 
 Anything = TypeVar("Anything")
-Make = Callable[[Path, Wishes, Held], Coroutine[Any, Any, Result]]
+Make = Callable[[Path, RequestOptions, Held], Coroutine[Any, Any, Result]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +109,7 @@ class Service:
             Problem: there is none with this id.
         """
         if request_id not in self._progress:
-            raise Problem(404, "no request with this id is on its way")
+            raise Problem(404, "no request with this id is in progress")
         found = self._progress[request_id]
         return {"state": found.state, "share": round(found.share, 4)}
 
@@ -121,15 +127,15 @@ class Service:
         """Take a place, receive the upload, make a result within the time limit, and respond."""
         deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
         query = request.query_params.multi_items()
-        wishes_of(read_parameters(query, known=known))  # said before the upload
+        options_of(read_parameters(query, known=known))  # said before the upload
         with self._place() as stack:
             upload = stack.enter_context(self._folder.room()) / UPLOAD
             form = await self._received(request, upload)
-            wishes = wishes_of(read_parameters([*query, *form], known=known))
-            self._register(wishes, stack)
+            options = options_of(read_parameters([*query, *form], known=known))
+            self._register(options, stack)
             held = Held(stack.pop_all())
         try:
-            result = await self._while_there(request, make(upload, wishes, held), deadline)
+            result = await self._while_there(request, make(upload, options, held), deadline)
         except BaseException:
             held.release()
             raise
@@ -141,7 +147,7 @@ class Service:
         if self.is_closing:
             raise Problem(503, "the server is stopping: send it again later")
         if self._taken >= self.limits.queue:
-            raise Problem(503, "all places are taken: send it again later")
+            raise Problem(503, "the server is busy: try again later")
         with ExitStack() as stack:
             self._taken += 1
             stack.callback(self._leave)
@@ -150,14 +156,14 @@ class Service:
     def _leave(self) -> None:
         self._taken -= 1
 
-    def _register(self, wishes: Wishes, stack: ExitStack) -> None:
+    def _register(self, options: RequestOptions, stack: ExitStack) -> None:
         """Publish the progress under the request's id."""
-        if wishes.id is None:
+        if options.id is None:
             return
-        if wishes.id in self._progress:
-            raise Problem(409, "a request with this id is on its way: choose another")
-        self._progress[wishes.id] = Waiting()
-        stack.callback(self._progress.pop, wishes.id)
+        if options.id in self._progress:
+            raise Problem(409, "a request with this id is in progress: choose another")
+        self._progress[options.id] = Waiting()
+        stack.callback(self._progress.pop, options.id)
 
     async def _received(self, request: Request, upload: Path) -> list[tuple[str, str]]:
         body = receive(request, upload, most_bytes=self.limits.max_bytes)
@@ -192,15 +198,15 @@ class Service:
             gone.cancel()
             work.cancel()
 
-    async def _upscaled(self, upload: Path, wishes: Wishes, held: Held) -> Result:
+    async def _upscaled(self, upload: Path, options: RequestOptions, held: Held) -> Result:
         scale, max_pixels = self.upscaler.info.scale, self.limits.max_pixels
-        settings = wishes.settings
+        settings = options.settings
         outline, result_bytes = await self._in_thread(
             held, lambda: check_before(upload, settings, scale=scale, max_pixels=max_pixels)
         )
         strength = self.strengths.default
-        if wishes.denoise is not None:
-            strength = await self._in_thread(held, lambda: self.strengths.at(wishes.denoise))
+        if options.denoise is not None:
+            strength = await self._in_thread(held, lambda: self.strengths.at(options.denoise))
         size = size_of(result_bytes, self._sizes)
         async with turn_of(size) as turn:
             lane = strength.feeder.lane(size.rank)
@@ -211,7 +217,7 @@ class Service:
                 lane=lane,
                 route=Route(self.upscaler.info, settings, whole_bytes=self._sizes[-1].most_bytes),
                 outline=outline,
-                progress=self._progress.get(wishes.id or "", Waiting()),
+                progress=self._progress.get(options.id or "", Waiting()),
             )
             result = await self._worked(work, size, held, turn)
         for name, (height, width) in (
@@ -234,7 +240,7 @@ class Service:
             work.cancel()
             raise
 
-    async def _viewed(self, upload: Path, wishes: Wishes, held: Held) -> Result:
+    async def _viewed(self, upload: Path, options: RequestOptions, held: Held) -> Result:
         medium = self._sizes[1]
         async with turn_of(medium) as turn:
             return await self._in_thread(

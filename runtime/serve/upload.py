@@ -118,5 +118,5 @@ async def _limited(request: Request, most_bytes: int) -> AsyncGenerator[bytes, N
 
 def _too_large(most_bytes: int) -> Problem:
     return Problem(
-        413, f"the file is larger than {most_bytes / 1e6:g} MB, the most that is taken here"
+        413, f"the file is larger than {most_bytes / 1e6:g} MB, the limit of this server"
     )

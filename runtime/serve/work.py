@@ -13,8 +13,8 @@ from runtime.codecs.header import Outline, read_outline
 from runtime.codecs.output import OutputSettings, passes_for, target_size_hw
 from runtime.errors import Cancelled
 from runtime.jobs.ends import Files
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints
-from runtime.jobs.plan import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.run.route import Route
 from runtime.run.stages import PictureUpscaler, Stages

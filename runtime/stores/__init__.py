@@ -1,4 +1,4 @@
-"""Object stores as INPUT and OUTPUT: their URLs, what is in them, fetching and putting.
+"""Object stores as INPUT and OUTPUT: URLs, listings, downloads and uploads.
 
 May import `jobs` and what is below it; not `backends`.
 """

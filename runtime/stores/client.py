@@ -1,4 +1,4 @@
-"""One bucket: list, fetch, put, stamp; every error is one of ours, and every wait is bounded."""
+"""One bucket: list, fetch, put, stamp, with errors of ours and bounded waits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LONGEST_METADATA = 1800
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """An object as a listing shows it."""
+    """An object in a listing."""
 
     size_bytes: int
     etag: str
@@ -49,7 +49,7 @@ class ResultStamp:
     source: str = ""
 
     def as_text(self) -> str:
-        """In ASCII and short enough for every store's metadata."""
+        """Return it in ASCII, short enough for every store's metadata."""
         fields = {"v": 1, "settings": self.settings, "sha256": self.sha256, "etag": self.etag}
         text = json.dumps({**fields, "source": self.source}, separators=(",", ":"))
         if len(text) > _LONGEST_METADATA:
@@ -58,7 +58,7 @@ class ResultStamp:
 
     @classmethod
     def from_text(cls, text: str) -> ResultStamp:
-        """Read it; an empty one where it is none."""
+        """Parse it; an invalid one gives an empty stamp."""
         try:
             fields = json.loads(text)
             return cls(
@@ -69,12 +69,12 @@ class ResultStamp:
 
 
 def shortened(source: str) -> str:
-    """Return a source's name where it must not be said, or is too long."""
+    """Return a hash in place of a name that is private or too long."""
     return "#" + hashlib.sha256(os.fsencode(source)).hexdigest()[:32]
 
 
 class ObjectStore:
-    """A bucket that obstore opens with what the environment says.
+    """A bucket that obstore opens with credentials from the environment.
 
     The methods may be called from any thread.
 
@@ -89,7 +89,7 @@ class ObjectStore:
     def __init__(self, url: StoreUrl) -> None:
         self._obstore = load("obstore", extra="cloud")
         self._root = url.root
-        # Whoever names an endpoint without encryption, as of a server in the same rack, means it.
+        # An unencrypted endpoint, such as a server in the same rack, is named on purpose.
         endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
         options: dict[str, Any] = {
             "client_options": {
@@ -106,7 +106,7 @@ class ObjectStore:
             self._store = self._obstore.store.from_url(url.root, **options)
 
     def list(self, url: StoreUrl) -> dict[str, Found]:
-        """All objects below a place, by their keys.
+        """List all objects below a place, by key.
 
         Raises:
             StoreError: see the module.
@@ -120,7 +120,7 @@ class ObjectStore:
             }
 
     def find(self, url: StoreUrl) -> Found | None:
-        """Return one object; None where it is not there.
+        """Return one object; None if it does not exist.
 
         Raises:
             StoreError: see the module.
@@ -172,7 +172,7 @@ class ObjectStore:
         raise StoreError(f"{url}: the connection broke {ATTEMPTS} times: try again later")
 
     def put(self, path: Path, url: StoreUrl, stamp: ResultStamp) -> None:
-        """Make a file an object; it appears whole and with its stamp, or not at all.
+        """Upload a file; the object appears whole and with its stamp, or not at all.
 
         Raises:
             StoreError: see the module.
@@ -190,7 +190,7 @@ class ObjectStore:
                 raise StoreError(f"{url}: there is no such bucket or container") from error
 
     def stamp(self, url: StoreUrl) -> ResultStamp | None:
-        """Return what a result says of itself; None where there is none.
+        """Return the stamp of a result; None if it does not exist.
 
         Raises:
             StoreError: see the module.

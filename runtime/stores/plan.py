@@ -10,17 +10,8 @@ from pathlib import Path, PurePosixPath
 from runtime.codecs.formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
 from runtime.codecs.output import OutputSettings
 from runtime.errors import ConfigError
-from runtime.jobs.plan import (
-    Job,
-    Origin,
-    Plan,
-    check_suffix,
-    clip_plan,
-    file_plan,
-    folder_plan,
-    named,
-    plan_jobs,
-)
+from runtime.jobs.job import Job, Origin, Plan
+from runtime.jobs.plan import check_suffix, clip_plan, file_plan, folder_plan, named, plan_jobs
 from runtime.jobs.walk import SYSTEM_FOLDERS, Found
 from runtime.stores.client import Found as FoundObject
 from runtime.stores.client import ObjectStore
@@ -38,7 +29,7 @@ def plan_with_stores(
     staging: Staging,
     store: ObjectStore | None,
 ) -> Plan:
-    """Find the pictures, and give each a place; at least one end is in a store.
+    """Find the pictures, and give each a target; at least one end is in a store.
 
     Args:
         source: INPUT.
@@ -63,7 +54,7 @@ def plan_with_stores(
         folder = target if isinstance(target, Path) else staging.results
         plan = _plan_objects(source, folder, target, settings, suffix, staging, store)
     else:
-        # Names are planned as for a folder, which the staging folder stands for.
+        # Names are planned as for a folder, in place of which the staging folder is used.
         place = staging.results
         if isinstance(target, StoreUrl) and _names_a_file(target) and source.is_file():
             place = staging.results / target.name
@@ -119,7 +110,7 @@ def _plan_objects(
 
 
 def sorted_out(objects: Mapping[str, FoundObject]) -> Found:
-    """Tell pictures and videos from other objects, as `jobs.walk` does with files.
+    """Separate pictures and videos from other objects, as `jobs.walk` does for files.
 
     Args:
         objects: by their names below INPUT.
@@ -128,7 +119,7 @@ def sorted_out(objects: Mapping[str, FoundObject]) -> Found:
     for name in objects:
         path = PurePosixPath(name)
         if not path.parts or path.is_absolute() or str(path) != name or ".." in path.parts:
-            found.unreadable.append((name, "its name is no path: rename the object"))
+            found.unreadable.append((name, "its name is not a path: rename the object"))
         elif any(part.startswith(".") for part in path.parts):
             found.hidden += 1
         elif any(part.lower() in SYSTEM_FOLDERS for part in path.parts[:-1]):
@@ -162,7 +153,7 @@ def _put_to(plan: Plan, target: StoreUrl, results: Path) -> Plan:
 
 
 def _staged_name(name: str) -> str:
-    # Keys may be longer than names of files, and hold what a disk does not allow.
+    # Keys may be longer than file names, and contain characters that a disk does not allow.
     return hashlib.sha256(name.encode()).hexdigest()[:24] + PurePosixPath(name).suffix
 
 

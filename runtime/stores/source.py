@@ -1,4 +1,4 @@
-"""Pictures that are objects: fetched ahead, into a folder that holds so much and no more."""
+"""Sources in a store, downloaded ahead into a folder of limited size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import threading
 
 from runtime.errors import TargetError
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.stores.client import ObjectStore
 from runtime.stores.url import StoreUrl
@@ -34,7 +34,7 @@ class Objects:
         self._staged: dict[str, int] = {}
 
     def fetch(self, job: Job, stop: threading.Event) -> SourceStamp:
-        """Fetch the object when there is room for it."""
+        """Download the object when there is room for it."""
         assert job.origin is not None
         self._budget.take(job.origin.size_bytes, stop)
         self._staged[job.name] = job.origin.size_bytes
@@ -43,7 +43,7 @@ class Objects:
         try:
             return self._store.fetch(url, job.source)
         except FileNotFoundError as error:
-            # As a file that vanished, which is that picture's own trouble.
+            # Like a vanished file, this is an error of that picture only.
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), job.name) from error
         except OSError as error:
             raise TargetError(
@@ -52,7 +52,7 @@ class Objects:
             ) from error
 
     def is_unchanged(self, job: Job, stamp: SourceStamp) -> bool:
-        """Always: what was fetched is one version of it."""
+        """Return True: the download is one version of the object."""
         return True
 
     def release(self, job: Job) -> None:

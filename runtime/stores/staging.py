@@ -1,4 +1,4 @@
-"""A folder for what is on its way from or to a store."""
+"""A folder for downloads and uploads."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Staging:
 
     @property
     def sources(self) -> Path:
-        """For what was fetched."""
+        """Folder for downloads."""
         return self._folder / "in"
 
     @property
     def results(self) -> Path:
-        """For what is to be put."""
+        """Folder for uploads."""
         return self._folder / "out"
 
     def __enter__(self) -> Staging:

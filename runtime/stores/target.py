@@ -1,4 +1,4 @@
-"""Results that are objects, each of which says itself what it was made from."""
+"""Results in a store, whose metadata records what they were made from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from runtime.errors import TargetError
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.stores.client import ObjectStore, ResultStamp, shortened
 from runtime.stores.url import StoreUrl
@@ -35,7 +35,7 @@ class PutResults:
         jobs: Sequence[Job],
         others: Sequence[Job] = (),
     ) -> PutResults:
-        """Look at what is there already, before anything is put.
+        """List the existing objects, before anything is uploaded.
 
         Args:
             store: the bucket.
@@ -69,16 +69,16 @@ class PutResults:
         return self._store.stamp(parsed)
 
     def is_done(self, job: Job, fingerprint: str) -> bool:
-        """Return whether an object says that it is this result."""
+        """Return whether an object is this result, by its metadata."""
         stamp = self._stamps.get(job.target_url)
         return stamp is not None and stamp.settings == fingerprint and _is_source(job, stamp)
 
     def is_foreign(self, job: Job) -> bool:
-        """Return whether there is an object that says nothing."""
+        """Return whether there is an object without our metadata."""
         return self._stamps.get(job.target_url) == ResultStamp()
 
     def made_from(self, job: Job) -> str:
-        """Return the source of the object that is there, if it is another one."""
+        """Return the source of the existing object, if it is another one."""
         stamp = self._stamps.get(job.target_url, ResultStamp())
         if stamp.source in ("", _identity(job), shortened(_identity(job))):
             return ""
@@ -93,7 +93,7 @@ class PutResults:
     def finish(
         self, job: Job, source: SourceStamp, fingerprint: str, *, output_bytes: int | None = None
     ) -> None:
-        """Put it.
+        """Upload the result.
 
         Raises:
             StoreError: the store does not take it.
@@ -124,12 +124,12 @@ def _url(job: Job) -> StoreUrl:
 
 
 def _identity(job: Job) -> str:
-    """Return what a result says of where its source lay: not the paths of somebody's own disk."""
+    """Return the identity of a source as stored with its result: never a local path."""
     return job.place if job.origin else shortened(job.place)
 
 
 def _is_source(job: Job, stamp: ResultStamp) -> bool:
-    """Return whether a result was made from what is in the source's place now."""
+    """Return whether a result was made from the source's current content."""
     if job.origin:
         return bool(stamp.etag) and stamp.etag == job.origin.etag
     try:

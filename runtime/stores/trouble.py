@@ -41,7 +41,7 @@ def translated(place: str) -> Iterator[None]:
 
 
 def explained(text: str, place: str) -> str:
-    """Say what went wrong and what to do.
+    """Return an explanation of an error, with the remedy.
 
     Args:
         text: of obstore's error.

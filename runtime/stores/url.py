@@ -12,7 +12,7 @@ SCHEMES = ("s3", "gs", "az")
 
 @dataclass(frozen=True, slots=True)
 class StoreUrl:
-    """An object, or the common beginning of some."""
+    """An object, or the common prefix of several."""
 
     scheme: str
     bucket: str
@@ -20,7 +20,7 @@ class StoreUrl:
     key: str
     """Without slashes around it; empty for the whole bucket."""
     is_folder: bool = False
-    """Whether a slash at the end says that it is no object."""
+    """Whether a trailing slash says that it is a folder, not an object."""
 
     @classmethod
     def parse(cls, text: str) -> StoreUrl | None:
@@ -36,9 +36,7 @@ class StoreUrl:
         if not separator or not scheme.isalnum():
             return None
         if scheme.lower() not in SCHEMES:
-            raise ConfigError(
-                f"{text} is in no store that is known: expected s3://, gs:// or az://"
-            )
+            raise ConfigError(f"{text} is not in a supported store: expected s3://, gs:// or az://")
         bucket, _, key = rest.partition("/")
         if "@" in bucket:
             raise ConfigError(
@@ -46,7 +44,7 @@ class StoreUrl:
                 "set them in the environment"
             )
         if not bucket or "//" in key.strip("/"):
-            raise ConfigError(f"{text} is no place in a store: expected {scheme}://BUCKET/FOLDER")
+            raise ConfigError(f"{text} is not a URL in a store: expected {scheme}://BUCKET/FOLDER")
         return cls(scheme.lower(), bucket, key.strip("/"), is_folder=not key or key.endswith("/"))
 
     @property
@@ -60,7 +58,7 @@ class StoreUrl:
         return PurePosixPath(PurePosixPath(self.key).name)
 
     def child(self, name: str) -> StoreUrl:
-        """Return the object of a name below it."""
+        """Return the object with this name below it."""
         return replace(self, key=f"{self.key}/{name}" if self.key else name, is_folder=False)
 
     def holds(self, other: StoreUrl) -> bool:

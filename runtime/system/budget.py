@@ -1,4 +1,4 @@
-"""Bytes that are shared out: whoever wants more than is left waits."""
+"""A budget of bytes: whoever needs more than is left waits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ POLL_S = 0.05
 
 
 class Budget:
-    """Counts bytes in use, and makes those who want more wait for room.
+    """Counts bytes in use, and makes callers wait for room.
 
     Args:
         limit_bytes: for all of them; one is let through even if it is larger.

@@ -49,6 +49,29 @@ class Watched:
             raise self._error
 
 
+def plan_for(
+    size_hw: tuple[int, int], backend: TileTaker, *, tile_size: int, overlap: int
+) -> TilePlan:
+    """Plan a picture's tiles as its model and backend need them.
+
+    Args:
+        size_hw: height and width of the picture in LR pixels.
+        backend: backend for the tiles.
+        tile_size: longest side of a tile in LR pixels, overlap included.
+        overlap: LR pixels of context at each inner side.
+
+    Raises:
+        ConfigError: the tile size or overlap does not suit the model.
+    """
+    return TilePlan.of(
+        size_hw,
+        tile_size=tile_size,
+        overlap=overlap,
+        multiple=backend.info.size_multiple_px,
+        uniform=backend.uniform_tiles,
+    )
+
+
 def submit_in_tiles(
     rgb_hwc: Samples,
     backend: TileTaker,
@@ -80,13 +103,7 @@ def submit_in_tiles(
     """
     height, width = rgb_hwc.shape[:2]
     scale = backend.info.scale
-    plan = TilePlan.of(
-        (height, width),
-        tile_size=tile_size,
-        overlap=overlap,
-        multiple=backend.info.size_multiple_px,
-        uniform=backend.uniform_tiles,
-    )
+    plan = plan_for((height, width), backend, tile_size=tile_size, overlap=overlap)
     padding = ((0, plan.padded_hw[0] - height), (0, plan.padded_hw[1] - width), (0, 0))
     padded = np.pad(rgb_hwc, padding, mode="edge")
     output = np.empty((height * scale, width * scale, 3), rgb_hwc.dtype)

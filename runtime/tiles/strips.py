@@ -13,8 +13,8 @@ from runtime.image.picture import Picture, Samples
 from runtime.image.resize import ALPHA_CONTEXT_PX, enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.tiles.backend import Backend
-from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, Span, Tile, TilePlan
-from runtime.tiles.stitch import OnTile, Watched
+from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX, Span, Tile
+from runtime.tiles.stitch import OnTile, Watched, plan_for
 
 STRIP_BYTES = 256 << 20
 """Target size of a result strip in bytes; tiles of the default size or less stay below it."""
@@ -50,13 +50,7 @@ def upscale_in_strips(
     """
     height, width = reader.header.size_hw
     scale = backend.info.scale
-    plan = TilePlan.of(
-        (height, width),
-        tile_size=tile_size,
-        overlap=overlap,
-        multiple=backend.info.size_multiple_px,
-        uniform=backend.uniform_tiles,
-    )
+    plan = plan_for((height, width), backend, tile_size=tile_size, overlap=overlap)
     watched = Watched.of(on_tile)
     count = _Count(len(plan), watched)
     begun: deque[_Strip] = deque()
@@ -91,13 +85,7 @@ def strip_bytes(header: Picture, backend: Backend, *, tile_size: int, overlap: i
         tile_size: longest side of a tile in LR pixels, overlap included.
         overlap: LR pixels of context at each inner side.
     """
-    plan = TilePlan.of(
-        header.size_hw,
-        tile_size=tile_size,
-        overlap=overlap,
-        multiple=backend.info.size_multiple_px,
-        uniform=backend.uniform_tiles,
-    )
+    plan = plan_for(header.size_hw, backend, tile_size=tile_size, overlap=overlap)
     rows = max(span.keep_stop - span.keep_start for span in plan.rows)
     return header.nbytes // header.size_hw[0] * rows * backend.info.scale**2
 

@@ -141,7 +141,7 @@ def _encoder(clip: Clip, target: Path, settings: VideoSettings) -> str:
     except (av.error.FFmpegError, ValueError) as error:
         raise ConfigError(
             f"--video-codec is {settings.codec!r}, and the installed PyAV has no such encoder: "
-            f"expected auto, {', '.join(_ENCODERS)}, or FFmpeg's name of one, as h264_nvenc"
+            f"expected auto, {', '.join(_ENCODERS)}, or an FFmpeg encoder, for example h264_nvenc"
         ) from error
     if found.type != "video":
         raise ConfigError(f"--video-codec is {settings.codec!r}, which encodes no video")

@@ -139,7 +139,9 @@ def look_at(path: Path, settings: VideoSettings) -> Clip:
         stream = video_stream(container, path.name)
         frame = next(container.decode(stream), None)
         if frame is None:
-            raise ImageReadError(f"{path.name}: no frame of it can be decoded: get it again")
+            raise ImageReadError(
+                f"{path.name}: none of its frames can be decoded: copy or export it again"
+            )
         clip = _facts(path, container, stream, frame)
     refuse(frame, clip, settings)
     return clip

@@ -59,7 +59,7 @@ def reading(name: str) -> Iterator[None]:
     except (pyav().error.FFmpegError, ValueError) as error:
         raise ImageReadError(
             f"{name}: cannot be read as a video: {reason_of(error)}. "
-            "Get it again, or convert it with FFmpeg"
+            "Copy or export it again, or convert it with FFmpeg"
         ) from error
 
 

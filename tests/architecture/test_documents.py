@@ -1,4 +1,4 @@
-"""The documents tell the truth: their commands, examples, links and messages."""
+"""The documents are correct: their commands, examples, links and messages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_python_examples_run(document: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     shutil.copytree(ROOT / "examples", tmp_path / "photos")
     shutil.copy(ROOT / "examples" / "rocket.jpg", tmp_path / "photo.jpg")
-    # The examples of a page continue each other.
+    # The examples of a page build on each other.
     code = "".join(blocks(document, "python"))
     result = run([sys.executable, "-c", code], cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -66,7 +66,7 @@ def test_links_lead_somewhere(document: str) -> None:
 
 
 def said_in_source() -> str:
-    """Every text of the code; `…` stands for what an f-string fills in."""
+    """All strings in the code; `…` stands for what an f-string fills in."""
     texts = []
     for room in ("runtime", "dggn", "export", "calibration"):
         for path in (ROOT / room).rglob("*.py"):

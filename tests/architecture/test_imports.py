@@ -1,4 +1,4 @@
-"""Heavy libraries stay lazy, and `runtime` needs neither torch nor onnx."""
+"""Heavy libraries are imported lazily, and `runtime` needs neither torch nor onnx."""
 
 from __future__ import annotations
 

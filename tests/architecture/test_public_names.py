@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +44,16 @@ def test_errors_are_the_runtimes() -> None:
     }
     assert set(dggn.errors.__all__) == family
     assert all(getattr(dggn.errors, name) is getattr(runtime.errors, name) for name in family)
+
+
+def test_the_reference_lists_every_error_with_its_exit_code() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
+    rows = re.findall(r"^\|.*?`(\w+)` \|.*\| (\d?) ?\|$", page.read_text(encoding="utf-8"), re.M)
+    codes = {
+        name: str(getattr(getattr(dggn.errors, name), "exit_code", ""))
+        for name in dggn.errors.__all__
+    }
+    assert dict(rows) == codes | {"DggnError": ""}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Rules about the files themselves."""
+"""Rules for the source files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TESTED_BY = {
     # TIFF pages are tested as files, which takes all parts of the reader.
     "runtime/codecs/tiff_layout.py": "unit/runtime/codecs/test_tiff_samples.py",
     "runtime/codecs/tiff_source.py": "unit/runtime/codecs/test_tiff_pages.py",
-    "runtime/codecs/tiff_places.py": "unit/runtime/codecs/test_what_no_longer_holds.py",
+    "runtime/codecs/tiff_places.py": "unit/runtime/codecs/test_stale_metadata.py",
     "runtime/jobs/result.py": "unit/runtime/report/test_summary.py",
     # Videos are tested from file to file.
     "runtime/run/clip_plan.py": "unit/runtime/run/test_clip_refusals.py",
@@ -122,6 +122,18 @@ def test_docstrings_begin_as_the_field_has_it(path: Path) -> None:
         first = (text.split() or [""])[0]
         assert first not in (NOT_FIRST_IN_TESTS if is_test else NOT_FIRST), text.splitlines()[0]
         assert not (is_imperative and not is_test and first in ARTICLES), text.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "package",
+    [path for room in ROOMS for path in sorted((ROOT / room).rglob("__init__.py"))],
+    ids=lambda path: str(path.parent.relative_to(ROOT)),
+)
+def test_packages_say_what_they_may_import(package: Path) -> None:
+    if package.parent == ROOT / "dggn":  # shows how to use it instead; see docs/architecture.md
+        return
+    text = ast.get_docstring(ast.parse(package.read_text(encoding="utf-8"))) or ""
+    assert "May import " in text.replace("\n", " ")
 
 
 def test_tests_are_not_packages() -> None:

@@ -1,4 +1,4 @@
-"""Every backend on a GPU: how right, how fast, and whether the goals are met.
+"""Measures every backend on a GPU: accuracy, speed, and whether the goals are met.
 
     python -m tests.benchmarks.bench_gpu RESULTS.md --model dggn
         [--int8 dggn-int8.onnx] [--python tensorrt=/path/to/python] [--work FOLDER]

@@ -1,4 +1,4 @@
-"""The whole `dggn-run` command against bare inference of the same tiles, with ONNX Runtime.
+"""Times the whole `dggn-run` command against bare inference of the same tiles, with ONNX Runtime.
 
     python tests/benchmarks/folder_throughput.py PHOTOGRAPHS [--side 648] [--runs 5]
 
@@ -26,7 +26,8 @@ from PIL import Image
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.model.info import DEFAULT_MODEL, model_path
 from runtime.system.cores import usable_cores
-from runtime.tiles.plan import TilePlan, default_tile_px
+from runtime.tiles.plan import default_tile_px
+from runtime.tiles.stitch import plan_for
 
 PHOTOGRAPHS = 12
 LONG_SIDE_PX = 648
@@ -53,18 +54,18 @@ def make_photographs(source: Path, folder: Path, side_px: int = LONG_SIDE_PX) ->
 
 
 def bare_inference_s(paths: list[Path]) -> float:
-    """Seconds of `InferenceSession.run` alone, over the tiles that dggn-run would cut."""
+    """Time `InferenceSession.run` alone, over the tiles that dggn-run would cut."""
     with OrtBackend(model_path(DEFAULT_MODEL)) as backend:
         session, info = backend._session, backend.info
         batches = []
         for path in paths:
             with Image.open(path) as opened:
                 image = np.asarray(opened.convert("RGB"))
-            plan = TilePlan.of(
+            plan = plan_for(
                 (image.shape[0], image.shape[1]),
+                backend,
                 tile_size=default_tile_px(info.halo_px),
                 overlap=info.halo_px,
-                multiple=info.size_multiple_px,
             )
             height, width = plan.padded_hw
             padding = ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))
@@ -80,7 +81,7 @@ def bare_inference_s(paths: list[Path]) -> float:
 
 
 def command_s(folder: Path, output: Path) -> float:
-    """Seconds of the whole command, PNG written."""
+    """Time the whole command, PNG included."""
     command = [sys.executable, "-c", "from runtime.cli import app; app()"]
     start = time.perf_counter()
     options = ["--backend", "onnxruntime", "--format", "png", "--quiet"]
@@ -89,7 +90,7 @@ def command_s(folder: Path, output: Path) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--side", type=int, default=LONG_SIDE_PX, help="longer side in pixels")

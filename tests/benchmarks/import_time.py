@@ -1,4 +1,4 @@
-"""How long `dggn-run --help` takes, in units of a bare `import typer`.
+"""Times `dggn-run --help` in units of a bare `import typer`.
 
     python tests/benchmarks/import_time.py
 
@@ -25,7 +25,7 @@ def seconds(code: str) -> float:
 
 def main() -> None:
     bare_s, help_s = [], []
-    for _ in range(REPEATS):  # Alternating, so that other load hits both alike.
+    for _ in range(REPEATS):  # Alternating, so that other load affects both alike.
         bare_s.append(seconds(BARE))
         help_s.append(seconds(HELP))
     bare, full = statistics.median(bare_s), statistics.median(help_s)

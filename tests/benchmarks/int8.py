@@ -1,4 +1,4 @@
-"""INT8 models against float32 on ONNX Runtime's CPU provider, alternating.
+"""Times INT8 models against float32 on ONNX Runtime's CPU provider, alternating.
 
     python tests/benchmarks/int8.py FLOAT.onnx INT8.onnx... [--runs 15] [--size 256 256]
         [--photo FILE] [--threads N] [--profile]
@@ -35,7 +35,7 @@ from runtime.upscaler import Upscaler
 
 
 def open_session(path: Path, threads: int, profile: Path | None = None) -> Any:
-    """A session as the runtime opens it."""
+    """Open a session like the runtime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -104,7 +104,7 @@ def kernels(path: Path, runs: int, size_hw: tuple[int, int], threads: int) -> di
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--runs", type=int, default=15)

@@ -1,4 +1,4 @@
-"""How many training pairs a second the loader makes from a prepared set.
+"""Measures how many training pairs per second the loader makes from a prepared set.
 
     python tests/benchmarks/loader.py [--pictures FOLDER] [--threads 2] [--seconds 5]
 
@@ -45,7 +45,7 @@ def synthetic_pictures(folder: Path) -> Path:
 
 
 def pairs_per_s(make: Callable[[int], object], seconds: float) -> tuple[float, float]:
-    """By the clock, and by processor time: the second is what a busy machine still measures."""
+    """By wall time and by CPU time; the latter is meaningful on a busy machine too."""
     make(0)
     began_s, began_cpu_s, step = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - began_s < seconds:
@@ -77,7 +77,7 @@ def show(label: str, rates: tuple[float, float]) -> None:
 
 
 def report_batches(pairs: list[Pair], threads: int, seconds: float) -> None:
-    """As training takes them: float tensors in [0, 1], made in the thread that trains."""
+    """Report pairs as float tensors in [0, 1], made in the training thread."""
     from dataclasses import replace
 
     import torch
@@ -94,7 +94,7 @@ def report_batches(pairs: list[Pair], threads: int, seconds: float) -> None:
     resident = replace(config, resident=True)
     with open_batches(resident, 0, pairs, process, workers=threads) as batches:
         show("resident, on the CPU", pairs_per_s(batches.batch, seconds))
-        # What is left for the processor where a GPU fetches the pixels.
+        # The CPU's remaining work if a GPU gathers the pixels.
         show("resident, places alone", pairs_per_s(batches._make, seconds))
 
 

@@ -1,4 +1,4 @@
-"""Time per picture on CPUs: OpenVINO against ONNX Runtime, alternating in one run.
+"""Times pictures on CPUs: OpenVINO against ONNX Runtime, alternating in one run.
 
     python -m tests.benchmarks.openvino_cpu PHOTOGRAPHS [--side 648] [--teachers FOLDER]
         [--also FILE.onnx]... [--output RESULT.md]
@@ -38,7 +38,8 @@ from runtime.image.picture import Samples
 from runtime.model.info import WantedPrecision, model_path
 from runtime.system.cores import usable_cores
 from runtime.tiles.backend import Backend
-from runtime.tiles.plan import TilePlan, default_tile_px
+from runtime.tiles.plan import default_tile_px
+from runtime.tiles.stitch import plan_for
 from tests.benchmarks.folder_throughput import LONG_SIDE_PX, make_photographs
 from tests.benchmarks.openvino_models import (
     FLAGSHIP,
@@ -58,7 +59,7 @@ Results = dict[str, list[float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """A bound on the ratio of two ways, taken run by run."""
+    """Limit for the ratio of two ways, taken run by run."""
 
     text: str
     of: str
@@ -85,7 +86,7 @@ MEMORY_GOAL = 1.2
 
 
 def command(folder: Path, output: Path, options: tuple[str, ...]) -> tuple[float, float]:
-    """Seconds and peak MB of the whole command, PNG written."""
+    """Return seconds and peak MB of the whole command, PNG included."""
     line = [sys.executable, "-c", "from runtime.cli import app; app()"]
     line += [str(folder), str(output), "--format", "png", "--quiet", *options]
     began = time.perf_counter()
@@ -105,11 +106,11 @@ def tiles_of(paths: list[Path], backend: Backend) -> list[Samples]:
     for path in paths:
         with Image.open(path) as opened:
             image = np.asarray(opened.convert("RGB"))
-        plan = TilePlan.of(
+        plan = plan_for(
             (image.shape[0], image.shape[1]),
+            backend,
             tile_size=default_tile_px(info.halo_px),
             overlap=info.halo_px,
-            multiple=info.size_multiple_px,
         )
         height, width = plan.padded_hw
         padding = ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))
@@ -119,7 +120,7 @@ def tiles_of(paths: list[Path], backend: Backend) -> list[Samples]:
 
 
 def bare_s(paths: list[Path]) -> float:
-    """Seconds of OpenVINO's own `infer` over the same tiles, in what `auto` takes."""
+    """Time OpenVINO's own `infer` over the same tiles, in the precision that `auto` chooses."""
     onnx = model_path(LITE)
     with opened(onnx, None) as backend:
         computed, tiles = backend.precision, tiles_of(paths, backend)
@@ -162,7 +163,7 @@ def measure_commands(paths: list[Path], runs: int, work: Path) -> tuple[Results,
 
 
 def speed(backend: Backend, tiles: int) -> float:
-    """Output megapixels per second over equal tiles, after one that is not counted."""
+    """Output megapixels per second over equal tiles, after a warm-up."""
     tile = np.random.default_rng(0).integers(0, 256, (TILE_PX, TILE_PX, 3), np.uint8)
     backend.submit(tile, lambda result: None)
     backend.finish()
@@ -175,7 +176,7 @@ def speed(backend: Backend, tiles: int) -> float:
 
 
 def measure_ways(ways: dict[str, Callable[[], Backend]], runs: int, tiles: int) -> Results:
-    """Megapixels per second of several ways to compute, alternating."""
+    """Megapixels per second of several backends, alternating."""
     found: Results = defaultdict(list)
     for _ in range(runs):
         for name, open_backend in ways.items():
@@ -191,7 +192,7 @@ def is_small(onnx: Path) -> bool:
 
 
 def ways_of(onnx: Path) -> dict[str, Callable[[], Backend]]:
-    """ONNX Runtime in float32, OpenVINO in float32, and in what `auto` takes."""
+    """ONNX Runtime in float32, OpenVINO in float32, and in the precision that `auto` chooses."""
     return {
         "ONNX Runtime, float32": lambda: OrtBackend(onnx, where="cpu"),
         "OpenVINO, float32": lambda: opened(onnx, "float32"),
@@ -200,7 +201,7 @@ def ways_of(onnx: Path) -> dict[str, Callable[[], Backend]]:
 
 
 def with_streams(streams: int, precision: WantedPrecision | None) -> Callable[[], Backend]:
-    """Opens the shipped model with some tiles computed at a time."""
+    """Open the shipped model with several tiles computed at a time."""
 
     def open_backend() -> Backend:
         openvino_model.STREAMS = streams
@@ -292,7 +293,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--teachers", type=Path, default=Path("../shared/teachers"))

@@ -1,4 +1,4 @@
-"""Large networks to measure with, written as ONNX."""
+"""Large networks for measurements, written as ONNX."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BASICSR = {
 
 
 def write_flagship(folder: Path) -> Path:
-    """The network `dggn`, untrained: how quick it is does not depend on its weights."""
+    """The network `dggn`, untrained: its speed does not depend on the weights."""
     torch.manual_seed(0)
     return _write(Generator(preset("dggn")).eval(), folder / "flagship.onnx")
 
@@ -52,7 +52,7 @@ def write_real_esrgan(weights: Path, folder: Path) -> Path:
 
 
 class _Srvgg(nn.Module):
-    """Real-ESRGAN's small network, which other programs ship as their fast one."""
+    """Real-ESRGAN's small network, which other programs ship as the fast one."""
 
     def __init__(self, width: int = 64, convolutions: int = 16, scale: int = 4) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How quickly several libraries write the network's results as PNG, and how large.
+"""Measures how fast several libraries write the network's results as PNG, and the file sizes.
 
     pip install isal zlib-ng opencv-python-headless 'pyvips[binary]'
     python tests/benchmarks/png_writers.py [--runs 5]
@@ -102,7 +102,7 @@ def opencv() -> Writer:
 
 
 def writers() -> dict[str, Writer]:
-    """Those that are installed."""
+    """Return the installed writers."""
     found: dict[str, Writer] = {f"pillow, level {level}": pillow(level) for level in (1, 2, 6, 0)}
     found["dggn-run"] = dggn()
     found["up, zlib, level 1"] = up(lambda data: zlib.compress(data, 1))

@@ -1,4 +1,4 @@
-"""`dggn-serve` under many clients, against `dggn-run` on the same pictures.
+"""Measures `dggn-serve` under many clients, against `dggn-run` on the same pictures.
 
     python tests/benchmarks/serve.py PHOTOGRAPHS [--requests 320] [--clients 64]
 
@@ -63,14 +63,14 @@ def cut(source: Path, folder: Path, count: int) -> list[Path]:
 
 
 class Took(NamedTuple):
-    """Cost of a piece of work."""
+    """Wall and CPU time of some work."""
 
     wall_s: float
     processor_s: float
     """On whatever cores; on a busy machine it says more than the wall time."""
 
     def less(self, other: Took) -> Took:
-        """The rest of it."""
+        """Return the difference."""
         return Took(self.wall_s - other.wall_s, self.processor_s - other.processor_s)
 
 
@@ -92,7 +92,7 @@ def upscaling(folder: Path, output: Path, backend: str) -> Took:
         alone = Path(name) / "in"
         alone.mkdir()
         (alone / one.name).write_bytes(one.read_bytes())
-        command(alone, Path(name) / "first", backend)  # compiles, where that is not done yet
+        command(alone, Path(name) / "first", backend)  # compiles if necessary
         start = command(alone, Path(name) / "out", backend)
     return command(folder, output, backend).less(start)
 
@@ -150,7 +150,7 @@ class Clients:
         self._guard = threading.Lock()
 
     def run(self, clients: int) -> float:
-        """Seconds until all is answered."""
+        """Return the seconds until all requests are answered."""
         threads = [threading.Thread(target=self._client) for _ in range(clients)]
         begin = time.perf_counter()
         for thread in threads:
@@ -178,7 +178,7 @@ class Clients:
 
 
 def previews_s(port: int, photograph: Path, backend: str) -> tuple[list[float], list[float]]:
-    """Seconds of previews through the server, and of the same picture without it."""
+    """Time previews through the server, and the same picture without it."""
     with Image.open(photograph) as opened:
         image = opened.convert("RGB").resize((256, 256))
     with tempfile.TemporaryDirectory() as name:
@@ -195,11 +195,11 @@ def previews_s(port: int, photograph: Path, backend: str) -> tuple[list[float], 
             begin = time.perf_counter()
             upscaler(np.asarray(image))
             bare.append(time.perf_counter() - begin)
-    return served[1:], bare[1:]  # without the first, at which libraries prepare themselves
+    return served[1:], bare[1:]  # without the first, which initializes libraries
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--requests", type=int, default=320)
@@ -216,7 +216,7 @@ def main() -> None:
         results = {path.stem: path for path in output.iterdir()}
         expected = {path.read_bytes(): results[path.stem].read_bytes() for path in paths}
         with server(backend) as (pid, port):
-            for body in expected:  # each shape once, which libraries prepare themselves for
+            for body in expected:  # each shape once, to initialize the libraries
                 ask(port, body)
             clients = Clients(port, pid, expected, arguments.requests)
             before_s = processor_s(pid)

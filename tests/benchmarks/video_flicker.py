@@ -1,4 +1,4 @@
-"""How much a model adds to what changes between frames: flicker, on a still and on a slow pan.
+"""Measures flicker: how much a model adds to differences between frames, on a still and a slow pan.
 
     python tests/benchmarks/video_flicker.py examples --denoise 0 --denoise 0.5 --denoise 1
 
@@ -51,7 +51,7 @@ def originals(photo: Image.Image, step: int) -> Frames:
 
 
 def filmed(frames: Frames, *, sigma: float, crf: int) -> Frames:
-    """Degrade frames as a camera would: reduced, with noise, and compressed."""
+    """Degrade frames like a camera: reduce, add noise, compress."""
     av = pyav()
     generator = np.random.default_rng(0)
     file = io.BytesIO()
@@ -72,7 +72,7 @@ def filmed(frames: Frames, *, sigma: float, crf: int) -> Frames:
 def change(frames: Frames, step: int) -> float:
     """Mean absolute difference of luma between neighbours, after moving them back by `step`."""
     luma = [frame.astype(np.float64) @ LUMA for frame in frames]
-    border = 4 * SCALE  # what comes in at the edges of a pan was not there before
+    border = 4 * SCALE  # what enters at the edges of a pan has no counterpart
     found = []
     for before, after in itertools.pairwise(luma):
         moved = after[:, : after.shape[1] - step] if step else after
@@ -82,7 +82,7 @@ def change(frames: Frames, step: int) -> float:
 
 
 def bicubic(frame: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The frame enlarged without a network."""
+    """Enlarge a frame without a network."""
     size = (SCALE * frame.shape[1], SCALE * frame.shape[0])
     return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC))
 

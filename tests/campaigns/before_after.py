@@ -1,4 +1,4 @@
-"""The picture of clean reductions: crops of two examples, bicubic beside the shipped models.
+"""Draws the picture of clean reductions: crops of two examples, bicubic beside our models.
 
 python tests/campaigns/before_after.py docs/images/before-after.png
 """

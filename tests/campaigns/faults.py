@@ -82,7 +82,7 @@ class Counts:
 
     @property
     def is_good(self) -> bool:
-        """Nothing wrong, lost, done twice or left over."""
+        """Whether nothing is wrong, lost, done twice or left over."""
         return not (self.wrong or self.lost or self.repeated or self.leftovers)
 
 
@@ -117,7 +117,7 @@ def noted_in(folder: Path) -> set[str]:
 
 
 def disturb(kind: str, source: Path, target: Path, *, seed: int, duration_s: float) -> None:
-    """One run with a fault."""
+    """Run once with a fault."""
     pictures = len(list(source.iterdir()))
     first = FAULTS[kind].format(seed=seed, pictures=pictures)
     arguments = command(source, target, first)
@@ -132,7 +132,7 @@ def disturb(kind: str, source: Path, target: Path, *, seed: int, duration_s: flo
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size_bytes: int) -> Iterator[bool]:
-    """A tmpfs of few bytes, where it can be mounted; says whether."""
+    """Mount a tiny tmpfs; return whether that worked."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)]
     try:
@@ -147,7 +147,7 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[bool]:
 
 
 def check(counts: Counts, source: Path, target: Path, expected: dict[str, bytes]) -> None:
-    """Look at what a fault left, let undisturbed runs finish, and look again."""
+    """Check the state after a fault, finish with undisturbed runs, and check again."""
     found, noted = results_in(target), noted_in(target)
     counts.runs += 1
     counts.kept += len(found)
@@ -162,7 +162,7 @@ def check(counts: Counts, source: Path, target: Path, expected: dict[str, bytes]
 
 
 def campaign(folder: Path, *, runs: int, pictures: int, seed: int = 0) -> dict[str, Counts]:
-    """Every kind of fault, so many times.
+    """Run every kind of fault several times.
 
     Returns:
         What was found, by kind; a kind that cannot be caused on this machine is left out.

@@ -73,14 +73,14 @@ def save_bilinear(path: Path) -> None:
 
 
 def parts_differ(source: Path, result: Path, model: str) -> int:
-    """How many of nine parts are not what the model makes of them alone."""
+    """Return how many of nine parts differ from the model's output for them alone."""
     small = pyvips.Image.new_from_file(str(source))
     large = pyvips.Image.new_from_file(str(result))
     count = 0
     with Upscaler(model) as upscaler:
         for share_y in (0.0, 0.46, 1.0):
             for share_x in (0.0, 0.52, 1.0):
-                # On the grid of pooling, where a part is treated as in the whole.
+                # On the pooling grid, where a part is computed as in the whole picture.
                 left = int((small.width - PART_PX) * share_x) // 8 * 8
                 top = int((small.height - PART_PX) * share_y) // 8 * 8
                 part = small.crop(left, top, PART_PX, PART_PX).numpy()

@@ -62,12 +62,12 @@ class Found:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every picture is in both reports."""
+        """Whether both reports list every picture."""
         return self.reported == self.on_page == self.count
 
 
 def campaign(folder: Path, *, count: int, early: int) -> Found:
-    """Make pictures and upscale them in one process.
+    """Make pictures, and upscale them in one process.
 
     Args:
         folder: empty.

@@ -70,7 +70,7 @@ def gates_of_mean(block: WindowedSqueezeExcitation, features: Tensor) -> Tensor:
 
 
 def use_global_mean(generator: Generator) -> None:
-    """Every SE block averages over all it is given."""
+    """Make every SE block average over its whole input."""
     for block in generator.modules():
         if isinstance(block, WindowedSqueezeExcitation):
 
@@ -81,7 +81,7 @@ def use_global_mean(generator: Generator) -> None:
 
 
 def use_picture_gates(generator: Generator, image: NDArray[np.uint8]) -> None:
-    """Every SE block uses the gates that it has for the whole picture."""
+    """Make every SE block use the gates of the whole picture."""
     use_global_mean(generator)
     fixed: dict[int, Tensor] = {}
     blocks = [m for m in generator.modules() if isinstance(m, WindowedSqueezeExcitation)]
@@ -111,7 +111,7 @@ def seam(whole: Generator, tiled: Generator, info: ModelInfo) -> tuple[int, floa
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("benchmarks", nargs="+", type=Path)
     parser.add_argument("--model", default="dggn-lite")

@@ -43,7 +43,7 @@ def pictures(sources: list[Path]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sources", nargs="*", type=Path)
     parser.add_argument("--model", default="dggn-lite")

@@ -1,4 +1,4 @@
-"""The files of `deploy/`, as far as it can be tried without a scheduler or Docker."""
+"""The files of `deploy/`, as far as possible without a scheduler or Docker."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_kubernetes_job_has_an_index_for_each_shard() -> None:
     assert container["args"][-2:] == ["--shard", f"$(JOB_COMPLETION_INDEX)/{spec['completions']}"]
     (rule,) = spec["podFailurePolicy"]["rules"]
     assert rule["onExitCodes"]["containerName"] == container["name"]
-    # Those are what Kubernetes asks of a policy for each index.
+    # Kubernetes requires these for a per-index policy.
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
     assert rule["action"] == "FailIndex"
     assert spec["backoffLimitPerIndex"] > 0

@@ -57,7 +57,7 @@ def test_json_of_a_checkpoint_on_two_benchmarks(workplace: Path) -> None:
     given, made = report["benchmarks"]
     assert (given["name"], made["name"]) == ("Set2", "plain")
     assert [picture["name"] for picture in given["pictures"]] == ["one.png", "two.png"]
-    # The reductions that are given are those that are made.
+    # The given reductions equal ours.
     assert given["mean"] == made["mean"]
     for figure in ("psnr_db", "ssim"):
         values = [picture[figure] for picture in given["pictures"]]
@@ -158,7 +158,7 @@ def test_realistic_photographs(photographs: Path) -> None:
     assert header == ["model", "benchmark", "pictures", "PSNR (dB)", "SSIM", "NIQE"]
     assert [row[0] for row in rows] == ["bicubic", "tiny", "dggn-lite", "originals"]
     assert {row[1] for row in rows} == {"photographs, realistic, seed 0"}
-    # What is kept is a benchmark of the same pictures.
+    # The kept pictures form a benchmark.
     again = _evaluate(photographs, "model", "dggn-lite", "kept", "--niqe", "niqe.npz", "--markdown")
     assert again.stdout.splitlines()[-1].strip("| ").split(" | ")[2:] == rows[2][2:]
     originals = _evaluate(

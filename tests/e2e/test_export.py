@@ -48,7 +48,7 @@ def test_a_checkpoint_of_the_flagship_is_written(tmp_path: Path) -> None:
     done = run("onnx", "flagship.safetensors", "--weights", "float16", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     size_mb = (tmp_path / "flagship.onnx").stat().st_size / 1e6
-    # With dggn-lite and the history it must fit a repository of 40 MB.
+    # With dggn-lite and the history it must fit into a repository of 40 MB.
     assert size_mb < 30
     shown = run("inspect", "flagship.onnx", folder=tmp_path)
     assert "dggn, x4" in shown.stdout

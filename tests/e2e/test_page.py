@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,10 @@ import pytest
 from PIL import Image
 
 from dggn.metrics.page import write_page
-from tests.support.browser import END, LEFT, Browser, headless, needs_browser
+from tests.support.browser import END, LEFT, Browser, needs_browser
 from tests.support.processes import wait_until
 
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with headless(tmp_path_factory.mktemp("driver") / "log") as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +69,6 @@ def test_the_slider_moves_and_names_are_found(browser: Browser, page: Path) -> N
 
 
 def test_a_narrow_window_needs_no_scrolling_sideways(browser: Browser, page: Path) -> None:
-    browser.cdp(
-        "Emulation.setDeviceMetricsOverride",
-        width=360,
-        height=700,
-        deviceScaleFactor=2,
-        mobile=True,
-    )
-    try:
+    with browser.as_telephone():
         browser.open(page)
         assert browser.run("document.documentElement.scrollWidth") <= 360
-    finally:
-        browser.cdp("Emulation.clearDeviceMetricsOverride")

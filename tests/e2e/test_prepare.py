@@ -33,7 +33,7 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def many_pictures(pictures: Path) -> Path:
-    """Enough of them for a signal to come in between."""
+    """Enough pictures for a signal to arrive in between."""
     content = (pictures / "one.png").read_bytes()
     for number in range(200):
         (pictures / f"more{number:03}.png").write_bytes(content)

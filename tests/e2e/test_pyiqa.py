@@ -82,7 +82,7 @@ def test_scores_of_the_real_library(tmp_path: Path) -> None:
     assert same["lpips"] == 0 < other["lpips"]
     # Without the border of 4, both are the same picture.
     assert same["niqe"] == other["niqe"] > 0
-    # PI is (10 - Ma + NIQE) / 2, and Ma is what the leaves say.
+    # PI is (10 - Ma + NIQE) / 2, and the leaves determine Ma.
     assert same["pi"] == other["pi"] == pytest.approx((10 - 5.1 + same["niqe"]) / 2, abs=1e-3)
     (tmp_path / "home" / "hub" / "pyiqa" / "niqe_modelparameters.mat").write_bytes(b"damaged")
     done = _images(tmp_path, "hr", "hr")

@@ -41,7 +41,7 @@ def workplace(tmp_path: Path) -> Path:
 COMMAND = [sys.executable, "-c", "from dggn.training.cli import app; app()"]
 
 
-# One thread: the nets are too small for two, and a sum's order is then the same each time.
+# One thread: the nets are too small for two, and sums then have a fixed order.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
 
 SIGNALLED = """
@@ -72,7 +72,7 @@ def _train(folder: Path, *arguments: str, first: str = "") -> tuple[int, str]:
 
 
 def _check_result(code: int, out: str) -> None:
-    """One result, and only of a run that has come to its end."""
+    """A complete run has exactly one result."""
     expected = (0, 0) if code else (1, 1)
     assert (out.count("generator.safetensors"), len(out.splitlines())) == expected
 
@@ -148,17 +148,17 @@ def test_two_processes_train_like_one(workplace: Path) -> None:
     (workplace / "train.py").write_text(WITH_TINY_PRESET)
     arguments = ["--train", "photos", "--validation", "photos", "--device", "cpu"]
     alone = [sys.executable, "train.py", "run", "gan.toml", "one", *arguments]
-    # Of this machine alone, whatever its name and networks are.
+    # Restricted to this machine, whatever its name and networks are.
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     torchrun += ["--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
     beside = [*torchrun, "train.py", "run", "gan.toml", "two", *arguments]
     for command in (alone, beside):
-        # In a group, so that those it starts end with it.
+        # In a process group, so that its children end with it.
         with started(command, cwd=workplace, env=ENVIRONMENT) as process:
             out, errors = process.communicate(timeout=HANGS_S)
         assert process.returncode == 0, errors
         _check_result(process.returncode, out)
-        # Only the first process speaks.
+        # Only the first process prints.
         assert errors.count("1 training and 1 validation pictures on cpu") == 1
         assert "Warning" not in errors
     one, two = (

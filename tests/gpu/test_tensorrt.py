@@ -1,4 +1,4 @@
-"""On a machine with a GPU and TensorRT: engines compute what ONNX Runtime does.
+"""On a machine with a GPU and TensorRT, engines match ONNX Runtime.
 
 Engines are built once into pytest's own folder, which takes minutes.
 """

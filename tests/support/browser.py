@@ -1,4 +1,4 @@
-"""A headless Chromium for tests of pages, spoken to as the WebDriver standard says."""
+"""A headless Chromium for tests of pages, driven by the WebDriver protocol."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Browser:
         self._ask(f"{self._session}/element/{self.element(selector)}/click", {})
 
     def drag(self, selector: str, kind: str, offsets_px: tuple[int, ...]) -> None:
-        """Press in the middle of an element and move by these offsets from there."""
+        """Press in the middle of an element, and move by these offsets."""
         origin = {ELEMENT: self.element(selector)}
         steps: list[dict[str, Any]] = [
             {"type": "pointerMove", "origin": origin, "x": x, "y": 0, "duration": 50}
@@ -80,6 +80,16 @@ class Browser:
             "actions": steps,
         }
         self._ask(self._session + "/actions", {"actions": [pointer]})
+
+    @contextmanager
+    def as_telephone(self) -> Iterator[None]:
+        """Make the window 360 px wide during the block."""
+        size = {"width": 360, "height": 700, "deviceScaleFactor": 2, "mobile": True}
+        self.cdp("Emulation.setDeviceMetricsOverride", **size)
+        try:
+            yield
+        finally:
+            self.cdp("Emulation.clearDeviceMetricsOverride")
 
     def screenshot(self) -> Image.Image:
         data = self._ask(self._session + "/screenshot", None)
@@ -98,7 +108,7 @@ class Browser:
 
 @contextmanager
 def headless(log: Path) -> Iterator[Browser]:
-    """A browser for as long as the context lasts.
+    """Run a browser during the block.
 
     Args:
         log: the driver's, a new file.
@@ -118,5 +128,5 @@ def headless(log: Path) -> Iterator[Browser]:
             finally:
                 browser.close()
         finally:
-            driver.terminate()  # with its browser, in case that is still there
+            driver.terminate()  # and its browser, if still running
             driver.wait(HANGS_S)

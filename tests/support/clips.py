@@ -1,4 +1,4 @@
-"""Clips for tests: a few small frames, with whatever a file can hold beside them."""
+"""Clips for tests: a few small frames, with any other data that a file can hold."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def probe(path: Path) -> dict[str, Any]:
 
 
 def times(found: Mapping[str, Any], index: int, key: str = "pts_time") -> list[float]:
-    """When the packets of a stream are shown, sorted, in seconds."""
+    """Presentation times of a stream's packets, sorted, in seconds."""
     packets = [one for one in found["packets"] if one["stream_index"] == index]
     return sorted(float(one[key]) for one in packets)
 
@@ -213,7 +213,7 @@ def samples_of(path: Path) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
 
 
 def a_clip(**changes: Any) -> Clip:
-    """The properties of a small video, with changes."""
+    """Properties of a small video, with changes."""
     clip = Clip(
         path=Path("x.mp4"),
         size_hw=SIZE,

@@ -1,4 +1,4 @@
-"""Frames for tests of animations, and what decoding shows of them."""
+"""Frames for tests of animations, and their decoded pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dggn-run` in a process of its own, and what it reads and writes."""
+"""`dggn-run` in its own process, with its input and output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ APP = "from runtime.cli import app; app(prog_name='dggn-run')"
 
 
 def command(*arguments: str | Path, first: str = "") -> list[str]:
-    """The command line; Python code to run first may change the process's surroundings."""
+    """Return the command line; Python code that runs first may change the environment."""
     return [sys.executable, "-W", "error", "-c", f"{first}\n{APP}", *map(str, arguments)]
 
 
@@ -35,7 +35,7 @@ def start(
 
 
 def make(path: Path, size: tuple[int, int] = (24, 20), mode: str = "RGB", **options: Any) -> Path:
-    """A picture of noise, in a folder that is made if it is missing."""
+    """Write a picture of noise, in a folder that is made if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(len(path.name))
     noise = generator.integers(0, 256, (size[1], size[0], len(mode)), np.uint8)
@@ -44,7 +44,7 @@ def make(path: Path, size: tuple[int, int] = (24, 20), mode: str = "RGB", **opti
 
 
 def files(folder: Path) -> set[str]:
-    """Everything in a folder but the journal."""
+    """Return everything in a folder except the journal."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     return names - {".dggn-run.jsonl"}
 

@@ -19,7 +19,7 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
 def command(*arguments: str, first: str = "") -> list[str]:
-    """The command line; Python code to run first may change the process's surroundings."""
+    """Return the command line; Python code that runs first may change the environment."""
     return [sys.executable, "-W", "error", "-c", f"{first}\n{APP}", *arguments]
 
 
@@ -37,7 +37,7 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
     def end(self, number: int) -> int:
-        """Send it a signal and return its exit code."""
+        """Send a signal, and return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(HANGS_S)
 

@@ -1,4 +1,4 @@
-"""A TensorRT backend on a device in memory, and the tiles that go through it."""
+"""A TensorRT backend on a simulated device, and tiles for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TILE_PX, BATCH, SLOTS = 16, 4, 3
 
 
 class Bench:
-    """A backend over fakes, and what it said and delivered."""
+    """A backend over fakes, with its messages and results."""
 
     def __init__(self, folder: Path, tensorrt: FakeTensorRT, device: FakeDevice) -> None:
         self.folder = folder
@@ -58,7 +58,7 @@ class Bench:
 
 
 class Said(list[str]):
-    """Lines that were said; each also goes to a function."""
+    """Collects messages, and passes each to a function."""
 
     def __init__(self, to: Callable[[str], None]) -> None:
         super().__init__()

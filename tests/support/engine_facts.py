@@ -1,4 +1,4 @@
-"""The facts of an engine that exists in tests only."""
+"""Facts of an engine that exists only in tests."""
 
 from __future__ import annotations
 

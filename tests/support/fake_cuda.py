@@ -1,4 +1,4 @@
-"""A GPU that exists in memory only: does its work late, in any order, and fails when told to."""
+"""A simulated GPU: works late, in any order, and fails on demand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _active = threading.local()
 
 
 def active_device() -> FakeDevice:
-    """The device that is active in this thread."""
+    """The active device of this thread."""
     stack: list[FakeDevice] = getattr(_active, "stack", [])
     assert stack, "no device is active in this thread"
     return stack[-1]
@@ -79,7 +79,7 @@ class FakeDevice:
             raise self.failure
 
     def look(self) -> None:
-        """The host looks at the device: some time has passed."""
+        """Poll the device: some time has passed."""
         self.check()
         busy = [stream for stream in self.streams if stream.queue]
         while busy and (chosen := self.choose(len(busy))) is not None:
@@ -183,7 +183,7 @@ class FakeStream(_Owned):
         FakeDevice.by_handle[handle] = self
 
     def step(self) -> None:
-        """Do one piece of work."""
+        """Execute one operation."""
         if self.device.failure:
             self.queue.clear()
             return

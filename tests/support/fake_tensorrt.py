@@ -1,6 +1,6 @@
 """A TensorRT that computes with a Python function, on the devices of `fake_cuda`.
 
-It is as strict as the real one is in its documentation: a context must know shape and addresses,
+It is as strict as the real one's documentation: a context must know shape and addresses,
 must have run once with them before it is recorded, and must not change while a graph of it lives.
 """
 
@@ -52,7 +52,7 @@ INFO = ModelInfo(
 
 
 def nearest(batch: NDArray[Any]) -> NDArray[Any]:
-    """Every pixel four by four times; NHWC or NCHW."""
+    """Repeat every pixel four by four times; NHWC or NCHW."""
     axes = (1, 2) if batch.shape[-1] == 3 else (2, 3)
     for axis in axes:
         batch = batch.repeat(4, axis=axis)
@@ -167,7 +167,7 @@ class FakeEngine:
 
 
 class FakeTensorRT:
-    """A package, and what it is to do.
+    """A fake package, and its behaviour.
 
     Args:
         info: of the model of all its engines.

@@ -1,4 +1,4 @@
-"""A machine with GPUs and TensorRT, in memory only; its engines compute with ONNX Runtime."""
+"""A simulated machine with GPUs and TensorRT, whose engines compute with ONNX Runtime."""
 
 from __future__ import annotations
 

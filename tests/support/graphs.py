@@ -1,4 +1,4 @@
-"""Small ONNX graphs, and what tests compare of graphs and their results."""
+"""Small ONNX graphs, and helpers to compare graphs and results."""
 
 from __future__ import annotations
 

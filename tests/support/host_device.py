@@ -1,4 +1,4 @@
-"""A GPU whose memory is the host's: whatever is queued is done at once, at real addresses."""
+"""A GPU whose memory is the host's: queued work is done at once, at real addresses."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Owned:
 
 
 class HostMemory(_Owned):
-    """Page-locked memory and the device's own at once."""
+    """Page-locked and device memory in one."""
 
     def __init__(self, device: HostDevice, size_bytes: int) -> None:
         super().__init__(device)

@@ -1,4 +1,4 @@
-"""Files as they are found in the wild, and made by enemies."""
+"""Files as found in the wild or crafted by attackers."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def png(width: int, height: int, depth: int, kind: int, samples: bytes, *extra: 
 
 
 def with_chunk(name: bytes, content: bytes) -> bytes:
-    """A healthy PNG with one more chunk, before its samples."""
+    """An intact PNG with one more chunk, before its samples."""
     healthy = data("PNG")
     at = healthy.index(b"IDAT") - 4
     return healthy[:at] + chunk(name, content) + healthy[at:]
@@ -101,7 +101,7 @@ def grey_tiff(width: int = 4, **changed: int) -> bytes:
 
 
 def loop_exif() -> bytes:
-    """A block whose table names itself as the next one and as its own part."""
+    """An EXIF block whose table links to itself, as next and as child."""
     table = struct.pack("<HHHII", 1, 0x8769, 4, 1, 8) + struct.pack("<I", 8)
     return b"Exif\0\0II*\0\x08\0\0\0" + table
 
@@ -123,7 +123,7 @@ def apng_that_promises_more() -> bytes:
 
 
 def sparse(path: Path) -> None:
-    """A byte more than is read."""
+    """A sparse file one byte over the size limit."""
     with path.open("wb") as file:
         file.truncate((2 << 30) + 1)
 

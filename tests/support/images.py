@@ -1,4 +1,4 @@
-"""Pictures and files that tests make: blocks of colour, ramps, and headers of their own."""
+"""Pictures and files for tests: blocks of colour, ramps, hand-made headers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def blocks(colours: Sequence[Any], side: int = 16) -> NDArray[np.uint8]:
-    """Each value as a block, so that lossy formats keep it; (H, W) or (H, W, C)."""
+    """Enlarge each value to a block, which lossy formats keep; (H, W) or (H, W, C)."""
     return np.array(colours, np.uint8).repeat(side, axis=0).repeat(side, axis=1)
 
 
@@ -95,7 +95,7 @@ def smooth(channels: int, dtype: type[np.uint8] | type[np.uint16] = np.uint8) ->
     ramps = np.stack([rows * 7 + 40, columns * 5 + 20, 230 - columns * 4, 60 + rows * 8], axis=2)
     scaled = ramps[..., :channels] * (257 if dtype is np.uint16 else 1)
     if dtype is np.uint16:
-        scaled = scaled + 100  # so that the low bytes matter
+        scaled = scaled + 100  # so that low bytes matter
     result: NDArray[Any] = scaled.astype(dtype)
     return result
 

@@ -1,4 +1,4 @@
-"""Lines of a builder's log, as TensorRT-RTX prints them."""
+"""Log lines of a TensorRT-RTX builder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An S3 server on loopback, with the troubles that real ones have."""
+"""An S3 server on loopback, with the faults of real ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class StoreServer:
-    """An S3 server in this process, for as long as a test runs.
+    """An S3 server in this process, for the duration of a test.
 
     Args:
         url: where it listens.
@@ -31,7 +31,7 @@ class StoreServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables with which a user reaches it."""
+        """Environment variables for reaching it."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": KEY_ID,
@@ -40,16 +40,16 @@ class StoreServer:
         }
 
     def put(self, key: str, content: bytes) -> None:
-        """Make an object, as another program does."""
+        """Put an object, like another program."""
         self._bucket().put_object(BUCKET, key, content)
 
     def get(self, key: str) -> bytes:
-        """The content of an object."""
+        """Return the content of an object."""
         value: bytes = self._bucket().get_object(BUCKET, key).value
         return value
 
     def keys(self, prefix: str) -> set[str]:
-        """The objects whose keys begin so, without that beginning."""
+        """Return the keys with this prefix, without the prefix."""
         keys = self._bucket().buckets[BUCKET].keys
         return {key[len(prefix) :] for key in keys if key.startswith(prefix)}
 

@@ -1,4 +1,4 @@
-"""Small made-up models, and what opens them with OpenVINO."""
+"""Small made-up models, and a function that opens them with OpenVINO."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_model(
     levels: bool = False,
     reflects: bool = False,
 ) -> Path:
-    """A blur and an enlargement to twice the size, of `levels` in whole numbers from 0 to 255."""
+    """Write a model that blurs and enlarges twice, with `levels` in whole numbers from 0 to 255."""
     make = onnx.helper.make_node
     kernel = np.zeros((3, 3, 3, 3), np.float32)
     for channel in range(3):

@@ -1,4 +1,4 @@
-"""A folder of small pictures and a pipeline over them, for tests of the pipeline."""
+"""A folder of small pictures, and a pipeline over them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled
 from runtime.image.picture import Picture
 from runtime.image.strip_source import StripReader
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints, Journal
-from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.model.info import ModelInfo
 from runtime.run.pipeline import Pipeline
@@ -28,7 +28,7 @@ SETTINGS = OutputSettings(format="png")
 
 
 class NearestUpscaler:
-    """Repeats every pixel; what it is to do besides is given."""
+    """Repeats every pixel; further behaviour is given."""
 
     info = ModelInfo(
         preset="nearest",
@@ -85,7 +85,7 @@ class NearestUpscaler:
 
 
 class SilentProgress:
-    """Remembers what was upscaled."""
+    """Records what was upscaled."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -153,7 +153,7 @@ class Bench:
 
 
 def within_limit(work: Callable[[], Any]) -> Any:
-    """Return or raise what the work does; fail if it hangs."""
+    """Return or raise what the function does; fail if it hangs."""
     outcome: list[Any] = []
     errors: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""Child processes of tests: none hangs for ever, and none outlives its test, whatever that raises.
+"""Child processes of tests: none hangs, and none outlives its test.
 
 A child that is left over would fail a test that has nothing to do with it, by the warning about
 its open pipes.
@@ -43,7 +43,7 @@ def run(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedPr
 
 @contextlib.contextmanager
 def started(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A process with text pipes; at the end of the block it is gone, with its own children.
+    """Run a process with text pipes during the block; then end it and its children.
 
     `options` are those of `subprocess.Popen`.
     """
@@ -63,10 +63,10 @@ def _has_ended(process: subprocess.Popen[str] | BaseProcess | None) -> bool:
 
 
 def run_on_terminal(command: Sequence[str | Path], **options: Any) -> tuple[int, str]:
-    """Run with a terminal as standard output and error, or what `options` leave of them.
+    """Run with a terminal as standard output and error, unless `options` say otherwise.
 
     Returns:
-        The exit code, and what the terminal was sent.
+        The exit code, and the terminal's output.
     """
     import pty
 
@@ -79,7 +79,7 @@ def run_on_terminal(command: Sequence[str | Path], **options: Any) -> tuple[int,
             while select.select([terminal], [], [], HANGS_S)[0]:
                 try:
                     chunk = os.read(terminal, 4096)
-                except OSError:  # Linux's way to say that the other side is closed
+                except OSError:  # EIO: the other side is closed, on Linux
                     break
                 if not chunk:
                     break
@@ -104,15 +104,15 @@ def wait_until(
     condition: Callable[[], object],
     process: subprocess.Popen[str] | BaseProcess | None = None,
 ) -> None:
-    """Until it is so; fails when it cannot become so any more, or takes for ever.
+    """Wait for a condition; fail if it can no longer come true, or takes too long.
 
     Args:
-        condition: looked at again and again; what it looks at may vanish meanwhile.
-        process: the one that makes it so.
+        condition: polled; files that it reads may vanish meanwhile.
+        process: the process that makes it true.
     """
     give_up = time.monotonic() + HANGS_S
     while not condition():
-        # In this order: it may come true and the process end between two questions.
+        # In this order: both may happen between two polls.
         if _has_ended(process) and not condition():
             said = process.communicate() if isinstance(process, subprocess.Popen) else ""
             raise AssertionError(f"it ended before: {said}")

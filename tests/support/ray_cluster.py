@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on loopback, in a network namespace of its own.
+"""A Ray cluster of several nodes on loopback, in its own network namespace.
 
 Run as a program: it starts the nodes, says the head's address, and does what it is told, a line
 each: `kill N` ends a node's raylet without warning, `add` starts another one, `run [...]` runs a
@@ -25,13 +25,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def in_namespace(command: Sequence[str | Path]) -> list[str]:
-    """A command line that runs another one where there is only loopback."""
+    """Return a command line that runs another one with loopback only."""
     script = 'ip link set lo up && exec "$@"'
     return ["unshare", "--net", "sh", "-c", script, "sh", *map(str, command)]
 
 
 def require_namespaces() -> None:
-    """Skip where no network namespace can be made."""
+    """Skip if no network namespace can be made."""
     if not shutil.which("unshare") or not shutil.which("ip"):
         pytest.skip("unshare and ip are not installed")
     if run(in_namespace(["true"])).returncode:
@@ -39,7 +39,7 @@ def require_namespaces() -> None:
 
 
 class RayCluster:
-    """A cluster in a process of its own."""
+    """A cluster in its own process."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -52,7 +52,7 @@ class RayCluster:
         return json.loads(line)
 
     def tell(self, *words: Any) -> Any:
-        """Have it do something, and wait for its answer."""
+        """Send a command, and wait for the answer."""
         assert self._process.stdin is not None
         print(json.dumps(words), file=self._process.stdin, flush=True)
         return self._answer()
@@ -62,13 +62,13 @@ class RayCluster:
         return int(self.tell("start", [str(part) for part in command], str(out)))
 
     def wait(self, pid: int) -> int:
-        """The exit code of such a command."""
+        """Wait for such a command, and return its exit code."""
         return int(self.tell("wait", pid))
 
 
 @contextlib.contextmanager
 def ray_cluster(*cpus: int, **variables: str) -> Iterator[RayCluster]:
-    """A cluster whose nodes have so many CPUs each; the head has none.
+    """Run a cluster with this many CPUs per node; the head has none.
 
     Workers find `variables` in their environment.
     """

@@ -1,4 +1,4 @@
-"""A server over a backend that repeats pixels and can be held up, for tests of `dggn-serve`."""
+"""A server over a backend that repeats pixels and can be paused, for tests of `dggn-serve`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INFO = ModelInfo(
 
 
 class GatedBackend:
-    """Repeats pixels, holding tiles back until it is told to finish; waits at a gate."""
+    """Repeats pixels, holding tiles back until `finish`; waits at a gate."""
 
     info = INFO
     uniform_tiles = False
@@ -101,7 +101,7 @@ def upscaler_over(backend: GatedBackend, *, denoise: float | None = None) -> Ups
 
 
 class BrighterBackend(GatedBackend):
-    """Adds to what it repeats, so that results tell which strength made them."""
+    """Adds an offset, so that results show which strength made them."""
 
     def __init__(self, strength: float) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class BrighterBackend(GatedBackend):
 
 
 class Opener:
-    """Opens the model at other strengths of denoising, and remembers which."""
+    """Opens the model at other strengths of denoising, and records them."""
 
     def __init__(self) -> None:
         self.opened: list[float] = []
@@ -176,7 +176,7 @@ class Bench:
 
     @property
     def rooms(self) -> list[Path]:
-        """Folders of requests that are not over."""
+        """Folders of unfinished requests."""
         return [path for path in self.folder.iterdir() if path.is_dir()]
 
     def is_idle(self) -> bool:
@@ -191,7 +191,7 @@ def served(
     reopen: Reopen | None = None,
     **limits: Any,
 ) -> Iterator[Bench]:
-    """A server for the length of a block."""
+    """Run a server during the block."""
     backend, failures = GatedBackend(), list[BaseException]()
     with (
         PrivateFolder() as folder,
@@ -229,7 +229,7 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def file_of(rgb_hwc: np.ndarray, form: str = "PNG", **options: Any) -> bytes:
-    """A picture as a file."""
+    """Return a picture as a file."""
     buffer = io.BytesIO()
     Image.fromarray(rgb_hwc).save(buffer, form, **options)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""TensorRT's API in its various ages, without TensorRT.
+"""Versions of TensorRT's API, without TensorRT.
 
 `tensorrt_api.json` holds the public attributes of real packages, read with `dir()` from 8.5.3.1,
 8.6.1, 10.7.0, 11.4.0 and RTX 1.7.1. A fake made from it has those attributes and no others: using
@@ -20,14 +20,14 @@ ENUMS = ("BuilderFlag", "ComputeCapability", "NetworkDefinitionCreationFlag", "P
 
 
 class Log(list[tuple[Any, ...]]):
-    """Calls to the library, in order: object.method and arguments."""
+    """Log of the calls to the library: object.method and arguments."""
 
     def of(self, what: str) -> list[tuple[Any, ...]]:
         return [entry[1:] for entry in self if entry[0] == what]
 
 
 def fake_tensorrt(age: str) -> Any:
-    """A module with the classes and enumerations of one age.
+    """Make a module with the classes and enumerations of one version.
 
     Its builder makes `b"plan"` in three steps; `module.behaviour` changes that.
     """
@@ -38,7 +38,7 @@ def fake_tensorrt(age: str) -> Any:
     )
 
     class Surface:
-        """Knows the attributes that its real class has, and no others."""
+        """Has the attributes of its real class, and no others."""
 
         kind = ""
 

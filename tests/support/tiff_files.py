@@ -1,4 +1,4 @@
-"""TIFF files of any layout, and what decoding shows of them."""
+"""TIFF files of any layout, and their decoded pictures."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def written(path: Path, data: bytes) -> Path:
 
 
 def seen(path: Path) -> Any:
-    """The decoded picture, which its outline must have told of."""
+    """Decode a picture, which must match its header."""
     picture, outline = decode(path), read_outline(path)
     assert outline.size_hw == picture.size_hw
     assert outline.frames == 1 + len(picture.more)
@@ -92,7 +92,7 @@ def seen(path: Path) -> Any:
 
 
 def with_the_second_inside(data: bytes) -> bytes:
-    """Two pages, of which the second is linked from the first's tag 330 alone."""
+    """Write two pages, the second linked only from the first's tag 330."""
     content = bytearray(data)
     (first,) = struct.unpack_from("<I", content, 4)
     (count,) = struct.unpack_from("<H", content, first)

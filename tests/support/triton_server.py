@@ -37,7 +37,7 @@ class TritonPythonModel:
 
 
 def with_python_backend(model: Path) -> None:
-    """Have Triton's Python backend run a model of its ONNX Runtime backend."""
+    """Make Triton's Python backend run a model of its ONNX Runtime backend."""
     config = model / "config.pbtxt"
     text = config.read_text()
     assert 'backend: "onnxruntime"' in text
@@ -47,7 +47,7 @@ def with_python_backend(model: Path) -> None:
 
 @contextlib.contextmanager
 def triton_server(repository: Path, work: Path) -> Iterator[str]:
-    """Serve a repository; gives HOST:PORT of the gRPC service.
+    """Serve a repository; yield HOST:PORT of the gRPC service.
 
     Args:
         repository: of models with the Python backend.

@@ -1,4 +1,4 @@
-"""Untrained generators whose output tells whether the network was computed."""
+"""Untrained generators whose output shows whether the network was computed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dggn.model.generator import Generator
 def untrained(config: GeneratorConfig) -> Generator:
     """Return a generator of random weights.
 
-    Its last convolution would begin at zero, and hide everything behind the bilinear enlargement.
+    Its last convolution would be zero, and hide everything but the bilinear skip.
 
     Args:
         config: its structure.

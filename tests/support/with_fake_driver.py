@@ -1,4 +1,4 @@
-"""Run in a process of its own, with the fake driver in the place of NVIDIA's; see test_cuda.py."""
+"""Runs in its own process, with a fake driver in place of NVIDIA's; see test_open.py."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def keep(results: dict[int, Any], number: int, result: Any) -> None:
 
 
 def others_run_while_one_waits(device: Device) -> None:
-    """Decoders and encoders would stand still otherwise."""
+    """Decoders and encoders would stall otherwise."""
     os.environ["FAKE_CUDA_WAIT_MS"] = "500"
     turns = 0
     begun, done = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""The ages of TensorRT's API, for every test that meets one."""
+"""Versions of TensorRT's API, for all tests that use one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.support.tensorrt_ages import AGES, fake_tensorrt
 
 @pytest.fixture(params=AGES)
 def age(request: pytest.FixtureRequest) -> str:
-    """Every age of the API in turn."""
+    """Every version of the API in turn."""
     return str(request.param)
 
 
 @pytest.fixture
 def make_tensorrt() -> Callable[[str], Any]:
-    """Makes a fake module of an age."""
+    """Makes a fake module of a version."""
     return fake_tensorrt

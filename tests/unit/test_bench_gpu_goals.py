@@ -1,4 +1,4 @@
-"""How the GPU benchmark judges its goals, with made-up figures."""
+"""Goals of the GPU benchmark, with made-up figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The GPU benchmark's way into TensorRT, on a GPU that exists in memory only."""
+"""The GPU benchmark's TensorRT engine, on a simulated GPU."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from runtime.system.terminal import errors_reported
 def campaign(
     name: Annotated[
         Literal["psnr", "gan", "ablation", "lite"],
-        typer.Argument(metavar="psnr|gan|ablation|lite", help="What to train; see docs/gpu.md."),
+        typer.Argument(metavar="NAME", help="Campaign; see docs/gpu.md."),
     ],
     data: Annotated[
         Path,
@@ -48,7 +48,7 @@ def campaign(
         Path | None,
         typer.Option(
             help="Checkpoint, exported or shipped model to start from; by default random weights, "
-            "or for gan psnr's."
+            "or, for gan, those of psnr."
         ),
     ] = None,
     recipes: Annotated[Path | None, typer.Option(help="Folder of alternative recipes.")] = None,

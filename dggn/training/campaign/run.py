@@ -16,17 +16,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from dggn.training.campaign.portable import is_complete, restore, write_portable
+from dggn.training.campaign.report import measure
+from dggn.training.campaign.stages import CAMPAIGNS, CampaignName, Stage
 from dggn.training.config import read_config
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME
 from runtime.errors import ConfigError
 from runtime.system.files import write_whole
 
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes" / "campaign"
-
-CampaignName = Literal["psnr", "gan", "ablation", "lite"]
 
 SCALES = ("1", "0.75", "0.5")
 """Scales at which pictures are prepared, in place of scale jitter for crops cut on the device."""
@@ -36,37 +36,6 @@ WHOLE_PX = "8192"
 
 STOPPED = 130
 """Exit code of a call that was interrupted or ran out of time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """One training run."""
-
-    run: str
-    """Name of its folders in WORK and OUTPUT."""
-
-    recipe: str
-    """Name of its recipe, without the extension."""
-
-    start: str | None = None
-    """Run whose weights it starts from."""
-
-    replaces_start: bool = False
-    """Whether this run replaces the one it starts from in OUTPUT."""
-
-
-CAMPAIGNS: dict[CampaignName, tuple[Stage, ...]] = {
-    "psnr": (Stage(run="psnr", recipe="psnr"),),
-    "gan": (Stage(run="gan", recipe="gan", start="psnr"),),
-    "lite": (Stage(run="lite", recipe="lite"),),
-    # Stage by stage, so that both arms have come equally far when the time runs out.
-    "ablation": (
-        Stage(run="with-psnr", recipe="psnr"),
-        Stage(run="without-psnr", recipe="ablation-psnr"),
-        Stage(run="with-gan", recipe="gan", start="with-psnr", replaces_start=True),
-        Stage(run="without-gan", recipe="ablation-gan", start="without-psnr", replaces_start=True),
-    ),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +150,19 @@ class Campaign:
         config = read_config(str(self._options.recipes / f"{stage.recipe}.toml"))
         return bool(config.loss.perceptual)
 
+    def _report(self, stages: tuple[Stage, ...]) -> int:
+        """Measure the campaign's models and their baselines, and write the table."""
+        names = dict.fromkeys(name for one in stages for name in (one.start, one.run) if name)
+        weights = {name: self._work / name / WEIGHTS_NAME for name in names}
+        models = {name: str(path) for name, path in weights.items() if path.exists()}
+        code, lines = measure({"bicubic": "bicubic", **models}, self._data, self._perceptual)
+        if code:
+            return code
+        report = f"# Campaign {self._options.name}\n\n" + "\n".join(lines) + "\n"
+        write_whole(self._output / f"{self._options.name}.md", report.encode())
+        self._say(report)
+        return 0
+
     def _initial(self, stage: Stage) -> Path | None:
         """Return what a run starts from; None for random weights."""
         if self._options.start is not None:
@@ -232,54 +214,6 @@ class Campaign:
         write_portable(self._work / stage.run, self._output / stage.run)
         if stage.replaces_start and stage.start:
             shutil.rmtree(self._output / stage.start, ignore_errors=True)
-
-    def _report(self, stages: tuple[Stage, ...]) -> int:
-        """Measure the campaign's models and their baselines, and write the table."""
-        folders = sorted(path.parent for path in self._data.glob("benchmark/*/HR"))
-        benchmarks = [
-            argument
-            for folder in (self._data / "val", *folders)
-            for argument in ("--benchmark", str(folder))
-        ]
-        features = ["--features", str(self._perceptual)] if self._perceptual.exists() else []
-        names = dict.fromkeys(name for one in stages for name in (one.start, one.run) if name)
-        lines: list[str] = []
-        for name in ("bicubic", *names):
-            weights = self._work / name / WEIGHTS_NAME
-            if name != "bicubic" and not weights.exists():
-                continue
-            model = "bicubic" if name == "bicubic" else str(weights)
-            command = [sys.executable, "-c", "from dggn.metrics.cli import app; app()", "model"]
-            command += [model, *benchmarks, *features, "--markdown"]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-            if done.returncode:
-                return done.returncode
-            header, rule, *rows = done.stdout.splitlines()
-            lines += [] if lines else [header, rule]
-            lines += [f"| {name} |{row.split('|', 2)[2]}" for row in rows]
-        lines += _differences(lines[2:])
-        report = f"# Campaign {self._options.name}\n\n" + "\n".join(lines) + "\n"
-        write_whole(self._output / f"{self._options.name}.md", report.encode())
-        self._say(report)
-        return 0
-
-
-def _differences(rows: list[str]) -> list[str]:
-    """Return table rows for the gradient branch's effect, for runs with and without it."""
-    figures: dict[tuple[str, str], tuple[str, list[float]]] = {}
-    for row in rows:
-        name, benchmark, count, *cells = (cell.strip() for cell in row.strip("|").split("|"))
-        figures[name, benchmark] = count, [float(cell) for cell in cells]
-    differences = []
-    for (name, benchmark), (count, values) in figures.items():
-        other = name.replace("with-", "without-", 1)
-        if name.startswith("with-") and (other, benchmark) in figures:
-            others = figures[other, benchmark][1]
-            signed = [f"{one - two:+.4g}" for one, two in zip(values, others, strict=True)]
-            differences.append(
-                f"| {name} minus {other} | {benchmark} | {count} | {' | '.join(signed)} |"
-            )
-    return differences
 
 
 def _train(*arguments: object) -> list[str]:

@@ -264,5 +264,5 @@ def _build_failure(library: Library, mark: int) -> BackendError:
         )
     return BuildRefused(
         f"{library.name} cannot build the engine ({reason}): try --precision fp32 or a smaller "
-        "--tile; if that fails too, please report it with these words"
+        "--tile; if that fails too, please report it with this message"
     )

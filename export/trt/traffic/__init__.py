@@ -1,1 +1,4 @@
-"""GPU memory traffic of an engine, read from the log of a real build; needs no GPU."""
+"""GPU memory traffic of an engine, read from the log of a real build; needs no GPU.
+
+May import `builder`, `passes`, and what these may.
+"""

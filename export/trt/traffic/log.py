@@ -42,7 +42,7 @@ def read_log(messages: Sequence[str], *, tile_px: int, scale: int) -> Traffic:
     kernels = [_kernel(found) for found in entries if found["layer"] not in _EVENTS]
     if not kernels or len(entries) != said or len(activations) != 1:
         raise BackendError(
-            f"the builder's log was not understood ({len(entries)} of {said} kernels, "
+            f"the builder's log could not be parsed ({len(entries)} of {said} kernels, "
             f"{len(activations)} totals of memory): this reads what TensorRT-RTX 1.7 writes"
         )
     return Traffic(

@@ -13,8 +13,8 @@ Bytes = NDArray[np.uint8]
 
 
 class Engine(Protocol):
-    """One model on one backend. All of them take and give bytes, NHWC, and compute in float16,
-    or INT8 where their name says so.
+    """One model on one backend. All of them take and return uint8 NHWC, and compute in float16,
+    or in INT8 if their name says so.
     """
 
     description: str
@@ -24,20 +24,20 @@ class Engine(Protocol):
         """Super-resolve a batch."""
 
     def engine_only(self, seconds: float) -> float:
-        """Batches a second of tiles that are on the device and results that stay there."""
+        """Batches per second, with tiles and results in device memory."""
 
     def with_copies(self, seconds: float) -> float:
-        """Batches a second of tiles and results in the host's memory."""
+        """Batches per second, with tiles and results in host memory."""
 
     def rates(self, seconds: float) -> dict[str, float]:
-        """Peak rates of the device in operations per second, by what was measured."""
+        """Peak rates of the device in operations per second, by operation."""
 
     def close(self) -> None:
         """Free the device."""
 
 
 def open_engine(backend: str, model: str, plan: Plan) -> Engine:
-    """A model on a backend; imports that backend's libraries alone."""
+    """Open a model on a backend; imports only that backend's libraries."""
     if backend in ("torch", "torch.compile"):
         from tests.benchmarks.gpu.torch_engine import TorchEngine
 

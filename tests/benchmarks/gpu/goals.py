@@ -1,4 +1,4 @@
-"""The goals of the TensorRT runtime, and how they are judged."""
+"""The goals of the TensorRT runtime, and their evaluation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ tensorrt.md); real kernels reach seven tenths of the one bound and eight and a h
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """A ratio that must be reached."""
+    """A required ratio."""
 
     text: str
     """The compared quantity."""
@@ -36,7 +36,7 @@ class Goal:
 
 
 def goals(found: Found, plan: Plan) -> list[Goal]:
-    """All goals, judged."""
+    """All goals, evaluated."""
     engine = found.median(FLAGSHIP, TRT, ENGINE)
     copies = found.median(FLAGSHIP, TRT, COPIES)
     compiled = found.median(FLAGSHIP, "torch.compile", ENGINE)
@@ -68,7 +68,7 @@ def goals(found: Found, plan: Plan) -> list[Goal]:
 
 
 def operations_per_s(megapixels: float | None, model: str, plan: Plan) -> float | None:
-    """Operations a second at a rate of output megapixels."""
+    """Operations per second at a rate of output megapixels."""
     if megapixels is None:
         return None
     operations: int = plan.facts()["operations"][model]

@@ -1,4 +1,4 @@
-"""The graph that ONNX Runtime gets: bytes in and out, and float16 inside on a GPU."""
+"""The graph for ONNX Runtime: bytes in and out, and float16 inside on a GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.benchmarks.gpu.plan import NotMeasured, Plan
 
 
 def byte_graph(plan: Plan, model: str) -> Path:
-    """Its file; converted as the graphs of engines are.
+    """Return its file, converted like the graphs of engines.
 
     Raises:
         NotMeasured: the conversion cannot be imported.

@@ -1,4 +1,4 @@
-"""All measurements of one run, the backends taking turns."""
+"""All measurements of one run, alternating between the backends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOT_WANTED = {(YARDSTICK, "torch.compile"), (YARDSTICK, "tensorrt.int8")}
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """A backend's pictures against float32's."""
+    """Accuracy of a backend's pictures, compared with float32."""
 
     psnr_db: float
     """Infinite where they are equal."""
@@ -37,7 +37,7 @@ class Accuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """The subject of a figure."""
+    """Key of a measurement."""
 
     model: str
     """Its name."""
@@ -51,7 +51,7 @@ class Key:
 
 @dataclass(kw_only=True)
 class Found:
-    """Everything that was measured, and why the rest was not."""
+    """All measurements, and the reasons for missing ones."""
 
     descriptions: dict[str, str] = field(default_factory=dict)
     """Backends with their versions."""
@@ -69,13 +69,13 @@ class Found:
     """Why something was not measured, by what it is."""
 
     def median(self, model: str, backend: str, what: str) -> float | None:
-        """The median over all rounds; None where there is none."""
+        """Median over all rounds; None if there is none."""
         figures = self.megapixels.get(Key(model=model, backend=backend, what=what))
         return statistics.median(figures) if figures else None
 
 
 def measure(plan: Plan, pythons: Mapping[str, str]) -> Found:
-    """Measure everything that can be measured here.
+    """Measure whatever this machine can run.
 
     Args:
         plan: how; its folder is prepared.
@@ -155,7 +155,7 @@ COMMANDS = {"onnxruntime": "cuda", "tensorrt": "tensorrt"}
 
 
 def _whole_command(plan: Plan, pythons: Mapping[str, str], found: Found) -> None:
-    """`dggn-run` over the folder, the start of Python and the loading of the model included."""
+    """Time `dggn-run` over the folder, including Python's start-up and loading the model."""
     for number in range(plan.rounds + 1):
         for backend, kind in product(COMMANDS, ("png", "jpg")):
             if backend not in pythons or f"{backend}, {kind}" in found.problems:

@@ -1,4 +1,4 @@
-"""The models and pictures that are measured, written before on any machine.
+"""The models and pictures to measure, prepared beforehand on any machine.
 
 Writing them takes PyTorch, onnx and ONNX Runtime; measuring takes what each backend needs.
 """
@@ -42,7 +42,7 @@ TINY = GeneratorConfig(width=8, image_units=2, gradient_units=1, tail_width=4, s
 
 
 def prepare(plan: Plan, model: str | None) -> None:
-    """Fill the folder of a plan.
+    """Fill the folder of a measurement plan.
 
     Args:
         plan: of the measurement.
@@ -78,7 +78,7 @@ def prepare(plan: Plan, model: str | None) -> None:
 
 
 def _write(network: Generator | CommunityModel, name: str, plan: Plan) -> int:
-    """Write a model in all its forms; operations (twice the products) to enlarge a tile."""
+    """Write a model in all its forms; return the operations (multiply and add) per tile."""
     kinds: tuple[tuple[str, SampleType], ...] = (("", "float32"), ("-bytes", "uint8"))
     for suffix, kind in kinds:
         options = ExportOptions(
@@ -94,7 +94,7 @@ def _write(network: Generator | CommunityModel, name: str, plan: Plan) -> int:
 
 
 def _make_reference(plan: Plan) -> None:
-    """Results of the float32 model on the CPU: (N, 4H, 4W, 3), uint8."""
+    """Compute the float32 model's results on the CPU: (N, 4H, 4W, 3), uint8."""
     results: list[NDArray[np.uint8]] = []
     with OrtBackend(plan.work / f"{FLAGSHIP}.onnx") as backend:
         for tile in np.load(plan.work / "tiles.npy"):
@@ -112,7 +112,7 @@ def _make_tiles(plan: Plan) -> None:
 
 
 def _make_photographs(plan: Plan, halo_px: int) -> tuple[float, float]:
-    """Write photographs as JPEG files; the output megapixels of all of them and of their tiles."""
+    """Write photographs as JPEG files; return the output megapixels of these and of their tiles."""
     folder = plan.work / PHOTOGRAPHS
     folder.mkdir(exist_ok=True)
     pictures = [_photograph(path, plan.photograph_px) for path in sorted(EXAMPLES.glob("*.[jp]*g"))]
@@ -134,7 +134,7 @@ def _make_photographs(plan: Plan, halo_px: int) -> tuple[float, float]:
 
 
 def _photograph(path: Path, least_px: int) -> NDArray[np.uint8]:
-    """A square picture of that side."""
+    """A square picture with sides of this length."""
     with Image.open(path) as opened:
         image = opened.convert("RGB")
     side = min(image.size)

@@ -1,4 +1,4 @@
-"""ONNX Runtime, on CUDA where it has it."""
+"""ONNX Runtime, on CUDA if available."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class OrtEngine:
         return np.asarray(result)
 
     def engine_only(self, seconds: float) -> float:
-        """Batches a second, bound to the device's memory."""
+        """Batches per second, bound to device memory."""
         return per_second(
             lambda: self._session.run_with_iobinding(self._binding),
             self._binding.synchronize_outputs,
@@ -53,11 +53,11 @@ class OrtEngine:
         )
 
     def with_copies(self, seconds: float) -> float:
-        """Batches a second, one after the other, as `run` copies them."""
+        """Batches per second, one after the other, copied by `run`."""
         return per_second(lambda: self.infer(self._tiles), lambda: None, seconds)
 
     def rates(self, seconds: float) -> dict[str, float]:
-        """Not through this library."""
+        """Not available through this library."""
         raise NotMeasured("rates of the device are measured with PyTorch")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The measurements to make, chosen on the command line and known to every process."""
+"""The measurement plan, chosen on the command line and passed to every process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FACTS_NAME, PHOTOGRAPHS = "prepared.json", "photographs"
 
 
 class NotMeasured(Exception):
-    """Something cannot be measured here; the message says why, for the results' reader."""
+    """Something cannot be measured here; the message gives the reason for the results file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Plan:
     """Their long side."""
 
     def tiny(self) -> Plan:
-        """The same as a dry run."""
+        """Return the plan of a dry run."""
         return replace(
             self,
             dry_run=True,

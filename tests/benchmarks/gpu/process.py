@@ -36,10 +36,10 @@ class WorkerProcess:
         )
 
     def ask(self, what: str, model: str = "") -> Any:
-        """Let it do something.
+        """Send a request and return the answer.
 
         Raises:
-            NotMeasured: it could not; the message says why.
+            NotMeasured: it failed; the message gives the reason.
         """
         assert self._process.stdin and self._process.stdout
         request = {"what": what, "model": model, "plan": self._plan.to_json()}
@@ -66,6 +66,6 @@ class WorkerProcess:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # The end of its input is the end of its work.
+        # The worker ends at the end of its input.
         self._process.communicate()
         self._log.close()

@@ -1,4 +1,4 @@
-"""The results as one Markdown file."""
+"""Writes the results as one Markdown file."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ SCALING = 0.2
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions, each of which sees all before it.
+    """Five convolutions, each of which sees the outputs of all before it.
 
     Args:
         width: channels in and out.

@@ -1,4 +1,4 @@
-"""How fast something goes on that may only be queued."""
+"""Throughput of calls that only queue their work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LEAST, MOST = 8, 100_000
 
 
 def per_second(queue: Callable[[], object], wait: Callable[[], object], seconds: float) -> float:
-    """Calls a second, after a warm-up; there is one wait, at the end, so that it costs nothing.
+    """Return calls per second after a warm-up, waiting only once, at the end.
 
     Args:
         queue: begins something.

@@ -21,7 +21,7 @@ CONVOLUTIONS = ((96, 128, 3), (192, 128, 3), (192, 128, 5), (256, 128, 3), (512,
 
 
 class Bytewise(nn.Module):
-    """A network between bytes, as an engine has it.
+    """A network with bytes in and out, like an engine.
 
     Args:
         network: NCHW in [0, 1].
@@ -35,7 +35,7 @@ class Bytewise(nn.Module):
 
     def forward(self, tiles_nhwc: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 to (N, 4H, 4W, 3) uint8."""
-        # Permuting a tensor of pixels is channels_last already.
+        # Permuted pixels are channels_last already.
         image = tiles_nhwc.permute(0, 3, 1, 2).to(self.sample) / 255
         output: Tensor = self.network(image).float()
         return (output * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
@@ -56,7 +56,7 @@ class TorchEngine:
         self._plan = plan
         self._device = torch.device("cpu" if plan.dry_run else "cuda")
         sample = torch.float32 if plan.dry_run else torch.float16
-        # Our own file, of this very run.
+        # Our own file, written in this run.
         network = torch.load(plan.work / f"{model}.pt", weights_only=False).eval()
         network = _laid_out(network, self._device, sample)
         if isinstance(network, Generator) and network.config.gradient_units:
@@ -66,7 +66,7 @@ class TorchEngine:
         how = "eager"
         if compiled:
             if plan.dry_run:
-                # Compiling for a CPU takes minutes, which a dry run is not worth.
+                # Compiling for a CPU takes minutes, too long for a dry run.
                 how = "aot_eager"
                 self._network = torch.compile(self._network, backend=how)
             else:
@@ -78,7 +78,7 @@ class TorchEngine:
         tiles = torch.from_numpy(np.load(plan.work / "tiles.npy"))
         self._pinned = tiles if plan.dry_run else tiles.pin_memory()
         self._tiles = self._pinned.to(self._device)
-        # Made outside of inference mode, whose tensors cannot be written to later.
+        # Not in inference mode, whose tensors cannot be written to later.
         shape = self._run(self._tiles).shape
         self._result = torch.empty(shape, dtype=torch.uint8, pin_memory=not plan.dry_run)
 
@@ -100,11 +100,11 @@ class TorchEngine:
         return self._run(torch.from_numpy(tiles_nhwc).to(self._device)).cpu().numpy()
 
     def engine_only(self, seconds: float) -> float:
-        """Batches a second, on the device."""
+        """Batches per second, on the device."""
         return per_second(lambda: self._run(self._tiles), self._wait, seconds)
 
     def with_copies(self, seconds: float) -> float:
-        """Batches a second, from and to page-locked memory, on one stream."""
+        """Batches per second, from and to page-locked memory, on one stream."""
 
         def step() -> None:
             tiles = self._pinned.to(self._device, non_blocking=True)
@@ -114,7 +114,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def rates(self, seconds: float) -> dict[str, float]:
-        """The best float16 matrix product and convolution, in operations a second."""
+        """Best rates of float16 matrix products and convolutions, in operations per second."""
         tiny = self._plan.dry_run
         sample = torch.float32 if tiny else torch.float16
         best = {"matrix product": 0.0, "convolution": 0.0}

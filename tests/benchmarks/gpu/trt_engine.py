@@ -47,7 +47,7 @@ class TrtEngine:
             self.description = self._backend.description
 
     def infer(self, tiles_nhwc: Bytes) -> Bytes:
-        """Super-resolve a batch, each tile delivered when it is done."""
+        """Super-resolve a batch, delivering each tile when it is done."""
         count, height, width, _ = tiles_nhwc.shape
         results = np.empty((count, SCALE * height, SCALE * width, 3), np.uint8)
         for tile, result in zip(tiles_nhwc, results, strict=True):
@@ -56,14 +56,14 @@ class TrtEngine:
         return results
 
     def engine_only(self, seconds: float) -> float:
-        """Batches a second of an engine whose buffers stay on the device."""
+        """Batches per second of an engine whose buffers stay on the device."""
         if self._engine_only is None:
-            # The stand-in has no device whose memory the tiles could stay in.
+            # The stand-in has no device memory to keep tiles in.
             return self.with_copies(seconds)
         return self._engine_only(seconds)
 
     def with_copies(self, seconds: float) -> float:
-        """Batches a second through the runtime's slots."""
+        """Batches per second through the runtime's slots."""
 
         def submit() -> None:
             for tile in self._tiles:
@@ -72,7 +72,7 @@ class TrtEngine:
         return per_second(submit, self._backend.finish, seconds)
 
     def rates(self, seconds: float) -> dict[str, float]:
-        """Not through this library."""
+        """Not available through this library."""
         raise NotMeasured("rates of the device are measured with PyTorch")
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class TrtEngine:
 
 
 class _Installed:
-    """The TensorRT that is installed, and an engine that it built.
+    """The installed TensorRT, and an engine that it built.
 
     Args:
         source: ONNX file with bytes in and out.
@@ -118,7 +118,7 @@ class _Installed:
         return backend
 
     def engine_only(self, seconds: float) -> float:
-        """Batches a second in as many contexts as the backend has slots, without any copy."""
+        """Batches per second in as many contexts as the backend has slots, without copies."""
         slots: int = import_module("runtime.backends.trt.backend").DEFAULT_SLOTS
         slots = slots if self._facts.profiles == 1 else min(slots, self._facts.profiles)
         module = import_module("runtime.backends.trt.engine")
@@ -175,7 +175,7 @@ class _Lane:
         self.stream.wait()
         self._graph: Any = None
         if not execution.captures_itself:
-            # Where recording is refused, the backend goes on without, too.
+            # If recording fails, the backend also continues without it.
             with suppress(CaptureRefused):
                 self._graph = self.stream.capture(execution.enqueue)
 
@@ -187,7 +187,7 @@ class _Lane:
             self.stream.launch(self._graph)
 
     def free(self) -> None:
-        """Give everything back."""
+        """Free everything."""
         if self._graph is not None:
             self._graph.free()
         self._execution.free()

@@ -31,7 +31,7 @@ class Worker:
         self._engine: Engine | None = None
 
     def answer(self, request: dict[str, Any]) -> Any:
-        """Do what is asked for; what it found."""
+        """Serve a request; return the result."""
         what, plan = request["what"], Plan.from_json(request["plan"])
         if what == "open":
             self.close()
@@ -55,7 +55,7 @@ class Worker:
 
 def main() -> None:
     """Answer until stdin ends."""
-    # Libraries print; what they say belongs to the log.
+    # Libraries may print to standard output: send that to the log.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     worker = Worker(sys.argv[1])

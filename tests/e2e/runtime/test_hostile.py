@@ -1,7 +1,7 @@
-"""Folders as they are found in the wild, and made by enemies: nothing crashes, hangs or is lost.
+"""Folders as found in the wild or crafted by attackers: nothing crashes, hangs or is lost.
 
-Every kind lies in one folder beside healthy pictures. Each ends as it must: as an error of its own,
-or as a result of the right size and colour.
+All kinds lie in one folder beside intact pictures. Each must end in an error of its own,
+or in a result of the right size and colour.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def saved_right(path: Path, size: tuple[int, int] | None) -> None:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
-    """One run over all kinds; each in a folder of its own, beside a healthy picture."""
+    """One run over all kinds, each in a folder of its own beside an intact picture."""
     folder = tmp_path_factory.mktemp("hostile")
     for number, kind in enumerate(KINDS.values()):
         place = folder / "in" / str(number)
@@ -111,7 +111,7 @@ def test_names_that_collide(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number, name in enumerate(names):
         Image.new("L", (4, 4), 30 * number).save(tmp_path / "in" / name)
-    made = len(list((tmp_path / "in").iterdir()))  # fewer on a disk that takes some for one
+    made = len(list((tmp_path / "in").iterdir()))  # fewer on a case-insensitive disk
     command = [sys.executable, "-c", APP, tmp_path / "in", tmp_path / "out", "--format", "png"]
     result = subprocess.run(list(map(str, command)), capture_output=True, timeout=600)
     assert result.returncode == 0, result.stderr

@@ -1,6 +1,6 @@
-"""`dggn-run` when it is stopped: by Ctrl-C, a polite kill, and without warning.
+"""`dggn-run` when it is stopped: by Ctrl-C, SIGTERM and SIGKILL.
 
-However late the signal comes, it comes before the end: something never ends by itself.
+The signal always comes before the end, because the run never ends by itself.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def test_stopped_in_the_middle_and_resumed(tmp_path: Path, name: str) -> None:
     assert again.returncode == 0, again.stderr
     assert len(list(out.glob("*.png"))) == count
     assert not list(out.glob("*.partial"))
-    # At most those whose completion could not be noted any more are done twice.
+    # Only pictures whose completion was not recorded in time are done twice.
     assert json.loads(again.stdout)["totals"]["up_to_date"] >= len(finished) - 2
 
 
@@ -116,7 +116,7 @@ def test_ctrl_c_while_a_result_takes_long_to_encode(photos: Path, tmp_path: Path
 
 
 def test_a_signal_that_is_ignored_stays_ignored(photos: Path, tmp_path: Path) -> None:
-    # It comes from within, with work left for longer than it takes to hear a signal.
+    # Sent from within, with enough work left for the signal to be handled.
     first = """
 import os, signal, time, runtime.codecs.encode as encoder
 signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -70,7 +70,7 @@ def test_a_dry_run_tells(tmp_path: Path) -> None:
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether an unfinished result holds something; the journal's is renamed at any moment."""
+    """Whether an unfinished result has content; the journal's file may be renamed at any moment."""
     for path in folder.glob("*.partial"):
         with contextlib.suppress(FileNotFoundError):
             if ".journal" not in path.name and path.stat().st_size:

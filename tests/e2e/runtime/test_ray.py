@@ -1,4 +1,4 @@
-"""`dggn-run --cluster`: several Ray nodes on loopback, one of which is lost."""
+"""`dggn-run --cluster` with several Ray nodes on loopback, one of which is lost."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def cluster() -> Iterator[RayCluster]:
 def report_of(
     cluster: RayCluster, folder: Path, *arguments: str | Path, first: str = ""
 ) -> tuple[int, dict[str, Any], str]:
-    """Run to the end: exit code, report, and what was said."""
+    """Run to the end; return exit code, report and messages."""
     options = ("--cluster", cluster.address, "--json", "--backend", "cpu")
     pid = cluster.start(command(*arguments, *options, first=first), folder / "log")
     code = cluster.wait(pid)

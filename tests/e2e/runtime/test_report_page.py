@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,18 +15,12 @@ from runtime.jobs.result import FileResult
 from runtime.report.page import HtmlReport
 from runtime.report.preview import Before
 from runtime.report.summary import Report
-from tests.support.browser import END, LEFT, Browser, headless, needs_browser
+from tests.support.browser import END, LEFT, Browser, needs_browser
 from tests.support.processes import wait_until
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with headless(tmp_path_factory.mktemp("driver") / "log") as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -128,25 +121,16 @@ def test_light_and_dark(browser: Browser, page: Path, scheme: str) -> None:
     def shot() -> NDArray[np.float64]:
         return np.asarray(browser.screenshot()).astype(float)
 
-    # The first pictures are there, in colour; a decoded one is drawn a moment later.
+    # Wait for the first pictures in colour: they are drawn a moment after decoding.
     wait_until(lambda: np.ptp(shot()[250:500, 40:400], axis=2).max() > 60)
     whole = shot()
     corner, text = whole[2, 2].mean(), whole[20:60, :300]
     assert corner > 235 if scheme == "light" else corner < 30
-    # The heading stands out from the page.
+    # The heading contrasts with the page.
     assert np.abs(text - corner).max() > 150
 
 
 def test_a_narrow_window_needs_no_scrolling_sideways(browser: Browser, page: Path) -> None:
-    browser.cdp(
-        "Emulation.setDeviceMetricsOverride",
-        width=360,
-        height=700,
-        deviceScaleFactor=2,
-        mobile=True,
-    )
-    try:
+    with browser.as_telephone():
         browser.open(page)
         assert browser.run("document.documentElement.scrollWidth") <= 360
-    finally:
-        browser.cdp("Emulation.clearDeviceMetricsOverride")

@@ -1,4 +1,4 @@
-"""Which file a result is written to, whose it is, and how large."""
+"""Names, ownership and sizes of results."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_two_folders_into_one_output(tmp_path: Path) -> None:
 
 
 def test_a_name_that_passes_to_another_picture_of_the_folder(tmp_path: Path) -> None:
-    """`a.jpg` has `a.png` until there is an `a.png`; both results are made again."""
+    """`a.jpg` is written as `a.png` until there is an `a.png`; then both are made again."""
     out = tmp_path / "out"
     make(tmp_path / "in/a.jpg")
     assert run(tmp_path / "in", out, "--format", "png").returncode == 0
@@ -65,7 +65,7 @@ def test_a_name_that_passes_to_another_picture_of_the_folder(tmp_path: Path) -> 
 
 @posix_only
 def test_single_files_into_one_folder_at_once(tmp_path: Path) -> None:
-    """As `xargs -P` does it: the later ones wait."""
+    """As with `xargs -P`: later ones wait."""
     out = tmp_path / "out"
     sources = [make(tmp_path / f"{number}.png") for number in range(3)]
     with contextlib.ExitStack() as stack:

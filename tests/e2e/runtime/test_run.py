@@ -1,4 +1,4 @@
-"""`dggn-run` as its users meet it: in a process of its own, with the shipped model."""
+"""`dggn-run` as users run it: in its own process, with the shipped model."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_full_standard_output(tmp_path: Path, options: list[str]) -> None:
 
 @posix_only
 def test_nothing_is_reported_to_anybody(photos: Path, tmp_path: Path) -> None:
-    """ONNX Runtime would, and would complain of a home where it cannot keep its number."""
+    """ONNX Runtime would, and would complain about a read-only home."""
     environment = {**os.environ, "HOME": os.devnull}
     for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "CI"):
         environment.pop(name, None)
@@ -162,8 +162,8 @@ def test_a_bare_install_says_what_to_install(photos: Path, tmp_path: Path) -> No
     ("arguments", "code", "message"),
     [
         (("missing", "out"), 2, "missing does not exist"),
-        (("", "out"), 2, "it is empty"),
-        (("in", ""), 2, "it is empty"),
+        (("", "out"), 2, "is empty"),
+        (("in", ""), 2, "is empty"),
         (("in", "in"), 2, "is INPUT"),
         (("in", "in/sub/out"), 2, "lies inside INPUT"),
         (("in/a.png", "in"), 2, "would replace the source"),
@@ -272,14 +272,14 @@ def test_16_bits_frames_and_pages_go_all_the_way(tmp_path: Path) -> None:
         frames[0].save(
             folder / name, save_all=True, append_images=frames[1:], duration=[50, 70, 90]
         )
-    # Of a model that keeps every level: the one for photographs smooths.
+    # With the model that keeps every level: the one for photographs smooths.
     result = run("--model", "dggn-lite", folder, tmp_path / "out")
     assert result.returncode == 0, result.stderr
     for suffix in (".png", ".tiff"):
         large = decode(tmp_path / f"out/deep{suffix}").rgb_hwc
         assert large.dtype == np.uint16
         assert len(np.unique(large)) > 300
-        # Reduced again, it is the ramp: to a hundredth of what 8 bits could tell.
+        # Reduced again, it is the ramp, to a hundredth of an 8-bit level.
         small = large.reshape(20, 4, 24, 4, 3).mean(axis=(1, 3))
         assert np.abs(small - ramp)[4:-4, 4:-4].mean() < 257
     for name in ("a.gif", "a.webp", "a.tif"):

@@ -1,4 +1,4 @@
-"""The command `dggn-serve` from its start to its end."""
+"""The command `dggn-serve` from start to end."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ LARGE = ("2 GiB of nothing", "profile of 100 MB", "compressed text of 100 MB")
 FILES = sorted(
     name
     for name, kind in KINDS.items()
-    # What is a file, and not a link or folder; and no more than is taken.
+    # Only regular files within the size limit.
     if kind.fate in ("done", "failed", "either") and name not in LARGE
     if not any(word in name for word in ("link", "pipe", "folder", "name ", "too long for WebP"))
 )
@@ -49,7 +49,7 @@ def description(bench: Bench) -> Any:
 
 @pytest.fixture
 def errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nothing is logged as an error, above all no traceback."""
+    """Check that nothing is logged as an error, in particular no traceback."""
     with caplog.at_level(logging.ERROR):
         yield
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
@@ -68,7 +68,7 @@ def test_it_does_what_its_description_says(
     description: Any, path: str, method: str, mode: Any, errors: None
 ) -> None:
     operation = description[path][method]
-    # A body that the description allows need not be a picture.
+    # A body that matches the description need not be a picture.
     excluded = [CHECKS.get_one("positive_data_acceptance")]
     rejection = CHECKS.get_one("negative_data_rejection")
 
@@ -76,7 +76,7 @@ def test_it_does_what_its_description_says(
     @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     def check(case: Any) -> None:
         response = case.call()
-        # A form sends a list of one value as that value alone, which the description allows.
+        # A form sends a list of one value as that value, as the description allows.
         has_list = isinstance(case.body, dict) and list in map(type, case.body.values())
         case.validate_response(response, excluded_checks=[*excluded, *([rejection] * has_list)])
         assert b"Traceback" not in response.content

@@ -16,7 +16,7 @@ from PIL import Image
 
 pytest.importorskip("uvicorn", reason="needs the serve extra")
 
-from tests.support.browser import END, LEFT, Browser, headless, needs_browser
+from tests.support.browser import END, LEFT, Browser, needs_browser
 from tests.support.processes import wait_until
 from tests.support.serve_bench import Bench, Opener, file_of, noise, served
 
@@ -24,12 +24,6 @@ pytestmark = needs_browser
 EXAMPLES = Path(__file__).parents[3] / "examples"
 RIGHT = "\ue014"
 TOKEN = "0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with headless(tmp_path_factory.mktemp("driver") / "log") as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +58,7 @@ def pixels(page: Browser, selector: str) -> np.ndarray:
 
 
 def drop(page: Browser, event: str, name: str, content: bytes) -> None:
-    """Have files dropped or pasted, as far as a script can."""
+    """Drop or paste files, as far as a script can."""
     data = base64.b64encode(content).decode()
     page.run(
         f"""(() => {{
@@ -265,22 +259,15 @@ def test_light_and_dark_on_a_telephone(page: Browser, scheme: str, tmp_path: Pat
     (tmp_path / f"{'long-name-' * 12}.png").write_bytes(file_of(noise(300, 400)))
     media = [{"name": "prefers-color-scheme", "value": scheme}]
     page.cdp("Emulation.setEmulatedMedia", features=media)
-    page.cdp(
-        "Emulation.setDeviceMetricsOverride",
-        width=360,
-        height=700,
-        deviceScaleFactor=2,
-        mobile=True,
-    )
     try:
-        add(page, *tmp_path.iterdir())
-        wait_until(lambda: after(page) == "preview")
-        assert page.run("document.documentElement.scrollWidth") <= 360
-        page.run("window.scrollTo(0, 0)")
-        shot = np.asarray(page.screenshot()).astype(float)
-        corner = shot[2, 2].mean()
-        assert corner > 235 if scheme == "light" else corner < 30
-        assert np.abs(shot[20:120, :600] - corner).max() > 150, "the heading stands out"
+        with page.as_telephone():
+            add(page, *tmp_path.iterdir())
+            wait_until(lambda: after(page) == "preview")
+            assert page.run("document.documentElement.scrollWidth") <= 360
+            page.run("window.scrollTo(0, 0)")
+            shot = np.asarray(page.screenshot()).astype(float)
+            corner = shot[2, 2].mean()
+            assert corner > 235 if scheme == "light" else corner < 30
+            assert np.abs(shot[20:120, :600] - corner).max() > 150, "the heading stands out"
     finally:
-        page.cdp("Emulation.clearDeviceMetricsOverride")
         page.cdp("Emulation.setEmulatedMedia", features=[])

@@ -1,4 +1,4 @@
-"""`dggn-run --shard`: the jobs of an array, at once, killed and repeated."""
+"""`dggn-run --shard` as array jobs: at the same time, killed and repeated."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_four_at_once_and_one_killed(tmp_path: Path) -> None:
             for index in range(COUNT)
         ]
         wait_until((out / "blocked").exists, shards[KILLED.index])
-        # A second one of the same, and a whole run beside them, are refused.
+        # The same shard twice, and a whole run beside shards, are refused.
         for extra in (["--shard", str(KILLED)], []):
             refused = run(*arguments, *extra)
             assert refused.returncode == 3

@@ -1,4 +1,4 @@
-"""`dggn-run` with an S3 server: from and to it, killed, throttled and refused."""
+"""`dggn-run` with an S3 server: reading, writing, killed, throttled and denied."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_killed_after_9_of_24_and_resumed(server: StoreServer, tmp_path: Path) -
     done = server.keys("out/")
     server.hook = lambda method, path: None
 
-    # What a picture changes into is made again, and what others put there is kept.
+    # Changed pictures are made again, and other programs' objects are kept.
     changed, foreign = sorted(done)[0], sorted(server.keys("in/") - done)[0]
     server.put(f"in/{changed}", make(tmp_path / "changed.png", (30, 20)).read_bytes())
     server.put(f"out/{foreign}", b"somebody else's")
@@ -211,7 +211,7 @@ def test_what_is_refused_begins_nothing(
     ("source", "target", "words"),
     [
         ("http://example.org/in", "out", "expected s3://"),
-        ("s3:///in", "out", "no place in a store"),
+        ("s3:///in", "out", "not a URL in a store"),
         ("s3://key:secret@bucket/in", "out", "holds credentials"),
         ("s3://bucket/in", "s3://bucket/in/large", "lies inside INPUT"),
     ],

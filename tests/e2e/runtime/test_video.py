@@ -1,4 +1,4 @@
-"""Videos with `dggn-run` as its users meet it: in a process of its own, with the shipped model."""
+"""Videos with `dggn-run` as users run it: in its own process, with the shipped model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped INT8 model keeps the promises of docs/calibration.md."""
+"""The shipped INT8 model is as docs/calibration.md describes it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_seam_bound(tile_size: int) -> None:
 
 
 def test_float32_s_overlap_would_not_do() -> None:
-    """The test above can fail."""
+    """Show that the test above can fail."""
     image = half_black_half_noise(168)
     with Upscaler("dggn-lite", precision="int8") as upscaler:
         whole = upscaler(image).astype(int)

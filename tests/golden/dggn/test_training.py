@@ -1,11 +1,11 @@
-"""A short seeded run of both stages follows the loss curve that is kept beside this file.
+"""A short seeded run of both stages follows the loss curve stored beside this file.
 
-What changes the numbers on purpose regenerates it, and says so in its commit:
+A commit that changes the numbers on purpose regenerates the file and says so:
 
     python tests/golden/dggn/test_training.py
 
-The file holds the version of torch that made it. Other versions and processors order their sums
-otherwise, which these few steps enlarge: hence the tolerance.
+The file names the version of torch that made it. Other versions and processors order sums
+differently, which these few steps amplify: hence the tolerance.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _stage(config: TrainConfig, folder: Path) -> list[dict[str, float]]:
 
 def curves(folder: Path) -> dict[str, Any]:
     """The logs of both stages, the second one from the first one's weights."""
-    torch.set_num_threads(1)  # On tiny tensors a second one only waits.
+    torch.set_num_threads(1)  # On tiny tensors a second thread only waits.
     PRESETS["golden"] = TINY
     try:
         one, two = _stages(folder)

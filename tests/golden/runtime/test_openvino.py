@@ -1,4 +1,4 @@
-"""OpenVINO makes the pictures of ONNX Runtime, on photographs that everybody measures with."""
+"""OpenVINO reproduces ONNX Runtime's pictures on benchmark photographs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole room on a tiny generator."""
+"""A whole calibration of a tiny generator."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_file_holds_what_the_report_says(
         raise AssertionError("it was measured already")
 
     with monkeypatch.context() as patched:
-        # The second time all is known.
+        # The second time everything is cached.
         patched.setattr("calibration.search.mix._outputs", never)
         patched.setattr("calibration.search.mix.mean_psnr_db", never)
         patched.setattr("calibration.calibrate.mean_psnr_db", never)

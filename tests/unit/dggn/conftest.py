@@ -24,7 +24,7 @@ def _one_thread() -> None:
 
 @pytest.fixture
 def tiny_config() -> GeneratorConfig:
-    """A structure with every part of the real ones, in milliseconds."""
+    """A structure with every part of the real ones, which runs in milliseconds."""
     return GeneratorConfig(width=8, image_units=2, gradient_units=1, tail_width=4, se_reduction=2)
 
 

@@ -27,7 +27,7 @@ def small() -> Generator:
 
 @pytest.fixture(scope="session")
 def exported(small: Generator, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The small generator, written in every way we offer."""
+    """The small generator, exported with every option."""
     import copy
 
     from export.write import ExportOptions, write_onnx

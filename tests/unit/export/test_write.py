@@ -46,7 +46,7 @@ def test_the_shipped_model_comes_back_and_computes_the_same() -> None:
 def test_another_run_that_tidies_up_leaves_the_file_being_verified(
     small: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`dggn-run` removes what killed runs left in its output folder."""
+    """`dggn-run` removes leftovers of killed runs from its output folder."""
     seen: list[Path] = []
 
     def tidy_first(path: Path, generator: Generator) -> verify.Comparison:

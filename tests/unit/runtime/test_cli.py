@@ -1,4 +1,4 @@
-"""From options to what runs, and from results to exit codes; processes are in tests/e2e/runtime."""
+"""From options to a run, and from results to exit codes; processes are in tests/e2e/runtime."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_shard_reaches_the_run(fake: type[FakeBatch]) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--workers", "2"], "--workers is for --cluster"),
+        (["--workers", "2"], "--workers needs --cluster"),
         (["--cluster", "auto", "--dry-run"], "--dry-run measures this machine"),
     ],
 )
@@ -170,4 +170,4 @@ def test_an_empty_argument_is_named(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     result = CliRunner().invoke(app, ["", str(tmp_path)])
     assert result.exit_code == 2
-    assert "it is empty" in result.stderr
+    assert "is empty" in result.stderr

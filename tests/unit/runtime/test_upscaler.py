@@ -94,7 +94,7 @@ def test_any_size_comes_out_four_times_larger(upscaler: Upscaler, size_hw: tuple
 def test_colours_stay_where_they_are(model: str, most_levels: float) -> None:
     """Reduced again, the result is the input: no channel is swapped, nothing is shifted.
 
-    A model for photographs sharpens and cleans on the way, and may be further off.
+    A model for photographs also sharpens and cleans, and may differ more.
     """
     image = photograph(64)
     with Upscaler(model) as upscaler:
@@ -106,7 +106,7 @@ def test_colours_stay_where_they_are(model: str, most_levels: float) -> None:
 
 
 def test_the_result_is_sharper_than_bicubic() -> None:
-    """Use the model that undoes this reduction; the one for photographs also expects noise."""
+    """Uses the model for this reduction; the one for photographs also expects noise."""
     reference = photograph(128)
     small = Image.fromarray(reference).resize((32, 32), Image.Resampling.BICUBIC)
     bicubic = np.asarray(small.resize((128, 128), Image.Resampling.BICUBIC))
@@ -234,7 +234,7 @@ def test_cancel_interrupts_a_running_inference(monkeypatch: pytest.MonkeyPatch) 
         thread = threading.Thread(target=work)
         thread.start()
         assert begun.wait(60)
-        time.sleep(0.2)  # into ONNX Runtime, as a rule; the inference takes seconds
+        time.sleep(0.2)  # usually into ONNX Runtime; the inference takes seconds
         backend.cancel()
         thread.join(60)
         assert [type(error) for error in raised] == [Cancelled]

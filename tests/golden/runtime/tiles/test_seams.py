@@ -26,7 +26,7 @@ def histogram(tiled: NDArray[np.uint8], whole: NDArray[np.uint8]) -> dict[int, i
 def found_in(
     image: NDArray[np.uint8], tile_size: int, precision: WantedPrecision | None
 ) -> dict[int, int]:
-    """How many samples of a picture in tiles differ from the whole, by how many grey levels."""
+    """Count the samples that differ between tiled and whole output, by grey levels."""
     with Upscaler(tile_size=1 << 12, precision=precision) as upscaler:
         whole = upscaler(image)
     with Upscaler(tile_size=tile_size, precision=precision) as upscaler:
@@ -36,7 +36,7 @@ def found_in(
 def assert_no_seams(
     image: NDArray[np.uint8], tile_size: int, precision: WantedPrecision | None = None
 ) -> None:
-    """By default in what is taken here: bfloat16, where the processor and OpenVINO have it."""
+    """By default in the precision used here: bfloat16 if the CPU and OpenVINO support it."""
     found = found_in(image, tile_size, precision)
     assert max(found) <= 1, f"tile {tile_size}: differences in grey levels {found}"
 
@@ -60,7 +60,7 @@ def test_half_black_and_half_noise_in_large_tiles() -> None:
 
 @pytest.mark.parametrize("tile_size", [64, 96, 128])
 def test_half_black_and_half_noise_in_what_is_taken_here(tile_size: int) -> None:
-    """In bfloat16, noise rounds otherwise in another tile, by two levels in a few samples."""
+    """In bfloat16, noise rounds differently in another tile, by two levels in a few samples."""
     found = found_in(half_black_half_noise(tile_size + 40), tile_size, None)
     assert max(found) <= 2
     assert found.get(2, 0) <= 1e-5 * sum(found.values())
@@ -81,7 +81,7 @@ def test_set5() -> None:
 
 
 def test_without_overlap_seams_show() -> None:
-    """The tests above can fail: without overlap, tiles are visibly apart."""
+    """Show that the tests above can fail: without overlap, seams are visible."""
     image = half_black_half_noise(136)
     with Upscaler(tile_size=1 << 12) as upscaler:
         whole = upscaler(image)

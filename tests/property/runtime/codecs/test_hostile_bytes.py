@@ -1,4 +1,4 @@
-"""Damaged in any way, a file gives a picture or one clear error; metadata likewise."""
+"""A file damaged in any way gives a picture or one clear error; so does metadata."""
 
 from __future__ import annotations
 

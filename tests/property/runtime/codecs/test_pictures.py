@@ -1,4 +1,4 @@
-"""Whatever the samples, they come back; whatever the bytes, the decoder fails politely."""
+"""Any samples survive a round trip; any bytes make the decoder fail cleanly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from runtime.image.resize import enlarge_alpha
 
 @st.composite
 def pictures(draw: st.DrawFn, *, deep: bool = True) -> Picture:
-    """Any kind of picture of at most 12 x 12 pixels."""
+    """Pictures of any kind, of at most 12 x 12 pixels."""
     dtype = draw(st.sampled_from([np.uint8, np.uint16] if deep else [np.uint8]))
     size_hw = draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
     samples: NDArray[Any] = draw(npst.arrays(dtype, (*size_hw, 4)))

@@ -1,4 +1,4 @@
-"""Strips: whatever is made of them is what the whole picture gives, to the last bit."""
+"""Results made in strips equal those of the whole picture, bit for bit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ heights_of_strips = st.integers(1, 40)
 
 @st.composite
 def pictures(draw: st.DrawFn) -> Picture:
-    """Noise of any kind that there is."""
+    """Noise in pictures of any kind."""
     height, width = draw(sides), draw(sides)
     generator = np.random.default_rng(draw(st.integers(0, 99)))
     depth = draw(st.sampled_from(["uint8", "uint16"]))
@@ -96,10 +96,10 @@ def assert_same(found: Picture, expected: Picture) -> None:
 
 
 def assert_close(found: Picture, expected: Picture, levels: int) -> None:
-    """Pillow counts rows from the top of a strip, which moves a rounding now and then."""
+    """Pillow counts rows from the top of a strip, which occasionally changes rounding."""
     difference = np.abs(interleaved(found).astype(float) - interleaved(expected))
     if expected.alpha_hw is not None:
-        # Colours count as far as they are seen.
+        # Colours are compared as far as they are visible.
         seen = expected.alpha_hw / np.iinfo(expected.alpha_hw.dtype).max
         difference[..., :-1] *= seen[..., None]
     assert difference.max() <= levels
@@ -132,7 +132,7 @@ def test_tile_rows_give_the_whole_picture(picture: Picture, uniform: bool) -> No
 def test_a_second_pass_in_strips_gives_what_a_whole_one_does(
     picture: Picture, uniform: bool
 ) -> None:
-    picture = replace(picture, alpha_hw=None)  # a whole pass hides transparent pixels anew
+    picture = replace(picture, alpha_hw=None)  # a whole pass fills transparent pixels again
     upscaler = Upscaler(uniform=uniform)
     reader = EnlargedReader(upscaler, PictureReader(picture), SCALE)
     found = together(upscaler.strips(reader))

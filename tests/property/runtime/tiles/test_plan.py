@@ -1,4 +1,4 @@
-"""Tiles: their kept parts partition the picture, and what is kept is the whole picture's result."""
+"""The kept parts of tiles partition the picture, and equal the whole picture's result."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_local_filter_gives_the_whole_picture_through_tiles(
 
 
 def test_too_little_overlap_shows() -> None:
-    """The test above can fail: with less overlap than the filter's radius it would."""
+    """Show that the test above can fail, with less overlap than the filter's radius."""
     picture = np.random.default_rng(1).integers(0, 256, (40, 40, 3), np.uint8)
     tiled = upscale_in_tiles(picture, LocalMean(radius=6), tile_size=24, overlap=4)
     whole = upscale_in_tiles(picture, LocalMean(radius=6), tile_size=1024, overlap=4)

@@ -1,4 +1,4 @@
-"""The search, with a mixer whose seams and losses are known."""
+"""The search, with a mixer of known seams and losses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEAST_PX = 16
 
 
 class KnownMixer:
-    """Loses a sum of losses, and has seams as wide as the least worthy INT8 layer's rank.
+    """Adds up known losses; its seams are as wide as the rank of the worst INT8 layer.
 
     With an overlap of more than `LEAST_PX` seams are `wide_seam` wide.
     """

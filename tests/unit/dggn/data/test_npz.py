@@ -11,7 +11,7 @@ from runtime.errors import ModelError
 
 
 class Trap:
-    """Would be run by an unpickler."""
+    """Would run in an unpickler."""
 
     def __reduce__(self) -> Any:
         return (Path.touch, (Path("trapped"),))

@@ -1,4 +1,4 @@
-"""Output of the subcommands for given figures; whole evaluations are in tests/e2e/test_eval.py."""
+"""Output of the subcommands for given figures; full evaluations are in tests/e2e/test_eval.py."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_published_rows_are_marked() -> None:
     markdown = costs_report([OURS], (64, 48), "markdown").splitlines()
     assert markdown[0].startswith("| model | parameters (M) | GFLOPs at 64x48 |")
     assert markdown[2] == "| ours | 14.66 | 23.58 | 120 | - | measured |"
-    # What was published is of another size.
+    # The published figures are for another size.
     assert markdown[-1] == "| DGGN | 14.6 | - | - | - | published (Table 4) |"
     report = json.loads(costs_report([OURS], (64, 48), "json"))
     assert report["size_hw"] == [64, 48]

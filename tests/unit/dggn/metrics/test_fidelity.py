@@ -12,7 +12,7 @@ from dggn.metrics.luma import luma_bt601
 
 @pytest.fixture
 def pictures() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Two (40, 48, 3) pictures from whole numbers alone, the same on every machine."""
+    """Two (40, 48, 3) pictures made from integers, the same on every machine."""
     y, x = np.mgrid[0:40, 0:48]
     blue = (5 * x + 11 * y) % 256
     first = np.stack([(7 * x + 3 * y) % 256, (x * y) % 256, blue], axis=-1)

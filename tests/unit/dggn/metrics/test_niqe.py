@@ -82,7 +82,7 @@ def test_half_the_size_as_matlab_does_it(photo: NDArray[np.uint8]) -> None:
 
 
 def test_is_the_distance_to_pristine_pictures(astronaut: NDArray[np.uint8]) -> None:
-    # So far away and so wide that the picture's own mean and covariance add nothing.
+    # So distant and wide that the picture's mean and covariance do not matter.
     far = np.zeros(FEATURES)
     far[5] = 1e6
     for width in (1.0, 2.0):

@@ -58,7 +58,7 @@ def test_pictures_get_a_middle_size(size_hw: tuple[int, int], expected_hw: tuple
     middle = middle_sized(ramps.astype(np.uint8))
     assert middle.shape[:2] == expected_hw
     if middle.size:
-        # What is cut off is cut off at both sides.
+        # Cropped equally at both sides.
         assert np.abs(middle[..., :2].mean(axis=(0, 1)) - 127).max() < 2
 
 

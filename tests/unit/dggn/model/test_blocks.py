@@ -12,7 +12,7 @@ from dggn.model.blocks import LEAK, MultiScaleResidualUnit, WindowedSqueezeExcit
 
 
 def _four_branches(unit: MultiScaleResidualUnit, features: Tensor) -> Tensor:
-    """The unit as the paper draws it: branch after branch, one convolution at a time."""
+    """Compute the unit as in the paper's figure: branch after branch, one convolution at a time."""
     width = unit.fuse.out_channels
     branches = []
     for branch, (middle, leave) in enumerate(
@@ -75,7 +75,7 @@ def test_windowed_mean_by_hand() -> None:
         means[..., row, column] = features[..., top : top + 3, left : left + 3].mean((-1, -2))
     gates = torch.sigmoid(se.excite(F.relu(se.squeeze(means))))
     output = se(features)
-    # The corners of the picture lie outside the grid of centres: their gate is the nearest.
+    # The corners lie outside the grid of centres: they take the nearest gate.
     torch.testing.assert_close(output[..., 0, 0], features[..., 0, 0] * gates[..., 0, 0])
     torch.testing.assert_close(output[..., 3, 3], features[..., 3, 3] * gates[..., 1, 1])
     # Pixel (0, 1) is a quarter of the way from the first centre to the second.

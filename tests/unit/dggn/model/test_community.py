@@ -96,7 +96,7 @@ def test_a_community_checkpoint_super_resolves(stand_in: Path, photo: NDArray[np
 
 
 class Folding(nn.Module):
-    """Folds its branches anew in every call, as SPAN does."""
+    """Folds its branches in every call, like SPAN."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Folding(nn.Module):
 
 
 def test_a_network_that_replaces_its_weights_does_so_once() -> None:
-    """PyTorch crashes when one is exported that does so in its calls."""
+    """PyTorch crashes when exporting a network that does so in its calls."""
     descriptor = SimpleNamespace(
         model=torch.nn.Sequential(Folding()),
         architecture=SimpleNamespace(name="Folding"),
@@ -211,7 +211,7 @@ def test_files_that_the_real_spandrel_refuses(esrgan: Path) -> None:
     torch.save(missing, esrgan.with_name("missing.pth"))
     torch.save([torch.zeros(1)], esrgan.with_name("list.pth"))
     for name in ("half", "missing", "list"):
-        with pytest.raises(ModelError, match=rf"{name}\.pth is damaged or no checkpoint"):
+        with pytest.raises(ModelError, match=rf"{name}\.pth is damaged or not a checkpoint"):
             load_community(esrgan.with_name(f"{name}.pth"))
     torch.save({"weight": torch.zeros(1)}, esrgan.with_name("other.pth"))
     with pytest.raises(ModelError, match=r"other\.pth is of an architecture .* ONNX"):
@@ -225,7 +225,7 @@ def test_a_checkpoint_cannot_run_code(esrgan: Path) -> None:
 
 
 class Trap:
-    """Runs a command when it is unpickled without care."""
+    """Runs a command when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("exit 1",)

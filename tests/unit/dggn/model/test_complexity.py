@@ -41,8 +41,8 @@ def test_count_equals_a_sum_over_the_modules(tiny_config: GeneratorConfig) -> No
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(add)
     generator(torch.zeros(1, 3, 16, 24))
-    # What is fixed is no Conv2d module: the gradient's two kernels of three taps on three channels,
-    # and the enlargement's 3x3 from 3 channels to 48.
+    # Fixed parts are not Conv2d modules: the gradient's two kernels of three taps on three
+    # channels, and the bilinear skip's 3x3 from 3 channels to 48.
     total += 2 * (2 * 3 * 3 + 48 * 3 * 3 * 3) * 16 * 24
     assert counted == total
 

@@ -1,4 +1,4 @@
-"""Every subcommand explains itself on a machine that has the base dependencies alone."""
+"""Every subcommand's `--help` works with only the base dependencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that cannot go on stop with a message and keep their last good checkpoint."""
+"""Runs that cannot continue stop with a message, and keep their last good checkpoint."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_critic_that_no_longer_scores_is_named(
     def ruin(*arguments: object) -> None:
         critic.network.score.weight.data.fill_(math.nan)
 
-    # The critic's own step does it, after its loss was still a number.
+    # The critic's own step does it; its loss was finite before.
     critic.optimizer.register_step_post_hook(ruin)
     state.config = replace(gan_config, critic=replace(gan_config.critic, steps=1))
     with (

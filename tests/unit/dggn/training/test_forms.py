@@ -1,4 +1,4 @@
-"""The forms of a step, on the CPU with a stand-in for CUDA graphs."""
+"""Forms of a step, on the CPU with simulated CUDA graphs."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ AS_GRAPH = "eager, as a CUDA graph"
 
 
 def record_on_cpu(work: Callable[[], None]) -> Callable[[], None]:
-    """Do work at every replay, as a graph does; recording it comes to nothing."""
+    """Execute work at every replay, like a graph, but not when recording."""
     work()
     return work
 
 
 class Clock:
-    """Time that passes only while forms work."""
+    """Clock that advances only while forms work."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -141,7 +141,7 @@ def test_the_form_changes_no_weight(
     monkeypatch: pytest.MonkeyPatch,
     winner: str,
 ) -> None:
-    """A trial before the first step leaves nothing behind, and a graph computes the same."""
+    """A trial before the first step has no effect, and a graph computes the same."""
     config = replace(config, steps=4)
     train(config, pairs, tmp_path / "plain")
     tried: list[str] = []

@@ -1,4 +1,4 @@
-"""A run that is killed without warning, again and again, ends as if nothing had happened."""
+"""A run that is killed repeatedly ends with the same result as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_killed_run_ends_bit_for_bit_like_a_straight_one(
 
     @contextlib.contextmanager
     def begun(*, waits: bool) -> Iterator[BaseProcess]:
-        """The run in a process, which is gone at the end of the block."""
+        """Run it in a process, which ends with the block."""
         arguments = (str(tmp_path / "run.py"), {**given, "WAITS": waits})
         process = context.Process(target=runpy.run_path, args=arguments)
         steps.write_text("")

@@ -14,7 +14,7 @@ from runtime.errors import ConfigError, TargetError
 
 @pytest.fixture(autouse=True)
 def _without_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Quick; one test below has it."""
+    """Faster without; one test below uses it."""
     monkeypatch.setattr(log_module, "find_spec", lambda name: None)
 
 

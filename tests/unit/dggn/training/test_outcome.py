@@ -1,4 +1,4 @@
-"""Steps are queued without waiting for the device, and what they came to is read in time."""
+"""Steps are queued without waiting for the device, and their losses read in time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class NoBatches:
 
 
 def record_without_numbers(work: Callable[[], None]) -> Callable[[], None]:
-    """Do work when it is recorded, as a graph does, and again at every replay."""
+    """Execute work when recording, and again at every replay."""
     work()
     return work
 
@@ -98,7 +98,7 @@ def test_a_step_reads_nothing_from_the_device(
 
 @pytest.mark.parametrize("with_branch", [True, False])
 def test_a_compiled_step_is_one_graph(config: TrainConfig, with_branch: bool) -> None:
-    """A value that is read, or a branch that depends on one, would break it in two."""
+    """Reading a value, or branching on one, would break the graph in two."""
     generator = TrainingState.fresh(config).generator
     generator.group_branches(False)
     forward = TrainingForward(generator, with_branch)

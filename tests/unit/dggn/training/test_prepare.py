@@ -186,7 +186,7 @@ def test_changed_sources_are_cut_again(
     run(photo_folder, target)
     run(photo_folder, tmp_path / "fresh")
     assert content(target) == content(tmp_path / "fresh")
-    # And a sub-image that someone removed.
+    # And for a removed sub-image.
     (target / "HR" / "two_s001.ppm").unlink()
     run(photo_folder, target)
     assert content(target) == content(tmp_path / "fresh")
@@ -234,7 +234,7 @@ def test_damaged_manifests_are_named(photo_folder: Path, tmp_path: Path) -> None
 def test_plain_lines_without_a_terminal(
     photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # On a machine that is busy enough, there would be one on the way.
+    # On a busy machine, one would still be in progress.
     monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", 1e9)
     stream = io.StringIO()
     with show_sources(stream) as on_source:

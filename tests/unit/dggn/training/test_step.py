@@ -64,7 +64,7 @@ def test_the_average_follows_the_weights(config: TrainConfig, pairs: list[Pair])
         step(0.0)
         now = weights(state.generator)
         for name, average in weights(state.average).items():
-            # At step 0 the average remembers a tenth of itself.
+            # At step 0 the average keeps a tenth of itself.
             expected = torch.lerp(before[name], now[name], 0.9)
             assert torch.allclose(average, expected, atol=1e-7), name
 

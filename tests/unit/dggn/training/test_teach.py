@@ -104,7 +104,7 @@ def test_an_interrupted_set_goes_on_and_can_grow(photographs: Path, tmp_path: Pa
         read_pairs([parts], target="teacher")
     made(photographs, parts, count=8)
     pair = made(photographs, parts, count=8).pairs[2]
-    # A file that was cut off is made again, and no other.
+    # Only the truncated file is made again.
     pair_paths(parts, pair)["teacher"].write_bytes(b"P6")
     asked = 0
 

@@ -195,7 +195,7 @@ def test_time_ends_the_run_with_its_schedule_completed(
     pairs: list[Pair],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Seconds that pass at every look at the clock, and not while another program has its turn.
+    # A clock that advances at every reading, not while other programs run.
     clock = SimpleNamespace(monotonic=partial(next, itertools.count()))
     monkeypatch.setattr(trainer_module, "time", clock)
     config = replace(config, steps=10**9, max_minutes=2, save_every=10**9)
@@ -273,7 +273,7 @@ def test_critics_learn_to_tell_pictures_apart(
     config = replace(gan_config, steps=10, critic=critic, optimizer=still, save_every=10)
     train(config, pairs, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
-    # What bilinear enlargement loses is told from its gradients first.
+    # The first improvements over bilinear interpolation come from the gradients.
     assert np.mean([line["gradient_critic"] for line in lines]) < -0.5
     # A critic begins nearly flat, where the penalty is its weight, 10.
     for name in ("image_penalty", "gradient_penalty"):
@@ -306,6 +306,6 @@ def test_compiles_when_asked(
     train(replace(config, steps=1, compile=True), pairs, tmp_path / "psnr")
     assert compiled == [TrainingForward]
     compiled.clear()
-    # The critics' steps need its pictures without their derivatives.
+    # The critics' steps need its pictures without gradients.
     train(replace(gan_config, steps=1, compile=True), pairs, tmp_path / "gan")
     assert compiled == [TrainingForward, Generator]

@@ -1,4 +1,4 @@
-"""VGG19's features, and where its weights come from."""
+"""VGG19's features and weights."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_vgg19_is_torchvisions(vgg19_file: Path, sequence: nn.Sequential) -> Non
 
 @pytest.fixture
 def site(tmp_path: Path, vgg19_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for torchvision's site; torch.hub keeps its files in `home`."""
+    """A folder in place of torchvision's site; torch.hub stores its files in `home`."""
     folder = tmp_path / "site"
     folder.mkdir()
     start = hashlib.sha256(vgg19_file.read_bytes()).hexdigest()[:8]
@@ -74,7 +74,9 @@ def test_vgg19_that_cannot_be_downloaded(site: Path) -> None:
     with pytest.raises(EnvironmentProblem, match=r"invalid hash value"):
         open_perceptual(PerceptualConfig())
     original.unlink()
-    with pytest.raises(EnvironmentProblem, match=r"cannot be had from .*another machine.*squeeze"):
+    with pytest.raises(
+        EnvironmentProblem, match=r"cannot be downloaded from .*another machine.*squeeze"
+    ):
         open_perceptual(PerceptualConfig())
     assert not list((site.parent / "home" / "hub" / "checkpoints").iterdir())
 

@@ -27,7 +27,7 @@ def test_tiles_partition_an_axis(size: int, multiple: int, overlap: int, more: i
         assert start % multiple == 0
         assert start <= keep < until <= stop <= size
         assert stop - start <= tile
-        # Context on each side, but where the picture ends.
+        # Context on each side, except at the picture's border.
         assert keep - start >= overlap or start == keep == 0
         assert stop - until >= overlap or stop == until == size
 

@@ -19,7 +19,7 @@ MULTIPLE = 4
 
 
 def means_of_blocks() -> Any:
-    """A graph that takes multiples of 4 only, and gives each block's mean."""
+    """A graph that takes only multiples of 4, and returns each block's mean."""
     nodes = [
         helper.make_node("SpaceToDepth", ["x"], ["deep"], blocksize=4),
         helper.make_node("DepthToSpace", ["deep"], ["same"], blocksize=4),

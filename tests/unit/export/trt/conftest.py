@@ -13,6 +13,7 @@ from PIL import Image
 from runtime.backends.trt.library import Capabilities
 from runtime.backends.trt.verify import PHOTOGRAPH
 from runtime.model.info import DEFAULT_MODEL, model_path, tensorrt_model_path
+from tests.support.fake_tensorrt import CAPABILITIES
 
 if TYPE_CHECKING:
     import onnx
@@ -25,18 +26,7 @@ Run = Callable[["onnx.ModelProto | Path", NDArray[Any]], NDArray[Any]]
 @pytest.fixture(scope="session")
 def strong() -> Capabilities:
     """Capabilities of a library with strong types."""
-    return Capabilities(
-        strong_types=True,
-        explicit_batch=False,
-        precision_flags=False,
-        shared_profiles=True,
-        profile_sharing_preview=False,
-        progress=True,
-        compute_capabilities=False,
-        runtime_config=False,
-        optimization_level=True,
-        largest_opset=19,
-    )
+    return CAPABILITIES
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +77,7 @@ def image() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def batch(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The same as a float model takes it, (1, 3, 48, 64)."""
+    """The same for a float model, (1, 3, 48, 64)."""
     nchw = image[None].transpose(0, 3, 1, 2).astype(np.float32) * np.float32(1 / 255)
     return np.ascontiguousarray(nchw)
 
@@ -127,7 +117,7 @@ def int8_file() -> Path:
 
 @pytest.fixture(scope="session")
 def foreign_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of another program: opset 14, other names, `Constant` nodes, no metadata."""
+    """Another program's file: opset 14, other names, `Constant` nodes, no metadata."""
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
@@ -135,7 +125,7 @@ def foreign_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def weight(name: str, out: int, inside: int) -> TensorProto:
         values = random.normal(0, 0.1 / (3 * inside**0.5), (out, inside, 3, 3))
-        # The picture itself goes through, as what enlarges pictures must let it.
+        # The picture passes through, as in any upscaler.
         for channel in range(3):
             values[channel, channel, 1, 1] += 1
         return numpy_helper.from_array(values.astype(np.float32), name)

@@ -37,7 +37,7 @@ SMALL = EngineRequest(onnx=model_path("dggn-lite"), tile_px=64, batch=1)
 
 
 class Machine:
-    """A machine with or without a GPU, with some libraries, that notes what is touched."""
+    """A machine with or without a GPU, with some libraries, that records what is used."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, make_tensorrt: MakeTensorRt) -> None:
         self.gpus: tuple[Gpu, ...] = (GPU,)
@@ -48,7 +48,7 @@ class Machine:
             "tensorrt-rtx": library_of(make_tensorrt("rtx-1.7"), "tensorrt-rtx"),
         }
         monkeypatch.setattr(command, "find_library", self.find_library)
-        monkeypatch.setattr(command, "open_engine", None)  # nothing here can run it
+        monkeypatch.setattr(command, "open_engine", None)  # no runtime can execute it here
         for module in ("export.trt.command", "runtime.backends.gpu"):
             monkeypatch.setattr(f"{module}.probe", self.probe)
 
@@ -119,7 +119,7 @@ def test_stale_engines_are_built_again_with_the_reason(
         reason = "built for precision fp16, not fp32"
     machine.said.clear()
     result = machine.ask(request)
-    # A newer driver runs what an older one built.
+    # A newer driver runs engines that an older one built.
     assert result.was_built == (why != "driver")
     assert [line for line in machine.said if "is built again" in line and reason in line] == (
         machine.said[:1] if reason else []

@@ -1,4 +1,4 @@
-"""How `dggn-run` has engines built."""
+"""Building engines for `dggn-run`."""
 
 from __future__ import annotations
 

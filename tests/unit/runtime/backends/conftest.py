@@ -37,7 +37,7 @@ def machine(tmp_path: Path, reference: OrtBackend, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(
         runtime.backends.trt.open, "open_device", lambda index: machine.devices[index]
     )
-    # What computes on the processor instead is no matter here.
+    # The CPU backend does not matter here.
     monkeypatch.setattr(
         runtime.backends.select,
         "_open_openvino",

@@ -26,7 +26,7 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Describes a machine on which everything works but what is given."""
+    """Describe a machine on which everything works except the given parts."""
 
     def describe(**changes: Any) -> list[str]:
         works = {

@@ -1,4 +1,4 @@
-"""Models by URL, from a server on this machine that speaks https with a certificate of its own."""
+"""Models by URL, from a local https server with its own certificate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHA256 = hashlib.sha256(MODEL).hexdigest()
 
 
 class Server:
-    """Answers by path; counts how often it was asked."""
+    """Answers by path; counts requests."""
 
     def __init__(self) -> None:
         self.answers: dict[str, bytes] = {"/models/4x%20Nice.onnx": MODEL}

@@ -20,7 +20,7 @@ class Status(enum.IntEnum):
 
 
 def fake_driver(status: Status = Status.SUCCESS, count: int = 2) -> Any:
-    """cuda-bindings' driver, as far as probing needs it."""
+    """The parts of cuda-bindings' driver that probing needs."""
     attribute = SimpleNamespace(
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR="major",
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR="minor",

@@ -1,4 +1,4 @@
-"""ONNX Runtime on CUDA: float16 where it makes the same pictures, on a stand-in for a GPU."""
+"""ONNX Runtime on CUDA, in float16 if the pictures stay the same, on a simulated GPU."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_without_onnx_it_is_float32_and_said(scene: Scene) -> None:
     with scene.open(half=no_onnx) as backend:
         assert backend.precision == "float32"
     assert scene.said == [
-        "computing in float32, because float16 cannot be had: this needs onnx: pip install "
+        "computing in float32, because float16 is not available: this needs onnx: pip install "
         "'dggn[gpu]'"
     ]
 

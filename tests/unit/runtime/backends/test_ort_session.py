@@ -1,4 +1,4 @@
-"""ONNX Runtime's sessions, and why they are not on CUDA."""
+"""ONNX Runtime's sessions, and reasons for not using CUDA."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Please follow https://onnxruntime.ai/docs/install/#cuda-and-cudnn to install CUD
 
 
 class CudaRuntime:
-    """An ONNX Runtime for CUDA, and what it does here."""
+    """An ONNX Runtime for CUDA, and its behaviour."""
 
     __version__ = "1.31.1"
 

@@ -1,4 +1,4 @@
-"""Sessions over the slots' memory, on the CPU, where a stream does everything at once."""
+"""Sessions over the slots' memory, on the CPU, where streams are synchronous."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_results_are_those_of_a_session_that_copies(reference: OrtBackend, kind:
     for number, tile in enumerate(tiles[:5]):
         expected = reference.run(tile[None])[0].astype(int)
         assert np.abs(results[number] - expected).max() <= np.iinfo(kind).max // 255
-    # The last one is larger than the slots' memory: it was cut, and put together again.
+    # The last one exceeds the slots' memory: it was split and reassembled.
     assert results[5].shape == (4 * 96, 4 * 64, 3)
 
 

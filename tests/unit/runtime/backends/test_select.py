@@ -1,4 +1,4 @@
-"""Which backend is chosen, and why."""
+"""Choice of the backend, and the reasons given."""
 
 from __future__ import annotations
 

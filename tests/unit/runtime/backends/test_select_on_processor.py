@@ -103,7 +103,7 @@ def test_precisions_that_cannot_be_had() -> None:
 def test_onnx_runtime_is_only_opened_for_cuda_where_it_has_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It would take a second, and its memory, before OpenVINO takes over."""
+    """Opening it would take a second, and memory, before OpenVINO takes over."""
     pytest.importorskip("openvino", reason="needs the cpu extra")
     opened()  # verified, which opens it once
 

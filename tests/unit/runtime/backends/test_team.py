@@ -18,7 +18,7 @@ from tests.support.processes import wait_until
 
 
 class Member:
-    """Holds a few tiles back, and fails at the one of a number."""
+    """Holds a few tiles back, and fails at a given one."""
 
     uniform_tiles = True
     largest_tile_px: int | None = None
@@ -96,7 +96,7 @@ def check(results: dict[int, Samples], count: int) -> None:
 
 @pytest.mark.parametrize(("finish_each", "together"), [(1, 0), (7, 3), (10**9, 20)])
 def test_the_work_is_shared(finish_each: int, together: int) -> None:
-    """Each waits for the other before its first tiles, which one alone can thus not take."""
+    """Each member waits for the other before its first tiles, so neither can take all."""
     members = [Member("one"), Member("two")]
     both = threading.Barrier(2, timeout=LIMIT_S)
 

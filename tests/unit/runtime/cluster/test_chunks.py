@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runtime.cluster.chunks import FATAL, LONGEST, Chunks
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 
 
 def jobs(count: int) -> list[Job]:

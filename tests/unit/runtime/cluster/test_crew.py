@@ -1,4 +1,4 @@
-"""The driver's part, with workers that do as a test says."""
+"""The driver's part, with workers that follow a script."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from runtime.cluster.share import Node, Slot
 from runtime.cluster.worker import Made
 from runtime.errors import BackendError, Cancelled, EnvironmentProblem
 from runtime.jobs.ends import Files
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints, Journal
-from runtime.jobs.plan import Job
 from runtime.jobs.result import FileResult
 from runtime.jobs.stamp import SourceStamp
 from runtime.report.progress import PlainProgress
@@ -46,7 +46,7 @@ class Unavailable(RayError):
 
 
 class Results:
-    """Result of a streaming call of Ray; it is its own reference."""
+    """Result of a streaming Ray call; it is its own reference."""
 
     def __init__(self, results: Iterator[Any]) -> None:
         self._results = results
@@ -81,7 +81,7 @@ class Actor:
 
 
 class Hiring:
-    """Instead of `Hirer`."""
+    """Replaces `Hirer`."""
 
     facts = FACTS
 
@@ -110,7 +110,7 @@ def made(name: str) -> Made:
 
 
 class Run:
-    """A run over pictures with such workers."""
+    """Run over pictures with such workers."""
 
     def __init__(
         self, tmp_path: Path, behaviour: Behaviour, *, returns: bool = True, replaces: bool = True
@@ -136,7 +136,7 @@ class Run:
 
 
 def once(error: RayError) -> Behaviour:
-    """The second picture meets an error at the first try."""
+    """Fail at the first try of the second picture."""
     met: list[str] = []
 
     def behaviour(name: str) -> Any:

@@ -48,7 +48,7 @@ def test_frames_and_times_come_back(name: str) -> None:
 
 
 def test_times_do_not_drift() -> None:
-    # 30 frames a second last 33.3 ms each, and GIF counts in hundredths.
+    # At 30 frames per second each lasts 33.3 ms; GIF counts hundredths of a second.
     frames = [frame((number, 0, 0), 1000 / 30) for number in range(0, 240, 8)]
     image, _ = saved(frames, "GIF")
     assert sum(durations(image)) == 1000

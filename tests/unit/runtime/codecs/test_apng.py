@@ -94,7 +94,7 @@ def test_apng_half_transparent_over_and_source(tmp_path: Path) -> None:
     assert frames[1][0, 0].tolist() == mixed
     assert frames[2][0, 4].tolist() == [0, 0, 200, 128]
     assert frames[2][0, 0].tolist() == mixed
-    # Over its like: twice half, and the same colour.
+    # Over itself: alpha of one half twice, and the same colour.
     assert frames[3][0, 4].tolist() == [0, 0, 200, round(255 * (1 - (1 - share) ** 2))]
     assert frames[4][0, 4].tolist() == [0, 0, 0, 0]
     assert frames[4][7, 7].tolist() == list(GREEN)

@@ -1,4 +1,4 @@
-"""BMP by its definition: every kind of bit fields and palettes, alpha that is none, profiles."""
+"""BMP by its specification: bit fields and palettes of every kind, unused alpha, profiles."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_calibrated_colours_get_a_profile(tmp_path: Path) -> None:
     picture = seen(tmp_path / "a.bmp", bmp(PLAIN, bits=24, header=108, space=space))
     assert picture.icc_profile is not None
     assert picture.notes == ["an ICC profile was made of the colours that its BMP header states"]
-    # Nearly every program leaves them zero.
+    # Nearly all programs leave them zero.
     assert seen(tmp_path / "a.bmp", bmp(PLAIN, bits=24, header=108)).icc_profile is None
 
 

@@ -1,4 +1,4 @@
-"""Run lengths of BMP, with moves, early ends and runs that are too long."""
+"""BMP run lengths, with moves, early ends and overlong runs."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_top_down(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_left_out_is_transparent(tmp_path: Path, bits: int, runs: bytes) -> None:
-    """By a move, an early end of a row and of the picture; a run may be longer than its row."""
+    """Left out by a move, or an early end of a row or the picture; a run may exceed its row."""
     path = tmp_path / "a.bmp"
     path.write_bytes(bmp(runs, bits=bits))
     expected = np.full((4, 7), -1)

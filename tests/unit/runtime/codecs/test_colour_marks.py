@@ -1,4 +1,4 @@
-"""Colours that files state without a profile reach the result, or are refused."""
+"""Colours that files state without a profile are kept or rejected."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_png_that_would_be_mislabelled_is_refused(tmp_path: Path, block: bytes, 
 
 
 def test_what_cannot_hold_a_profile_is_converted(tmp_path: Path) -> None:
-    """Linear light of a half is 188 in sRGB."""
+    """Linear light of one half is 188 in sRGB."""
     buffer = io.BytesIO()
     Image.new("RGB", (6, 4), (128, 128, 128)).save(buffer, "PNG")
     data = buffer.getvalue()
@@ -148,7 +148,7 @@ def heic(path: Path, **options: Any) -> None:
 
 
 def with_nclx(path: Path, primaries: int, transfer: int) -> None:
-    """Change what a file's boxes say."""
+    """Change the colours in a file's boxes."""
     data = bytearray(path.read_bytes())
     at = data.index(b"colrnclx") + 8
     struct.pack_into(">HH", data, at, primaries, transfer)

@@ -1,4 +1,4 @@
-"""Files and images of every kind come out upright, in their right colours."""
+"""Files and images of every kind are decoded upright, in the right colours."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_alpha_is_kept_apart(tmp_path: Path, name: str, mode: str) -> None:
     assert picture.alpha_hw is not None
     assert np.array_equal(picture.alpha_hw, alpha)
     assert np.array_equal(picture.rgb_hwc, expected[..., :3])
-    assert picture.is_grey == (mode == "LA" and name != "a.webp")  # WebP knows no grey
+    assert picture.is_grey == (mode == "LA" and name != "a.webp")  # WebP has no grey
 
 
 def test_opaque_alpha_is_still_alpha(tmp_path: Path) -> None:

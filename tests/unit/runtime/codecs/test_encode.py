@@ -1,4 +1,4 @@
-"""Pictures are written whole, in the format their name says, with nothing lost unsaid."""
+"""Pictures are written whole, in the format that their name states, with a note for every loss."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.images import (
 
 
 def wide_profile() -> bytes:
-    """A profile whose red is sRGB's green: every RGB picture shows differently with it."""
+    """A profile whose red is sRGB's green: every RGB picture looks different with it."""
     swapped = SRGB.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
     assert swapped != SRGB
     return swapped
@@ -257,7 +257,7 @@ def test_size_is_checked_before_anything_is_encoded(tmp_path: Path) -> None:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
-    """Something older, which must outlive every failure."""
+    """An older file, which must survive every failure."""
     path = tmp_path / "a.png"
     path.write_bytes(b"older")
     return path

@@ -1,4 +1,4 @@
-"""EXIF: the orientation is applied, and the rest is kept as far as it still holds."""
+"""EXIF: the orientation is applied, and other data kept if it still applies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.images import (
     smooth,
 )
 
-# What the viewer shall see of rows 1 2 3 and 4 5 6, by EXIF 2.32, 4.6.4 A.
+# How viewers show the rows 1 2 3 and 4 5 6, by EXIF 2.32, 4.6.4 A.
 UPRIGHT = {
     1: [[1, 2, 3], [4, 5, 6]],
     2: [[3, 2, 1], [6, 5, 4]],
@@ -68,7 +68,7 @@ def test_orientation_is_applied_once(
     shown = picture.rgb_hwc[8::16, 8::16, 0].astype(int)
     assert picture.size_hw == tuple(16 * size for size in shown.shape)
     assert np.abs(shown - 40 * np.array(UPRIGHT[orientation])).max() <= 1
-    assert picture.exif is None  # orientation was all there was
+    assert picture.exif is None  # it held only the orientation
     if name == "a.jpg":
         assert picture.dpi == ((150, 300) if orientation >= 5 else (300, 150))
 

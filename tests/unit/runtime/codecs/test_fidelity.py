@@ -47,7 +47,7 @@ KINDS = [
 ]
 NO_PROFILE = (".gif",)
 NO_EXIF = (".gif",)
-# What libvips does not tell of a file, though it is in there.
+# Metadata that libvips does not report, although the file has it.
 UNTOLD_DPI = (".webp", ".avif", ".gif")
 
 
@@ -162,7 +162,7 @@ def check_samples(picture: Picture, image: Any, suffix: str, *, deep: bool) -> N
 def test_a_second_reading_finds_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, big_tiff: bool
 ) -> None:
-    """From file to file without a network, nothing changes but what the format cannot hold."""
+    """From file to file without a network, only what the format cannot hold changes."""
     if big_tiff:
         monkeypatch.setattr(tiff, "BIG_BYTES", 0)
     for suffix in (".tiff",) if big_tiff else (".png", ".tiff"):
@@ -201,7 +201,7 @@ def test_animations_keep_their_times(tmp_path: Path, kind: str, suffix: str) -> 
     image = vips(path, n=-1)
     assert image.get("n-pages") == 4
     assert image.get("delay") == [40, 70, 100, 130]
-    # libvips counts a GIF's repetitions as its plays, as browsers do.
+    # libvips counts plays of a GIF, not repetitions, as browsers do.
     assert image.get("loop") in (2, 3)
     stack = image.numpy().reshape(4, 20, 30, -1).astype(int)
     for number, frame in enumerate((frames(kind), *frames(kind).more)):
@@ -283,7 +283,7 @@ def test_cmyk_with_its_profile(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["rgb", "grey", "rgb-alpha", "rgb-16"])
 def test_bmp_by_its_own_definition(tmp_path: Path, kind: str) -> None:
-    """libvips reads no BMP; its header is short enough to be read here."""
+    """libvips does not read BMP, so its short header is read here."""
     picture, path = samples(kind), tmp_path / "a.bmp"
     picture.dpi = (300.0, 150.0)
     encode(picture, path, OutputSettings())
@@ -310,7 +310,7 @@ def test_heic(tmp_path: Path) -> None:
     picture, path = samples("rgb"), tmp_path / "a.heic"
     exif = Image.Exif()
     exif[Base.Make] = "Camera"
-    exif[Base.Orientation] = 6  # HEIC turns pictures in its own way, and EXIF must not again
+    exif[Base.Orientation] = 6  # HEIC has its own rotation, and EXIF must not rotate again
     heif = pillow_heif.from_pillow(Image.fromarray(picture.rgb_hwc))
     heif.save(path, quality=-1, chroma=444, exif=exif.tobytes(), icc_profile=WIDE)
     read = decode(path)

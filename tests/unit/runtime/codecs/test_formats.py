@@ -110,7 +110,7 @@ def test_bmp_just_below_its_limit() -> None:
     "call", ["decode(source)", "encode(Picture(rgb_hwc=rgb), target, OutputSettings())"]
 )
 def test_pillow_loads_its_formats_all_at_once(tmp_path: Path, call: str) -> None:
-    """Left to itself, it would load some later, perhaps in two threads at the same time."""
+    """By itself it would load some later, perhaps in two threads at once."""
     Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
     code = f"""
 from pathlib import Path

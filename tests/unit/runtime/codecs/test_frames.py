@@ -1,4 +1,4 @@
-"""Animations and pages: what is taken, what is left out, and their times."""
+"""Animations and pages: which are read, which left out, and their times."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_what_a_format_cannot_hold_is_said(tmp_path: Path, suffix: str, note: st
 
 
 def tiff_pages(path: Path, *, reduced: bool = False) -> Path:
-    """Two pages, of which the second may say that it is the first one reduced."""
+    """Two pages, the second perhaps marked as a reduced copy of the first."""
     colour, grey = np.zeros((6, 8, 3), np.uint8), np.full((3, 4, 3), 90, np.uint8)
     pages = Picture(rgb_hwc=colour, more=(Picture(rgb_hwc=grey, is_grey=True),))
     encode(pages, path, OutputSettings())

@@ -93,7 +93,7 @@ def test_gif_frames_outside_of_the_screen(tmp_path: Path) -> None:
     first, second = seen(path, gif([(0, 0, 0, 8, 8, 1, None), (2, 6, 6, 9, 9, 1, None)]))
     assert first.shape == second.shape == (8, 8, 4)
     np.testing.assert_array_equal(second, painted((RED, 0, 0, 8, 8), (BLUE, 6, 6, 2, 2)))
-    # Some programs state no screen.
+    # Some programs leave out the screen size.
     (found,) = seen(path, gif([(0, 0, 0, 8, 8, 1, None)], screen=(0, 0)))
     np.testing.assert_array_equal(found, painted((RED, 0, 0, 8, 8)))
 
@@ -101,7 +101,7 @@ def test_gif_frames_outside_of_the_screen(tmp_path: Path) -> None:
 def test_gif_cut_off(tmp_path: Path) -> None:
     data = gif([(0, 0, 0, 8, 8, 1, None), (2, 0, 0, 8, 8, 1, None)])
     path = tmp_path / "a.gif"
-    # Without its end it is whole; without samples it is not.
+    # A missing end does no harm; missing samples do.
     assert len(seen(path, data[:-1])) == 2
     path.write_bytes(data[:-5])
     for read in (decode, read_outline):

@@ -1,4 +1,4 @@
-"""A header tells what decoding then gives."""
+"""The header agrees with the decoded picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The header of a large file gives the facts that decoding a small one gives."""
+"""The header of a large file gives the same facts as decoding a small one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that cannot be read are refused by name, with the reason."""
+"""Files that cannot be read are rejected by name, with the reason."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def encoded(name: str, **options: Any) -> bytes:
 
 
 def png_declared(width: int, height: int) -> bytes:
-    """A 64 x 64 PNG that says it has another size."""
+    """A 64 x 64 PNG that declares another size."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     rest = encoded("PNG")[33:]
     return b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + struct.pack(">I", zlib.crc32(header)) + rest

@@ -1,4 +1,4 @@
-"""Results are reduced to the right size, without bleeding, ringing past the range or drifting."""
+"""Results are reduced to the right size, without bleeding, ringing out of range or shifts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Type = type[np.uint8] | type[np.uint16]
 
 
 def large(size_hw: tuple[int, int], colour: tuple[int, int, int]) -> Picture:
-    """A flat result of a source of the size."""
+    """A flat result for a source of this size."""
     height, width = size_hw
     return Picture(rgb_hwc=np.full((4 * height, 4 * width, 3), colour, np.uint8))
 

@@ -1,4 +1,4 @@
-"""Damage in a PNG costs the damaged chunk, or the picture."""
+"""Damage in a PNG drops the damaged chunk, or rejects the picture."""
 
 from __future__ import annotations
 
@@ -167,8 +167,8 @@ def test_samples_that_are_cut_off_are_damage(tmp_path: Path, cut: int) -> None:
     [
         ((0, 7, 8, 2), "it has no pixels"),
         ((9, 0, 8, 2), "it has no pixels"),
-        ((9, 7, 3, 0), "its header makes no sense"),
-        ((9, 7, 8, 5), "its header makes no sense"),
+        ((9, 7, 3, 0), "its header is invalid"),
+        ((9, 7, 8, 5), "its header is invalid"),
         ((9, 7, 8, 3), "its palette is missing"),
     ],
 )
@@ -193,7 +193,7 @@ def test_apples_own_png_is_named(tmp_path: Path) -> None:
 
 
 def test_outlines_of_png_do_not_read_samples(tmp_path: Path) -> None:
-    """EXIF may follow the samples, and still tells how the picture lies."""
+    """EXIF may follow the samples, and still gives the orientation."""
     exif = Image.Exif()
     exif[0x0112] = 6
     path = tmp_path / "a.png"

@@ -1,4 +1,4 @@
-"""How TIFFs are written; what other programs make of them is in test_fidelity.py."""
+"""Writing TIFF; reading by other programs is in test_fidelity.py."""
 
 from __future__ import annotations
 

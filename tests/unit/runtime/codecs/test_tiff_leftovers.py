@@ -1,4 +1,4 @@
-"""Tags that results do not hold are named in a note."""
+"""Dropped tags are named in a note."""
 
 from __future__ import annotations
 

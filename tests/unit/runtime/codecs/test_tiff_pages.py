@@ -1,4 +1,4 @@
-"""TIFF pages: which are pictures, and what each states of itself."""
+"""TIFF pages: which are pictures, and their tags."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_picture_is_taken_and_not_its_reduced_copies(
 
 @pytest.mark.parametrize("reduced", [{}, {254: (1,)}])
 def test_a_picture_behind_its_reduced_copy_is_taken(tmp_path: Path, reduced: Tags) -> None:
-    """By the copy's own word, or because it is smaller."""
+    """Recognized by its tag, or because it is smaller."""
     data = tiff((SMALL, {330: (1,), **reduced}), (FULL, {282: (1,), 283: (1,)}))
     picture = seen(written(tmp_path / "a.tif", with_the_second_inside(data)))
     np.testing.assert_array_equal(picture.rgb_hwc, FULL)

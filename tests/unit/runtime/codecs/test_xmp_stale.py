@@ -1,4 +1,4 @@
-"""Single rules; whole files are in test_what_no_longer_holds.py."""
+"""Single rules; whole files are in test_stale_metadata.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours of odd files and images: few bits, many bits, inks, and modes in memory."""
+"""Colours of unusual files and images: few bits, many bits, inks, and PIL modes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Profiles that cannot be for a picture's colours are left out, and the note says why."""
+"""Profiles that do not match a picture's colours are dropped, with a note."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Enlarged alpha is smooth, in place, and constant where it was."""
+"""Enlarged alpha is smooth, not shifted, and constant where it was."""
 
 from __future__ import annotations
 

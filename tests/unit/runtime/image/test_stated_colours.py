@@ -1,4 +1,4 @@
-"""Profiles made of numbers, as LittleCMS understands them, against colour science by hand."""
+"""Profiles made from numbers, as LittleCMS reads them, against values computed by hand."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ CASES = {
 def test_a_profile_says_what_was_stated(name: str) -> None:
     stated, primaries, light = CASES[name]
     assert not stated.is_srgb
-    # Colours that sRGB holds, so that nothing is cut.
+    # Colours inside sRGB, so that nothing is clipped.
     steps = np.array([90, 120, 150], np.uint8)
     samples = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(9, 3, 3)
     profile = stated.profile(is_grey=False)
@@ -69,7 +69,7 @@ def test_grey_gets_a_profile_for_grey(name: str) -> None:
     image = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     found = np.asarray(to_srgb(image, profile), np.float64)[0]
     expected = to_8_bits_srgb(light(np.arange(256) / 255))
-    # Next to black, LittleCMS draws lines where the curves are steep.
+    # Near black, LittleCMS approximates steep curves by lines.
     assert np.abs(found - expected[:, None])[16:].max() <= 1.5
 
 
@@ -89,7 +89,7 @@ def test_a_made_profile_passes_for_the_picture(is_grey: bool) -> None:
 def test_srgb_needs_no_profile(primaries: int, transfer: int) -> None:
     assert colours_of_cicp(primaries, transfer, by="x").is_srgb
     assert SRGB.is_srgb
-    # As editors write sRGB for programs that know gAMA only.
+    # As editors write sRGB for programs that support only gAMA.
     assert StatedColours(by="gAMA", curve=(1 / 0.45455,)).is_srgb
 
 

@@ -56,7 +56,7 @@ def test_small_and_narrow(size_hw: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_a_mask_loses_its_steps(kind: type) -> None:
-    """Along a slanted edge, what is opaque in each column changes by steps of a whole pixel."""
+    """Along a slanted edge, the opaque part of each column changes by whole pixels."""
     full = int(np.iinfo(kind).max)
     rows, columns = np.indices((40, 60))
     mask: np.ndarray = np.where(rows > 5 + columns / 2, full, 0).astype(kind)
@@ -66,7 +66,7 @@ def test_a_mask_loses_its_steps(kind: type) -> None:
     softened = soft.sum(axis=0, dtype=float) / full
     assert np.abs(np.diff(heights)).max() == 1
     assert np.abs(np.diff(softened[2:-2])).max() < 0.75
-    # The outline stays where it was.
+    # The outline does not move.
     assert np.abs(softened - heights).max() < 0.6
     assert np.array_equal(soft[(rows > 8 + columns / 2)], mask[(rows > 8 + columns / 2)])
 

@@ -32,7 +32,7 @@ def test_the_latest_run_has_the_last_word() -> None:
 
 
 def test_a_result_that_two_runs_claim_is_only_begun() -> None:
-    """Shards that found another listing may have given one name to two pictures."""
+    """Shards that saw different listings may have given one name to two pictures."""
     claims = [{"a": entry(1, "one")}, {"a": entry(1, "two")}]
     assert merged(claims)["a"].output_bytes is None
     assert merged([claims[0], claims[0]]) == claims[0]

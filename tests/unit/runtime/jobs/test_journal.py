@@ -13,9 +13,9 @@ import pytest
 from runtime.errors import Cancelled, TargetError
 from runtime.jobs import journal as journal_module
 from runtime.jobs.entries import Entry, line_of
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Journal, settings_fingerprint
 from runtime.jobs.journal_files import JOURNAL_NAME
-from runtime.jobs.plan import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.system.files import remove_temporaries
 from tests.support.processes import run
@@ -32,7 +32,7 @@ def job(tmp_path: Path) -> Job:
 
 @pytest.fixture
 def done(job: Job) -> Job:
-    """A job whose result the journal knows."""
+    """A job whose result is in the journal."""
     with Journal(job.target.parent) as journal:
         stamp = SourceStamp.of(job.source)
         journal.begin(job, stamp, "f")
@@ -42,7 +42,7 @@ def done(job: Job) -> Job:
 
 
 def ask(job: Job, fingerprint: str = "f") -> tuple[bool, bool]:
-    """Whether it is done, and whether the target is somebody else's."""
+    """Whether it is done, and whether the target belongs to another picture."""
     with Journal(job.target.parent) as journal:
         return journal.is_done(job, fingerprint), journal.is_foreign(job)
 
@@ -115,7 +115,7 @@ def test_deleted_truncated_and_vanished(done: Job) -> None:
 
 
 def test_files_that_changed_places_are_told_apart(tmp_path: Path) -> None:
-    """With one size and time, as of pictures that a program wrote in the same second."""
+    """With equal size and time, like pictures written in the same second."""
     (tmp_path / "out").mkdir()
     jobs = []
     with Journal(tmp_path / "out") as journal:
@@ -303,7 +303,7 @@ def test_the_fingerprint_differs_with_any_setting() -> None:
 def test_another_run_that_tidies_up_leaves_the_journal_being_written(
     done: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folders of two runs may lie in each other."""
+    """The folder of one run may contain that of another."""
     line = line_of
 
     def tidy_first(key: str, entry: Entry) -> str:

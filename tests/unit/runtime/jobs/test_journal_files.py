@@ -1,4 +1,4 @@
-"""Journals of shards: who may run beside whom, and what everybody knows afterwards."""
+"""Journals of shards: which may run at the same time, and their merged content."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from runtime.errors import TargetError
 from runtime.jobs import journal_files
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Journal
 from runtime.jobs.journal_files import JOURNAL_NAME, journal_name, shard_journals
-from runtime.jobs.plan import Job
 from runtime.jobs.shard import Shard
 from runtime.jobs.stamp import SourceStamp
 
@@ -77,7 +77,7 @@ def test_without_locks_no_journal_is_removed(
 
 
 def test_an_older_journal_does_not_bring_back_what_it_knew(jobs: list[Job]) -> None:
-    """The result has one size whatever it shows, and so have the journals' claims."""
+    """All results have the same size, and so do the journals' entries."""
     job, first = jobs[0], jobs[0].source.read_bytes()
     make(job, Shard(0, 1), b"first!")
     job.source.write_bytes(b"other")

@@ -9,8 +9,9 @@ import pytest
 
 from runtime.codecs.output import OutputSettings
 from runtime.errors import ConfigError
+from runtime.jobs.job import Plan
 from runtime.jobs.names import unique_targets
-from runtime.jobs.plan import Plan, plan_jobs
+from runtime.jobs.plan import plan_jobs
 
 SETTINGS = OutputSettings()
 PNG = OutputSettings(format="png")
@@ -197,12 +198,12 @@ def test_a_folder_that_cannot_be_listed_is_reported(
     plan = plan_jobs(source, tmp_path / "out", SETTINGS)
     assert [job.name for job in plan.jobs] == ["a.png"]
     assert plan.unreadable == (("locked", "cannot list the folder: Permission denied"),)
-    with pytest.raises(ConfigError, match=r"cannot look at .*locked.*Permission denied"):
+    with pytest.raises(ConfigError, match=r"cannot access .*locked.*Permission denied"):
         plan_jobs(tmp_path / "locked", tmp_path / "out", SETTINGS)
 
 
 class Entry:
-    """An entry of which nothing can be told, as of a mount whose server is gone."""
+    """An entry that cannot be examined, like a mount whose server is gone."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -217,7 +218,7 @@ class Entry:
 def test_folders_below_that_fail_are_reported_and_the_rest_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder that may be listed but not entered, one that breaks off, a dead mount."""
+    """A folder that may be listed but not entered, one whose listing breaks off, a dead mount."""
     source = make(tmp_path / "in", "a.png", "bad/inner/b.png", "torn/c.png", "torn/d.png")
     real = os.scandir
 

@@ -7,8 +7,9 @@ import pytest
 from runtime.codecs.output import OutputSettings
 from runtime.errors import ConfigError, MissingDependency
 from runtime.jobs import plan as plan_module
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints
-from runtime.jobs.plan import Job, plan_jobs
+from runtime.jobs.plan import plan_jobs
 
 PNG = OutputSettings(format="png")
 

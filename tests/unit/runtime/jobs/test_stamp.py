@@ -26,7 +26,7 @@ def test_new_content_of_the_same_length_and_time_is_another_version(source: Path
     stamp, status = SourceStamp.of(source), source.stat()
     source.write_bytes(b"other")
     os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
-    # Size and time alone cannot tell; the time of the change of status does.
+    # Size and modification time are equal; the time of the status change differs.
     assert stamp.seems_unchanged(source)
     assert not stamp.still_of(source)
     assert SourceStamp.of(source).sha256 != stamp.sha256

@@ -16,7 +16,7 @@ LAST = [("tensor(float)", ["n", "h", "w", 3])]
 
 
 def nearest(scale: int, multiple: int, batch: NDArray[Any], least: int = 1) -> NDArray[Any]:
-    """A network that enlarges, and fails or pads where the size is no multiple."""
+    """A network that enlarges, and fails or pads if the size is not a multiple."""
     height, width = batch.shape[2:]
     if height % multiple or min(height, width) < least:
         raise BackendError("sizes do not fit")
@@ -51,7 +51,7 @@ def test_the_least_size_is_found(least: int, multiple: int, found: int) -> None:
 
 
 def bending(takes: Range, gives: Range, batch: NDArray[Any]) -> NDArray[Any]:
-    """A network that bends colours, but keeps the ends of its own range."""
+    """A network with a nonlinear tone curve that keeps the ends of its range."""
     (low, high), (least, most) = takes, gives
     signed = (batch.astype(np.float32) - low) / (high - low) * 2 - 1
     bent = np.tanh(signed) / np.tanh(1)
@@ -187,7 +187,7 @@ def test_a_file_runs_in_tiles(tmp_path: Path) -> None:
 
 
 def saved(path: Path, nodes: list[Any], constants: dict[str, Any], **shapes: Any) -> Path:
-    """A model of another program, from `x` to `y`."""
+    """Another program's model, from `x` to `y`."""
     onnx = pytest.importorskip("onnx", reason="needs the export extra")
     pytest.importorskip("onnxruntime", reason="needs the cpu extra")
     kind = shapes.get("kind", onnx.TensorProto.FLOAT)
@@ -241,7 +241,7 @@ def test_pictures_smaller_than_the_model_takes_are_padded(tmp_path: Path, px: in
 
 
 def test_a_picture_that_a_model_does_not_take_is_that_pictures_error(tmp_path: Path) -> None:
-    """Flattened widths of 60 px and more fail in this one."""
+    """This model fails on widths of 60 px and more."""
     from runtime.upscaler import Upscaler
 
     path = saved(

@@ -12,7 +12,7 @@ from runtime.report.progress import BarProgress, PlainProgress, QuietProgress
 
 
 class Full(io.StringIO):
-    """A standard output that cannot be written."""
+    """A standard output that cannot be written to."""
 
     def __init__(self, number: int) -> None:
         super().__init__()

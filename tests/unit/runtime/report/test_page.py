@@ -10,7 +10,7 @@ import pytest
 
 from runtime.errors import ConfigError, TargetError
 from runtime.image.picture import Picture
-from runtime.jobs.plan import Job, Plan
+from runtime.jobs.job import Job, Plan
 from runtime.jobs.result import FileResult
 from runtime.report.page import HtmlReport
 from runtime.report.preview import Before
@@ -74,7 +74,7 @@ def test_what_a_stopped_run_did_not_come_to_is_counted(tmp_path: Path) -> None:
 
 
 class Links(HTMLParser):
-    """Collects what a page would load or run."""
+    """Collects everything that a page would load or run."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -144,7 +144,7 @@ def test_bar_prints_notes_and_problems_above_itself() -> None:
 
 
 def test_bar_is_gone_when_a_second_stop_returns() -> None:
-    """On Ctrl-C the process ends after the second, whatever the first is still doing."""
+    """On Ctrl-C the process ends after the second `stop`, even if the first is still running."""
     progress = BarProgress(io.StringIO())
     progress.start(1)
     assert progress._bar
@@ -167,7 +167,7 @@ def test_bar_is_gone_when_a_second_stop_returns() -> None:
 
 
 def test_bar_leaves_standard_output_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the stream for a terminal
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich treats the stream as a terminal
     progress = BarProgress(io.StringIO())
     before = sys.stdout
     progress.start(1)

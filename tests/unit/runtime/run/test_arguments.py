@@ -1,16 +1,32 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import typer
 
 from runtime.errors import ConfigError
-from runtime.run.arguments import gpu_numbers, list_devices, openvino_device, path_argument
+from runtime.run.arguments import backend_request, gpu_numbers, list_devices, openvino_device, place
+from runtime.stores.url import StoreUrl
 
 
 def test_an_empty_path_is_a_mistake_not_the_current_folder() -> None:
-    assert str(path_argument("photos")) == "photos"
-    with pytest.raises(typer.BadParameter, match="empty"):
-        path_argument("")
+    assert place("photos", "INPUT") == Path("photos")
+    assert place("s3://bucket/photos/", "INPUT") == StoreUrl.parse("s3://bucket/photos/")
+    with pytest.raises(ConfigError, match="INPUT is empty"):
+        place("", "INPUT")
+
+
+def test_devices_are_those_of_the_backend() -> None:
+    assert backend_request("auto", "auto", None).precision is None
+    request = backend_request("openvino", "bfloat16", "npu", threads=2)
+    assert (request.openvino_device, request.devices, request.threads) == ("NPU", None, 2)
+    request = backend_request("cuda", "float32", "1,0")
+    assert (request.openvino_device, request.devices, request.precision) == (
+        "CPU",
+        (1, 0),
+        "float32",
+    )
 
 
 @pytest.mark.parametrize(("text", "numbers"), [("0", (0,)), ("2, 0,1", (2, 0, 1))])

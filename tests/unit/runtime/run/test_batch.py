@@ -22,7 +22,7 @@ from tests.support.pipeline_bench import NearestUpscaler
 
 
 class Upscaler(NearestUpscaler):
-    """Stands in for the result of `open_upscaler`, without a model."""
+    """Replaces the result of `open_upscaler`, without a model."""
 
     description, why, precision = "nearest, in memory", "", "uint8"
     model_sha256, tile_size, overlap, on_gpu = "a" * 64, 64, 0, False

@@ -1,4 +1,4 @@
-"""Clips through the pipeline: refusals, resuming, repeated frames, faults, memory."""
+"""Clips through the pipeline: resuming, repeated frames, faults, memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest.importorskip("av", reason="needs the video extra")
 from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled, TargetError
 from runtime.image.picture import Picture
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.result import FileResult
 from runtime.run import make_clip as make_clip_module
 from runtime.system.files import write_whole
@@ -74,7 +74,7 @@ def test_a_result_appears_when_it_is_complete(bench: Bench, source: Path) -> Non
 
 
 class Killed(BaseException):
-    """Ends a run at once, as a power cut would."""
+    """Ends a run at once, like a power cut."""
 
 
 @pytest.mark.parametrize(("suffix", "seed"), [(".mp4", 0), (".mkv", 1), (".mov", 2), (".mkv", 3)])
@@ -165,7 +165,7 @@ def test_segments_of_something_else_are_not_used(
 
 
 def after(calls: int, error: type[BaseException]) -> Callable[[Picture], None]:
-    """Raises in the call that follows so many."""
+    """Raises after this many calls."""
     left = calls
 
     def count(picture: Picture) -> None:
@@ -229,7 +229,7 @@ def test_frames_that_come_out_of_order_are_put_in_order(bench: Bench, source: Pa
 
 
 class Shuffled(NearestUpscaler):
-    """Keeps three pictures, and gives them back in another order; the rest when it must."""
+    """Keeps three pictures, and returns them in another order; the rest in `finish`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -259,7 +259,7 @@ def test_memory_is_bounded(bench: Bench, source: Path) -> None:
 
 
 class Patient(Shuffled):
-    """Gives nothing back until it must."""
+    """Returns nothing until `finish`."""
 
     def submit_picture(
         self, picture: Picture, on_done: Callable[[Picture], None], *, on_tile: Any = None

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("av", reason="needs the video extra")
 
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.run.clip_forecast import FRAMES, clip_s, encode_s, frames_left
 from runtime.run.clip_plan import ClipPlan

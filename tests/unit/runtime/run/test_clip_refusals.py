@@ -1,4 +1,4 @@
-"""Clips that are refused, and damaged ones."""
+"""Rejected and damaged clips."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("av", reason="needs the video extra")
 
 from runtime.codecs.output import OutputSettings
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.result import FileResult
 from runtime.video.settings import VideoSettings
 from tests.support import clips
@@ -109,7 +109,7 @@ def test_what_is_refused_is_done_when_asked_for(
 
 def test_what_frames_carry_beside_their_samples_is_noted(bench: Bench, tmp_path: Path) -> None:
     hdr10 = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
-    # With B-frames, x265 now and then gives so short a clip decoding times that no file takes.
+    # With B-frames, x265 sometimes gives so short a clip decoding times that no container accepts.
     params = f"log-level=none:bframes=0:{hdr10}:max-cll=1000,400"
     source = clips.make(
         tmp_path / "x.mkv", codec="libx265", pixel_format="yuv420p10le", frames=2,

@@ -15,7 +15,7 @@ from PIL import Image
 pytest.importorskip("av", reason="needs the video extra")
 
 from runtime.codecs.output import OutputSettings
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.jobs.result import FileResult
 from runtime.video.settings import VideoSettings
 from tests.support import clips
@@ -107,7 +107,7 @@ def test_every_frame_and_its_time_stamp(bench: Bench, tmp_path: Path, name: str)
 
 
 def shown_at(path: Path) -> list[float]:
-    """When frames are shown, in seconds; those that an edit list takes out are not."""
+    """Presentation times in seconds, without frames that an edit list removes."""
     import av
 
     with av.open(str(path)) as container:
@@ -285,7 +285,7 @@ def test_colours(
     result = upscaled(bench, source, crf=4)
     before, after = video_of(probe(source)), video_of(probe(Path(str(result.target))))
     assert [before[tag] for tag in TAGS] == [after[tag] for tag in TAGS]
-    # Decoded by the tags, the colours are those of the pictures that the clip was made of.
+    # Decoded by the tags, the colours are those of the original pictures.
     middle = samples_of(Path(str(result.target)))[0][20 * 4, 40 * 4].astype(int)
     assert np.abs(middle - clips.picture(0)[20, 40]).max() <= 6
     assert not any("untagged" in note for note in result.notes)
@@ -360,7 +360,7 @@ def test_codecs(bench: Bench, tmp_path: Path, suffix: str, codec: str, found: st
     assert video["codec_name"] == found
     assert times(after, 0) == pytest.approx(times(before, 0), abs=5e-4)
     if found == "hevc":
-        assert video["codec_tag_string"] == "hvc1"  # Apple's players take no other
+        assert video["codec_tag_string"] == "hvc1"  # Apple's players accept no other
 
 
 def test_what_a_container_cannot_hold_is_noted(bench: Bench, tmp_path: Path) -> None:

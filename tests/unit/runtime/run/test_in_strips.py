@@ -1,4 +1,4 @@
-"""Pictures whose results are too large for the memory allowed, through the pipeline."""
+"""Pictures whose results exceed the memory limit, through the pipeline."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from runtime.codecs.output import OutputSettings
 from runtime.errors import Cancelled, ImageReadError, ImageWriteError, TargetError
 from runtime.image.picture import Picture, is_deep
 from runtime.image.strip_source import EightBitReader, PictureReader
+from runtime.jobs.job import Job
 from runtime.jobs.journal import Journal
-from runtime.jobs.plan import Job
 from runtime.run import in_strips as in_strips_module
 from runtime.run.in_strips import NOTE, hand_over
 from runtime.run.route import Route
@@ -67,7 +67,7 @@ def test_what_is_made_in_strips_has_the_same_preview(
     assert strips is not None
     assert (strips.size_hw, strips.box) == (whole.size_hw, whole.box)
     assert (strips.before, strips.whole) == (whole.before, whole.whole)
-    if not settings.max_size_px:  # reducing strips rounds a few samples otherwise
+    if not settings.max_size_px:  # reducing strips rounds a few samples differently
         assert strips.after == whole.after
 
 

@@ -118,7 +118,7 @@ class Alive:
 
 
 class LateUpscaler(NearestUpscaler):
-    """Does nothing before it holds three pictures or must finish, as a device with batches."""
+    """Does nothing before it holds three pictures or `finish`, like a device with batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ def test_pictures_that_wait_in_a_batch_are_completed(
     pipeline = bench.pipeline(memory_bytes=memory_bytes)
 
     def before(picture: Picture) -> None:
-        # Pictures come quicker than they are upscaled, or none would wait for another.
+        # Pictures arrive faster than they are upscaled, or none would wait.
         if len(bench.progress.names) < 10:
             wait_until(pipeline._decoded.full)
 

@@ -15,7 +15,7 @@ def test_the_first_pass_is_read_as_a_picture_of_its_own() -> None:
     reader = EnlargedReader(NearestUpscaler(), PictureReader(picture), 4)
     height = reader.header.size_hw[0]
     assert reader.header.size_hw == expected.shape[:2]
-    # Overlapping, as tiles with context ask for them, and skipping some.
+    # Overlapping, as for tiles with context, and skipping some.
     for start, stop in ((0, 5), (3, 20), (19, 19 + 1), (40, height)):
         assert np.array_equal(reader.rows(start, stop).rgb_hwc, expected[start:stop])
     assert np.array_equal(reader.again().rows(0, 3).rgb_hwc, expected[:3])

@@ -16,7 +16,7 @@ from PIL import Image
 from runtime.codecs.decode import decode as decode_file
 from runtime.errors import BackendError, ConfigError, ImageWriteError, TargetError
 from runtime.image.picture import Picture
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.run import route as route_module
 from runtime.run import stages as stages_module
 from tests.support.pipeline_bench import (
@@ -29,12 +29,12 @@ from tests.support.pipeline_bench import (
 
 
 def module_of(stage: str) -> ModuleType:
-    """Where the pipeline finds what does a stage."""
+    """Return the module from which the pipeline takes a stage."""
     return route_module if stage == "decode" else stages_module
 
 
 def fail_for(name: str, error: Exception) -> Callable[..., Any]:
-    """A stage that fails for one picture."""
+    """Make a stage fail for one picture."""
 
     def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
         def stage(*arguments: Any, **options: Any) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runtime.image.strip_source import PictureReader
-from runtime.jobs.plan import Job
+from runtime.jobs.job import Job
 from runtime.run.work import Work
 from tests.support.images import picture_of
 

@@ -58,7 +58,7 @@ def test_size_and_format(bench: Bench, query: str, size: tuple[int, int], kind: 
     [("JPEG", "jpg"), ("WEBP", "webp"), ("TIFF", "tiff"), ("BMP", "bmp"), ("GIF", "gif")],
 )
 def test_the_format_is_the_contents(bench: Bench, form_name: str, suffix: str) -> None:
-    # curl says of every body that it is a form's.
+    # curl declares every body a form.
     kind = "application/x-www-form-urlencoded"
     answer = bench.ask("/upscale", data(form_name), Content_Type=kind)
     assert answer.status == 200
@@ -87,7 +87,7 @@ def test_a_form_brings_the_picture_and_its_parameters(bench: Bench) -> None:
     answer = bench.ask("/upscale?format=webp", body, Content_Type=kind)
     assert answer.status == 200
     assert (answer.image.size, answer.image.format) == ((30, 20), "WEBP")
-    # Folders of answered requests are being removed meanwhile, which os.walk bears.
+    # Folders of answered requests vanish meanwhile, which os.walk tolerates.
     assert not [folder for folder, _, names in os.walk(bench.folder) if "a.png" in names]
 
 

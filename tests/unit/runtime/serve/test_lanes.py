@@ -22,7 +22,7 @@ def tile(value: int) -> np.ndarray:
 
 
 def ignore(result: object) -> None:
-    """Take a result."""
+    """Ignore a result."""
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def backend() -> GatedBackend:
 
 
 def held(backend: GatedBackend, feeder: Feeder) -> Lane:
-    """Close the gate behind a tile that the feeder waits with."""
+    """Close the gate while the feeder waits with a tile."""
     backend.gate.clear()
     first = feeder.lane()
     first.submit(tile(0), ignore)

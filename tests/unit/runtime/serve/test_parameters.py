@@ -6,18 +6,18 @@ pytest.importorskip("uvicorn", reason="needs the serve extra")
 
 from runtime.codecs.output import OutputSettings
 from runtime.errors import ConfigError
-from runtime.serve.parameters import PARAMETERS, read_parameters, wishes_of
+from runtime.serve.parameters import PARAMETERS, options_of, read_parameters
 from runtime.serve.problems import Problem
 
 
 def test_they_are_the_options_of_the_command() -> None:
     pairs = [("scale", "1.5"), ("format", "webp"), ("quality", "80"), ("id", "a" * 16)]
-    wishes = wishes_of(read_parameters(pairs))
-    assert wishes.settings == OutputSettings(scale=1.5, format="webp", quality=80)
-    assert wishes.id == "a" * 16
-    assert wishes_of(read_parameters([])).settings == OutputSettings()
+    options = options_of(read_parameters(pairs))
+    assert options.settings == OutputSettings(scale=1.5, format="webp", quality=80)
+    assert options.id == "a" * 16
+    assert options_of(read_parameters([])).settings == OutputSettings()
     pairs = [("width", "900"), ("second_pass", "true")]
-    settings = wishes_of(read_parameters(pairs)).settings
+    settings = options_of(read_parameters(pairs)).settings
     assert settings == OutputSettings(width_px=900, second_pass=True)
 
 
@@ -53,7 +53,7 @@ def test_unknown_and_repeated_ones_are_refused() -> None:
 
 def test_those_that_exclude_each_other_are_refused() -> None:
     with pytest.raises(ConfigError, match="exclude each other"):
-        wishes_of(read_parameters([("scale", "2"), ("width", "3")]))
+        options_of(read_parameters([("scale", "2"), ("width", "3")]))
 
 
 def test_the_description_agrees_with_what_is_read() -> None:

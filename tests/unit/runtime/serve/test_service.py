@@ -1,4 +1,4 @@
-"""Requests that wait, come to nothing, or are given up."""
+"""Requests that wait, fail or are abandoned."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PICTURE = file_of(noise(40, 30))
 
 
 def in_thread(work: Callable[[], Answered]) -> Callable[[], Answered]:
-    """Begin something, and return what waits for it."""
+    """Start a call in a thread; return a function that waits for it."""
     found: list[Answered] = []
     thread = threading.Thread(target=lambda: found.append(work()))
     thread.start()
@@ -35,7 +35,7 @@ def in_thread(work: Callable[[], Answered]) -> Callable[[], Answered]:
 
 
 def hold(bench: Bench, path: str = "/upscale") -> Callable[[], Answered]:
-    """A request that is at work until the gate opens."""
+    """A request that runs until the gate opens."""
     bench.backend.gate.clear()
     answer = in_thread(lambda: bench.ask(path, PICTURE))
     wait_until(bench.backend.waits.is_set)
@@ -50,7 +50,7 @@ def test_full_places_are_said_with_when_to_come_again(bench: Bench) -> None:
     refused = bench.ask("/upscale", PICTURE)
     assert refused.status == 503
     assert int(refused.headers["retry-after"]) > 0
-    assert "places are taken" in refused.json["error"]
+    assert "server is busy" in refused.json["error"]
     assert bench.ask("/readyz").status == 503
     assert bench.ask("/healthz").status == 200
     bench.backend.gate.set()

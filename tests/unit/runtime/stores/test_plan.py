@@ -8,7 +8,7 @@ import pytest
 
 from runtime.codecs.output import OutputSettings
 from runtime.errors import ConfigError
-from runtime.jobs.plan import Plan
+from runtime.jobs.job import Plan
 from runtime.stores.client import Found
 from runtime.stores.plan import plan_with_stores, sorted_out
 from runtime.stores.staging import Staging

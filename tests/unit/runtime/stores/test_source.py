@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runtime.errors import Cancelled, TargetError
-from runtime.jobs.plan import Job, Origin
+from runtime.jobs.job import Job, Origin
 from runtime.jobs.stamp import SourceStamp
 from runtime.stores.source import Objects
 from runtime.stores.url import StoreUrl

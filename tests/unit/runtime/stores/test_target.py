@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtime.jobs.plan import Job, Origin
+from runtime.jobs.job import Job, Origin
 from runtime.jobs.stamp import SourceStamp
 from runtime.stores.client import Found, ResultStamp
 from runtime.stores.target import PutResults
@@ -14,7 +14,7 @@ from runtime.stores.url import StoreUrl
 
 
 class Bucket:
-    """Keeps what is put."""
+    """Stores what is put."""
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, ResultStamp]] = {}

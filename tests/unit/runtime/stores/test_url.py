@@ -44,10 +44,10 @@ def test_what_lies_in_what() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("ftp://host/x", "no store that is known"),
-        ("s3://", "no place in a store"),
-        ("s3:///x", "no place in a store"),
-        ("s3://b/x//y", "no place in a store"),
+        ("ftp://host/x", "not in a supported store"),
+        ("s3://", "not a URL in a store"),
+        ("s3:///x", "not a URL in a store"),
+        ("s3://b/x//y", "not a URL in a store"),
         ("s3://key:secret@b/x", "holds credentials"),
     ],
 )

@@ -29,7 +29,7 @@ NO_LIMIT_1 = "9223372036854771712"
             32 * MIB,
         ),
         ("0::/a", {"a/memory.max": "max", "a/memory.high": str(16 * MIB)}, None, 16 * MIB),
-        # A container that is told the host's path, but sees its own group as the root.
+        # A container that sees the host's path, but its own group as the root.
         ("0::/system.slice/docker-1f2e.scope", {"cpu.max": "200000 100000"}, 2.0, None),
         (
             "5:cpu,cpuacct:/docker/1f2e\n4:memory:/docker/1f2e\n0::/",

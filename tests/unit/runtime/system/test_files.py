@@ -75,7 +75,7 @@ def test_leftovers_are_removed_and_what_is_being_written_is_not(tmp_path: Path) 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
 def test_another_process_leaves_it_too(tmp_path: Path) -> None:
-    """Two runs whose folders lie in each other."""
+    """Two runs, one's folder inside the other's."""
     code = (
         "import pathlib, sys; from runtime.system.files import remove_temporaries; "
         "remove_temporaries([pathlib.Path(sys.argv[1])])"
@@ -169,7 +169,7 @@ def test_without_locks_only_the_leftovers_of_own_targets_are_removed(
 def test_leftovers_are_locked_as_nfs_wants_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NFS locks a file alone only where it is open for writing."""
+    """NFS grants exclusive locks only on files open for writing."""
     lock = files.take_lock
 
     def as_nfs(file: IO[bytes], *, shared: bool = False) -> files.LockState:

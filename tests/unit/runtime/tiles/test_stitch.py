@@ -14,7 +14,7 @@ INFO = ModelInfo(
 
 
 class Waiting:
-    """Keeps tiles, to deliver them in any order."""
+    """Keeps tiles, and delivers them in any order."""
 
     info = INFO
     uniform_tiles = False

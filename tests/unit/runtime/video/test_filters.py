@@ -57,7 +57,7 @@ def test_numbers_are_those_of_the_standards(bits: int, sample_range: int, matrix
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_chroma_lies_where_players_look_for_it(axis: int) -> None:
-    """At the left, and between rows; a ramp of blue shows by how much it moves."""
+    """At the left, and between rows; a ramp of blue shows any shift."""
     length = 128
     ramp = np.linspace(0.2, 0.8, length)
     rgb = np.full((length, length, 3), 0.5)

@@ -1,4 +1,4 @@
-"""Whatever a sidecar says, reading it gives facts or an error that names the engine."""
+"""Reading any sidecar gives facts, or an error that names the engine."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read_or_refuse(engine: Path) -> None:
     try:
         facts = read_facts(engine)
-    except ModelError:  # the only error there may be
+    except ModelError:  # the only error allowed
         return
-    # What is accepted can be written and read again, and is the same.
+    # Accepted facts survive a round trip.
     write_facts(engine, facts)
     assert read_facts(engine) == facts
 

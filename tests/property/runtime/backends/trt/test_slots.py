@@ -1,4 +1,4 @@
-"""Laws of batches on a device: whatever it does first, every tile is delivered once and right."""
+"""Batches on a device: in any order of work, every tile is delivered once and correctly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ times = st.sets(st.integers(1, 20), max_size=2)
 
 
 class Script:
-    """Streams, by number, that progress each time the host looks."""
+    """Numbers of the streams that progress each time the host polls."""
 
     def __init__(self, choices: list[int]) -> None:
         self.choices = choices
@@ -43,7 +43,7 @@ def run(
     slots: int,
     finish_after: set[int],
 ) -> dict[int, Samples]:
-    """Submit tiles; gives what was delivered until an error came, and checks it."""
+    """Submit tiles; check and return what was delivered before an error."""
     tiles = [
         np.random.default_rng(number).integers(0, 256, (*shape, 3)).astype(np.uint8)
         for number, shape in enumerate(shapes)

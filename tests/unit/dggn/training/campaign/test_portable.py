@@ -1,4 +1,4 @@
-"""A run in small files, from one machine to the next."""
+"""A run stored in small files, moved between machines."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_run_travels_in_small_parts(
         for name, weights in network.state_dict().items():
             assert torch.equal(weights, expected[name].half().float())
     assert not portable.is_complete(there)
-    # What is there is never overwritten.
+    # Existing files are never overwritten.
     assert not portable.restore(target, there, {}, None)
     assert not portable.restore(tmp_path / "nothing", tmp_path / "new", {}, None)
     parts[0].write_bytes(b"another")

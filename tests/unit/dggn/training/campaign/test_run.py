@@ -10,7 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from dggn.training.campaign.run import RECIPES_FOLDER, Campaign, CampaignName, CampaignOptions
+from dggn.training.campaign.run import RECIPES_FOLDER, Campaign, CampaignOptions
+from dggn.training.campaign.stages import CampaignName
 from runtime.errors import ConfigError
 
 

@@ -28,7 +28,7 @@ SPEC = PlanSpec(
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c(library: Library) -> None:
-    """Where a build can be cancelled, Ctrl-C does; elsewhere the caller is told at once."""
+    """Ctrl-C cancels a build if possible; otherwise the caller is told at once."""
     began, end = threading.Event(), threading.Event()
     cancelled = threading.Event()
 
@@ -42,7 +42,7 @@ def test_ctrl_c(library: Library) -> None:
     library.module.behaviour.on_build = on_build
 
     def press() -> None:
-        # A signal that came later than that would end pytest.
+        # A later signal would end pytest.
         if began.wait(20):
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -88,7 +88,7 @@ def test_ctrl_c_pressed_again_waits_no_longer(make_tensorrt: MakeTensorRt) -> No
 
 
 def test_leaving_while_an_old_library_builds() -> None:
-    """Its thread cannot be ended; the process can, without a crash and with its exit code."""
+    """Its thread cannot be stopped, but the process exits without a crash, with its exit code."""
     code = """
 import threading, time
 from export.trt.builder.interrupt import THREAD_NAME, exit_process

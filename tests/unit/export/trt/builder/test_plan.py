@@ -94,7 +94,7 @@ def test_a_refused_graph_names_node_and_reason(library: Library, age: str) -> No
     assert library.name in message
     assert "Unsupported ONNX operator" in message
     assert "--precision fp32" in message
-    # Only later ages say which node by name.
+    # Only later versions name the node.
     assert ("node trunk.3 (Conv)" if age in ("10.7", "11.4", "rtx-1.7") else "number 7") in message
 
 

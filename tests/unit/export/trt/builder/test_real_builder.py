@@ -1,4 +1,4 @@
-"""Every preset and precision that we ship, built by a real TensorRT builder without a GPU."""
+"""Every shipped preset and precision, built by a real TensorRT builder without a GPU."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Check = Callable[[SourceModel, str, str], None]
 
 @pytest.fixture
 def check(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
-    """Builds an engine for all targets; the CPU's part is left out, which other tests have."""
+    """Build an engine for all targets, without comparing results, which other tests do."""
     monkeypatch.setattr(build_module, "largest_activation", lambda source, tile: 1.0)
 
     def check(source: SourceModel, precision: Any, sample_type: Any) -> None:
@@ -73,7 +73,7 @@ def _check(
     path = folder / "x.engine"
     facts = build_engine(source, options, path, context)
     assert read_facts(path) == facts
-    # Nothing was made safer or smaller on the way.
+    # No fallback to a safer precision or smaller tiles.
     assert (facts.precision, facts.tile_px, facts.batch) == (precision, 256, 4)
     assert len(said) == 1
 
@@ -127,7 +127,7 @@ def test_a_graph_that_is_refused_is_an_error(
 
 @pytest.fixture
 def make_refused(lite: SourceModel) -> Callable[[], bytes]:
-    """A transpose before the first cast of bytes, which TensorRT takes nowhere."""
+    """A transpose before the first cast of bytes, which TensorRT rejects."""
     from onnx import ModelProto, TensorProto, helper
 
     def make() -> bytes:

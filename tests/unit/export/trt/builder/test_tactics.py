@@ -1,4 +1,4 @@
-"""Tactic sources of TensorRT 8 where cuDNN or cuBLAS is missing."""
+"""Tactic sources of TensorRT 8 without cuDNN or cuBLAS."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ OPTIONS = EngineOptions(
 
 
 class Running:
-    """An engine that computes what its model does, worse by some levels in some precisions."""
+    """An engine that computes its model, with errors of some levels in some precisions."""
 
     description = "a test"
     uniform_tiles = False
@@ -79,7 +79,7 @@ class Running:
 
 
 class Scene:
-    """A build context with a fake library, and what it said and opened."""
+    """A build context with a fake library, with its messages and opened engines."""
 
     def __init__(
         self, module: Any, source: SourceModel, *, errors: dict[str, int] | None = None
@@ -112,7 +112,7 @@ class Scene:
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where timings go."""
+    """Path of the timing cache."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("DGGN_CACHE", str(folder))
     return folder
@@ -134,7 +134,7 @@ def test_verified_before_it_is_kept(scene: Scene, tmp_path: Path, cache: Path) -
     assert facts.info.sample_type == "uint8"
     assert facts.largest_activation is not None
     assert 1 < facts.largest_activation < 100
-    # What was verified is what was kept, and had no verdict yet.
+    # The verified engine is the kept one, and was unverified before.
     assert [dataclasses.replace(facts, verification=None)] == scene.opened
     assert sorted(path.name for path in target.parent.iterdir()) == ["x.engine", "x.engine.json"]
     assert (cache / "engines" / "timing-tensorrt-10.7.0.cache").read_bytes() == b"timings"

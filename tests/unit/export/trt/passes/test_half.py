@@ -53,7 +53,7 @@ def test_an_output_that_is_read_again_keeps_its_type(run: Run) -> None:
 
 
 def test_shapes_and_scales_keep_their_types(run: Run) -> None:
-    """`Resize` takes float32 scales only, and `Shape` reads whatever there is."""
+    """`Resize` takes only float32 scales; `Shape` reads any type."""
     nodes = [
         helper.make_node("Relu", ["x"], ["r"]),
         helper.make_node("Shape", ["r"], ["s"]),

@@ -1,4 +1,4 @@
-"""The last convolution below the last shuffle: the same results, of smaller maps."""
+"""The last convolution below the last shuffle: the same results from smaller maps."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def graph(
 
 
 def ungrouped(model: onnx.ModelProto, run: Run) -> onnx.ModelProto:
-    """Apply the pass, and see that the results stay the same."""
+    """Apply the pass, and check that results stay the same."""
     batch = RANDOM.random((1, 4, 6, 6), dtype=np.float32)
     expected = run(model, batch)
     ungroup(model)
@@ -106,7 +106,7 @@ def test_a_second_time_nothing_changes(batch: NDArray[np.float32]) -> None:
 
 
 def test_a_part_of_a_split_may_be_wanted_whole(run: Run) -> None:
-    """One half goes through two groups, and the other one, whole, is added."""
+    """One half goes through two groups, and the other is added whole."""
     model = graph(
         [
             conv("x", "enter"),

@@ -13,7 +13,7 @@ from tests.support.kernel_logs import KERNEL, MEMORY, WAIT
 def test_a_kernel_is_read() -> None:
     traffic = read_log(["noise", f"Layers:\n{WAIT}\n{KERNEL}\n", MEMORY], tile_px=16, scale=4)
     (kernel,) = traffic.kernels
-    # What is named twice is read once; biases are no weights.
+    # A tensor named twice is read once; biases do not count as weights.
     assert kernel.bytes == 32 * 64 * 2 + 16 * 64 * 4
     assert kernel.flops == 2 * 64 * 16 * 32 * 9
     assert kernel.nodes == ("relu", "conv")
@@ -35,5 +35,5 @@ def test_a_kernel_is_read() -> None:
     ],
 )
 def test_a_log_in_other_words_is_an_error(messages: list[str]) -> None:
-    with pytest.raises(BackendError, match="log was not understood"):
+    with pytest.raises(BackendError, match="log could not be parsed"):
         read_log(messages, tile_px=16, scale=4)

@@ -1,4 +1,4 @@
-"""Memory traffic of engines, as a real builder reports it without a GPU, stays below ceilings."""
+"""Memory traffic of engines, reported by a real builder without a GPU, stays below ceilings."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_the_kernels_compute_all_convolutions_of_the_graph(
 
 
 def _flops(source: SourceModel, tile_px: int) -> float:
-    """Cost of all convolutions, whose output sizes ONNX Runtime finds on a small picture."""
+    """Operations of all convolutions; ONNX Runtime finds output sizes on a small picture."""
     import onnxruntime
     from onnx import ModelProto, helper
 

@@ -1,4 +1,4 @@
-"""The real Python packages for CUDA, against a driver in memory and against none."""
+"""The real Python packages for CUDA, with a simulated driver and without any."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ except BackendError as error:
 
 @pytest.mark.gpu
 def test_the_real_package_with_the_real_driver() -> None:
-    """Copies there and back, plainly and from a graph."""
+    """Copies to the device and back, directly and in a graph."""
     import numpy as np
 
     from runtime.backends.cuda.open import open_device

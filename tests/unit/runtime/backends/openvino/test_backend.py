@@ -78,7 +78,7 @@ def test_float32_makes_the_pictures_of_onnx_runtime(
         assert backend.description == "OpenVINO on the CPU in float32, 1 thread"
         found, expected = (whole(one, picture) for one in (backend, other))
     assert found.dtype == expected.dtype == dtype
-    # Sums are taken in another order, and halves are rounded where they end up.
+    # Sums have another order, so halves may round either way.
     assert np.abs(found.astype(int) - expected).max() <= 1
     assert np.mean(found != expected) < (0.001 if dtype == np.uint8 else 0.05)
 
@@ -163,5 +163,5 @@ def test_tiles_smaller_than_the_model_takes_are_padded(running: OpenVinoBackend)
     running._least_px = 16
     found = whole(running, small)
     assert found.shape == (16, 12, 3)
-    # Below, the model pads with zeros where the edge was continued.
+    # At the bottom, the model pads with zeros where the edge was replicated.
     np.testing.assert_array_equal(found[:14], expected[:14, :12])

@@ -1,4 +1,4 @@
-"""The package itself, and the devices that it sees."""
+"""The OpenVINO package, and the devices that it finds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_nobody_is_told_that_it_is_used(tmp_path: Path) -> None:
 
 
 def test_signals_after_models_have_come_and_gone(model: Path) -> None:
-    """OpenVINO must not leave the stack for signal handlers freed behind."""
+    """OpenVINO must not free the stack of signal handlers while it is in use."""
     code = (
         "import pathlib, signal, sys\n"
         "import numpy as np\n"

@@ -1,4 +1,4 @@
-"""Opening OpenVINO: what is verified, and in which precision."""
+"""Opening OpenVINO: verification and precision."""
 
 from __future__ import annotations
 

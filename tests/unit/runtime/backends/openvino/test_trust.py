@@ -1,4 +1,4 @@
-"""Whether a compiled model is used."""
+"""Deciding whether a compiled model may be used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.openvino_models import INFO
 
 
 class Stripes:
-    """Pictures that depend on where a tile begins: seams of some grey levels."""
+    """Output that depends on a tile's position, which makes seams of some grey levels."""
 
     uniform_tiles = False
     largest_tile_px = None

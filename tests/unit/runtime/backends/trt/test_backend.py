@@ -269,7 +269,7 @@ def test_what_delivering_raises_ends_the_work(bench: Bench) -> None:
 
 
 def test_what_a_callback_raises_ends_its_picture_alone(bench: Bench) -> None:
-    """One of several pictures that share batches is given up by whoever watches it."""
+    """One of several pictures that share batches is cancelled by its callback."""
 
     class GivenUp(Exception):
         pass
@@ -365,7 +365,7 @@ def test_graphs_can_be_switched_off(bench: Bench, tmp_path: Path) -> None:
 def test_an_engine_that_fails_half_way_is_given_back_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    """Not when Python collects it: the error that is being told keeps it alive."""
+    """Not at garbage collection: the error being reported keeps it alive."""
     tensorrt = FakeTensorRT(rtx=True)
     gone: list[str] = []
 

@@ -88,7 +88,7 @@ def test_threads_that_submit_while_memory_runs_out_lose_no_tile(bench: Bench) ->
     others: list[threading.Thread] = []
 
     def say(line: str) -> None:
-        """Called while the backend makes room: another tile comes in at this moment."""
+        """Called while the backend frees memory: another tile arrives at this moment."""
         number = len(tiles) - 1 - len(others)
         others.append(threading.Thread(target=bench.submit, args=(backend, number, tiles[number])))
         others[-1].start()

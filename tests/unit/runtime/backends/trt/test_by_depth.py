@@ -15,7 +15,7 @@ BYTES, WORDS = (np.zeros((8, 8, 3), kind) for kind in (np.uint8, np.uint16))
 
 
 class Engine:
-    """Notes what is asked of it; delivers when it is finished."""
+    """Records its calls; delivers in `finish`."""
 
     uniform_tiles = True
     largest_tile_px = 64

@@ -46,7 +46,7 @@ def test_every_call_exists_in_every_age(age: str) -> None:
 
 
 def test_the_list_of_calls_is_complete() -> None:
-    """Whatever the module asks of TensorRT's objects is in the lists above."""
+    """Everything that the module uses of TensorRT's objects is in the lists above."""
     source = Path(runtime.backends.trt.engine.__file__).read_text(encoding="utf-8")
     known = {
         name for used in (USED_EVERYWHERE, USED_OF_RTX) for names in used.values() for name in names

@@ -1,4 +1,4 @@
-"""Where engines are kept, and under which names."""
+"""Paths of cached engines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_names_tell_engines_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     ]
     assert len(set(paths)) == len(paths)
     assert {path.parent for path in paths} == {tmp_path / "engines"}
-    # A driver's update or the card's number do not make it another engine.
+    # A new driver or another device index does not make it another engine.
     moved = replace(GPU, index=1, cuda_version="13.0")
     assert engine_path("../a model", MODEL, OPTIONS, moved) == paths[0]
     rtx = replace(OPTIONS, flavor="tensorrt-rtx")

@@ -1,4 +1,4 @@
-"""Which engines may be loaded on which machine."""
+"""Engines that may be loaded on a machine."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def test_every_field_is_needed(engine: Path) -> None:
 def test_a_plan_is_never_left_with_anothers_sidecar(
     engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that dies between the two files leaves an engine that is refused."""
+    """A run killed between the two files leaves an engine that is rejected."""
     plan = b"another plan"
     facts = replace(FACTS, plan_sha256=hashlib.sha256(plan).hexdigest(), plan_bytes=len(plan))
     monkeypatch.setattr("runtime.backends.trt.engine_file.write_facts", lambda engine, facts: None)

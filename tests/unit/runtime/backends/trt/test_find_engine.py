@@ -1,4 +1,4 @@
-"""Which engine of the cache is used, and why another one is not."""
+"""Choice of a cached engine, and reasons for rejecting others."""
 
 from __future__ import annotations
 

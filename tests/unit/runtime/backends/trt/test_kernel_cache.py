@@ -1,4 +1,4 @@
-"""Kernels that TensorRT-RTX has compiled are kept."""
+"""Caching of the kernels that TensorRT-RTX compiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From `--backend` to a picture, with GPUs and TensorRT that exist in memory only."""
+"""From `--backend` to a picture, with simulated GPUs and TensorRT."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ class Talking(SilentProgress):
 
 
 def test_a_folder_from_file_to_file(machine: Machine, tmp_path: Path) -> None:
-    """Tiles of several pictures fill one batch, and every file is what ONNX Runtime makes."""
+    """Tiles of several pictures share batches, and every file equals ONNX Runtime's."""
     machine.engine()
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()

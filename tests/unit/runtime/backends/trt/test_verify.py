@@ -21,7 +21,7 @@ from runtime.tiles.backend import Deliver
 
 
 class Enlarger:
-    """Repeats pixels, and errs as told. Delivers late and out of order, as devices do."""
+    """Repeats pixels, with given errors. Delivers late and out of order, like devices."""
 
     description = "a test"
     uniform_tiles = False
@@ -58,7 +58,7 @@ class Enlarger:
             result = tile.repeat(4, axis=0).repeat(4, axis=1)
             if self._error is not None:
                 result = self._error(result)
-            # One buffer for all results: what is not copied is lost.
+            # One buffer for all results: results not copied are lost.
             scratch = result
             deliver(scratch)
             scratch.fill(0)
@@ -112,7 +112,7 @@ def test_one_level_everywhere_is_48_db(sample_type: SampleType) -> None:
 
 
 def test_a_single_wild_value_is_seen() -> None:
-    """A NaN that a cast turned into a number hardly moves the PSNR."""
+    """A NaN that a cast turned into a number hardly changes the PSNR."""
     tiles = verification_tiles(Enlarger().info, 64)
     found = verify(Enlarger(error=shift(100, every=20_000)), Enlarger(), tiles)
     assert found.psnr_db > 50
@@ -140,7 +140,7 @@ def test_tiles_fit_the_engine(tile_px: int) -> None:
     assert all(side % 8 == 0 and 0 < side <= tile_px for shape in shapes for side in shape[:2])
     assert len(shapes) == (1 if tile_px == 8 else 3)
     assert all(tile.dtype == np.uint8 for tile in tiles)
-    # They are pictures, not surfaces.
+    # Textured pictures, not flat areas.
     assert all(tile.std() > 5 for tile in tiles)
 
 

@@ -1,4 +1,4 @@
-"""Metadata that speak of the source's pixels or of what is not in the result."""
+"""Metadata about the source's pixels, or about data that the result lacks."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def geotiff(path: Path, keys: tuple[int, ...], **more: Any) -> Path:
 
 
 def place(tags: dict[int, Any], column: float, row: float) -> tuple[float, float]:
-    """Where a point of the raster lies; GeoTIFF 1.1, annex B.6."""
+    """Position of a raster point; GeoTIFF 1.1, annex B.6."""
     keys = tags[KEYS]
     half = 0.5 if keys[7] == 2 else 0.0  # pixels are points: whole numbers are their centres
     i, j, _, x, y, _ = tags[TIE_POINTS]
@@ -140,7 +140,7 @@ def test_georeferencing_is_scaled(tmp_path: Path, keys: tuple[int, ...]) -> None
     after = tags_of(result)
     assert notes == []
     assert after[PIXEL_SCALE] == (2.5, 5.0, 0.0)
-    # The corners, counted from the upper left edge of the raster, lie where they lay.
+    # The corners, counted from the upper left edge of the raster, keep their positions.
     for column, row in ((0, 0), (12, 0), (0, 10), (12, 10), (5.5, 2.25)):
         assert place(after, 4 * column, 4 * row) == pytest.approx(place(before, column, row))
     for tag in (KEYS, ASCII_KEYS, 42113):
@@ -313,7 +313,7 @@ def test_panoramas_count_the_results_pixels(tmp_path: Path, suffix: str) -> None
     ],
 )
 def test_torn_xmp_takes_no_time(torn: str) -> None:
-    """Looking for each end anew would take hours."""
+    """Searching for each end again would take hours."""
     long = packet(torn * 50_000)
     assert without_stale(long) == (long, [])
     assert with_panorama(long, (4, 4)) == long
