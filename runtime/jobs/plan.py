@@ -19,6 +19,7 @@ from runtime.jobs.shard import Shard
 from runtime.jobs.stamp import canonical_path
 from runtime.jobs.walk import Found, walk
 from runtime.system.package import require
+from runtime.system.path_text import local_path, path_text
 from runtime.video.formats import (
     CLIP_SUFFIXES,
     EXTRA,
@@ -52,7 +53,9 @@ class Job:
     target: Path
     """Where it is written, and for an object, before it is put."""
     name: str
-    """Path of the source relative to INPUT, with forward slashes, for messages and reports."""
+    """Path of the source relative to INPUT, for messages and reports: with forward slashes, and the
+    same text on every machine (`path_text`).
+    """
     notes: tuple[str, ...] = ()
     """Notes for the user, for example that the target's name had to change."""
     origin: Origin | None = None
@@ -68,7 +71,7 @@ class Job:
     @property
     def shown_target(self) -> str:
         """The result's place, for messages and reports."""
-        return self.target_url or str(self.target)
+        return self.target_url or path_text(self.target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +197,7 @@ def clip_plan(source: Path, target: Path, suffix: str) -> Plan:
     require("av", extra=EXTRA)
     if target.is_dir() or not (target.is_file() or target.suffix):
         name = source.stem + suffix + clip_suffix(source)
-        job = Job(source=source, target=target / name, name=source.name)
+        job = Job(source=source, target=target / name, name=path_text(source.name))
         return Plan(jobs=(job,), folder=target, is_one_file=True)
     if not is_writable(target):
         raise ConfigError(
@@ -202,7 +205,7 @@ def clip_plan(source: Path, target: Path, suffix: str) -> Plan:
             f"expected a name that ends in {', '.join(MUXERS)}, or a folder"
         )
     _refuse_suffix(suffix, target)
-    job = Job(source=source, target=target, name=source.name)
+    job = Job(source=source, target=target, name=path_text(source.name))
     return Plan(jobs=(job,), folder=target.parent, is_one_file=True)
 
 
@@ -221,7 +224,7 @@ def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str)
     asked = _writable_format(target)
     if target.is_dir() or (asked is None and not target.is_file() and not target.suffix):
         name = source.stem + suffix + target_suffix(source, settings)
-        job = Job(source=source, target=target / name, name=source.name)
+        job = Job(source=source, target=target / name, name=path_text(source.name))
         return Plan(jobs=(job,), folder=target, is_one_file=True)
     if asked is None:
         # Hardly a folder that is to be made: `large.jp2` and `large.pgn` mean a picture.
@@ -235,7 +238,7 @@ def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str)
             f"--format {settings.format} contradicts OUTPUT {target}: leave one of them out"
         )
     _refuse_suffix(suffix, target)
-    job = Job(source=source, target=target, name=source.name)
+    job = Job(source=source, target=target, name=path_text(source.name))
     return Plan(jobs=(job,), folder=target.parent, is_one_file=True)
 
 
@@ -258,7 +261,12 @@ def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: s
     found = walk(source)
     clips = found.clips if can_read_clips() else []
     jobs = [
-        Job(source=source / name, target=target / place, name=str(name), notes=notes)
+        Job(
+            source=source / local_path(str(name)),
+            target=target / local_path(str(place)),
+            name=str(name),
+            notes=notes,
+        )
         for name, place, notes in named([*found.pictures, *clips], settings, suffix)
     ]
     return folder_plan(found, jobs, target, clips=len(found.clips) - len(clips))

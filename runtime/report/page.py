@@ -119,7 +119,8 @@ def slider(
     size = f'width="{width}" height="{height}"'
     left, right = (_text(label) for label in labels)
     return (
-        f'<div class="pair" style="--natural: {width}px"><img class="after" {size} alt="{right}" data-src="{_uri(after)}">'
+        f'<div class="pair" style="--natural: {width}px">'
+        f'<img class="after" {size} alt="{right}" data-src="{_uri(after)}">'
         f'<img class="before" {size} alt="{left}" data-src="{_uri(before)}">'
         f'<div class="line"></div><span class="is-before">{left}</span>'
         f'<span class="is-after">{right}</span>'

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from runtime.errors import ConfigError
+from runtime.system.path_text import readable
 
 SCHEMES = ("s3", "gs", "az")
 
@@ -39,7 +40,7 @@ class StoreUrl:
             raise ConfigError(
                 f"{text} is in no store that is known: expected s3://, gs:// or az://"
             )
-        bucket, _, key = rest.partition("/")
+        bucket, _, key = readable(rest).partition("/")
         if "@" in bucket:
             raise ConfigError(
                 f"{scheme}://... holds credentials, which others can see on a command line: "
