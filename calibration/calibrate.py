@@ -29,6 +29,7 @@ from runtime.errors import ConfigError, ModelError
 from runtime.model.info import PREFIX
 from runtime.system.files import write_whole
 from runtime.system.package import installed_version
+from runtime.system.path_text import path_text
 from runtime.system.terminal import OnProgress
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def calibrate(
             "method": options.method,
             "tiles": used["sha256"],
             "held_out": checked["sha256"],
-            "pictures": [pair.name for pair in held_out],
+            "pictures": [path_text(pair.name) for pair in held_out],
             "onnxruntime": _onnxruntime_version(),
         },
     )

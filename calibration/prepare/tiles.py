@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dggn.data.pairs import Pair
 from runtime.errors import ConfigError
+from runtime.system.path_text import path_text
 
 Content = Literal["dark", "edge", "flat", "texture"]
 CONTENTS: tuple[Content, ...] = get_args(Content)
@@ -57,7 +58,7 @@ class Tile(Spot):
     def to_mapping(self) -> dict[str, Any]:
         """Return its entry for a manifest."""
         return {
-            "picture": self.picture,
+            "picture": path_text(self.picture),
             "top_px": self.top_px,
             "left_px": self.left_px,
             "content": self.content,

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from runtime.errors import ConfigError, TargetError
 from runtime.system.files import write_whole
+from runtime.system.path_text import local_path, path_text, readable
 
 T = TypeVar("T")
 Record: TypeAlias = Mapping[str, Any]
@@ -76,7 +77,7 @@ def read_records(
         return None
     try:
         text = path.read_text(encoding="utf-8")
-        header, *records = (json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines())
+        header, *records = map(_record, text[: text.rfind("\n") + 1].splitlines())
         found = header.pop(_FORMAT)
         if found != format_name:
             raise ConfigError(f"its format is {found!r}: expected {format_name!r}")
@@ -87,4 +88,20 @@ def read_records(
 
 
 def _line(record: Record) -> str:
-    return f"{json.dumps(record)}\n"
+    return f"{json.dumps(_changed(record, path_text))}\n"
+
+
+def _record(line: str) -> dict[str, Any]:
+    record: dict[str, Any] = _changed(json.loads(line), lambda text: local_path(readable(text)))
+    return record
+
+
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    """Change every text: most are names of files."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _changed(one, change) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_changed(one, change) for one in value]
+    return value

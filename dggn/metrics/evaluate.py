@@ -16,6 +16,7 @@ from dggn.data.prepared import HR_FOLDER, LR_FOLDER
 from dggn.metrics.fidelity import peak_signal_noise_ratio, structural_similarity
 from dggn.model.config import SCALE
 from runtime.errors import ConfigError, ModelError
+from runtime.system.path_text import path_text
 
 SuperResolve: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Maps (H, W, 3) uint8 RGB to (4H, 4W, 3) uint8 RGB."""
@@ -191,7 +192,7 @@ def measure(
         scores = {name: metric(image, reference) for name, metric in metrics.items()}
     except ValueError as error:
         raise ConfigError(f"{path} cannot be measured: {error}") from error
-    return PictureScores(name=path.name, scores=scores)
+    return PictureScores(name=path_text(path.name), scores=scores)
 
 
 def mean(results: Sequence[PictureScores]) -> dict[str, float]:

@@ -28,6 +28,7 @@ from dggn.model.config import SCALE
 from dggn.settings import to_mapping
 from runtime.errors import ConfigError
 from runtime.system.files import write_whole
+from runtime.system.path_text import path_text
 
 MOST_HR_PX = (1024, 768)
 """Longer and shorter side of an HR picture, whose LR picture has 256x192."""
@@ -205,7 +206,7 @@ def _keep(output: Path, pictures: RealisticSet) -> None:
     for one in pictures:
         _write_png(output / HR_FOLDER / f"{one.stem}.png", one.pair.hr_hwc)
         _write_png(output / LR_FOLDER / f"{one.stem}.png", one.pair.lr_hwc)
-        histories[one.stem] = to_mapping(one.history)
+        histories[path_text(one.stem)] = to_mapping(one.history)
     write_whole(output / HISTORIES_NAME, json.dumps(histories, indent=2).encode() + b"\n")
 
 

@@ -171,6 +171,10 @@ def run(
     device: Annotated[
         str, typer.Option(help="auto (a GPU if available), cpu, cuda or cuda:1.")
     ] = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="bf16|fp32", help="Precision; the recipe's by default."),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Loader threads per process.", min=1)] = 2,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the generator: starts slower, runs faster.")
@@ -200,6 +204,7 @@ def run(
             steps=config.steps if steps is None else steps,
             max_minutes=config.max_minutes if max_minutes is None else max_minutes,
             compile=config.compile or compiled,
+            precision=config.precision if precision is None else precision,
             data=replace(config.data, resident=config.data.resident or resident),
         )
         if perceptual_weights:
@@ -250,6 +255,7 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
     from dggn.data.pairs import read_pairs
     from dggn.training.allocator import keep_freed_memory
     from dggn.training.batches import open_batches
+    from dggn.training.bfloat16 import FASTER, SLOW, is_bfloat16_slow
     from dggn.training.parallel import open_process
     from dggn.training.progress import show_training
     from dggn.training.state import WEIGHTS_NAME, TrainingState
@@ -273,6 +279,8 @@ def _train(config: TrainConfig, folder: Path, device: str, workers: int) -> bool
                     f"{process.device}; step {state.step}, {state.elapsed_s / 60:.1f} min done",
                     err=True,
                 )
+                if config.precision == "bf16" and is_bfloat16_slow(process.device):
+                    typer.echo(SLOW + FASTER * (not state.step), err=True)
 
             # From here on an interruption ends the step and saves, instead of the process.
             interrupted = False

@@ -32,6 +32,7 @@ from dggn.data.taught import (
 from dggn.model.config import SCALE
 from runtime.errors import ConfigError, ModelError, TargetError
 from runtime.model.info import file_sha256
+from runtime.system.path_text import path_text, text_bytes
 from runtime.system.terminal import OnProgress
 
 BYTES_PER_LR_PIXEL = 3 * (1 + 2 * SCALE**2)
@@ -75,7 +76,8 @@ def read_sources(folder: Path) -> Sources:
         try:
             with Image.open(path) as image:
                 areas.append(float(image.width * image.height))
-            digest.update(f"{path.relative_to(folder).as_posix()}\0{file_sha256(path)}\n".encode())
+            name = path_text(path.relative_to(folder).as_posix())
+            digest.update(text_bytes(f"{name}\0{file_sha256(path)}\n"))
         except OSError as error:
             raise ConfigError(f"{path} cannot be read ({error}): remove or replace it") from error
     weights = np.array(areas) / sum(areas)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from runtime.backends.gpu import probe
 from runtime.backends.openvino.library import openvino_devices
-from runtime.backends.ort_session import has_cuda
+from runtime.backends.ort_session import has_cuda, load_onnxruntime
 from runtime.backends.trt.library import installed_flavors
 from runtime.errors import BackendError, MissingDependency
 from runtime.system.cores import usable_cores
-from runtime.system.package import require
 
 
 def describe_devices() -> list[str]:
@@ -49,7 +48,7 @@ def _openvino() -> list[str]:
 
 def _onnxruntime() -> str:
     try:
-        require("onnxruntime", extra="cpu")
+        load_onnxruntime()
     except MissingDependency as error:
         return f"onnxruntime: {error}"
     return f"onnxruntime: CPU, {usable_cores()} of its cores for this process"

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from runtime.backends.gpu import probe
 from runtime.errors import BackendError, MissingDependency, ModelError
 from runtime.system.package import load
+from runtime.system.path_text import path_text
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -92,7 +93,7 @@ def make_session(
         preload()
         try:
             session = onnxruntime.InferenceSession(
-                path,
+                path_text(path),
                 options,
                 providers=[cuda_provider(device, **more), CPU],
                 enable_fallback=False,
@@ -178,7 +179,9 @@ def _is_installed(distribution: str) -> bool:
 
 def _on_processor(onnxruntime: Any, path: Path, options: Any) -> Any:
     try:
-        return onnxruntime.InferenceSession(path, options, providers=[CPU], enable_fallback=False)
+        return onnxruntime.InferenceSession(
+            path_text(path), options, providers=[CPU], enable_fallback=False
+        )
     except Exception as error:
         raise ModelError(
             f"{path} cannot be loaded by ONNX Runtime ({error}): "

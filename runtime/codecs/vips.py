@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def _open(path: Path, facts: LargeHeader) -> Any:
         ) from error
     try:
         load = getattr(pyvips.Image, _LOADERS[facts.format_name])
-        source = pyvips.Source.new_from_file(str(path))
+        source = pyvips.Source.new_from_file(os.fsencode(path))
         options = {"page": facts.page} if facts.page else {}
         if facts.orientation == 1:
             return load(source, access="sequential", fail_on="error", **options)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runtime.jobs.stamp import SourceStamp
+from runtime.system.path_text import readable
 
 _logger = logging.getLogger(__name__)
 
@@ -80,14 +81,15 @@ def _parse(line: str) -> tuple[str, Entry]:
     fields = json.loads(line)
     source = fields["source"]
     size = fields["output_bytes"]
-    return str(fields["output"]), Entry(
+    # Earlier versions wrote names as the locale had them.
+    return readable(str(fields["output"])), Entry(
         source=SourceStamp(
             size_bytes=int(source["size_bytes"]),
             mtime_ns=int(source["mtime_ns"]),
             sha256=str(source["sha256"]),
             inode=int(source.get("inode", 0)),
             ctime_ns=int(source.get("ctime_ns", 0)),
-            path=str(source.get("path", "")),
+            path=readable(str(source.get("path", ""))),
             etag=str(source.get("etag", "")),
         ),
         settings=str(fields["settings"]),

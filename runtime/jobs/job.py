@@ -8,6 +8,7 @@ from pathlib import Path
 from runtime.errors import ConfigError
 from runtime.jobs.shard import Shard
 from runtime.jobs.stamp import canonical_path
+from runtime.system.path_text import path_text
 from runtime.video.formats import EXTRA
 
 
@@ -30,7 +31,9 @@ class Job:
     target: Path
     """Where it is written, and for an object, before it is put."""
     name: str
-    """Path of the source relative to INPUT, with forward slashes, for messages and reports."""
+    """Path of the source relative to INPUT, for messages and reports: with forward slashes, and the
+    same text on every machine (`path_text`).
+    """
     notes: tuple[str, ...] = ()
     """Notes for the user, for example that the target's name had to change."""
     origin: Origin | None = None
@@ -46,7 +49,7 @@ class Job:
     @property
     def shown_target(self) -> str:
         """Path or URL of the result, for messages and reports."""
-        return self.target_url or str(self.target)
+        return self.target_url or path_text(self.target)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ from runtime.jobs.journal_files import (
 from runtime.jobs.shard import Shard
 from runtime.jobs.stamp import SourceStamp
 from runtime.system.files import LockState, NotReplaced, replacing
+from runtime.system.path_text import local_path, path_text
 from runtime.video.formats import is_clip
 
 
@@ -206,7 +207,7 @@ class Journal:
         self.close()
 
     def _key(self, job: Job) -> str:
-        return job.target.relative_to(self._folder).as_posix()
+        return path_text(job.target.relative_to(self._folder).as_posix())
 
     def _record(self, job: Job, entry: Entry) -> None:
         line = line_of(self._key(job), replace(entry, run=self._run))
@@ -244,7 +245,7 @@ class Journal:
         self._entries = {
             key: entry
             for key, entry in self._entries.items()
-            if os.path.lexists(self._folder / key)
+            if os.path.lexists(self._folder / local_path(key))
         }
         kept = self._entries
         if self._shard is not None:

@@ -17,6 +17,7 @@ from runtime.jobs.job import Job, Plan
 from runtime.jobs.names import unique_targets
 from runtime.jobs.walk import Found, walk
 from runtime.system.package import require
+from runtime.system.path_text import local_path, path_text
 from runtime.video.formats import (
     CLIP_SUFFIXES,
     EXTRA,
@@ -99,7 +100,7 @@ def clip_plan(source: Path, target: Path, suffix: str) -> Plan:
     require("av", extra=EXTRA)
     if target.is_dir() or not (target.is_file() or target.suffix):
         name = source.stem + suffix + clip_suffix(source)
-        job = Job(source=source, target=target / name, name=source.name)
+        job = Job(source=source, target=target / name, name=path_text(source.name))
         return Plan(jobs=(job,), folder=target, is_one_file=True)
     if not is_writable(target):
         raise ConfigError(
@@ -107,7 +108,7 @@ def clip_plan(source: Path, target: Path, suffix: str) -> Plan:
             f"expected a name that ends in {', '.join(MUXERS)}, or a folder"
         )
     _refuse_suffix(suffix, target)
-    job = Job(source=source, target=target, name=source.name)
+    job = Job(source=source, target=target, name=path_text(source.name))
     return Plan(jobs=(job,), folder=target.parent, is_one_file=True)
 
 
@@ -126,7 +127,7 @@ def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str)
     asked = _writable_format(target)
     if target.is_dir() or (asked is None and not target.is_file() and not target.suffix):
         name = source.stem + suffix + target_suffix(source, settings)
-        job = Job(source=source, target=target / name, name=source.name)
+        job = Job(source=source, target=target / name, name=path_text(source.name))
         return Plan(jobs=(job,), folder=target, is_one_file=True)
     if asked is None:
         # Hardly a new folder: `large.jp2` and `large.pgn` mean a picture.
@@ -140,7 +141,7 @@ def file_plan(source: Path, target: Path, settings: OutputSettings, suffix: str)
             f"--format {settings.format} contradicts OUTPUT {target}: leave one of them out"
         )
     _refuse_suffix(suffix, target)
-    job = Job(source=source, target=target, name=source.name)
+    job = Job(source=source, target=target, name=path_text(source.name))
     return Plan(jobs=(job,), folder=target.parent, is_one_file=True)
 
 
@@ -163,7 +164,12 @@ def _plan_folder(source: Path, target: Path, settings: OutputSettings, suffix: s
     found = walk(source)
     clips = found.clips if can_read_clips() else []
     jobs = [
-        Job(source=source / name, target=target / place, name=str(name), notes=notes)
+        Job(
+            source=source / local_path(str(name)),
+            target=target / local_path(str(place)),
+            name=str(name),
+            notes=notes,
+        )
         for name, place, notes in named([*found.pictures, *clips], settings, suffix)
     ]
     return folder_plan(found, jobs, target, clips=len(found.clips) - len(clips))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 
 from runtime.errors import ConfigError
+from runtime.system.path_text import text_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class Shard:
         """Return whether a picture belongs to it.
 
         Args:
-            name: the picture relative to INPUT, the same on every machine.
+            name: the picture relative to INPUT, the same on every machine: `path_text`.
         """
-        digest = hashlib.sha256(os.fsencode(name)).digest()
+        digest = hashlib.sha256(text_bytes(name)).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.index
 
     def __str__(self) -> str:

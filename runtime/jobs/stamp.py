@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from runtime.model.info import file_sha256
+from runtime.system.path_text import path_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,8 +78,11 @@ class SourceStamp:
 
 
 def canonical_path(path: Path) -> str:
-    """Return a file's canonical path, whatever path it was named by; a link counts as itself."""
-    return str(Path(_resolved(path.parent.absolute()), path.name))
+    """Return a file's canonical path as `path_text`, whatever path it was named by.
+
+    A link counts as itself.
+    """
+    return path_text(Path(_resolved(path.parent.absolute()), path.name))
 
 
 @lru_cache(maxsize=256)

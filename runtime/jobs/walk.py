@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from runtime.codecs.formats import READABLE_SUFFIXES
+from runtime.system.path_text import path_text
 from runtime.video.formats import CLIP_SUFFIXES
 
 SYSTEM_FOLDERS = frozenset(
@@ -25,7 +26,7 @@ class Found:
     """Result of searching a folder."""
 
     pictures: list[PurePosixPath] = field(default_factory=list)
-    """Paths of pictures relative to the folder, in no particular order."""
+    """Paths of pictures relative to the folder (`path_text`), in no particular order."""
     clips: list[PurePosixPath] = field(default_factory=list)
     """Paths of videos, likewise."""
     hidden: int = 0
@@ -75,9 +76,9 @@ def _listed(folder: Path, source: Path, found: Found) -> Iterator[Path]:
             elif is_folder:
                 yield path
             elif path.suffix.lower() in READABLE_SUFFIXES:
-                found.pictures.append(PurePosixPath(path.relative_to(source).as_posix()))
+                found.pictures.append(_name(path, source))
             elif path.suffix.lower() in CLIP_SUFFIXES:
-                found.clips.append(PurePosixPath(path.relative_to(source).as_posix()))
+                found.clips.append(_name(path, source))
             else:
                 found.other += 1
 
@@ -96,6 +97,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         raise
 
 
+def _name(path: Path, source: Path) -> PurePosixPath:
+    return PurePosixPath(path_text(path.relative_to(source).as_posix()))
+
+
 def _report(folder: Path, source: Path, found: Found, error: OSError) -> None:
-    name = folder.relative_to(source).as_posix()
+    name = str(_name(folder, source))
     found.unreadable.append((name, f"cannot list the folder: {error.strerror or error}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from pathlib import Path
 
 from runtime.errors import ModelError
@@ -68,6 +69,13 @@ def check_model_file(path: Path) -> None:
     Raises:
         ModelError: it is not a file that may be loaded.
     """
+    try:
+        os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        raise ModelError(
+            f"{path} has a name that is not in UTF-8, which inference libraries cannot open: "
+            "rename it"
+        ) from None
     try:
         size = path.stat().st_size
         if not 0 < size <= MAX_MODEL_BYTES:

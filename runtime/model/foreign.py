@@ -2,22 +2,22 @@
 
 Such a file says nothing of scale, sizes or range. What can be found out is: the scale, of which
 number height and width must be multiples, the least size, the layout, and whether samples are in
-[0, 1], [0, 255] or [-1, 1]. RGB is assumed. How much context its tiles need cannot be found out: a
-generous overlap is taken, which `--overlap` changes.
+[0, 1], [0, 255], [-1, 1] or [-0.5, 0.5]. RGB is assumed: a network that takes and returns BGR shows
+no difference. How much context its tiles need cannot be found out: a generous overlap is taken,
+which `--overlap` changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from runtime.errors import BackendError, ImageError, ModelError
+from runtime.errors import ModelError
 from runtime.model.info import ModelInfo
-from runtime.model.tensors import BYTES, SIGNED, UNIT, Range, TensorFormat
+from runtime.model.sample_range import find_range
+from runtime.model.tensors import BYTES, UNIT, TensorFormat
+from runtime.model.trial import Run, Trial
 
 FOREIGN_HALO_PX = 32
 """Assumed context in LR pixels per side, for lack of a measurement."""
@@ -28,27 +28,11 @@ MULTIPLES_PX = (1, 2, 4, 8, 16, 32, 64)
 SIDES_PX = (16, 64, 128)
 """Least picture sides to try: networks with reflection padding need some size."""
 
-NEAR = 0.01
-"""Maximum mean difference between a picture and its reduced result, relative to full range, for a
-perfect match.
-"""
-
-ALIKE = 0.02
-"""Maximum difference for a match, unless another range fits far better."""
-
-UNLIKE = 0.1
-"""Minimum difference at which a result is not an enlarged picture."""
-
-_MARGIN_PX = 3
-"""Border to ignore, where networks that pad with zeros are wrong."""
-
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 _WANTED = (
     "expected one written by `dggn-export onnx`, or one input and output of float32, float16 or "
     "uint8, [1, 3, height, width] or [1, height, width, 3], with free height and width"
 )
-
-Run = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +65,7 @@ def foreign_facts(
         ModelError: it is not a network that enlarges RGB pictures of any size.
     """
     tensors = _format(inputs, outputs, where)
-    trial = _Trial(run, tensors)
+    trial = Trial(run, tensors)
     size_hw, scale, multiple = _size(trial, where)
     return Foreign(
         info=ModelInfo(
@@ -92,7 +76,7 @@ def foreign_facts(
             halo_px=-(-FOREIGN_HALO_PX // multiple) * multiple,
             origin="another program",
         ),
-        tensors=_range(trial, size_hw, scale, outputs[0][0], where),
+        tensors=find_range(trial, size_hw, scale, outputs[0][0], where),
         least_px=_least_px(trial, size_hw, scale, multiple),
     )
 
@@ -128,58 +112,7 @@ def _format(
     )
 
 
-class _Trial:
-    """A model with small test pictures.
-
-    Args:
-        run: see `foreign_facts`.
-        tensors: its tensor format, apart from the range.
-    """
-
-    def __init__(self, run: Run, tensors: TensorFormat) -> None:
-        self.tensors = tensors
-        self.reason = ""
-        """Reason why the last picture has no result."""
-        self._run = run
-
-    def result(self, size_hw: tuple[int, int], takes: Range | None = None) -> NDArray[Any] | None:
-        """Run the model on `_ramps`; None if it fails."""
-        tensors = self.tensors if takes is None else replace(self.tensors, takes=takes)
-        try:
-            return self._run(tensors.fed(_ramps(size_hw)[None]))
-        except (BackendError, ImageError) as error:
-            self.reason = str(error)
-            return None
-
-    def scale(self, size_hw: tuple[int, int]) -> int:
-        """Return the scale for a picture of this size; 0 if the model fails."""
-        result = self.result(size_hw)
-        if result is None:
-            return 0
-        shape = result.shape
-        if len(shape) == 4:
-            found_hw, channels = (
-                (shape[1:3], shape[3]) if self.tensors.channels_last else (shape[2:4], shape[1])
-            )
-            scale: int = found_hw[0] // size_hw[0]
-            if scale and channels == 3 and found_hw == (scale * size_hw[0], scale * size_hw[1]):
-                return scale
-        given = [1, *size_hw, 3] if self.tensors.channels_last else [1, 3, *size_hw]
-        self.reason = f"it makes {list(shape)} of {given}"
-        return 0
-
-
-def _ramps(size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return smooth gradients through all levels, which any interpolation reproduces alike."""
-    height, width = size_hw
-    y, x = (np.linspace(0, 255, size) for size in size_hw)
-    rows = np.broadcast_to(y[:, None], (height, width))
-    columns = np.broadcast_to(x, (height, width))
-    ramps = np.stack([columns, rows, 255 - (rows + columns) / 2], axis=-1)
-    return ramps.round().astype(np.uint8)
-
-
-def _size(trial: _Trial, where: str) -> tuple[tuple[int, int], int, int]:
+def _size(trial: Trial, where: str) -> tuple[tuple[int, int], int, int]:
     """Find a size that the model accepts, its scale, and its size multiples."""
     for side in SIDES_PX:
         for multiple in MULTIPLES_PX:
@@ -197,7 +130,7 @@ def _sizes(multiple: int, side: int) -> tuple[int, int]:
     return odd * multiple, (odd + 2) * multiple
 
 
-def _least_px(trial: _Trial, size_hw: tuple[int, int], scale: int, multiple: int) -> int:
+def _least_px(trial: Trial, size_hw: tuple[int, int], scale: int, multiple: int) -> int:
     """Find the smallest side that the model accepts, given one that it accepts."""
     fails, works = 0, size_hw[0] // multiple
     if trial.scale((multiple, multiple)) == scale:
@@ -209,51 +142,3 @@ def _least_px(trial: _Trial, size_hw: tuple[int, int], scale: int, multiple: int
         else:
             fails = middle
     return works * multiple
-
-
-def _range(
-    trial: _Trial, size_hw: tuple[int, int], scale: int, result_type: str, where: str
-) -> TensorFormat:
-    """Find the sample range in which the model reproduces its input."""
-    usual = trial.tensors
-    differences: dict[TensorFormat, float] = {}
-    for tensors, result in _candidates(trial, size_hw, result_type):
-        differences[tensors] = _difference(tensors, result, size_hw, scale)
-        if tensors == usual and differences[usual] <= NEAR:
-            return usual
-    best = min(differences, key=lambda tensors: differences[tensors], default=usual)
-    least = differences.get(best, 1.0)
-    if least > UNLIKE:
-        raise ModelError(
-            f"{where} takes RGB pictures, but its results match them in none of the "
-            f"ranges [0, 1], [0, 255] and [-1, 1] (mean difference {100 * least:.0f} %): expected "
-            "a network that enlarges photographs"
-        )
-    if differences.get(usual, 1.0) <= min(ALIKE, 4 * least):
-        return usual
-    return best
-
-
-def _candidates(
-    trial: _Trial, size_hw: tuple[int, int], result_type: str
-) -> Iterator[tuple[TensorFormat, NDArray[Any]]]:
-    """Yield input and output ranges, usual ones first, with the model's results."""
-    usual = trial.tensors
-    for takes in (BYTES,) if usual.sample_type == "uint8" else (UNIT, BYTES, SIGNED):
-        result = trial.result(size_hw, takes)
-        if result is None:
-            continue
-        for gives in (BYTES,) if result_type == "tensor(uint8)" else (takes, UNIT, BYTES, SIGNED):
-            yield replace(usual, takes=takes, gives=gives), result
-
-
-def _difference(
-    tensors: TensorFormat, result: NDArray[Any], size_hw: tuple[int, int], scale: int
-) -> float:
-    """Return the mean difference between the test picture and its reduced result, in [0, 1]."""
-    height, width = size_hw
-    picture = _ramps(size_hw)
-    enlarged = tensors.read(result.copy(), picture)[0].astype(np.float32)
-    reduced = enlarged.reshape(height, scale, width, scale, 3).mean(axis=(1, 3))
-    inner = slice(_MARGIN_PX, -_MARGIN_PX)
-    return float(np.abs(reduced - picture)[inner, inner].mean()) / 255

@@ -18,6 +18,7 @@ Range: TypeAlias = tuple[float, float]
 UNIT: Range = (0.0, 1.0)
 BYTES: Range = (0.0, 255.0)
 SIGNED: Range = (-1.0, 1.0)
+CENTRED: Range = (-0.5, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)

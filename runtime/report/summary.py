@@ -8,6 +8,7 @@ from typing import Any
 
 from runtime.jobs.job import Plan
 from runtime.jobs.result import FileResult
+from runtime.system.path_text import readable
 
 
 @dataclass(kw_only=True)
@@ -102,13 +103,13 @@ class Report:
             for name in ("hidden", "other", "clips", "links", "system")
         }
         return {
-            "model": self.model,
+            "model": readable(self.model),
             "model_sha256": self.model_sha256,
             "runs_on": self.runs_on,
             "precision": self.precision,
             "settings": dict(self.settings),
             "shard": self.shard,
-            "error": self.error,
+            "error": None if self.error is None else readable(self.error),
             **({} if self.estimate is None else {"dry_run": True, "estimate": dict(self.estimate)}),
             "totals": {
                 "done": totals.done,
@@ -129,12 +130,12 @@ def _file(result: FileResult) -> dict[str, Any]:
     return {
         "name": result.name,
         "status": result.status,
-        "message": result.message or ("up to date" if result.status == "skipped" else ""),
+        "message": readable(result.message) or ("up to date" if result.status == "skipped" else ""),
         "target": result.target,
         "source_size_hw": result.source_size_hw,
         "target_size_hw": result.target_size_hw,
         "frames": result.frames,
         "clip": result.clip or None,
         "seconds": result.seconds,
-        "notes": result.notes,
+        "notes": [readable(note) for note in result.notes],
     }

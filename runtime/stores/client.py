@@ -17,6 +17,7 @@ from runtime.jobs.stamp import SourceStamp
 from runtime.stores.trouble import translated
 from runtime.stores.url import StoreUrl
 from runtime.system.package import load
+from runtime.system.path_text import text_bytes
 
 ATTEMPTS = 3
 """To read an object whose connection breaks; the requests themselves are repeated by obstore."""
@@ -70,7 +71,7 @@ class ResultStamp:
 
 def shortened(source: str) -> str:
     """Return a hash in place of a name that is private or too long."""
-    return "#" + hashlib.sha256(os.fsencode(source)).hexdigest()[:32]
+    return "#" + hashlib.sha256(text_bytes(source)).hexdigest()[:32]
 
 
 class ObjectStore:

@@ -17,6 +17,7 @@ from runtime.stores.client import Found as FoundObject
 from runtime.stores.client import ObjectStore
 from runtime.stores.staging import Staging
 from runtime.stores.url import StoreUrl
+from runtime.system.path_text import local_path, path_text, text_bytes
 from runtime.video.formats import CLIP_SUFFIXES, can_read_clips, is_clip
 
 
@@ -57,7 +58,7 @@ def plan_with_stores(
         # Names are planned as for a folder, in place of which the staging folder is used.
         place = staging.results
         if isinstance(target, StoreUrl) and _names_a_file(target) and source.is_file():
-            place = staging.results / target.name
+            place = staging.results / local_path(str(target.name))
         plan = plan_jobs(source, place, settings, suffix=suffix)
     if isinstance(target, StoreUrl):
         if not plan.is_one_file and _names_a_file(target):
@@ -81,8 +82,8 @@ def _plan_objects(
     one = None if source.is_folder else store.find(source)
     if one:
         if isinstance(target, StoreUrl) and _names_a_file(target):
-            folder = folder / target.name
-        picture = Path(source.name)
+            folder = folder / local_path(str(target.name))
+        picture = Path(local_path(str(source.name)))
         plan = (
             clip_plan(picture, folder, suffix)
             if is_clip(picture)
@@ -99,7 +100,12 @@ def _plan_objects(
     clips = found.clips if can_read_clips() else []
     jobs = [
         _fetched(
-            Job(source=Path(name), target=folder / place, name=str(name), notes=notes),
+            Job(
+                source=Path(name),
+                target=folder / local_path(str(place)),
+                name=str(name),
+                notes=notes,
+            ),
             source.child(str(name)),
             below[str(name)],
             staging,
@@ -146,7 +152,7 @@ def _put_to(plan: Plan, target: StoreUrl, results: Path) -> Plan:
     jobs = []
     for job in plan.jobs:
         is_named = plan.is_one_file and _names_a_file(target)
-        name = job.target.relative_to(results).as_posix()
+        name = path_text(job.target.relative_to(results).as_posix())
         url = target if is_named else target.child(name)
         jobs.append(replace(job, target=results / _staged_name(name), target_url=str(url)))
     return replace(plan, jobs=tuple(jobs), folder=results)
@@ -154,7 +160,7 @@ def _put_to(plan: Plan, target: StoreUrl, results: Path) -> Plan:
 
 def _staged_name(name: str) -> str:
     # Keys may be longer than file names, and contain characters that a disk does not allow.
-    return hashlib.sha256(name.encode()).hexdigest()[:24] + PurePosixPath(name).suffix
+    return hashlib.sha256(text_bytes(name)).hexdigest()[:24] + PurePosixPath(name).suffix
 
 
 def _names_a_file(url: StoreUrl) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from runtime.errors import ConfigError
+from runtime.system.path_text import readable
 
 SCHEMES = ("s3", "gs", "az")
 
@@ -37,7 +38,7 @@ class StoreUrl:
             return None
         if scheme.lower() not in SCHEMES:
             raise ConfigError(f"{text} is not in a supported store: expected s3://, gs:// or az://")
-        bucket, _, key = rest.partition("/")
+        bucket, _, key = readable(rest).partition("/")
         if "@" in bucket:
             raise ConfigError(
                 f"{scheme}://... holds credentials, which others can see on a command line: "

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from runtime.errors import Cancelled, DggnError, EnvironmentProblem
+from runtime.system.path_text import readable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -32,7 +33,9 @@ SECONDS_BETWEEN_LINES = 30.0
 
 def printable(text: str) -> str:
     """Escape characters that could disturb a terminal."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return "".join(
+        letter if letter.isprintable() else ascii(letter)[1:-1] for letter in readable(text)
+    )
 
 
 def complain(command: str, error: Exception) -> None:

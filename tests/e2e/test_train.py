@@ -197,6 +197,19 @@ def _step(path: Path) -> int:
 
 
 @pytest.mark.parametrize(
+    ("slow", "precision", "said"), [(True, "bf16", 1), (True, "fp32", 0), (False, "bf16", 0)]
+)
+def test_slow_bfloat16_is_no_surprise(
+    workplace: Path, slow: bool, precision: str, said: int
+) -> None:
+    first = f"from dggn.training import bfloat16; bfloat16.is_bfloat16_slow = lambda one: {slow}\n"
+    words = ("--train", "photos", "--steps", "1", "--precision", precision)
+    code, shown = _train(workplace, "recipe.toml", "run", *words, first=first)
+    assert code == 0, shown
+    assert shown.count("slowly as float32; start with --precision fp32 instead") == said
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["none.toml", "run", "--train", "photos"], 2, "neither a file nor a shipped recipe"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,20 @@ def test_what_is_written_and_appended_is_read(path: Path) -> None:
     assert read(path) == ({"size": 3}, [{"name": "a"}, {"name": "b", "é": None}], False)
     write_records(path, FORMAT, {}, [{"name": "b"}], complete=True)
     assert read(path) == ({}, [{"name": "b"}], True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_names_are_the_same_text_under_every_locale(
+    path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode(encoding, "surrogateescape"))
+    monkeypatch.setattr(os, "fsdecode", lambda name: name.decode(encoding, "surrogateescape"))
+    name = "é.png".encode().decode(encoding, "surrogateescape")
+    record = {"name": name, "parts": [{"name": name}]}
+    append_record(path, record)
+    assert json.loads(path.read_text(encoding="utf-8").splitlines()[-1])["name"] == "é.png"
+    assert read(path) == ({"size": 3}, [{"name": "a"}, record], False)
 
 
 def test_a_set_may_be_complete_and_empty(path: Path) -> None:

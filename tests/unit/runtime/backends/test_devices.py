@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +36,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
             "has_cuda": lambda: True,
             "probe": lambda: Probe(gpus=(CARD,)),
             "openvino_devices": lambda: (CPU,),
-            "require": lambda *names, extra: None,
+            "load_onnxruntime": lambda: None,
             "usable_cores": lambda: 3,
         }
         for name, value in (works | changes).items():
@@ -56,7 +58,10 @@ def test_where_everything_works(machine: Callable[..., list[str]]) -> None:
 def test_every_backend_says_what_it_lacks(machine: Callable[..., list[str]]) -> None:
     missing = raising(MissingDependency("pip install it"))
     lines = machine(
-        installed_flavors=tuple, has_cuda=lambda: False, openvino_devices=missing, require=missing
+        installed_flavors=tuple,
+        has_cuda=lambda: False,
+        openvino_devices=missing,
+        load_onnxruntime=missing,
     )
     assert lines[0].startswith("tensorrt: not installed; pip install 'dggn[trt]'")
     assert lines[1].endswith("pip install 'dggn[gpu]'")
@@ -68,3 +73,15 @@ def test_a_machine_without_a_gpu_or_with_a_broken_driver(machine: Callable[..., 
     assert none[:2] == ["tensorrt: none; there is no driver", "cuda: none; there is no driver"]
     broken = machine(probe=raising(BackendError("the driver failed")))
     assert broken[:2] == ["tensorrt: the driver failed", "cuda: the driver failed"]
+
+
+def test_a_broken_onnx_runtime_is_no_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "onnxruntime").mkdir()
+    (tmp_path / "onnxruntime/__init__.py").write_text("raise ImportError('DLL load failed')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "onnxruntime"]:
+        monkeypatch.delitem(sys.modules, name)
+    said = describe_devices()[-1]
+    assert said.startswith("onnxruntime: onnxruntime is installed, but cannot be loaded (DLL load")

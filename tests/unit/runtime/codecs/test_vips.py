@@ -223,6 +223,14 @@ def test_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         VipsReader(tmp_path / "a.png", memory_bytes=ENOUGH)
 
 
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_a_name_that_is_not_in_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.png")
+    pillow()(path)
+    samples = read_all(VipsReader(path, memory_bytes=ENOUGH)).rgb_hwc
+    assert np.array_equal(samples, noise)
+
+
 def test_without_pyvips_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     READ["rgb.png"](tmp_path / "a.png")
     monkeypatch.setitem(sys.modules, "pyvips", None)

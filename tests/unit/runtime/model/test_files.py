@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cont
     with pytest.raises(
         ModelError, match=f"has {len(content)} bytes: expected an ONNX file of 1 to"
     ):
+        check_model_file(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_name_that_libraries_cannot_open(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.onnx")
+    with pytest.raises(ModelError, match="has a name that is not in UTF-8"):
         check_model_file(path)
 
 

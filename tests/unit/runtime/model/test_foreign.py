@@ -7,25 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.errors import BackendError, ImageError, ModelError
-from runtime.model.foreign import Foreign, foreign_facts
-from runtime.model.tensors import BYTES, OF_BYTES, PLAIN, SIGNED, UNIT, Range, TensorFormat
+from runtime.errors import ImageError, ModelError
+from runtime.model.foreign import foreign_facts
+from runtime.model.tensors import BYTES, OF_BYTES, PLAIN, SIGNED, TensorFormat
+from tests.support.foreign_models import FREE, facts_of, nearest
 
-FREE = [("tensor(float)", ["n", 3, "h", "w"])]
 LAST = [("tensor(float)", ["n", "h", "w", 3])]
-
-
-def nearest(scale: int, multiple: int, batch: NDArray[Any], least: int = 1) -> NDArray[Any]:
-    """A network that enlarges, and fails or pads if the size is not a multiple."""
-    height, width = batch.shape[2:]
-    if height % multiple or min(height, width) < least:
-        raise BackendError("sizes do not fit")
-    padded = np.pad(batch, ((0, 0), (0, 0), (0, 0), (0, -width % multiple)))
-    return padded.repeat(scale, 2).repeat(scale, 3)
-
-
-def facts_of(network: Any, inputs: Any = FREE, outputs: Any = None) -> Foreign:
-    return foreign_facts(inputs, outputs or inputs, network, where="m.onnx")
 
 
 @pytest.mark.parametrize(
@@ -48,45 +35,6 @@ def test_scale_and_size_multiple_are_found(scale: int, multiple: int) -> None:
 def test_the_least_size_is_found(least: int, multiple: int, found: int) -> None:
     facts = facts_of(lambda batch: nearest(4, multiple, batch, least))
     assert (facts.info.size_multiple_px, facts.least_px) == (multiple, found)
-
-
-def bending(takes: Range, gives: Range, batch: NDArray[Any]) -> NDArray[Any]:
-    """A network with a nonlinear tone curve that keeps the ends of its range."""
-    (low, high), (least, most) = takes, gives
-    signed = (batch.astype(np.float32) - low) / (high - low) * 2 - 1
-    bent = np.tanh(signed) / np.tanh(1)
-    return nearest(2, 1, (bent + 1) / 2 * (most - least) + least)
-
-
-@pytest.mark.parametrize(
-    ("takes", "gives"),
-    [(UNIT, UNIT), (BYTES, BYTES), (SIGNED, SIGNED), (UNIT, SIGNED), (UNIT, BYTES), (BYTES, UNIT)],
-)
-def test_the_range_is_found(takes: Range, gives: Range) -> None:
-    tensors = facts_of(lambda batch: bending(takes, gives, batch)).tensors
-    assert (tensors.takes, tensors.gives) == (takes, gives)
-
-
-@pytest.mark.parametrize(("centre", "expected"), [(127.5, BYTES), (0.5, UNIT), (0.0, SIGNED)])
-def test_the_range_of_a_network_that_bends(centre: float, expected: Range) -> None:
-    """As `foreign-model-range`: tanh around the middle of the range, not exact anywhere."""
-    factor = centre or 1.0
-
-    def bend(batch: NDArray[Any]) -> NDArray[Any]:
-        return nearest(4, 1, np.tanh((batch - centre) / factor) * factor + centre)
-
-    tensors = facts_of(bend).tensors
-    assert (tensors.takes, tensors.gives) == (expected, expected)
-
-
-def test_a_network_of_any_range_is_taken_for_the_usual_one() -> None:
-    assert facts_of(lambda batch: nearest(4, 1, batch)).tensors == PLAIN
-
-
-@pytest.mark.parametrize("network", [np.zeros_like, lambda batch: 1 - batch, np.square])
-def test_what_resembles_nothing_is_refused(network: Any) -> None:
-    with pytest.raises(ModelError, match=r"m\.onnx takes RGB .*in none of the ranges"):
-        facts_of(lambda batch: nearest(2, 1, network(network(batch) * 0 + 0.3 - batch * 0.5)))
 
 
 def test_channels_last() -> None:
