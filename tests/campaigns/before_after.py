@@ -1,4 +1,4 @@
-"""Draws the README's picture: crops of two example photographs, bicubic beside DGGN.
+"""Draws the picture of clean reductions: crops of two examples, bicubic beside our models.
 
 python tests/campaigns/before_after.py docs/images/before-after.png
 """
@@ -6,6 +6,7 @@ python tests/campaigns/before_after.py docs/images/before-after.png
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -16,6 +17,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 CROPS = (("astronaut.png", (250, 80)), ("cat.png", (330, 30)))
 """Photograph, and the top left of its crop in the enlarged picture (x, y)."""
 
+MODELS = ("dggn-lite", "dggn")
+"""The shipped models for clean reductions."""
+
 CROP_WH = (440, 330)
 MARGIN_PX = 8
 LABEL_PX = 30
@@ -23,7 +27,7 @@ LABEL_PX = 30
 
 def main() -> None:
     """Draw and save."""
-    columns = ("bicubic x4", "DGGN x4 (dggn-lite)")
+    columns = ("bicubic", *MODELS)
     width = len(columns) * (CROP_WH[0] + MARGIN_PX) + MARGIN_PX
     height = LABEL_PX + len(CROPS) * (CROP_WH[1] + MARGIN_PX)
     sheet = Image.new("RGB", (width, height), "white")
@@ -31,12 +35,14 @@ def main() -> None:
     for column, label in enumerate(columns):
         left = MARGIN_PX + column * (CROP_WH[0] + MARGIN_PX)
         draw.text((left, 5), label, fill="black", font=ImageFont.load_default(18))
-    with dggn.Upscaler() as upscaler:
+    with ExitStack() as stack:
+        upscalers = [stack.enter_context(dggn.Upscaler(model)) for model in MODELS]
         for row, (name, (x, y)) in enumerate(CROPS):
             with Image.open(EXAMPLES / name) as opened:
                 small = opened.convert("RGB")
             size = (4 * small.width, 4 * small.height)
-            versions = (small.resize(size, Image.Resampling.BICUBIC), upscaler(small))
+            versions = [small.resize(size, Image.Resampling.BICUBIC)]
+            versions += [upscaler(small) for upscaler in upscalers]
             for column, image in enumerate(versions):
                 crop = image.crop((x, y, x + CROP_WH[0], y + CROP_WH[1]))
                 left = MARGIN_PX + column * (CROP_WH[0] + MARGIN_PX)
