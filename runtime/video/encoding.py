@@ -28,7 +28,7 @@ DEFAULT_CRF = 18
 _ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
 
 _HARDWARE = {"nvenc": "an NVIDIA GPU", "qsv": "an Intel GPU", "amf": "an AMD GPU"}
-"""Hardware of the encoders with such a suffix, which FFmpeg's own reasons do not name."""
+"""Hardware that encoders need, by suffix: FFmpeg's own error messages do not name it."""
 
 
 @dataclass(frozen=True, kw_only=True)

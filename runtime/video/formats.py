@@ -1,4 +1,4 @@
-"""Container formats of videos, recognised by file suffix."""
+"""Container formats of videos, recognized by file suffix."""
 
 from __future__ import annotations
 
