@@ -35,11 +35,12 @@ def describe(path: Path) -> dict[str, str]:
     properties = {entry.key: entry.value for entry in model.metadata_props}
     if any(name.startswith(PREFIX) for name in properties):
         info = ModelInfo.from_metadata(properties, where=str(path))
-        tensors = tensor_format_of(info)
+        tensors, colours = tensor_format_of(info), "RGB"
     else:
+        colours = "taken for RGB"
         with OrtBackend(path, threads=1, where="cpu") as backend:
             info, tensors = backend.info, backend.tensors
-    low, high = tensors.takes
+    (low, high), (least, most) = tensors.takes, tensors.gives
     stored: Counter[str] = Counter()
     for tensor in model.graph.initializer:
         count = 1
@@ -51,8 +52,8 @@ def describe(path: Path) -> dict[str, str]:
         "File": f"{path} ({path.stat().st_size / 1e6:.2f} MB, SHA-256 {file_sha256(path)[:16]}...)",
         "Preset": f"{info.preset}, x{info.scale}",
         "Origin": info.origin,
-        "Input": f"{_shape(model.graph.input[0])}, RGB in [{low:g}, {high:g}]",
-        "Output": f"{_shape(model.graph.output[0])}",
+        "Input": f"{_shape(model.graph.input[0])}, {colours} in [{low:g}, {high:g}]",
+        "Output": f"{_shape(model.graph.output[0])}, in [{least:g}, {most:g}]",
         "Sizes": f"multiples of {info.size_multiple_px} px; tiles overlap by {info.halo_px} px",
         "Weights": ", ".join(f"{count:,} {kind}" for kind, count in stored.most_common()),
         "Opset": ", ".join(

@@ -16,6 +16,7 @@ LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)
 _READ = (*LOSSLESS, WEBP, 2, 3, 4, 6, 7, 32771, 32809, 34676, 34677)
 _UNREAD = {
     33003: "JPEG 2000",
+    33004: "JPEG 2000",
     33005: "JPEG 2000",
     34661: "JBIG",
     34712: "JPEG 2000",
@@ -29,8 +30,8 @@ _UNREAD = {
 _CAMERA = (32803, 34892)
 """Photometric interpretations of raw sensor samples."""
 
-WHITE_IS_ZERO, GREY, RGB, CMYK = 0, 1, 2, 5
-_KINDS = {WHITE_IS_ZERO: "grey", GREY: "grey", RGB: "RGB", 3: "a palette", CMYK: "CMYK"}
+WHITE_IS_ZERO, GREY, RGB, PALETTE, CMYK = 0, 1, 2, 3, 5
+_KINDS = {WHITE_IS_ZERO: "grey", GREY: "grey", RGB: "RGB", PALETTE: "a palette", CMYK: "CMYK"}
 _KINDS |= {6: "YCbCr", 8: "CIE Lab", 9: "ICC Lab", 10: "ITU Lab", 32844: "LogL", 32845: "LogLuv"}
 _COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, CMYK: 4}
 ASSOCIATED = 1
@@ -39,7 +40,10 @@ _ALPHA = (ASSOCIATED, 2, 999)
 latter.
 """
 
+_UNSIGNED = (1, 4)
+"""Sample formats: unsigned, or not known to the writer, which TIFF 6.0 has readers treat alike."""
 _FLOAT = 3
+_SIGNED_OR_COMPLEX = (2, 5, 6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,9 @@ class Layout:
     bits: tuple[int, ...]
     """Bits of each channel."""
     formats: tuple[int, ...]
-    """Sample formats, of each channel or of all: 1 unsigned, 2 signed, 3 floating-point."""
+    """Sample formats, of each channel or of all: 1 unsigned, 2 signed, 3 floating-point,
+    4 unknown.
+    """
     extra: tuple[int, ...]
     """Kinds of the channels beyond the colours."""
     compression: int
@@ -173,9 +179,11 @@ def _check(layout: Layout, table: Table, channels: int) -> None:
             "its samples are floating-point numbers, but neither grey nor RGB of 16, 32 or 64 "
             "bits: convert it to 16 bits unsigned"
         )
-    if not layout.is_float and any(kind != 1 for kind in layout.formats):
+    other = next((kind for kind in layout.formats if kind not in _UNSIGNED), None)
+    if not layout.is_float and other is not None:
+        kind = "signed or complex numbers" if other in _SIGNED_OR_COMPLEX else f"of format {other}"
         raise ImageReadError(
-            "its samples are signed or complex numbers, whose black and white levels are unknown: "
+            f"its samples are {kind}, whose black and white levels are unknown: "
             "convert it to 8 or 16 bits unsigned"
         )
     if not layout.is_float and max(layout.bits) > 16:
@@ -183,6 +191,9 @@ def _check(layout: Layout, table: Table, channels: int) -> None:
             f"its samples have {max(layout.bits)} bits, not 8 or 16 bits unsigned, so their black "
             "and white are not stated: convert it to 8 or 16 bits unsigned"
         )
+    depth = max(layout.bits)
+    if layout.photometric == PALETTE and depth <= 8 and len(table.integers(320)) < 3 << depth:
+        raise ImageReadError("is damaged (its palette is too short): export it again")
     if layout.is_ours and layout.predictor != 1 and max(layout.bits) not in (8, 16, 32, 64):
         raise ImageReadError(
             f"its samples of {max(layout.bits)} bits are stored as differences, which is not "

@@ -83,7 +83,9 @@ def _ours(data: bytes, page: Page) -> Picture:
 
 def _pillows(data: bytes, page: Page) -> Picture:
     whole = page.number == 0 and not (page.table.is_big and page.table.order == ">")
-    content = data if whole else single_page_tiff(data, page.table, {})
+    whole = whole and set(page.layout.formats) == {1}
+    # All formats that come this way are unsigned, but Pillow insists on the number for it.
+    content = data if whole else single_page_tiff(data, page.table, {339: None})
     with libtiff_notes() as notes, _opened(content, page.layout) as image:
         picture = loaded_picture(image)
     return replace(picture, notes=[*picture.notes, *notes])

@@ -17,7 +17,7 @@ from runtime.stores.client import Found as FoundObject
 from runtime.stores.client import ObjectStore
 from runtime.stores.staging import Staging
 from runtime.stores.url import StoreUrl
-from runtime.system.path_text import local_path, path_text, text_bytes
+from runtime.system.path_text import is_text, local_path, path_text, text_bytes
 from runtime.video.formats import CLIP_SUFFIXES, can_read_clips, is_clip
 
 
@@ -149,13 +149,18 @@ def _fetched(job: Job, url: StoreUrl, found: FoundObject, staging: Staging) -> J
 
 def _put_to(plan: Plan, target: StoreUrl, results: Path) -> Plan:
     """Give the jobs their URLs, and short names of their own in the staging folder."""
-    jobs = []
+    jobs, unreadable = [], list(plan.unreadable)
     for job in plan.jobs:
         is_named = plan.is_one_file and _names_a_file(target)
         name = path_text(job.target.relative_to(results).as_posix())
         url = target if is_named else target.child(name)
+        if not is_text(url.key):
+            unreadable.append(
+                (job.name, "its name is not in UTF-8, as an object's must be: rename it")
+            )
+            continue
         jobs.append(replace(job, target=results / _staged_name(name), target_url=str(url)))
-    return replace(plan, jobs=tuple(jobs), folder=results)
+    return replace(plan, jobs=tuple(jobs), folder=results, unreadable=tuple(unreadable))
 
 
 def _staged_name(name: str) -> str:

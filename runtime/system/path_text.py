@@ -32,6 +32,15 @@ def text_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass" if os.name == "nt" else "surrogateescape")
 
 
+def is_text(text: str) -> bool:
+    """Return whether a text from `path_text` is one, and not bytes that are no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def readable(text: str) -> str:
     """Mend the names in a message that were decoded under `LC_ALL=C`; idempotent."""
 

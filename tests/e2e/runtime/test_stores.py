@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -72,6 +73,25 @@ def test_there_and_back(server: StoreServer, tmp_path: Path) -> None:
         again = json.loads(run(*arguments, "--json").stdout)["totals"]
         assert (again["up_to_date"], again["done"]) == (3, 0)
     assert not list((tmp_path / "tmp").iterdir())
+
+
+@posix_only
+def test_names_are_the_same_under_every_locale(
+    server: StoreServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, strange = tmp_path / "in", os.fsdecode(b"\xff.png")
+    for name in ("\u00fc/\u00e9.png", strange):
+        make(source / name)
+    put = run(source, url("\u00f6ut/"), "--json")
+    assert statuses(json.loads(put.stdout)) == {"\u00fc/\u00e9.png": "done", strange: "failed"}
+    assert "rename it" in put.stderr
+    for name, value in {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
+        monkeypatch.setenv(name, value)
+    again = run(source, url("\u00f6ut/"), "--json", "--quiet")
+    assert json.loads(again.stdout)["totals"]["up_to_date"] == 1
+    back = run(url("\u00f6ut"), tmp_path / "back", "--quiet")
+    assert back.returncode == 0, back.stderr
+    assert (tmp_path / "back/\u00fc/\u00e9.png").exists()
 
 
 def test_a_video_there_and_back(server: StoreServer, tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ def test_what_another_program_wrote_is_described_as_it_is_run(tmp_path: Path) ->
     facts = describe(tmp_path / "foreign.onnx")
     assert facts["Preset"] == "custom, x2"
     assert facts["Origin"] == "another program"
-    assert facts["Input"] == "x float[n, 3, h, w], RGB in [0, 1]"
-    assert facts["Output"] == "y float[n, 3, any, any]"
+    assert facts["Input"] == "x float[n, 3, h, w], taken for RGB in [0, 1]"
+    assert facts["Output"] == "y float[n, 3, any, any], in [0, 1]"
 
 
 def test_description(exported: dict[str, Path]) -> None:

@@ -247,6 +247,47 @@ def test_webp_in_tiff(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_samples_of_unknown_format_are_unsigned(tmp_path: Path, depth: Any) -> None:
+    samples = noise((6, 8, 3), depth)
+    path = written(tmp_path / "a.tif", tiff((samples, {339: (4, 4, 4)})))
+    np.testing.assert_array_equal(seen(path).rgb_hwc, samples)
+
+
+def test_a_format_that_does_not_exist(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.tif", tiff((noise((6, 8, 3), np.uint8), {339: (9,)})))
+    with pytest.raises(ImageReadError, match=r"its samples are of format 9, whose black and white"):
+        decode(path)
+
+
+@pytest.mark.parametrize("colours", [0, 16, 255])
+def test_a_palette_that_is_too_short(tmp_path: Path, colours: int) -> None:
+    """Pillow shows black in its place."""
+    tags: Tags = {262: (3,), **({320: (9,) * 3 * colours} if colours else {})}
+    path = written(tmp_path / "a.tif", tiff((noise((6, 8, 1), np.uint8), tags)))
+    with pytest.raises(ImageReadError, match=r"is damaged \(its palette is too short\)"):
+        decode(path)
+
+
+@pytest.mark.parametrize(
+    ("photometric", "depth", "kind"),
+    [
+        (3, np.uint16, "a palette, 1 channel of 16 bits"),
+        (9, np.uint8, "ICC Lab, 3 channels of 8 bits"),
+        (8, np.uint16, "CIE Lab, 3 channels of 16 bits"),
+        (10, np.uint8, "ITU Lab, 3 channels of 8 bits"),
+    ],
+)
+def test_colours_that_are_not_read_are_named(
+    tmp_path: Path, photometric: int, depth: Any, kind: str
+) -> None:
+    samples = noise((6, 8, 1 if photometric == 3 else 3), depth)
+    tags: Tags = {262: (photometric,), 320: (9,) * 3 * 256}
+    path = written(tmp_path / "a.tif", tiff((samples, tags)))
+    with pytest.raises(ImageReadError, match=rf"is TIFF of an unsupported kind \({kind}\)"):
+        decode(path)
+
+
 @pytest.mark.parametrize("what", ["short", "tiles", "segments", "lzw"])
 def test_damage_is_said(tmp_path: Path, what: str) -> None:
     samples = noise((6, 8, 3), np.uint16)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.system.path_text import local_path, path_text, readable, text_bytes
+from runtime.system.path_text import is_text, local_path, path_text, readable, text_bytes
 
 ENCODINGS = {"LC_ALL=C": "ascii", "Latin-1": "latin-1", "UTF-8": "utf-8"}
 
@@ -23,6 +23,7 @@ def test_one_name_is_one_text_under_every_locale(
     assert text == name.decode("utf-8", "surrogateescape")
     assert local_path(text) == local
     assert text_bytes(text) == name
+    assert is_text(text) == (b"\xff" not in name)
 
 
 @pytest.mark.parametrize(
