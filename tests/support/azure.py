@@ -38,7 +38,7 @@ def azurite(folder: Path) -> Iterator[dict[str, str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--location", folder]
+    options = ["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--location", str(folder)]
     command = [program, "--blobHost", "127.0.0.1", "--blobPort", str(port), *options]
     with started(command):
         wait_until(lambda: _listens(port))
