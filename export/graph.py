@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,8 +86,8 @@ def model_info(
 def onnx_graph(generator: Generator | CommunityModel, info: ModelInfo) -> onnx.ModelProto:
     """Trace a generator to ONNX, with dynamic batch, height and width.
 
-    Initializers keep the parameters' names; the gradient operator's kernels are constant
-    weights of two convolutions. Weights that only training uses are kept as initializers that
+    Initializers keep the parameters' names; the gradient operator is two fixed convolutions, and
+    none has groups. Weights that only training uses are kept as initializers that
     no node reads, so that the module can be rebuilt from the file.
 
     Args:
@@ -114,7 +113,8 @@ def onnx_graph(generator: Generator | CommunityModel, info: ModelInfo) -> onnx.M
     shape = (
         {0: batch, 1: sizes[0], 2: sizes[1]} if is_bytes else {0: batch, 2: sizes[0], 3: sizes[1]}
     )
-    with _separate_branches(generator), warnings.catch_warnings():
+    form = generator.in_form_for_engines() if isinstance(generator, Generator) else nullcontext()
+    with form, warnings.catch_warnings():
         # The exporter warns of its own use of torch's internals.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -154,21 +154,6 @@ def onnx_graph(generator: Generator | CommunityModel, info: ModelInfo) -> onnx.M
         properties[PREFIX + "generator"] = json.dumps(to_mapping(generator.config), sort_keys=True)
     onnx.helper.set_model_props(model, properties)
     return model
-
-
-@contextmanager
-def _separate_branches(generator: Generator | CommunityModel) -> Iterator[None]:
-    """Export units in the form that inference engines have fast kernels for."""
-    if not isinstance(generator, Generator):
-        yield
-        return
-    before = [unit.grouped for unit in generator.units]
-    generator.group_branches(False)
-    try:
-        yield
-    finally:
-        for unit, grouped in zip(generator.units, before, strict=True):
-            unit.grouped = grouped
 
 
 def _store_parts(model: onnx.ModelProto) -> None:

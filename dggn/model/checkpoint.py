@@ -87,9 +87,10 @@ def generator_from_tensors(
     generator.enlargement = Enlargement()  # fixed, so that no file holds it
     if config.gradient_units:
         fixed = GradientMagnitude()
-        for name, kernel in fixed.named_buffers():
+        for name, kernel in fixed.state_dict().items():
             if not torch.equal(generator.gradient.get_buffer(name), kernel):
                 raise ModelError(f"{where}: gradient.{name} is not the fixed kernel [1, 0, -1]")
+        generator.gradient = fixed
     return generator.eval()
 
 

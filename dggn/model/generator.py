@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -133,6 +134,25 @@ class Generator(nn.Module):
         """Select how units apply their branches; see `MultiScaleResidualUnit`."""
         for unit in self.units:
             unit.grouped = grouped
+
+    @contextmanager
+    def in_form_for_engines(self) -> Iterator[None]:
+        """Compute as exported files do: separate branches, and the gradient as a convolution."""
+        units = list(self.units)
+        before = [unit.grouped for unit in units]
+        self.group_branches(False)
+        self.convolve_gradient(True)
+        try:
+            yield
+        finally:
+            self.convolve_gradient(False)
+            for unit, grouped in zip(units, before, strict=True):
+                unit.grouped = grouped
+
+    def convolve_gradient(self, convolved: bool) -> None:
+        """Select how differences of pixels are taken; see `GradientMagnitude`."""
+        if self.config.gradient_units:
+            self.gradient.convolved = convolved
 
     def _units(self, count: int) -> nn.ModuleList:
         config = self.config

@@ -7,6 +7,7 @@ import json
 import mimetypes
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -74,6 +75,11 @@ def shortened(source: str) -> str:
     return "#" + hashlib.sha256(text_bytes(source)).hexdigest()[:32]
 
 
+def plain_etag(found: Mapping[str, Any]) -> str:
+    """Return the ETag of what obstore found, without quotes: Azure's listings have none."""
+    return (found["e_tag"] or "").replace('"', "")
+
+
 class ObjectStore:
     """A bucket that obstore opens with credentials from the environment.
 
@@ -115,7 +121,7 @@ class ObjectStore:
         prefix = url.key + "/" if url.key else None
         with translated(str(url)):
             return {
-                str(found["path"]): Found(size_bytes=found["size"], etag=found["e_tag"] or "")
+                str(found["path"]): Found(size_bytes=found["size"], etag=plain_etag(found))
                 for page in self._obstore.list(self._store, prefix=prefix)
                 for found in page
             }
@@ -133,7 +139,7 @@ class ObjectStore:
                 if "NoSuchBucket" in str(error):
                     raise
                 return None
-        return Found(size_bytes=found["size"], etag=found["e_tag"] or "")
+        return Found(size_bytes=found["size"], etag=plain_etag(found))
 
     def fetch(self, url: StoreUrl, path: Path) -> SourceStamp:
         """Copy an object into a file.
@@ -167,7 +173,7 @@ class ObjectStore:
                     mtime_ns=int(result.meta["last_modified"].timestamp() * 1e9),
                     sha256=digest.hexdigest(),
                     path=str(url),
-                    etag=result.meta["e_tag"] or "",
+                    etag=plain_etag(result.meta),
                 )
             time.sleep(attempt)
         raise StoreError(f"{url}: the connection broke {ATTEMPTS} times: try again later")

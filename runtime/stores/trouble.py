@@ -55,6 +55,8 @@ def explained(text: str, place: str) -> str:
     said = f" ({code[1]})" if code else f" (HTTP {number})" if number else ""
     if any(server in text for server in _METADATA_SERVERS) or "must be specified" in text:
         return f"no credentials for {scheme}:// were found: set {variables} in the environment"
+    if "Invalid Access Key" in text:
+        return f"the key for {scheme}:// is damaged: check {variables} in the environment"
     if number in (401, 403) or "lacked the necessary privileges" in text:
         return (
             f"the store refuses{said}: check {variables} in the environment, and what they permit"

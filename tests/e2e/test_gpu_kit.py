@@ -92,15 +92,23 @@ def test_the_second_kit(tmp_path: Path) -> None:
     for name in ("lite", "flagship", "esrgan"):
         assert measured[f"{name}, with copies, no graphs"]["psnr_db"] > 50
         assert measured[f"{name}, engine only, no graphs"]["mp_per_s"] > 0
-    assert list(measured["seconds"])[1] == "lite, build", "the quickest first"
+    assert list(measured["seconds"])[2] == "lite, build", "the quickest first"
+
+    # The same without the rehearsal, on a machine that has no GPU, or not this TensorRT.
+    command = [sys.executable, "-m", "tests.campaigns.gpu_kit.engines"]
+    command += [str(tmp_path / "cargo" / "unpacked"), str(out), "--seconds", "1"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "nothing was built or measured: " in result.stderr
+    assert "Done before: unpacking, " in result.stderr
+    assert "graphs" in result.stderr.partition("Done before: ")[2]
 
 
-def test_cargo_goes_over_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cargo, "PIECE_BYTES", 30_000)
+def test_cargo_goes_over_in_pieces(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     content = np.random.default_rng(0).bytes(100_000)
     (tmp_path / "a" / "large").write_bytes(content)
-    pieces = cargo.pack(tmp_path / "cargo", "x", [("inside", tmp_path / "a")])
+    pieces = cargo.pack(tmp_path / "cargo", "x", [("inside", tmp_path / "a")], piece_mb=0.03)
     assert [path.name for path in pieces] == [f"x-{n}-of-4" for n in range(1, 5)]
     cargo.unpack(tmp_path / "cargo", "x", tmp_path / "out")
     assert (tmp_path / "out" / "inside" / "large").read_bytes() == content
@@ -109,22 +117,33 @@ def test_cargo_goes_over_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         cargo.unpack(tmp_path / "cargo", "x", tmp_path / "other")
 
 
-def test_archives_and_single_files_are_decompressed(tmp_path: Path) -> None:
+def test_archives_keep_what_can_be_run(tmp_path: Path) -> None:
     (tmp_path / "python" / "bin").mkdir(parents=True)
     program = tmp_path / "python" / "bin" / "python"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    (tmp_path / "work" / "lib").mkdir(parents=True)
+    (tmp_path / "work").mkdir()
     archive = cargo.archived(tmp_path / "python")
     archive.rename(tmp_path / "work" / archive.name)
-    library = tmp_path / "work" / "lib" / "a.so.8"
-    library.write_bytes(b"library")
-    cargo.compress(library)
-    assert [path.name for path in library.parent.iterdir()] == ["a.so.8.xz"]
     cargo.decompress(tmp_path / "work")
     assert os.access(tmp_path / "work" / "python" / "bin" / "python", os.X_OK)
-    assert (tmp_path / "work" / "lib" / "a.so.8").read_bytes() == b"library"
-    assert not list((tmp_path / "work").rglob("*.xz"))
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["python"]
+
+
+def test_large_files_are_compressed_over_any_distance(tmp_path: Path) -> None:
+    if sys.version_info < (3, 14):
+        pytest.importorskip("backports.zstd", reason="needs the dev extra")
+    block = np.random.default_rng(0).bytes(20_000_000)
+    library = tmp_path / "lib" / "a.so.8"
+    library.parent.mkdir()
+    library.write_bytes(block * 2)
+    cargo.compress(library)
+    (packed,) = library.parent.iterdir()
+    assert packed.name == "a.so.8.zst"
+    assert packed.stat().st_size < 1.01 * len(block), "the second half is found in the first"
+    cargo.decompress(tmp_path)
+    assert library.read_bytes() == block * 2
+    assert [path.name for path in library.parent.iterdir()] == ["a.so.8"]
 
 
 def test_a_stage_that_fails_does_not_end_the_others(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class RayCluster:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self.pid = process.pid
         self.address = str(self._answer())
 
     def _answer(self) -> Any:

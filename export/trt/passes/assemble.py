@@ -9,9 +9,8 @@ from dggn.onnx_graph.source import SourceModel
 from export.trt.passes.bytes_io import wrap_in_bytes
 from export.trt.passes.half import to_half
 from export.trt.passes.islands import float32_nodes
-from export.trt.passes.low_tail import lower_tail
 from export.trt.passes.opset import lower_opset, raise_opset
-from export.trt.passes.ungroup import ungroup
+from export.trt.passes.single_channels import join_single_channels
 from runtime.backends.trt.engine_facts import EnginePrecision
 from runtime.backends.trt.library import Capabilities
 from runtime.errors import ConfigError, ModelError
@@ -91,8 +90,7 @@ def _start(source: SourceModel) -> onnx.ModelProto:
 
     model = onnx.ModelProto()
     model.CopyFrom(source.model)
-    ungroup(model)
-    lower_tail(model)
+    join_single_channels(model)
     return model
 
 

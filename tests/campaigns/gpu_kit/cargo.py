@@ -1,34 +1,43 @@
 """Cargo in pieces: what a machine without a network needs, in files small enough to go over.
 
-The cargo of a step is one tar archive, cut into `NAME-K-of-N`. What compresses well is in it as xz,
-which every Python unpacks.
+The cargo of a step is one tar archive, cut into `NAME-K-of-N`. Folders of many files are in it as
+`.tar.xz`, which every Python unpacks; very large files as `.zst`, which takes seconds, not half an
+hour, and needs a package of half a megabyte where the Python there is older than 3.14.
 """
 
 from __future__ import annotations
 
 import io
-import lzma
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-PIECE_BYTES = 56_000_000
-"""Largest piece."""
+PIECE_MB = 30
+"""Largest piece: it goes over beside a checkout, in calls that take 64 MiB."""
 
-COMPRESSED = ".xz"
-WINDOW_BYTES = 1 << 29
+ARCHIVED, COMPRESSED = ".tar.xz", ".zst"
+UNPACKER = "backports.zstd"
+"""Package that decompresses; part of Python from 3.14 on."""
+
+LEVEL = 9
+WINDOW_LOG = 29
+"""Kernels for one card resemble those for another, hundreds of megabytes away."""
 
 
-def pack(cargo: Path, name: str, files: Iterable[tuple[str, Path]]) -> list[Path]:
+def pack(
+    cargo: Path, name: str, files: Iterable[tuple[str, Path]], *, piece_mb: float = PIECE_MB
+) -> list[Path]:
     """Write the cargo of one step.
 
     Args:
         cargo: folder of the pieces.
         name: of the step.
         files: name in the archive, and the file or folder.
+        piece_mb: largest piece, in megabytes.
 
     Returns:
         The pieces.
@@ -40,11 +49,12 @@ def pack(cargo: Path, name: str, files: Iterable[tuple[str, Path]]) -> list[Path
     with tarfile.open(whole, "w") as archive:
         for inside, path in files:
             archive.add(path, inside)
-    count = max(1, -(-whole.stat().st_size // PIECE_BYTES))
+    piece_bytes = int(piece_mb * 1e6)
+    count = max(1, -(-whole.stat().st_size // piece_bytes))
     pieces = [cargo / f"{name}-{number}-of-{count}" for number in range(1, count + 1)]
     with whole.open("rb") as source:
         for piece in pieces:
-            piece.write_bytes(source.read(PIECE_BYTES))
+            piece.write_bytes(source.read(piece_bytes))
     whole.unlink()
     return pieces
 
@@ -77,32 +87,49 @@ def archived(folder: Path) -> Path:
 
 
 def compress(path: Path) -> None:
-    """Replace a file by its compressed form: 6 GB of memory for a large one, and minutes."""
-    # Kernels for one card resemble those for another, hundreds of megabytes away.
-    window = min(max(path.stat().st_size, 1 << 20), WINDOW_BYTES)
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": window}]
-    with (
-        path.open("rb") as source,
-        lzma.open(path.with_name(path.name + COMPRESSED), "wb", filters=filters) as sink,
-    ):
+    """Replace a file by its compressed form."""
+    zstd = _zstd()
+    parameter = zstd.CompressionParameter
+    options = {
+        parameter.compression_level: LEVEL,
+        parameter.enable_long_distance_matching: 1,
+        parameter.window_log: WINDOW_LOG,
+    }
+    target = path.with_name(path.name + COMPRESSED)
+    with path.open("rb") as source, zstd.open(target, "wb", options=options) as sink:
         shutil.copyfileobj(source, sink, 1 << 20)
     path.unlink()
 
 
 def decompress(folder: Path) -> None:
     """Decompress archives in a folder and all files below it, several at a time."""
-    found = list(folder.rglob(f"*{COMPRESSED}"))
     with ThreadPoolExecutor() as pool:
-        list(pool.map(_decompress, found))
+        list(pool.map(_unpack_archive, list(folder.rglob(f"*{ARCHIVED}"))))
+        list(pool.map(_decompress, list(folder.rglob(f"*{COMPRESSED}"))))
+
+
+def _unpack_archive(path: Path) -> None:
+    shutil.unpack_archive(path, path.parent, filter="data")
+    path.unlink()
 
 
 def _decompress(path: Path) -> None:
-    if path.suffixes[-2:] == [".tar", COMPRESSED]:
-        shutil.unpack_archive(path, path.parent, filter="data")
-    else:
-        with lzma.open(path) as source, path.with_suffix("").open("wb") as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
+    zstd = _zstd()
+    options = {zstd.DecompressionParameter.window_log_max: WINDOW_LOG}
+    with zstd.open(path, options=options) as source, path.with_suffix("").open("wb") as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
     path.unlink()
+
+
+def _zstd() -> Any:
+    try:
+        return import_module("compression.zstd")
+    except ImportError:
+        pass
+    try:
+        return import_module(UNPACKER)
+    except ImportError as error:
+        raise SystemExit(f"this needs {UNPACKER}: pip install {UNPACKER}") from error
 
 
 class _Joined(io.RawIOBase, IO[bytes]):

@@ -101,8 +101,8 @@ class TensorRt:
         from runtime.backends.gpu import require_gpu
         from runtime.backends.trt.library import find_library
 
-        self.gpu = require_gpu(0)
         self.library = find_library("tensorrt")
+        self.gpu = require_gpu(0)
         self._folder = folder
         folder.mkdir(exist_ok=True)
         self._files: dict[str, Any] = {}
@@ -203,14 +203,32 @@ def main() -> None:
     stages = Stages(options.output / "second.json", options.seconds)
     found: list[Stand | TensorRt] = []
 
+    def load(out: dict[str, Any]) -> None:
+        from runtime.backends.trt.library import find_library
+
+        out["library"] = find_library("tensorrt").name
+
+    def read(out: dict[str, Any]) -> None:
+        for name in ORDER:
+            subject = Subject(name, options.work)
+            out[name] = f"{len(subject.tiles)} tiles of {subject.facts['tile_px']} px"
+
     def start(out: dict[str, Any]) -> None:
         found.append(Stand() if options.rehearse else TensorRt(options.work / "engines"))
         if isinstance(found[0], TensorRt):
-            out |= {"gpu": found[0].gpu.name, "library": found[0].library.name}
+            out["gpu"] = found[0].gpu.name
 
+    if not options.rehearse:
+        stages.run("TensorRT", load)
+    stages.run("graphs", read)
     stages.run("start", start)
-    if not found:
-        raise SystemExit(stages.found["problems"]["start"])
+    problems = stages.found["problems"]
+    if problems:
+        passed = [name for name in stages.found["seconds"] if name not in problems]
+        raise SystemExit(
+            f"nothing was built or measured: {'; '.join(problems.values())}. "
+            f"Done before: unpacking, {', '.join(passed) or 'nothing else'}"
+        )
     for name in ORDER:
         _measure(stages, found[0], name, options)
 

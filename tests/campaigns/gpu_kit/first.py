@@ -4,7 +4,7 @@
     python -m tests.campaigns.gpu_kit.first run CARGO OUTPUT --step 1 --seconds 180     (on the GPU)
     python -m tests.campaigns.gpu_kit.first run CARGO OUTPUT --step 2 --seconds 500
 
-`prepare` cuts the cargo into pieces under 57 MB and says what goes over in which step. Step 1
+`prepare` cuts the cargo into pieces of 30 MB and says what goes over in which step. Step 1
 measures: a unit of the network in its forms, the real device code and slots with PyTorch in
 TensorRT's place, a whole dggn-run over them. Step 2 trains, in the form that a trial finds fastest,
 until its time is over; OUTPUT then holds a campaign that goes on anywhere. Step 3, for which
@@ -31,7 +31,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tests.campaigns.gpu_kit import sessions
-from tests.campaigns.gpu_kit.cargo import decompress, pack, unpack
+from tests.campaigns.gpu_kit.cargo import PIECE_MB, decompress, pack, unpack
 from tests.campaigns.gpu_kit.places import make_photographs, open_device, tiles_of
 from tests.campaigns.gpu_kit.stages import Stages
 from tests.campaigns.gpu_kit.wheels import download
@@ -59,6 +59,9 @@ def main() -> None:
     prepared.add_argument("cargo", type=Path)
     prepared.add_argument("--data", type=Path, required=True)
     prepared.add_argument("--onnxruntime", action="store_true", help="make step 3's cargo, too")
+    prepared.add_argument(
+        "--piece-mb", type=float, default=PIECE_MB, help=f"largest piece [{PIECE_MB}]"
+    )
     prepared.add_argument("--rehearse", action="store_true")
     ran = commands.add_parser("run")
     ran.add_argument("cargo", type=Path)
@@ -92,7 +95,7 @@ def prepare(options: argparse.Namespace) -> None:
         if options.onnxruntime:
             steps[3] = sessions.cargo(folder / "sessions", PYTHON, rehearse=rehearse)
         for number, files in steps.items():
-            pieces = pack(options.cargo, f"first-{number}", files)
+            pieces = pack(options.cargo, f"first-{number}", files, piece_mb=options.piece_mb)
             print(f"[{time.monotonic() - begun:6.1f} s] step {number} needs:")
             for piece in pieces:
                 print(f"  {piece}  {piece.stat().st_size / 1e6:.1f} MB")
@@ -146,6 +149,7 @@ def run(options: argparse.Namespace) -> None:
     if options.step == 1:
         _measure(stages, work, rehearse=options.rehearse)
     elif options.step == 3:
+        sys.path.append(str(work / "sessions" / "unpacker"))
         stages.run("decompress", lambda out: decompress(work))
         sessions.measure(stages, work / "sessions", rehearse=options.rehearse)
     else:

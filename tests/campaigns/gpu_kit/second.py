@@ -5,7 +5,7 @@
     python -m tests.campaigns.gpu_kit.second run CARGO OUTPUT --seconds 500          (on the GPU)
 
 PREFIX is an installed Python 3.10. `prepare` makes the graphs and the float32 model's results, and
-cuts all that the other machine lacks into pieces under 57 MB: they go over in as many calls as it
+cuts all that the other machine lacks into pieces of 30 MB: they go over in as many calls as it
 takes, `run` comes with the last. It measures dggn-lite-photo at 128 px first, then the flagship and
 ESRGAN's structure: correctness, engine only, with copies, the whole command, graphs off and on.
 `--rehearse` does all of it on a CPU, ONNX Runtime in TensorRT's place.
@@ -23,12 +23,27 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.campaigns.gpu_kit.cargo import archived, compress, decompress, pack, unpack
+from tests.campaigns.gpu_kit.cargo import (
+    ARCHIVED,
+    PIECE_MB,
+    UNPACKER,
+    archived,
+    compress,
+    decompress,
+    pack,
+    unpack,
+)
 from tests.campaigns.gpu_kit.stand_in import PLUGINS, make_stand_in
 
 ROOT = Path(__file__).parents[3]
 PYTHON = "3.10"
 PACKAGES = ("numpy>=2,<2.3", "pillow>=11.1", "rich>=13.8", "typer>=0.19", "isal", "cuda-bindings")
+PYTHON_THERE = "3.12"
+"""The other machine's own, which unpacks the cargo."""
+
+AS_THEY_ARE = ("tensorrt", "unpacker")
+"""Parts that are no archives: what is unpacked first, and what is compressed file by file."""
+
 LARGE_BYTES = 1 << 20
 
 
@@ -41,6 +56,9 @@ def main() -> None:
     prepared.add_argument("--wheel", type=Path, help="of TensorRT 8.5.3.1, for Python 3.10")
     prepared.add_argument("--python", type=Path, metavar="PREFIX", help="of a Python 3.10")
     prepared.add_argument("--model", type=Path, help="the flagship's ONNX file [untrained]")
+    prepared.add_argument(
+        "--piece-mb", type=float, default=PIECE_MB, help=f"largest piece [{PIECE_MB}]"
+    )
     prepared.add_argument("--rehearse", action="store_true")
     ran = commands.add_parser("run")
     ran.add_argument("cargo", type=Path)
@@ -70,21 +88,25 @@ def prepare(options: argparse.Namespace) -> None:
             "python": lambda target: copy_python(options.python, PYTHON, target),
             "packages": lambda target: download(PACKAGES, PYTHON, target),
             "tensorrt": lambda target: _tensorrt(options.wheel, target),
+            "unpacker": lambda target: download([UNPACKER], PYTHON_THERE, target, alone=True),
         }
     parts = options.cargo / "parts"
     parts.mkdir(parents=True, exist_ok=True)
-    (parts / "graphs.tar.xz").unlink(missing_ok=True)
+    (parts / f"graphs{ARCHIVED}").unlink(missing_ok=True)
     for name, make in makers.items():
         begun = time.monotonic()
-        # Its libraries are compressed one by one, to be decompressed at the same time.
-        part = parts / (name if name == "tensorrt" else f"{name}.tar.xz")
+        part = parts / (name if name in AS_THEY_ARE else f"{name}{ARCHIVED}")
         if not part.exists():
             with tempfile.TemporaryDirectory(dir=options.cargo) as folder:
                 made = Path(folder) / name
                 make(made)
                 (made if part.name == name else archived(made)).rename(part)
         print(f"[{time.monotonic() - begun:6.1f} s] {name}", flush=True)
-    for piece in pack(options.cargo, "second", [(path.name, path) for path in parts.iterdir()]):
+    begun = time.monotonic()
+    files = [(path.name, path) for path in sorted(parts.iterdir())]
+    pieces = pack(options.cargo, "second", files, piece_mb=options.piece_mb)
+    print(f"[{time.monotonic() - begun:6.1f} s] {len(pieces)} pieces")
+    for piece in pieces:
         print(f"  {piece}  {piece.stat().st_size / 1e6:.1f} MB")
 
 
@@ -104,6 +126,7 @@ def run(options: argparse.Namespace) -> None:
     work = (options.cargo / "unpacked").resolve()
     unpack(options.cargo, "second", work)
     print(f"[{time.monotonic() - begun:6.1f} s] unpacked", flush=True)
+    sys.path.append(str(work / "unpacker"))
     decompress(work)
     print(f"[{time.monotonic() - begun:6.1f} s] decompressed", flush=True)
     left_s = options.seconds - (time.monotonic() - begun)

@@ -13,7 +13,7 @@ from unittest import mock
 
 import numpy as np
 
-from tests.campaigns.gpu_kit.cargo import archived, compress
+from tests.campaigns.gpu_kit.cargo import UNPACKER, archived, compress
 from tests.campaigns.gpu_kit.places import open_device, tiles_of
 from tests.campaigns.gpu_kit.stages import Stages
 from tests.campaigns.gpu_kit.wheels import download
@@ -58,7 +58,8 @@ def cargo(folder: Path, python: str, *, rehearse: bool) -> list[tuple[str, Path]
             if path.stat().st_size > LARGE_BYTES:
                 path = path.rename(libraries / path.name)
                 compress(path)
-        names += [archived(folder / "package").name, "libraries"]
+        download([UNPACKER], python, folder / "unpacker", alone=True)
+        names += [archived(folder / "package").name, "libraries", "unpacker"]
     return [(f"sessions/{name}", folder / name) for name in names]
 
 

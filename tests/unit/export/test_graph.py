@@ -23,11 +23,13 @@ OPTIONS = ExportOptions(sample_type="float32", weights="float32", halo_px=16, or
 def test_gradient_kernels_are_constant_weights(exported: dict[str, Path], name: str) -> None:
     tensors = initializers(exported[name])
     row = np.array([1, 0, -1], np.float32)
-    for kernel, shape in (("gradient.kernel_x", (3, 1, 1, 3)), ("gradient.kernel_y", (3, 1, 3, 1))):
+    for axis, shape in (("x", (3, 3, 1, 3)), ("y", (3, 3, 3, 1))):
+        kernel = f"gradient.plain_{axis}"
         assert tensors[kernel].shape == shape
         assert tensors[kernel].dtype == np.float32
-        for channel in tensors[kernel]:
-            np.testing.assert_array_equal(channel.ravel(), row)
+        for output, inputs in enumerate(tensors[kernel]):
+            for channel, values in enumerate(inputs):
+                np.testing.assert_array_equal(values.ravel(), row * (channel == output))
         graph = onnx.load(exported[name]).graph
         readers = [node for node in graph.node if kernel in node.input]
         assert [(node.op_type, list(node.input).index(kernel)) for node in readers] == [("Conv", 1)]
@@ -125,17 +127,18 @@ def test_no_convolution_is_grouped_and_nothing_is_split(
     groups = [
         attribute.i
         for node in nodes
-        if node.op_type == "Conv" and "kernel" not in node.input[1]
+        if node.op_type == "Conv"
         for attribute in node.attribute
         if attribute.name == "group"
     ]
     assert set(groups) <= {1}
 
 
-def test_exporting_leaves_the_form_of_the_branches(small: Generator, tmp_path: Path) -> None:
-    assert all(unit.grouped for unit in small.units)
-    write_onnx(copy.deepcopy(small), tmp_path / "model.onnx", OPTIONS)
-    assert all(unit.grouped for unit in small.units)
+def test_exporting_leaves_the_networks_form(small: Generator, tmp_path: Path) -> None:
+    network = copy.deepcopy(small)
+    write_onnx(network, tmp_path / "model.onnx", OPTIONS)
+    assert all(unit.grouped for unit in network.units)
+    assert not network.gradient.convolved
 
 
 def test_without_a_gradient_branch(tmp_path: Path) -> None:

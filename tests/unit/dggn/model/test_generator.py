@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ pytest.importorskip("torch", reason="needs the train extra")
 
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dggn.model.config import GeneratorConfig
 from dggn.model.generator import Generator
@@ -28,6 +30,28 @@ def test_training_output_has_the_same_pictures(tiny_config: GeneratorConfig) -> 
     assert torch.equal(output, generator(image))
     assert gradient is not None
     assert gradient.shape == output.shape
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_only_units_have_groups_and_only_where_they_are_wanted(
+    tiny_config: GeneratorConfig, grouped: bool
+) -> None:
+    """On CUDA nothing is grouped: not the branches, and not the fixed gradient operator."""
+    groups: set[int] = set()
+
+    class Recorder(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            if func is torch.ops.aten.convolution.default:
+                groups.add(args[8])
+            return func(*args, **(kwargs or {}))
+
+    generator = Generator(tiny_config)
+    generator.group_branches(grouped)
+    with Recorder():
+        generator.forward_with_gradient(torch.rand(1, 3, 16, 16))
+    assert groups == ({1, 2} if grouped else {1})
 
 
 def test_without_gradient_branch(tiny_config: GeneratorConfig) -> None:

@@ -67,6 +67,19 @@ def test_flat_picture_has_a_finite_derivative() -> None:
     assert torch.equal(image.grad, torch.zeros_like(image))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (6, 9), (48, 48)])
+def test_both_ways_are_the_same_numbers(size: tuple[int, int]) -> None:
+    image = torch.rand(2, 3, *size, requires_grad=True)
+    operator = GradientMagnitude()
+    subtracted = operator(image)
+    (slope,) = torch.autograd.grad(subtracted.sum(), image)
+    operator.convolved = True
+    convolved = operator(image)
+    assert torch.equal(convolved, subtracted)
+    (other,) = torch.autograd.grad(convolved.sum(), image)
+    torch.testing.assert_close(other, slope, rtol=0, atol=1e-5)
+
+
 def test_is_computed_in_float32_under_autocast() -> None:
     image = torch.rand(1, 3, 8, 8)
     operator = GradientMagnitude()

@@ -151,3 +151,41 @@ def foreign_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     opset = helper.make_opsetid("", 14)
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def grouped_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as version 0.1 exported them: groups behind a Split, a last convolution at HR."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    shapes = {"enter": (16, 3, 3, 3), "inner": (8, 4, 3, 3), "up": (64, 16, 3, 3)}
+    stored = [
+        numpy_helper.from_array(random.normal(0, 0.03, shape).astype(np.float32), name)
+        for name, shape in {**shapes, "tail": (3, 4, 3, 3)}.items()
+    ]
+    pads = [1] * 4
+    nodes = [
+        helper.make_node("Conv", ["lr", "enter"], ["wide"], pads=pads),
+        helper.make_node("LeakyRelu", ["wide"], ["soft"], alpha=0.2),
+        helper.make_node("Split", ["soft"], ["one", "other"], axis=1, num_outputs=2),
+        helper.make_node("Conv", ["one", "inner"], ["filtered"], group=2, pads=pads),
+        helper.make_node("Concat", ["filtered", "other"], ["joined"], axis=1),
+        helper.make_node("Conv", ["joined", "up"], ["low"], pads=pads),
+        helper.make_node("DepthToSpace", ["low"], ["high"], blocksize=4, mode="CRD"),
+        helper.make_node("Conv", ["high", "tail"], ["detail"], pads=pads),
+        helper.make_node("Resize", ["lr", "", "scales"], ["enlarged"], mode="linear"),
+        helper.make_node("Add", ["enlarged", "detail"], ["sr"]),
+    ]
+    stored.append(numpy_helper.from_array(np.array([1, 1, 4, 4], np.float32), "scales"))
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3, f"{name}_h", f"{name}_w"])
+        for name in ("lr", "sr")
+    ]
+    graph = helper.make_graph(nodes, "grouped", values[:1], values[1:], stored)
+    path = tmp_path_factory.mktemp("grouped") / "grouped.onnx"
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path
+    )
+    return path

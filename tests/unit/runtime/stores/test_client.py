@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import StoreError
-from runtime.stores.client import Found, ObjectStore, ResultStamp, shortened
+from runtime.stores.client import Found, ObjectStore, ResultStamp, plain_etag, shortened
 from runtime.stores.url import StoreUrl
 
 pytest.importorskip("obstore")
@@ -43,6 +43,13 @@ def test_listed_and_found(server: StoreServer, store: ObjectStore) -> None:
     assert store.find(at(key)) == found
     assert found.etag
     assert store.find(at("in")) is None
+
+
+def test_etags_are_the_same_in_listings_and_answers() -> None:
+    """Azure's listings have no quotes around them, and its answers do."""
+    listed, answered = {"e_tag": "0x1C60"}, {"e_tag": '"0x1C60"'}
+    assert plain_etag(listed) == plain_etag(answered) == "0x1C60"
+    assert plain_etag({"e_tag": None}) == ""
 
 
 def test_a_key_that_is_no_path(server: StoreServer, store: ObjectStore) -> None:

@@ -18,6 +18,11 @@ STATUS = "Error performing PUT http://host/b/k - Server returned non-2xx status 
         (STATUS.format("429 Too Many", ""), "az://b/", "overloaded (HTTP 429)"),
         ("Error performing PUT http://169.254.169.254/latest/api/token", "s3://b/", "were found"),
         ("Generic MicrosoftAzure error: Account must be specified", "az://b/", "AZURE_STORAGE"),
+        (
+            "Generic MicrosoftAzure error: Invalid Access Key: Invalid symbol 61",
+            "az://b/",
+            "damaged",
+        ),
         ("HTTP error: error sending request", "s3://b/", "cannot be reached"),
         ("something else\n\nDebug source:\n...", "s3://b/", "something else"),
     ],

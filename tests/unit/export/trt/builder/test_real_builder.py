@@ -99,6 +99,10 @@ def test_models_of_other_programs(foreign_file: Path, check: Check) -> None:
     check(read_source(foreign_file), "fp16", "uint8")
 
 
+def test_groups_and_splits_stay_and_are_built(grouped_file: Path, check: Check) -> None:
+    check(read_source(grouped_file), "fp16", "uint8")
+
+
 def test_the_flagships_graph_computes_what_the_flagship_does(
     flagship: SourceModel,
     library: Library,

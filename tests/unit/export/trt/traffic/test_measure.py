@@ -19,11 +19,9 @@ from dggn.onnx_graph.source import SourceModel
 from export.cli import app
 from export.trt.passes.bytes_io import wrap_in_bytes
 from export.trt.passes.islands import float32_nodes
-from export.trt.passes.source import read_source
 from export.trt.traffic.kernels import Traffic
 from export.trt.traffic.measure import measure_traffic
 from runtime.backends.trt.library import find_library
-from runtime.model.info import model_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,23 +37,14 @@ class Ceiling:
 
 CEILINGS = (
     Ceiling(model="lite", bytes_per_pixel=420, slices=0, casts=4, activation_mb=91),
-    Ceiling(model="former", bytes_per_pixel=820, slices=0, casts=15, activation_mb=152),
     Ceiling(model="flagship", bytes_per_pixel=1_605, slices=0, casts=8, activation_mb=111),
 )
 
 
 @pytest.fixture(scope="module")
-def former() -> SourceModel:
-    """`dggn-lite`, which may have groups, Splits and a convolution above the last shuffle."""
-    return read_source(model_path("dggn-lite"))
-
-
-@pytest.fixture(scope="module")
-def measure(
-    lite: SourceModel, former: SourceModel, flagship: SourceModel
-) -> Callable[[str], Traffic]:
+def measure(lite: SourceModel, flagship: SourceModel) -> Callable[[str], Traffic]:
     """Builds each model once."""
-    sources = {"lite": lite, "former": former, "flagship": flagship}
+    sources = {"lite": lite, "flagship": flagship}
     done: dict[str, Traffic] = {}
 
     def measure(name: str) -> Traffic:
