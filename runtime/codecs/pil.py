@@ -1,4 +1,4 @@
-"""Converts between PIL images in memory and upright `Picture`s."""
+"""Converts between PIL images in memory and upright `Picture`s, and gathers their metadata."""
 
 from __future__ import annotations
 

@@ -10,13 +10,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dggn.model.community import CommunityConfig, CommunityModel
-from dggn.model.config import preset
-from dggn.model.generator import Generator
 from export.graph import default_halo_px
 from export.write import ExportOptions, write_onnx
 from tests.benchmarks.gpu.rrdb import RrdbNet
 
-FLAGSHIP = "the flagship's structure, random weights"
 REAL_ESRGAN = "Real-ESRGAN x4plus"
 SRVGG = "SRVGG (realesr-animevideov3), random weights"
 
@@ -29,12 +26,6 @@ _BASICSR = {
     "tail": "conv_last",
 }
 """Names in BasicSR and Real-ESRGAN of the convolutions around the blocks."""
-
-
-def write_flagship(folder: Path) -> Path:
-    """The network `dggn`, untrained: its speed does not depend on the weights."""
-    torch.manual_seed(0)
-    return _write(Generator(preset("dggn")).eval(), folder / "flagship.onnx")
 
 
 def write_real_esrgan(weights: Path, folder: Path) -> Path:
@@ -88,7 +79,7 @@ def _tensor(published: dict[str, Tensor], name: str) -> Tensor:
     return published[f"{layer}.{kind}"]
 
 
-def _write(network: Generator | CommunityModel, path: Path) -> Path:
+def _write(network: CommunityModel, path: Path) -> Path:
     # The exporter's own notes are about operators that no generator uses.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     options = ExportOptions(

@@ -18,28 +18,27 @@ from runtime.model.info import model_path
 from tests.campaigns.gpu_kit.places import tiles_of
 from tests.support.tensorrt_ages import fake_tensorrt
 
-LITE = "dggn-lite-photo"
+LITE, FLAGSHIP = "dggn-lite-photo", "dggn"
 BATCH = 4
 NAMES = {"lite": 128, "flagship": 256, "esrgan": 128}
 """Models in the order in which they are measured, and the sides of their tiles in px."""
 
 
-def make_graphs(folder: Path, model: Path | None, *, rehearse: bool) -> None:
+def make_graphs(folder: Path, *, rehearse: bool) -> None:
     """Write for each model NAME: `NAME.onnx`, opset 17, bytes in and out, mixed precision;
     `NAME.json`, its facts; `NAME-tiles.npy` and `NAME-expected.npy`.
 
     Args:
         folder: to fill.
-        model: the flagship's float32 ONNX file; None for its untrained structure.
         rehearse: whether to make all of them small.
     """
     folder.mkdir(parents=True)
     capabilities = capabilities_of(fake_tensorrt("8.5"))
     for name, tile_px in NAMES.items():
-        path = model_path(LITE) if name == "lite" else folder / f"{name}-float32.onnx"
-        if name == "flagship" and model is not None:
-            path = model
-        elif name != "lite":
+        path = folder / f"{name}-float32.onnx"
+        if name == "lite" or (name == "flagship" and not rehearse):
+            path = model_path(LITE if name == "lite" else FLAGSHIP)
+        else:
             _untrained(name, path, rehearse=rehearse)
         source = read_source(path)
         graph = tensorrt_graph(
@@ -57,7 +56,7 @@ def make_graphs(folder: Path, model: Path | None, *, rehearse: bool) -> None:
             "tile_px": side,
             "batch": len(tiles),
             "float32_layers": sorted(float32_layers(graph)),
-            "trained": name == "lite" or (name == "flagship" and model is not None),
+            "trained": path.parent != folder,
         }
         (folder / f"{name}.json").write_text(json.dumps(facts))
         if path.parent == folder:
@@ -69,7 +68,6 @@ def _untrained(name: str, path: Path, *, rehearse: bool) -> None:
     import torch
 
     from dggn.model.community import CommunityConfig, CommunityModel
-    from dggn.model.config import preset
     from dggn.model.generator import Generator
     from export.graph import default_halo_px
     from export.write import ExportOptions, write_onnx
@@ -83,7 +81,7 @@ def _untrained(name: str, path: Path, *, rehearse: bool) -> None:
     torch.manual_seed(0)
     network: Generator | CommunityModel
     if name == "flagship":
-        network = untrained(TINY if rehearse else preset("dggn"))
+        network = untrained(TINY)
     else:
         rrdb = RrdbNet(8, 1, 4) if rehearse else RrdbNet()
         config = CommunityConfig(architecture="ESRGAN", scale=4, size_multiple_px=1)

@@ -1,7 +1,7 @@
 """The second fifteen minutes on a GPU: TensorRT 8.5.3, which needs no network to be installed.
 
     python -m tests.campaigns.gpu_kit.second prepare CARGO --wheel tensorrt-8.5.3.1-cp310-....whl
-        --python PREFIX [--model dggn.onnx]                           (where there is a network)
+        --python PREFIX                                               (where there is a network)
     python -m tests.campaigns.gpu_kit.second run CARGO OUTPUT --seconds 500          (on the GPU)
 
 PREFIX is an installed Python 3.10. `prepare` makes the graphs and the float32 model's results, and
@@ -55,7 +55,6 @@ def main() -> None:
     prepared.add_argument("cargo", type=Path)
     prepared.add_argument("--wheel", type=Path, help="of TensorRT 8.5.3.1, for Python 3.10")
     prepared.add_argument("--python", type=Path, metavar="PREFIX", help="of a Python 3.10")
-    prepared.add_argument("--model", type=Path, help="the flagship's ONNX file [untrained]")
     prepared.add_argument(
         "--piece-mb", type=float, default=PIECE_MB, help=f"largest piece [{PIECE_MB}]"
     )
@@ -81,7 +80,7 @@ def prepare(options: argparse.Namespace) -> None:
     from tests.campaigns.gpu_kit.wheels import download
 
     makers: dict[str, Callable[[Path], None]] = {
-        "graphs": lambda target: make_graphs(target, options.model, rehearse=options.rehearse)
+        "graphs": lambda target: make_graphs(target, rehearse=options.rehearse)
     }
     if not options.rehearse:
         makers |= {
