@@ -1,4 +1,4 @@
-"""Measures what a Ray cluster costs for each picture, against a plain run.
+"""The cost of a Ray cluster for each picture, against a plain run.
 
     python -m tests.benchmarks.cluster [--pictures 200] [--rounds 5] [--workers 1]
 
