@@ -52,8 +52,10 @@ def test_weights_lie_between(share: float, half: float, full: float) -> None:
 
 
 def test_the_gradient_operator_may_have_another_form() -> None:
-    one = model(a=HALF, **{"gradient.kernel_x": FULL})
-    other = model(a=3 * HALF, **{"gradient.kernel_x": FULL, "gradient.plain_x": FULL})
+    own: dict[str, Any] = {"gradient.kernel_x": FULL}
+    one = model(**own, a=HALF)
+    own["gradient.plain_x"] = FULL
+    other = model(**own, a=3 * HALF)
     for first, second in ((one, other), (other, one)):
         found = weights_of(blend(first, second, 0.5, where="both"))
         assert np.array_equal(found["a"], 2 * HALF)
