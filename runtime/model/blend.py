@@ -23,6 +23,9 @@ _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW_DATA = 2, 8, 9
 _FLOATS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 """Floating-point types among TensorProto.DataType."""
 
+_CONSTANT = (b"gradient.kernel_", b"gradient.plain_")
+"""Beginnings of the gradient operator's names: the same in all models, in one form or the other."""
+
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 """Wire types."""
 
@@ -77,7 +80,7 @@ def blend(one: bytes, other: bytes, share: float, *, where: str) -> bytes:
 
 
 def _weights(model: bytes) -> Iterator[_Weight]:
-    """Yield the floating-point initializers that exporters write in one piece each."""
+    """Yield the trained weights: floating-point, written by exporters in one piece each."""
     for field, begin, end in _fields(model, 0, len(model)):
         if field == _MODEL_GRAPH:
             for inner, start, stop in _fields(model, begin, end):
@@ -85,11 +88,10 @@ def _weights(model: bytes) -> Iterator[_Weight]:
                     tensor = {number: (a, b) for number, a, b in _fields(model, start, stop)}
                     dtype = _FLOATS.get(_varint(model, tensor[_TENSOR_TYPE][0])[0])
                     if dtype is not None and _TENSOR_RAW_DATA in tensor:
-                        name = tensor[_TENSOR_NAME]
+                        name = model[slice(*tensor[_TENSOR_NAME])]
                         first, last = tensor[_TENSOR_RAW_DATA]
-                        yield _Weight(
-                            name=model[name[0] : name[1]], dtype=dtype, begin=first, end=last
-                        )
+                        if not name.startswith(_CONSTANT):
+                            yield _Weight(name=name, dtype=dtype, begin=first, end=last)
 
 
 def _fields(data: bytes, begin: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -83,7 +83,7 @@ class _Spending:
         before = self.seconds
         time.sleep(IDLE_S)
         self.idle = (self.seconds - before) / IDLE_S
-        """Of one core, by daemons alone."""
+        """Share of a core that the daemons take by themselves."""
 
     @property
     def seconds(self) -> float:

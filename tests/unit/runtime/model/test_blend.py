@@ -51,6 +51,17 @@ def test_weights_lie_between(share: float, half: float, full: float) -> None:
     assert onnx.load_from_string(blended).metadata_props[0].value == "one"
 
 
+def test_the_gradient_operator_may_have_another_form() -> None:
+    own: dict[str, Any] = {"gradient.kernel_x": FULL}
+    one = model(**own, a=HALF)
+    own["gradient.plain_x"] = FULL
+    other = model(**own, a=3 * HALF)
+    for first, second in ((one, other), (other, one)):
+        found = weights_of(blend(first, second, 0.5, where="both"))
+        assert np.array_equal(found["a"], 2 * HALF)
+        assert found.keys() == weights_of(first).keys()
+
+
 @pytest.mark.parametrize(
     "other",
     [model(a=HALF), model(a=HALF, b=FULL[:2]), model(a=HALF, b=FULL, c=FULL)],
