@@ -33,7 +33,7 @@ CARRIERS = ("LeakyRelu", "Concat", "Split", "DepthToSpace")
 OPERATORS: dict[Target, tuple[str, ...]] = {"cpu": ("Conv", *CARRIERS), "tensorrt": ("Conv",)}
 """Operators to quantize, and to observe, by target."""
 
-KEPT = ("enlargement.", "gradient.", "image_head.", "gradient_head.")
+KEPT = ("enlargement.", "colours.", "gradient.", "image_head.", "gradient_head.")
 """Prefixes of weights that stay in float: the fixed operators and heads see the picture itself."""
 
 KEPT_ANYWHERE = ".se."

@@ -1,7 +1,7 @@
 """Taught sets on disk: LR pictures, a teacher's results, and the originals.
 
     SET/LR_x4/NAME.ppm      what the network sees
-    SET/teacher/NAME.ppm    what the teacher made of it
+    SET/teacher/NAME.ppm    what the teacher made of it, with the LR picture's local colours
     SET/HR/NAME.ppm         the original, of pairs that have one
     SET/taught.jsonl        how the set is made, and a line for each pair
 
@@ -23,7 +23,8 @@ from runtime.errors import ConfigError
 
 MANIFEST_NAME = "taught.jsonl"
 TEACHER_FOLDER = "teacher"
-FORMAT = "dggn-taught-1"
+FORMAT = "dggn-taught-2"
+"""Results have the local colours of their LR pictures since the second."""
 
 
 TARGETS = ("original", "teacher")

@@ -16,7 +16,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dggn.model.config import GeneratorConfig, read_structure
-from dggn.model.generator import Enlargement, Generator
+from dggn.model.enlargement import ColourKeeping, Enlargement
+from dggn.model.generator import Generator
 from dggn.model.gradient import GradientMagnitude
 from dggn.settings import to_mapping
 from runtime.errors import ConfigError, ModelError
@@ -84,7 +85,10 @@ def generator_from_tensors(
         if not torch.isfinite(tensor).all():
             raise ModelError(f"{where}: {name} holds numbers that are not finite")
     generator.load_state_dict(weights, assign=True)
-    generator.enlargement = Enlargement()  # fixed, so that no file holds it
+    # Fixed, so that no file holds them.
+    generator.enlargement = Enlargement()
+    if config.keeps_colours:
+        generator.colours = ColourKeeping()
     if config.gradient_units:
         fixed = GradientMagnitude()
         for name, kernel in fixed.state_dict().items():

@@ -6,7 +6,7 @@ This module needs neither torch nor numpy, so that a configuration can be read a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dggn.settings import from_mapping
@@ -17,6 +17,10 @@ TRUNK_STRIDE = 2
 
 SCALE = 4
 """HR pixels per LR pixel, along each axis."""
+
+COLOUR_WINDOW_PX = 5
+"""Side of the windows, in LR pixels, whose mean colours are kept: wide enough that noise averages
+out, narrow enough to follow shading."""
 
 COMMUNITY_SUFFIXES = frozenset({".pth", ".pt", ".ckpt"})
 """Suffixes of checkpoints that only other programs write."""
@@ -50,6 +54,9 @@ class GeneratorConfig:
 
     se_window_px: int = 8
     """Side of SE's averaging window, in trunk pixels (twice as many LR pixels)."""
+
+    keeps_colours: bool = False
+    """Whether local mean colours are forced to be the LR picture's; see `ColourKeeping`."""
 
     def __post_init__(self) -> None:
         if self.se_reduction < 1:
@@ -128,6 +135,9 @@ PRESETS: dict[str, GeneratorConfig] = {
         width=128, image_units=6, gradient_units=2, tail_width=224, tail_convs=3
     ),
     "dggn-lite": GeneratorConfig(width=64, image_units=3, gradient_units=1, tail_width=32),
+}
+PRESETS |= {
+    f"{name}-photo": replace(structure, keeps_colours=True) for name, structure in PRESETS.items()
 }
 """Structures with shipped weights, by name."""
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dggn.model.blocks import LEAK, MultiScaleResidualUnit
 from dggn.model.config import SCALE, TRUNK_STRIDE, GeneratorConfig
+from dggn.model.enlargement import ColourKeeping, Enlargement
 from dggn.model.gradient import GradientMagnitude
 
 GRADIENT_TAIL_WIDTH = 32
@@ -67,32 +68,6 @@ class Tail(nn.Module):
         return output
 
 
-class Enlargement(nn.Module):
-    """Bilinear x4 enlargement, as a fixed 3x3 convolution at LR resolution.
-
-    Every HR pixel is a weighted mean of the LR pixels around it, with weights that depend on
-    its place within its LR pixel alone: channel (c * 4 + y) * 4 + x holds pixel (y, x) of colour c.
-    A 4x pixel-shuffle then gives what `interpolate(mode="bilinear")` does, to float32 rounding.
-    """
-
-    kernel: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        # Half-pixel centres: an HR pixel's centre lies this far from its LR pixel's.
-        offsets = (torch.arange(SCALE) + 0.5) / SCALE - 0.5
-        weights = torch.stack([(-offsets).clamp(min=0), 1 - offsets.abs(), offsets.clamp(min=0)], 1)
-        outer = torch.einsum("yi,xj->yxij", weights, weights).reshape(SCALE**2, 3, 3)
-        kernel = torch.einsum("cd,pij->cpdij", torch.eye(3), outer).reshape(-1, 3, 3, 3)
-        self.register_buffer("kernel", kernel, persistent=False)
-
-    def forward(self, image_nchw: Tensor) -> Tensor:
-        """Map (N, 3, H, W) to (N, 48, H, W), in float32 regardless of autocast."""
-        with torch.autocast(image_nchw.device.type, enabled=False):
-            padded = F.pad(image_nchw.float(), (1, 1, 1, 1), mode="replicate")
-            return F.conv2d(padded, self.kernel)
-
-
 class Generator(nn.Module):
     """Network that super-resolves pictures four times along each axis.
 
@@ -101,6 +76,7 @@ class Generator(nn.Module):
     features at `gradient_units` evenly spaced places, and predicts the HR picture's gradient.
     Its features are fused into the image branch, whose result is added to the bilinear
     enlargement of the input. Nothing is computed above LR resolution but the closing shuffle.
+    With `keeps_colours`, the input is first compensated for what the detail takes from it.
 
     Args:
         config: the structure.
@@ -110,6 +86,8 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         self.enlargement = Enlargement()
+        if config.keeps_colours:
+            self.colours = ColourKeeping()
         width = config.width
         self.image_head = ShallowExtractor(width)
         self.image_trunk = self._units(config.image_units)
@@ -191,7 +169,10 @@ class Generator(nn.Module):
 
     def _image(self, image_nchw: Tensor, image: Tensor, gradient: Tensor | None) -> Tensor:
         fused = image if gradient is None else torch.cat((image, gradient), dim=1)
-        return self._enlarged(image_nchw, self.image_tail(fused))
+        detail = self.image_tail(fused).float()
+        if self.config.keeps_colours:
+            image_nchw = self.colours(image_nchw, detail)
+        return self._enlarged(image_nchw, detail)
 
     def _enlarged(self, image_nchw: Tensor, detail: Tensor) -> Tensor:
         return F.pixel_shuffle(self.enlargement(image_nchw) + detail.float(), SCALE)

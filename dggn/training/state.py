@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -239,8 +239,10 @@ def _initial_weights(path: Path, generator: Generator) -> dict[str, Tensor]:
         loaded = load(str(path))
     else:
         loaded = load_generator(path / WEIGHTS_NAME if path.is_dir() else path)
-    if loaded.config != generator.config:
-        differing = _changed(to_mapping(loaded.config), to_mapping(generator.config))
+    # Keeping colours has no weights: a photo model may go on from one for clean reductions.
+    wanted = replace(generator.config, keeps_colours=loaded.config.keeps_colours)
+    if loaded.config != wanted:
+        differing = _changed(to_mapping(loaded.config), to_mapping(wanted))
         raise ModelError(
             f"{path} has another structure than this run ({', '.join(differing)}): "
             "start from weights of the same preset and branches"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dggn.data.colours import with_colours_of
 from dggn.data.folder import picture_paths, read_rgb
 from dggn.data.graphics import draw_graphic
 from dggn.data.history import apply_history
@@ -190,6 +191,7 @@ def _make(
     pair = TaughtPair(
         name=name, height=height, width=width, original=original is not None, source=source
     )
+    taught = with_colours_of(lr, taught)
     pictures = {LR_FOLDER: lr, TEACHER_FOLDER: taught, HR_FOLDER: original}
     for kind, path in pair_paths(target, pair).items():
         picture = pictures[kind]

@@ -23,8 +23,9 @@ _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW_DATA = 2, 8, 9
 _FLOATS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 """Floating-point types among TensorProto.DataType."""
 
-_CONSTANT = (b"gradient.kernel_", b"gradient.plain_")
-"""Beginnings of the gradient operator's names: the same in all models, in one form or the other."""
+_CONSTANT = (b"gradient.kernel_", b"gradient.plain_", b"colours.")
+"""Beginnings of the names of fixed operators: the same in all models that have them, or in another
+form. What one model computes with them, the blend computes too."""
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 """Wire types."""

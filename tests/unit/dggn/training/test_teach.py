@@ -176,7 +176,7 @@ def test_a_full_disk_is_seen_before_the_work(
 def test_a_damaged_manifest(photographs: Path, tmp_path: Path) -> None:
     made(photographs, tmp_path / "set", count=2)
     manifest = tmp_path / "set" / "taught.jsonl"
-    manifest.write_text(manifest.read_text().replace("dggn-taught-1", "dggn-taught-0"))
+    manifest.write_text(manifest.read_text().replace("dggn-taught-2", "dggn-taught-0"))
     with pytest.raises(ConfigError, match="damaged or of another version"):
         read_taught(tmp_path / "set")
 
