@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.support.listener import Listener
 
 BUCKET = "pictures"
 KEY_ID = "AKIAEXAMPLE"
@@ -17,17 +19,22 @@ class StoreServer:
     """An S3 server in this process, for the duration of a test.
 
     Args:
-        url: where it listens.
         app: answers what the hook does not.
     """
 
-    def __init__(self, url: str, app: WsgiApp) -> None:
-        self.url = url
+    listener: Listener
+
+    def __init__(self, app: WsgiApp) -> None:
         self._app = app
         self.seen: list[tuple[str, str]] = []
         """Method and path with query of every request."""
         self.hook: Callable[[str, str], tuple[str, str] | None] = lambda method, path: None
         """May answer a request by a status and an S3 error code, or hold it up."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.listener.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -80,20 +87,14 @@ def s3_server(port: int = 0) -> Iterator[StoreServer]:
     """Serve an empty store with one bucket; on a free port, unless one is given."""
     from moto.backends import get_backend
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
 
-    app = DomainDispatcherApplication(create_backend_app)
-    server = StoreServer("", app)
-    listener = make_server("127.0.0.1", port, server, threaded=True)
-    server.url = f"http://127.0.0.1:{listener.server_port}"
-    thread = threading.Thread(target=listener.serve_forever, daemon=True)
-    thread.start()
+    from tests.support.listener import listening
+
+    server = StoreServer(DomainDispatcherApplication(create_backend_app))
     backend = get_backend("s3")["123456789012"]["aws"]
     backend.create_bucket(BUCKET, "us-east-1")
     try:
-        yield server
+        with listening(port, server) as server.listener:
+            yield server
     finally:
-        listener.shutdown()
-        thread.join()
-        listener.server_close()
         backend.reset()
