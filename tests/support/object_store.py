@@ -4,37 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tests.support.listener import Listener
+from tests.support.faulty_server import Environ, FaultyServer, Start
 
 BUCKET = "pictures"
 KEY_ID = "AKIAEXAMPLE"
 
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+WsgiApp = Callable[[Environ, Start], Iterable[bytes]]
 
 
-class StoreServer:
+class StoreServer(FaultyServer):
     """An S3 server in this process, for the duration of a test.
 
     Args:
         app: answers what the hook does not.
     """
 
-    listener: Listener
-
     def __init__(self, app: WsgiApp) -> None:
+        super().__init__()
         self._app = app
-        self.seen: list[tuple[str, str]] = []
-        """Method and path with query of every request."""
-        self.hook: Callable[[str, str], tuple[str, str] | None] = lambda method, path: None
-        """May answer a request by a status and an S3 error code, or hold it up."""
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.listener.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -66,20 +55,14 @@ class StoreServer:
 
         return get_backend("s3")["123456789012"]["aws"]
 
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        query = environ.get("QUERY_STRING", "")
-        self.seen.append((method, f"{path}?{query}" if query else path))
-        answer = self.hook(method, path)
-        if answer is None and KEY_ID not in environ.get("HTTP_AUTHORIZATION", ""):
-            answer = ("403 Forbidden", "InvalidAccessKeyId")
-        if answer is None:
-            return self._app(environ, start)
-        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        status, code = answer
-        body = f"<Error><Code>{code}</Code><Message>a test</Message></Error>".encode()
-        start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
-        return [body]
+    def refusal(self, environ: Environ) -> tuple[str, str] | None:
+        """Refuse another key; see `FaultyServer`."""
+        known = KEY_ID in environ.get("HTTP_AUTHORIZATION", "")
+        return None if known else ("403 Forbidden", "InvalidAccessKeyId")
+
+    def answer(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """See `FaultyServer`."""
+        return self._app(environ, start)
 
 
 @contextlib.contextmanager
