@@ -35,7 +35,7 @@ PAGE = 4
 """Objects in a page of a listing; Google's has 1000."""
 
 LEAST_PART_BYTES = 5 << 20
-"""Of every part of an upload but the last."""
+"""Size of every part of an upload but the last, at least."""
 
 _KNOWN_HEADERS = re.compile(r"x-goog-meta-\w+")
 _TOKEN_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
@@ -136,7 +136,7 @@ class GoogleStore(FaultyServer):
             return self._objects[key]
 
     def refusal(self, environ: Environ) -> tuple[str, str] | None:
-        """Ask for the token; see `FaultyServer`."""
+        """Return a refusal where the token is missing; see `FaultyServer`."""
         if environ["PATH_INFO"] == _TOKEN_PATH or not self.needs_token:
             return None
         token = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
@@ -144,7 +144,7 @@ class GoogleStore(FaultyServer):
         return None if known else ("401 Unauthorized", "AuthenticationRequired")
 
     def answer(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        """See `FaultyServer`."""
+        """Answer; see `FaultyServer`."""
         path = environ["PATH_INFO"].encode("latin-1").decode()
         if path == _TOKEN_PATH and environ.get("HTTP_METADATA_FLAVOR") == "Google":
             token = {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}

@@ -61,7 +61,7 @@ class StoreServer(FaultyServer):
         return None if known else ("403 Forbidden", "InvalidAccessKeyId")
 
     def answer(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        """See `FaultyServer`."""
+        """Answer; see `FaultyServer`."""
         return self._app(environ, start)
 
 

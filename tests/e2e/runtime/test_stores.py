@@ -122,7 +122,7 @@ def test_an_object_that_is_output_itself_is_kept(server: StoreServer, tmp_path: 
 
 
 def test_a_dead_client_is_waited_for(server: StoreServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the server: a request that a dead client has sent may take effect later."""
+    """A request that a dead client has sent may take effect later."""
     answer = StoreServer.__call__
 
     def late(server: StoreServer, environ: dict[str, Any], start: Any) -> Any:
