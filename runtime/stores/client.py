@@ -96,11 +96,12 @@ class ObjectStore:
     def __init__(self, url: StoreUrl) -> None:
         self._obstore = load("obstore", extra="cloud")
         self._root = url.root
-        # An unencrypted endpoint, such as a server in the same rack, is named on purpose.
+        # An unencrypted endpoint, such as a server in the same rack, is named on purpose: for S3
+        # in these variables, for Google in one or in the account's file, which obstore reads.
         endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
         options: dict[str, Any] = {
             "client_options": {
-                "allow_http": endpoint.startswith("http://"),
+                "allow_http": url.scheme == "gs" or endpoint.startswith("http://"),
                 "connect_timeout": timedelta(seconds=10),
                 "timeout": timedelta(seconds=120),
             },

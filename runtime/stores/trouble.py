@@ -15,7 +15,8 @@ _CREDENTIALS = {
 }
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]+)</Code>")
-_METADATA_SERVERS = ("169.254.169.254", "metadata.google.internal")
+_METADATA_SERVERS = ("169.254.169.254", "metadata.google.internal", "/computeMetadata/")
+_ACCOUNT_FILE = re.compile(r"Unable to (?:open|decode) service account file.*|.*pem file.*")
 
 
 @contextmanager
@@ -55,6 +56,12 @@ def explained(text: str, place: str) -> str:
     said = f" ({code[1]})" if code else f" (HTTP {number})" if number else ""
     if any(server in text for server in _METADATA_SERVERS) or "must be specified" in text:
         return f"no credentials for {scheme}:// were found: set {variables} in the environment"
+    if scheme == "gs" and (found := _ACCOUNT_FILE.search(text)):
+        reason = found[0].rpartition("error: ")[2].replace("Unable to", "cannot")
+        reason = re.sub(r" \(os error \d+\)", "", reason)
+        return f"{reason}: check {variables} in the environment, and that file"
+    if "Error performing token request" in text and number:
+        return f"Google gives no token{said}: check {variables} in the environment, and that file"
     if "Invalid Access Key" in text:
         return f"the key for {scheme}:// is damaged: check {variables} in the environment"
     if number in (401, 403) or "lacked the necessary privileges" in text:

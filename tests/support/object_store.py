@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from tests.support.faulty_server import Environ, FaultyServer, Start
 
 BUCKET = "pictures"
 KEY_ID = "AKIAEXAMPLE"
 
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+WsgiApp = Callable[[Environ, Start], Iterable[bytes]]
 
 
-class StoreServer:
+class StoreServer(FaultyServer):
     """An S3 server in this process, for the duration of a test.
 
     Args:
-        url: where it listens.
         app: answers what the hook does not.
     """
 
-    def __init__(self, url: str, app: WsgiApp) -> None:
-        self.url = url
+    def __init__(self, app: WsgiApp) -> None:
+        super().__init__()
         self._app = app
-        self.seen: list[tuple[str, str]] = []
-        """Method and path with query of every request."""
-        self.hook: Callable[[str, str], tuple[str, str] | None] = lambda method, path: None
-        """May answer a request by a status and an S3 error code, or hold it up."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,20 +55,14 @@ class StoreServer:
 
         return get_backend("s3")["123456789012"]["aws"]
 
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        query = environ.get("QUERY_STRING", "")
-        self.seen.append((method, f"{path}?{query}" if query else path))
-        answer = self.hook(method, path)
-        if answer is None and KEY_ID not in environ.get("HTTP_AUTHORIZATION", ""):
-            answer = ("403 Forbidden", "InvalidAccessKeyId")
-        if answer is None:
-            return self._app(environ, start)
-        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        status, code = answer
-        body = f"<Error><Code>{code}</Code><Message>a test</Message></Error>".encode()
-        start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
-        return [body]
+    def refusal(self, environ: Environ) -> tuple[str, str] | None:
+        """Refuse another key; see `FaultyServer`."""
+        known = KEY_ID in environ.get("HTTP_AUTHORIZATION", "")
+        return None if known else ("403 Forbidden", "InvalidAccessKeyId")
+
+    def answer(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Answer; see `FaultyServer`."""
+        return self._app(environ, start)
 
 
 @contextlib.contextmanager
@@ -80,20 +70,14 @@ def s3_server(port: int = 0) -> Iterator[StoreServer]:
     """Serve an empty store with one bucket; on a free port, unless one is given."""
     from moto.backends import get_backend
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
 
-    app = DomainDispatcherApplication(create_backend_app)
-    server = StoreServer("", app)
-    listener = make_server("127.0.0.1", port, server, threaded=True)
-    server.url = f"http://127.0.0.1:{listener.server_port}"
-    thread = threading.Thread(target=listener.serve_forever, daemon=True)
-    thread.start()
+    from tests.support.listener import listening
+
+    server = StoreServer(DomainDispatcherApplication(create_backend_app))
     backend = get_backend("s3")["123456789012"]["aws"]
     backend.create_bucket(BUCKET, "us-east-1")
     try:
-        yield server
+        with listening(port, server) as server.listener:
+            yield server
     finally:
-        listener.shutdown()
-        thread.join()
-        listener.server_close()
         backend.reset()

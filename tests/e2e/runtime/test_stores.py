@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,7 @@ pytest.importorskip("moto")
 pytest.importorskip("flask_cors")
 
 from tests.support.dggn_run import make, run, start, statuses
-from tests.support.object_store import BUCKET, StoreServer, s3_server
+from tests.support.object_store import BUCKET, KEY_ID, StoreServer, s3_server
 from tests.support.processes import BLOCKS_S, SOON_S, posix_only, wait_until
 
 
@@ -118,6 +121,26 @@ def test_an_object_that_is_output_itself_is_kept(server: StoreServer, tmp_path: 
     assert server.get("large.png") == b"somebody else's"
 
 
+def test_a_dead_client_is_waited_for(server: StoreServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that a dead client has sent may take effect later."""
+    answer = StoreServer.__call__
+
+    def late(server: StoreServer, environ: dict[str, Any], start: Any) -> Any:
+        time.sleep(1)
+        return answer(server, environ, start)
+
+    monkeypatch.setattr(StoreServer, "__call__", late)
+    signed = (
+        f"Authorization: AWS4-HMAC-SHA256 Credential={KEY_ID}/20260101/us-east-1/s3/aws4_request"
+    )
+    with socket.create_connection(("127.0.0.1", server.listener.port)) as client:
+        lines = (f"PUT /{BUCKET}/late.png HTTP/1.1", "Host: localhost", signed, "Content-Length: 4")
+        client.sendall("\r\n".join((*lines, "", "late")).encode())
+    assert not server.keys("")
+    server.listener.wait_for_dead_clients()
+    assert server.keys("") == {"late.png"}
+
+
 @posix_only
 def test_killed_after_9_of_24_and_resumed(server: StoreServer, tmp_path: Path) -> None:
     for number in range(24):
@@ -141,6 +164,7 @@ def test_killed_after_9_of_24_and_resumed(server: StoreServer, tmp_path: Path) -
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=SOON_S)
     held.set()
+    server.listener.wait_for_dead_clients()
     done = server.keys("out/")
     server.hook = lambda method, path: None
 

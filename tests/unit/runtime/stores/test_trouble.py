@@ -23,6 +23,34 @@ STATUS = "Error performing PUT http://host/b/k - Server returned non-2xx status 
             "az://b/",
             "damaged",
         ),
+        (
+            "Generic GCS error: GCP credential error: Unable to open service account file from a: "
+            "No such file (os error 2)\n\nDebug source:",
+            "gs://b/",
+            "cannot open service account file from a: No such file: check GOOGLE_APPLICATION",
+        ),
+        (
+            "Generic GCS error: Unable to decode service account file: missing field `type`",
+            "gs://b/",
+            "cannot decode service account file: missing field `type`: check GOOGLE_APPLICATION",
+        ),
+        (
+            "Generic AwsLcCryptoProvider error: Error reading pem file: no items found",
+            "gs://b/",
+            "Error reading pem file: no items found: check GOOGLE_APPLICATION_CREDENTIALS",
+        ),
+        (
+            "Generic GCS error: Error performing token request: Error performing POST "
+            'https://accounts.google.com/o/oauth2/token status code: 400 Bad: {"invalid_grant"}',
+            "gs://b/",
+            "gives no token (HTTP 400): check GOOGLE_APPLICATION_CREDENTIALS",
+        ),
+        (
+            "Generic GCS error: Error performing token request: Error performing GET "
+            "http://10.0.0.1/computeMetadata/v1/instance status code: 404 Not Found",
+            "gs://b/",
+            "no credentials for gs:// were found",
+        ),
         ("HTTP error: error sending request", "s3://b/", "cannot be reached"),
         ("something else\n\nDebug source:\n...", "s3://b/", "something else"),
     ],
