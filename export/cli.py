@@ -63,12 +63,19 @@ def onnx(
             "SHARE 0.8 is 0.8 * A + 0.2 * B.",
         ),
     ] = None,
+    keep_colours: Annotated[
+        bool,
+        typer.Option(
+            "--keep-colours",
+            help="Make the network keep local mean colours, if it was trained without that.",
+        ),
+    ] = False,
 ) -> None:
     """Write an ONNX file, and keep it if it matches the PyTorch module."""
     with errors_reported("dggn-export", interrupted=NOTHING_WRITTEN):
         require("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", extra="export")
         from export.graph import default_halo_px
-        from export.write import ExportOptions, read_generator, write_onnx
+        from export.write import ExportOptions, read_generator, with_colours_kept, write_onnx
 
         # The exporter's own notes are about operators that no generator uses.
         for library in ("torch.onnx", "onnxscript"):
@@ -88,6 +95,8 @@ def onnx(
             from export.blend import read_blend
 
             generator, described = read_blend(*blend)
+        if keep_colours:
+            generator = with_colours_kept(generator, described)
         options = ExportOptions(
             sample_type=io,
             weights=weights,

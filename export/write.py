@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from dggn.model.checkpoint import generator_from_tensors
 from dggn.model.community import CommunityModel, read_module
 from dggn.model.generator import Generator
 from dggn.model.shipped import load
@@ -14,6 +15,7 @@ from dggn.onnx_graph.half_weights import store_in_half
 from export.graph import model_info, onnx_graph
 from export.half_weights import round_weights
 from export.verify import Comparison, require_equal
+from runtime.errors import ModelError
 from runtime.model.info import SampleType, shipped_models
 from runtime.system.files import whole_file
 
@@ -45,6 +47,25 @@ def read_generator(source: str) -> Generator | CommunityModel:
     if source in shipped_models() or source.endswith(".onnx"):
         return load(source)
     return read_module(Path(source))
+
+
+def with_colours_kept(generator: Generator | CommunityModel, source: str) -> Generator:
+    """Return a generator with the same weights that keeps local mean colours.
+
+    Args:
+        generator: one that may shift them.
+        source: its origin, for error messages.
+
+    Raises:
+        ModelError: it is of another architecture.
+    """
+    if not isinstance(generator, Generator):
+        raise ModelError(
+            f"{source} is of another architecture ({generator.config.architecture}): --keep-colours "
+            "is for DGGN's own models"
+        )
+    config = replace(generator.config, keeps_colours=True)
+    return generator_from_tensors(config, generator.state_dict(), where=source)
 
 
 def write_onnx(

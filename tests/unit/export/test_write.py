@@ -11,12 +11,13 @@ onnx = pytest.importorskip("onnx", reason="needs the export extra")
 ort = pytest.importorskip("onnxruntime", reason="needs the export extra")
 
 from dggn import load
+from dggn.model.community import CommunityConfig, CommunityModel
 from dggn.model.config import preset
 from dggn.model.generator import Generator
 from export import verify, write
 from export.describe import describe
 from export.verify import compare
-from export.write import ExportOptions, read_generator, write_onnx
+from export.write import ExportOptions, read_generator, with_colours_kept, write_onnx
 from runtime.errors import ModelError, TargetError
 from runtime.model.info import DEFAULT_MODEL, model_path
 from runtime.system.files import remove_temporaries
@@ -40,6 +41,22 @@ def test_the_shipped_model_comes_back_and_computes_the_same() -> None:
     assert comparison.passes, str(comparison)
     assert comparison.levels == 65535
     assert comparison.samples > 500_000
+
+
+def test_colours_are_kept_with_the_same_weights(small: Generator, tmp_path: Path) -> None:
+    keeping = with_colours_kept(small, "small")
+    assert keeping.config.keeps_colours
+    assert write_onnx(keeping, tmp_path / "keeping.onnx", OPTIONS).passes
+    rebuilt = load(str(tmp_path / "keeping.onnx"))
+    assert rebuilt.config == keeping.config
+    for name, tensor in small.state_dict().items():
+        assert torch.equal(rebuilt.state_dict()[name], tensor), name
+
+
+def test_colours_of_other_architectures_are_their_own() -> None:
+    config = CommunityConfig(architecture="SPAN", scale=4, size_multiple_px=1)
+    with pytest.raises(ModelError, match="SPAN"):
+        with_colours_kept(CommunityModel(torch.nn.Identity(), config), "span.pth")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
