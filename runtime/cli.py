@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -279,6 +280,7 @@ def run(
         make_builder = partial(EngineBuilder, quiet=True) if options.request.build else None
         open_workers = partial(open_cluster, cluster, workers, make_builder)
     batch = Batch(options, choose_progress(quiet=quiet), open_workers)
+    gc.freeze()  # all that was imported stays: looking through it for garbage would take long
     code = 0
     try:
         if not run_interruptibly(batch.run, (batch.cancel, builder.cancel)):

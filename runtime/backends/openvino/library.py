@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import sys
 from collections.abc import Sequence
@@ -49,7 +48,7 @@ def load_openvino() -> Any:
     if "openvino" in sys.modules:
         return sys.modules["openvino"]
     loaded = {name: module for name, module in sys.modules.items() if name in _LEFT_OUT}
-    # None is Python's way to forbid an import.
+    # Python's way to forbid an import.
     sys.modules.update(dict.fromkeys(_LEFT_OUT))  # type: ignore[arg-type]
     try:
         import openvino
@@ -59,7 +58,7 @@ def load_openvino() -> Any:
         for name in _LEFT_OUT:
             del sys.modules[name]
         sys.modules.update(loaded)
-    openvino.__getattr__ = _imported_late  # type: ignore[method-assign]
+    openvino.__getattr__ = _imported_late
     return openvino
 
 
@@ -119,9 +118,6 @@ def require_device(name: str) -> OpenVinoDevice:
         MissingDependency: OpenVINO is not installed.
         BackendError: it cannot be loaded, or finds no such device.
     """
-    if name == "CPU":  # listing the devices would load the drivers of all others
-        with contextlib.suppress(Exception):  # they share no base class; the list tells more
-            return _device(openvino_core(), name)
     found = openvino_devices(["CPU"] if name == "CPU" else None)
     for device in found:
         if device.name == name or device.name == f"{name}.0":
