@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -211,7 +212,6 @@ def run(
     logging.basicConfig(level=logging.WARNING, format="dggn-run: %(message)s", stream=sys.stderr)
     from export.half_file import half_file
     from export.trt.on_demand import EngineBuilder
-    from runtime.cluster.crew import open_cluster
     from runtime.errors import ConfigError, DggnError, EnvironmentProblem
     from runtime.report.console import choose_progress, complain, print_result
     from runtime.run.interrupt import run_interruptibly
@@ -275,9 +275,12 @@ def run(
         raise typer.Exit(error.exit_code) from None
     open_workers: OpenWorkers = open_here
     if cluster:
+        from runtime.cluster.crew import open_cluster
+
         make_builder = partial(EngineBuilder, quiet=True) if options.request.build else None
         open_workers = partial(open_cluster, cluster, workers, make_builder)
     batch = Batch(options, choose_progress(quiet=quiet), open_workers)
+    gc.freeze()  # all that was imported stays: looking through it for garbage would take long
     code = 0
     try:
         if not run_interruptibly(batch.run, (batch.cancel, builder.cancel)):

@@ -6,10 +6,8 @@ import hashlib
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
-from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 
 from runtime.errors import ConfigError, DownloadError, ModelError
@@ -108,6 +106,9 @@ def _fetch(url: str, target: Path, wanted: str, bar: Bar) -> str:
     Returns:
         Its SHA-256.
     """
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+
     with replacing(target) as file:
         try:
             with _opened(url) as response:

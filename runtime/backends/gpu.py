@@ -5,6 +5,8 @@ TensorRT must not be touched on a machine without a GPU: some versions end the p
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,12 +68,15 @@ def probe() -> Probe:
     Raises:
         MissingDependency: cuda-bindings is not installed.
     """
-    if _stands_on_pycuda():
+    package = _package()
+    if package and not _has_driver():  # known without importing the package, which takes long
+        return Probe(gpus=(), problem="the NVIDIA driver is not installed")
+    if package == "pycuda":
         return _probe_with_pycuda()
     driver = load_cuda_bindings()
     try:
         status = driver.cuInit(0)[0]
-    except RuntimeError:  # cuda-bindings' way to say that libcuda is not there
+    except RuntimeError:  # cuda-bindings' way to say that it does not find libcuda
         return Probe(gpus=(), problem="the NVIDIA driver is not installed")
     if int(status) != 0:
         return Probe(gpus=(), problem=f"the NVIDIA driver does not start ({_text(status)})")
@@ -102,11 +107,21 @@ def require_gpu(index: int = 0) -> Gpu:
     return found.gpus[index]
 
 
-def _stands_on_pycuda() -> bool:
+def _package() -> str:
+    """Return the name of the CUDA package in use; empty if none is installed."""
     try:
-        return cuda_package() == "pycuda"
+        return cuda_package()
     except MissingDependency:  # said better where it is needed
+        return ""
+
+
+def _has_driver() -> bool:
+    """Return whether the driver's library can be loaded."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
         return False
+    return True
 
 
 def _probe_with_pycuda() -> Probe:

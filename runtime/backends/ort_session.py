@@ -12,6 +12,7 @@ import io
 import re
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +50,9 @@ def load_onnxruntime(*, extra: str = "cpu") -> Any:
 
 def has_cuda() -> bool:
     """Return whether ONNX Runtime is installed with CUDA support."""
+    spec = find_spec("onnxruntime")
+    if spec is None or spec.origin is None or _cuda_library(Path(spec.origin).parent) is None:
+        return False  # known without importing it, which takes long
     try:
         return CUDA in load_onnxruntime().get_available_providers()
     except MissingDependency:
@@ -133,10 +137,8 @@ def why_not_on_cuda(onnxruntime: Any) -> str:
     if missing:
         plural = "is" if len(missing) == 1 else "are"
         return f"{', '.join(missing)} {plural} missing: {REMEDY}"
-    for name in _PROVIDERS:
-        library = Path(onnxruntime.__file__).parent / "capi" / name
-        if not library.exists():
-            continue
+    library = _cuda_library(Path(onnxruntime.__file__).parent)
+    if library is not None:
         try:
             ctypes.CDLL(str(library))
         except OSError as error:
@@ -154,6 +156,12 @@ def why_not_on_cuda(onnxruntime: Any) -> str:
         f"({getattr(onnxruntime, 'cuda_version', '') or 'unknown'}) and the driver must suit each "
         "other; nvidia-smi shows what the driver supports"
     )
+
+
+def _cuda_library(package: Path) -> Path | None:
+    """Return ONNX Runtime's library for CUDA; None if it was built for CPUs only."""
+    paths = (package / "capi" / name for name in _PROVIDERS)
+    return next((path for path in paths if path.exists()), None)
 
 
 def _no_cuda(onnxruntime: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,16 +22,19 @@ HAS_HEIF = find_spec("pillow_heif") is not None
 
 # Not all that Pillow can open: some of its formats start other programs, or are hardly tested.
 # MPO, several JPEGs in one file, comes with JPEG.
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "WEBP",
-    "TIFF",
-    "BMP",
-    "GIF",
-    *(("AVIF",) if HAS_AVIF else ()),
-    *(("HEIF",) if HAS_HEIF else ()),
-)
+_PLUGINS = {
+    "PNG": "PIL.PngImagePlugin",
+    "JPEG": "PIL.JpegImagePlugin",
+    "WEBP": "PIL.WebPImagePlugin",
+    "TIFF": "PIL.TiffImagePlugin",
+    "BMP": "PIL.BmpImagePlugin",
+    "GIF": "PIL.GifImagePlugin",
+    **({"AVIF": "PIL.AvifImagePlugin"} if HAS_AVIF else {}),
+}
+"""The modules of the formats that Pillow itself reads."""
+
+FORMATS = (*_PLUGINS, *(("HEIF",) if HAS_HEIF else ()))
+"""Pillow's names of the formats that are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +132,15 @@ _loading = threading.Lock()
 
 
 def load_formats() -> None:
-    """Load Pillow's plugins now, which it would otherwise import on first use.
+    """Load the plugins of our formats now, which Pillow would otherwise import on first use.
 
-    Two threads that make it do so at once lose some formats for good.
+    Two threads that make it do so at once lose some formats for good. The plugins of its other
+    formats would only cost time.
     """
     with _loading:
-        Image.init()
+        Image.preinit()
+        for plugin in _PLUGINS.values():
+            import_module(plugin)
         watch_libtiff()
         # Workflows and profiles of printers have more than Pillow's 1 MiB. Longer ones do not come
         # so far (`png_chunks`).

@@ -1,16 +1,18 @@
-"""The OpenVINO package: imported without telemetry, and the devices it finds."""
+"""The OpenVINO package: imported without telemetry or converter, and the devices it finds."""
 
 from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.errors import BackendError
 from runtime.system.package import require
 
-_TELEMETRY = "openvino_telemetry"
+_LEFT_OUT = ("openvino_telemetry", "openvino.tools.ovc")
+"""Modules that the package imports if it can: its telemetry, and its converter of models."""
 
 _PLACES = ("Exception from ", "Check '", "FrontEnd API failed")
 """Prefixes of the lines in an error that only name a place in OpenVINO's source."""
@@ -31,10 +33,12 @@ class OpenVinoDevice:
 
 
 def load_openvino() -> Any:
-    """Import the package without its telemetry.
+    """Import the package without its telemetry and its converter of models.
 
     Importing it would start to tell its maker of it, and keep a number for that in the user's
     home; there is no setting against it. Without the package that does so, it goes without.
+    The converter takes longer to import than all the rest; other code of this process still
+    finds it as `openvino.convert_model`, which imports it then.
 
     Raises:
         MissingDependency: it is not installed.
@@ -43,16 +47,28 @@ def load_openvino() -> Any:
     require("openvino", extra="cpu")
     if "openvino" in sys.modules:
         return sys.modules["openvino"]
-    loaded = {name: module for name, module in sys.modules.items() if name == _TELEMETRY}
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # Python's way to forbid an import
+    loaded = {name: module for name, module in sys.modules.items() if name in _LEFT_OUT}
+    # Python's way to forbid an import.
+    sys.modules.update(dict.fromkeys(_LEFT_OUT))  # type: ignore[arg-type]
     try:
         import openvino
     except (ImportError, OSError) as error:
         raise BackendError(f"OpenVINO cannot be loaded: {error}") from error
     finally:
-        del sys.modules[_TELEMETRY]
+        for name in _LEFT_OUT:
+            del sys.modules[name]
         sys.modules.update(loaded)
+    openvino.__getattr__ = _imported_late
     return openvino
+
+
+def _imported_late(name: str) -> Any:
+    """Return what the package lacks without its converter, as its `__getattr__`."""
+    if name == "convert_model":
+        from openvino.tools.ovc import convert_model
+
+        return convert_model
+    raise AttributeError(f"module 'openvino' has no attribute {name!r}")
 
 
 def openvino_core() -> Any:
@@ -78,8 +94,11 @@ def _core_of(openvino: Any) -> Any:
     return openvino.Core()
 
 
-def openvino_devices() -> tuple[OpenVinoDevice, ...]:
+def openvino_devices(names: Sequence[str] | None = None) -> tuple[OpenVinoDevice, ...]:
     """List the devices that OpenVINO finds.
+
+    Args:
+        names: their names, if known: finding them loads the drivers of every kind of device.
 
     Raises:
         MissingDependency: it is not installed.
@@ -87,7 +106,7 @@ def openvino_devices() -> tuple[OpenVinoDevice, ...]:
     """
     core = openvino_core()
     try:
-        return tuple(_device(core, name) for name in core.available_devices)
+        return tuple(_device(core, name) for name in names or core.available_devices)
     except Exception as error:  # As above.
         raise BackendError(f"OpenVINO cannot start: {openvino_reason(error)}") from error
 
@@ -97,9 +116,9 @@ def require_device(name: str) -> OpenVinoDevice:
 
     Raises:
         MissingDependency: OpenVINO is not installed.
-        BackendError: it sees no such device.
+        BackendError: it cannot be loaded, or finds no such device.
     """
-    found = openvino_devices()
+    found = openvino_devices(["CPU"] if name == "CPU" else None)
     for device in found:
         if device.name == name or device.name == f"{name}.0":
             return device

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runtime.backends import gpu
-from runtime.backends.gpu import Gpu, gpus, probe, require_gpu
+from runtime.backends.gpu import Gpu, Probe, gpus, probe, require_gpu
 from runtime.errors import BackendError, MissingDependency
 
 
@@ -38,6 +38,14 @@ def fake_driver(status: Status = Status.SUCCESS, count: int = 2) -> Any:
     )
 
 
+@pytest.fixture
+def with_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are there: a driver's library, and a package that uses it."""
+    monkeypatch.setattr(gpu, "_has_driver", lambda: True)
+    monkeypatch.setattr(gpu, "_package", lambda: "cuda-bindings")
+
+
+@pytest.mark.usefixtures("with_driver")
 def test_what_a_driver_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "load_cuda_bindings", fake_driver)
     first, second = gpus()
@@ -56,7 +64,20 @@ def test_what_a_driver_says(monkeypatch: pytest.MonkeyPatch) -> None:
         require_gpu(2)
 
 
-def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("package", ["cuda-bindings", "pycuda"])
+def test_no_driver(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Then the package, which takes long to import, is left alone."""
+    monkeypatch.setattr(gpu, "_has_driver", lambda: False)
+    monkeypatch.setattr(gpu, "_package", lambda: package)
+    monkeypatch.setattr(gpu, "load_cuda_bindings", pytest.fail)
+    monkeypatch.setattr(gpu, "_probe_with_pycuda", pytest.fail)
+    assert gpus() == ()
+    with pytest.raises(BackendError, match=r"none here: the NVIDIA driver is not installed\."):
+        require_gpu()
+
+
+@pytest.mark.usefixtures("with_driver")
+def test_a_driver_that_cuda_bindings_do_not_find(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = fake_driver()
 
     def fail(flags: int) -> None:
@@ -64,11 +85,10 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 
     driver.cuInit = fail
     monkeypatch.setattr(gpu, "load_cuda_bindings", lambda: driver)
-    assert gpus() == ()
-    with pytest.raises(BackendError, match=r"none here: the NVIDIA driver is not installed\."):
-        require_gpu()
+    assert probe() == Probe(gpus=(), problem="the NVIDIA driver is not installed")
 
 
+@pytest.mark.usefixtures("with_driver")
 @pytest.mark.parametrize(
     ("driver", "problem"),
     [
@@ -84,6 +104,7 @@ def test_a_driver_without_gpus(monkeypatch: pytest.MonkeyPatch, driver: Any, pro
     assert problem in found.problem
 
 
+@pytest.mark.usefixtures("with_driver")
 def test_a_driver_that_fails_later(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = fake_driver()
     driver.cuDeviceTotalMem = lambda device: (Status.NO_DEVICE, None)

@@ -160,7 +160,35 @@ def test_a_model_that_cannot_be_loaded_is_its_own_fault(tmp_path: Path) -> None:
         make_session(tmp_path / "x.onnx", onnxruntime.SessionOptions(), where="auto")
 
 
-def test_a_broken_onnx_runtime_has_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of an ONNX Runtime for CUDA."""
+    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(ort_session, "find_spec", lambda name: spec)
+    (tmp_path / "capi").mkdir()
+    (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").touch()
+    return tmp_path
+
+
+def test_cuda_of_an_onnx_runtime(
+    package: Path, library: CudaRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert has_cuda()
+    monkeypatch.setattr(library, "get_available_providers", lambda: [CPU])
+    assert not has_cuda()
+
+
+def test_an_onnx_runtime_for_cpus_is_not_imported(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ort_session, "load", pytest.fail)
+    (package / "capi" / "libonnxruntime_providers_cuda.so").unlink()
+    assert not has_cuda()
+    monkeypatch.setattr(ort_session, "find_spec", lambda name: None)
+    assert not has_cuda()
+
+
+def test_a_broken_onnx_runtime_has_no_cuda(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str, extra: str) -> Any:
         raise MissingDependency("only a part of onnxruntime is installed")
 

@@ -12,7 +12,8 @@ onnx = pytest.importorskip("onnx", reason="needs the export extra")
 pytest.importorskip("openvino", reason="needs the cpu extra")
 pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
-from runtime.backends.openvino.library import openvino_reason
+from runtime.backends.openvino import library
+from runtime.backends.openvino.library import openvino_devices, openvino_reason, require_device
 from runtime.errors import BackendError
 from tests.support.openvino_models import Opener
 from tests.support.processes import run
@@ -35,6 +36,34 @@ def test_nobody_is_told_that_it_is_used(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert (result.stdout, result.stderr) == ("", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_converter_is_imported_only_when_asked_for() -> None:
+    code = (
+        "import sys\n"
+        "from runtime.backends.openvino.library import load_openvino\n"
+        "package = load_openvino()\n"
+        "assert 'openvino.tools.ovc' not in sys.modules\n"
+        "assert not hasattr(package, 'something_else')\n"
+        "from openvino import convert_model\n"
+        "assert convert_model is sys.modules['openvino.tools.ovc'].convert_model\n"
+    )
+    result = run([sys.executable, "-c", code])
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_cpu_is_found_without_the_other_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    (cpu,) = (device for device in openvino_devices() if device.name == "CPU")
+
+    class Core:
+        get_property = library.openvino_core().get_property
+
+        @property
+        def available_devices(self) -> list[str]:
+            raise AssertionError("loads the drivers of every kind of device")
+
+    monkeypatch.setattr(library, "openvino_core", Core)
+    assert require_device("CPU") == cpu
 
 
 def test_signals_after_models_have_come_and_gone(model: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from runtime.backends.openvino.library import OpenVinoDevice, require_device
 from runtime.backends.openvino.open import candidate_precisions, open_openvino
 from runtime.errors import BackendError, ConfigError
 from tests.support.openvino_models import INFO, Opener, noise, whole, write_model
+from tests.support.processes import run
 
 
 def test_a_model_is_verified_once(model: Path, opener: Opener, cache: Path) -> None:
@@ -36,6 +39,23 @@ def test_a_model_is_verified_once(model: Path, opener: Opener, cache: Path) -> N
         whole(backend, noise(8, 8, np.uint16))
         whole(backend, noise(8, 8, np.uint16))
     assert opener.verified == 3, "16 bits are another compiled model"
+
+
+@pytest.mark.skipif(bool(shutil.which("nvidia-smi")), reason="`auto` looks at the GPU")
+def test_a_verified_model_is_opened_without_other_libraries(model: Path) -> None:
+    code = (
+        "import sys\n"
+        "from runtime.upscaler import Upscaler\n"
+        "with Upscaler(sys.argv[1], precision='float32') as upscaler:\n"
+        "    print(upscaler.description)\n"
+        "print(*{'onnxruntime', 'cuda.bindings.driver'} & sys.modules.keys())\n"
+    )
+    for others in ("onnxruntime", ""):
+        result = run([sys.executable, "-c", code, model])
+        assert result.returncode == 0, result.stderr
+        description, imported = result.stdout.splitlines()
+        assert "OpenVINO on the CPU in float32" in description
+        assert imported == others
 
 
 def test_another_version_of_a_model_is_verified_anew(model: Path, opener: Opener) -> None:
