@@ -19,6 +19,7 @@ from typing import Any
 
 from export.trt.builder.progress import make_monitor
 from export.trt.builder.tactics import disable_missing_tactics
+from runtime.backends.trt.backend import DEFAULT_SLOTS
 from runtime.backends.trt.engine_cache import cache_folder
 from runtime.backends.trt.library import Library
 from runtime.backends.trt.request import EngineRequest
@@ -34,9 +35,6 @@ from runtime.system.files import write_whole
 from runtime.system.terminal import OnProgress
 
 _logger = logging.getLogger(__name__)
-
-PROFILES = 4
-"""Number of profiles if contexts cannot share one: one per slot of the runtime."""
 
 LONGEST_REASON = 300
 """Maximum length of a parser message; the rest is about the parser's source code."""
@@ -133,10 +131,10 @@ def build_plan(
 
 
 def profile_count(library: Library) -> int:
-    """Return the number of identical optimization profiles of its engines."""
+    """Return the number of identical optimization profiles: one per slot if none is shared."""
     capabilities = library.capabilities
     shares = capabilities.shared_profiles or capabilities.profile_sharing_preview
-    return 1 if shares else PROFILES
+    return 1 if shares else DEFAULT_SLOTS
 
 
 def network_flags(module: Any) -> int:

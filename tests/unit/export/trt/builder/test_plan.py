@@ -74,7 +74,7 @@ def test_how_every_age_makes_a_network(library: Library, age: str) -> None:
 def test_profiles_and_targets_of_every_age(library: Library, age: str) -> None:
     build(library)
     log = library.module.log
-    profiles = 4 if age == "8.5" else 1
+    profiles = 3 if age == "8.5" else 1
     shapes = ((1, 8, 8, 3), (4, 64, 64, 3), (4, 64, 64, 3))
     assert log.of("IOptimizationProfile.set_shape") == [("input", *shapes)] * profiles
     assert len(log.of("IBuilderConfig.add_optimization_profile")) == profiles

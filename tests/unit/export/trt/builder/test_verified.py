@@ -305,8 +305,8 @@ def test_old_libraries_get_a_profile_for_each_context(
     names = [node.name for node in lite.model.graph.node if node.op_type in ("Sqrt", "Conv")]
     module.behaviour.layers = [module.make_layer(name) for name in names]
     facts = build_engine(lite, REQUEST, tmp_path / "x.engine", old.without_gpu())
-    assert facts.profiles == 4
-    assert len(module.log.of("IOptimizationProfile.set_shape")) == 4
+    assert facts.profiles == 3
+    assert len(module.log.of("IOptimizationProfile.set_shape")) == 3
     # One square root, the gradient operator's two convolutions, the enlargement, two in each gate.
     assert len(module.log.of("ILayer.precision=")) == 1 + 2 + 1 + 2 * 4
 
