@@ -167,25 +167,38 @@ def trt(
     with errors_reported("dggn-export"):
         chosen = _precision(precision, fp16=fp16, int8=int8)
         from export.trt.builder.interrupt import exit_process
-        from export.trt.command import build_or_reuse, model_file
+        from export.trt.command import build_or_reuse, model_file, read_model
+        from export.trt.targets import choose_targets
+        from runtime.backends.trt.engine_file import SUFFIX
         from runtime.backends.trt.request import EngineRequest
         from runtime.report.console import fetched_model
+        from runtime.tiles.plan import default_tile_px
 
+        if output is not None and output.suffix != SUFFIX:
+            raise ConfigError(f"{output} does not end in {SUFFIX}: name a file that does")
+        file = model_file(fetched_model(onnx), chosen)
+        names = [name.strip().lower() for name in target.split(",")] if target else []
+        targets = choose_targets(names, flavor, device)
+        source = read_model(file, targets.flavor)
         request = EngineRequest(
-            onnx=model_file(fetched_model(onnx), chosen),
+            flavor=targets.flavor,
             precision=chosen,
-            flavor=flavor,
             sample_type=io,
-            tile_px=tile,
+            tile_px=default_tile_px(source.info.halo_px) if tile is None else tile,
             batch=batch,
-            targets=tuple(name.strip().lower() for name in target.split(",")) if target else (),
-            device=device,
-            output=output,
-            force=force,
+            targets=targets.names,
         )
         try:
             with show_progress(transient=True) as (say, on_progress):
-                built = build_or_reuse(request, say=say, on_progress=on_progress)
+                built = build_or_reuse(
+                    source,
+                    request,
+                    targets.gpu,
+                    output=output,
+                    force=force,
+                    say=say,
+                    on_progress=on_progress,
+                )
         except (Cancelled, KeyboardInterrupt):
             typer.echo(NOTHING_WRITTEN, err=True)
             exit_process(INTERRUPTED)
@@ -194,7 +207,7 @@ def trt(
     largest = facts.largest_activation
     values = "" if largest is None else f"; activations up to {largest:.4g} of float16's 65504"
     typer.echo(
-        f"{built.path}: {word} {built.library_name} for {', '.join(facts.options.targets)} in "
+        f"{built.path}: {word} {built.library_name} for {', '.join(facts.request.targets)} in "
         f"{facts.precision}, {facts.plan_bytes / 1e6:.1f} MB; {facts.status}{values}"
     )
 

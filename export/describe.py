@@ -73,18 +73,18 @@ def describe_engine(path: Path) -> dict[str, str]:
         ModelError: there is no such engine, or its sidecar is missing or damaged.
     """
     facts = read_facts(path)
-    options, info = facts.options, facts.info
+    request, info = facts.request, facts.info
     is_bytes = info.sample_type == "uint8"
     layout = "batch, height, width, 3" if is_bytes else "batch, 3, height, width"
-    asked = "" if facts.precision == options.precision else f" ({options.precision} was requested)"
+    asked = "" if facts.precision == request.precision else f" ({request.precision} was requested)"
     largest = facts.largest_activation
     described = {
         "File": f"{path} ({facts.plan_bytes / 1e6:.2f} MB, SHA-256 {facts.plan_sha256[:16]}...)",
         "Model": f"{facts.onnx_name}, SHA-256 {facts.onnx_sha256[:16]}...",
         "Preset": f"{info.preset}, x{info.scale}",
         "Origin": info.origin,
-        "Library": f"{options.flavor} {facts.library_version}, the only one that can load it",
-        "GPU": ", ".join(options.targets) + (f", built on {facts.gpu_name}" * bool(facts.gpu_name)),
+        "Library": f"{request.flavor} {facts.library_version}, the only one that can load it",
+        "GPU": ", ".join(request.targets) + (f", built on {facts.gpu_name}" * bool(facts.gpu_name)),
         "Driver": f"CUDA {facts.cuda_version}" if facts.cuda_version else "none where it was built",
         "Precision": facts.precision + asked,
         "Samples": f"{info.sample_type}[{layout}]",

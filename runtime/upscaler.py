@@ -64,8 +64,8 @@ class Upscaler:
         denoise: strength in [0, 1], for models for photographs: 1, the default, is cleanest; 0
             keeps grain and texture. Costs nothing per pixel.
         openvino_device: device for OpenVINO, by its own name for it: for example `GPU`.
-        build: builds missing TensorRT engines; without it, only engines are used that
-            `dggn-export trt` or `dggn-run` has built.
+        build: builds missing TensorRT engines, as `export.trt.on_demand.EngineBuilder`
+            does; without it, only engines are used that `dggn-export trt` or `dggn-run` has built.
         half: makes a model's float16 version for the backend `cuda`, as
             `export.half_file.half_file` does; without it, only one is used that `dggn-run` has
             made.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from runtime.backends.gpu import Gpu
     from runtime.backends.trt.request import EngineRequest
 
 
@@ -23,25 +24,27 @@ class EngineBuilder:
         self._idle = threading.Event()
         self._idle.set()
 
-    def __call__(self, request: EngineRequest) -> Path:
-        """Build an engine.
+    def __call__(self, onnx: Path, request: EngineRequest, gpu: Gpu) -> Path:
+        """Build an engine of a model file on a GPU.
 
         Raises:
             DggnError: it cannot be built.
             Cancelled: :meth:`cancel` was called.
         """
-        from export.trt.command import build_or_reuse
+        from export.trt.command import build_or_reuse, read_model
         from runtime.system.terminal import show_progress
 
         self._idle.clear()
         try:
             with show_progress(quiet=self._quiet, transient=True) as (say, on_progress):
                 say(
-                    f"building a TensorRT engine of {request.onnx.stem} for this GPU: this takes "
+                    f"building a TensorRT engine of {onnx.stem} for this GPU: this takes "
                     "minutes, once; --no-build skips it"
                 )
                 return build_or_reuse(
+                    read_model(onnx, request.flavor),
                     request,
+                    gpu,
                     say=say,
                     on_progress=on_progress,
                     cancelled=self._cancelled,

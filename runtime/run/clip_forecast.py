@@ -12,8 +12,8 @@ from PIL import Image
 from runtime.jobs.job import Job
 from runtime.jobs.stamp import SourceStamp
 from runtime.run.clip_plan import ClipPlan
-from runtime.video.encoder import SegmentEncoder
 from runtime.video.encoding import Encoding
+from runtime.video.segment_encoder import SegmentEncoder
 from runtime.video.segments import SegmentStore
 
 SIDE_PX = 512

@@ -11,7 +11,7 @@ from runtime.errors import ImageReadError, TargetError
 from runtime.jobs.ends import Source
 from runtime.jobs.journal import Fingerprints
 from runtime.report.progress import Watcher
-from runtime.run.clip import ClipMaker, FrameUpscaler
+from runtime.run.clip_frames import ClipMaker, FrameUpscaler
 from runtime.run.clip_preview import ClipPreview
 from runtime.run.record import Record
 from runtime.run.work import Work

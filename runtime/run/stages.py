@@ -20,7 +20,7 @@ from runtime.jobs.journal import Fingerprints
 from runtime.model.info import ModelInfo
 from runtime.report.preview import BLOCK_PX, After, Before
 from runtime.report.progress import Watcher
-from runtime.run.clip import FrameUpscaler
+from runtime.run.clip_frames import FrameUpscaler
 from runtime.run.clip_plan import plan_clip
 from runtime.run.in_strips import check_strips, write_in_strips
 from runtime.run.make_clip import make_clip

@@ -24,4 +24,4 @@ def check_choice(value: object, choices: Any, *, what: str) -> None:
     """
     known = get_args(choices)
     if value not in known:
-        raise ConfigError(f"{what} is {value!r}: expected one of {', '.join(known)}")
+        raise ConfigError(f"{what} is {value!r:.60}: expected one of {', '.join(known)}")

@@ -44,12 +44,12 @@ TESTED_BY = {
     # Videos are tested from file to file.
     "runtime/run/clip_plan.py": "unit/runtime/run/test_clip_refusals.py",
     "runtime/run/make_clip.py": "unit/runtime/run/test_clip_results.py",
-    "runtime/video/encoder.py": "unit/runtime/run/test_clip.py",
+    "runtime/video/segment_encoder.py": "unit/runtime/run/test_clip_frames.py",
     "runtime/video/facts.py": "unit/runtime/run/test_clip_refusals.py",
     "runtime/video/library.py": "unit/runtime/run/test_clip_refusals.py",
     "runtime/video/mux.py": "unit/runtime/run/test_clip_results.py",
     "runtime/video/readback.py": "unit/runtime/run/test_clip_results.py",
-    "runtime/video/reader.py": "unit/runtime/run/test_clip.py",
+    "runtime/video/reader.py": "unit/runtime/run/test_clip_frames.py",
     # The server is tested through its application, with requests.
     "runtime/serve/answer.py": "unit/runtime/serve/test_app.py",
     "runtime/serve/cli.py": "e2e/runtime/test_serve.py",

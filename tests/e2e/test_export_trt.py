@@ -102,13 +102,13 @@ CTRL_C_IN_THE_BUILD = """
 import os, signal
 from export.trt.builder import interrupt
 real = interrupt.build_plan
-def build_plan(library, order, *, on_progress, cancelled):
+def build_plan(library, graph, request, *, on_progress, cancelled):
     def pressed(what, share):
         if not cancelled.is_set():
             os.kill(os.getpid(), signal.SIGINT)
             cancelled.wait(60)  # or the build may end before this thread lets the other one hear
         on_progress(what, share)
-    return real(library, order, on_progress=pressed, cancelled=cancelled)
+    return real(library, graph, request, on_progress=pressed, cancelled=cancelled)
 interrupt.build_plan = build_plan
 """
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.backends.gpu import Gpu
 from runtime.backends.trt.request import EngineRequest
 from runtime.image.picture import Samples
 from runtime.upscaler import Upscaler
@@ -28,10 +29,13 @@ def photograph(*, deep: bool = False) -> Samples:
     return whole.astype(np.uint16) * 257 if deep else whole
 
 
-def build(request: EngineRequest) -> Path:
-    from export.trt.command import build_or_reuse
+def build(onnx: Path, request: EngineRequest, gpu: Gpu) -> Path:
+    from export.trt.command import build_or_reuse, read_model
 
-    return build_or_reuse(request, say=print, on_progress=lambda what, share: None).path
+    source = read_model(onnx, request.flavor)
+    return build_or_reuse(
+        source, request, gpu, say=print, on_progress=lambda what, share: None
+    ).path
 
 
 @pytest.fixture(scope="module")

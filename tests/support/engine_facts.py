@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from runtime.backends.gpu import Gpu
-from runtime.backends.trt.engine_facts import (
-    EngineFacts,
-    EngineOptions,
-    Verification,
-)
+from runtime.backends.trt.engine_facts import EngineFacts, Verification
+from runtime.backends.trt.request import EngineRequest
 from runtime.model.info import ModelInfo
 
 PLAN = b"a plan"
@@ -22,7 +19,7 @@ INFO = ModelInfo(
     halo_px=16,
     origin="a test",
 )
-OPTIONS = EngineOptions(
+REQUEST = EngineRequest(
     flavor="tensorrt",
     precision="fp16",
     sample_type="uint8",
@@ -38,7 +35,7 @@ FACTS = EngineFacts(
     onnx_name="dggn-lite.onnx",
     plan_sha256=hashlib.sha256(PLAN).hexdigest(),
     plan_bytes=len(PLAN),
-    options=OPTIONS,
+    request=REQUEST,
     precision="fp16",
     tile_px=256,
     batch=4,

@@ -19,15 +19,11 @@ from numpy.typing import NDArray
 from runtime.backends.gpu import Gpu
 from runtime.backends.trt.backend import EngineFile
 from runtime.backends.trt.engine_cache import engine_name_prefix
-from runtime.backends.trt.engine_facts import (
-    EngineFacts,
-    EngineOptions,
-    EnginePrecision,
-    Verification,
-)
+from runtime.backends.trt.engine_facts import EngineFacts, Verification
 from runtime.backends.trt.engine_file import write_engine
 from runtime.backends.trt.library import Capabilities, Library
 from runtime.backends.trt.messages import Messages
+from runtime.backends.trt.request import EnginePrecision, EngineRequest
 from runtime.model.info import ModelInfo, SampleType, file_sha256
 from tests.support.fake_cuda import FakeDevice, active_device
 
@@ -251,7 +247,7 @@ class FakeTensorRT:
             onnx_name=onnx.name if onnx else "nearest.onnx",
             plan_sha256=hashlib.sha256(plan).hexdigest(),
             plan_bytes=len(plan),
-            options=EngineOptions(
+            request=EngineRequest(
                 flavor=self.library.flavor,
                 precision=precision,
                 sample_type=kind,

@@ -34,6 +34,7 @@ class Machine:
         self.gpus: list[Gpu] = [GPU]
         self.devices = {0: FakeDevice(0), 1: FakeDevice(1)}
         self.said: list[str] = []
+        self.built_of: list[Path] = []
         self.requests: list[EngineRequest] = []
 
     def compute(self, batch: NDArray[Any]) -> NDArray[Any]:
@@ -46,8 +47,10 @@ class Machine:
         options = {"tile_px": TILE_PX, "onnx": LITE, **options}
         return self.tensorrt.engine_file(self.cache, **options).path
 
-    def build(self, request: EngineRequest) -> Path:
+    def build(self, onnx: Path, request: EngineRequest, gpu: Gpu) -> Path:
         """Build an engine as `dggn-export trt` does."""
+        assert request.targets == (gpu.sm,)
+        self.built_of.append(onnx)
         self.requests.append(request)
         return self.engine(
             tile_px=request.tile_px,

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from export.trt.builder.plan import PlanSpec, build_plan
+from export.trt.builder.plan import Graph, build_plan
 from runtime.backends.cuda.open import open_device
 from runtime.backends.trt.library import Library
+from runtime.backends.trt.request import EngineRequest
 from runtime.system.terminal import OnProgress
 
 THREAD_NAME = "TensorRT builder"
@@ -26,7 +27,8 @@ POLL_S = 0.1
 
 def build_interruptibly(
     library: Library,
-    spec: PlanSpec,
+    graph: Graph,
+    request: EngineRequest,
     *,
     on_progress: OnProgress,
     cancelled: threading.Event,
@@ -52,7 +54,9 @@ def build_interruptibly(
         try:
             with _active(device):
                 plans.append(
-                    build_plan(library, spec, on_progress=on_progress, cancelled=cancelled)
+                    build_plan(
+                        library, graph, request, on_progress=on_progress, cancelled=cancelled
+                    )
                 )
         except BaseException as error:  # noqa: BLE001 -- raised again by the waiting thread
             errors.append(error)

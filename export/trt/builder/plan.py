@@ -19,8 +19,10 @@ from typing import Any
 
 from export.trt.builder.progress import make_monitor
 from export.trt.builder.tactics import disable_missing_tactics
-from runtime.backends.trt.engine_facts import EnginePrecision
+from runtime.backends.trt.backend import DEFAULT_SLOTS
+from runtime.backends.trt.engine_cache import cache_folder
 from runtime.backends.trt.library import Library
+from runtime.backends.trt.request import EngineRequest
 from runtime.errors import (
     BackendError,
     Cancelled,
@@ -37,54 +39,34 @@ _logger = logging.getLogger(__name__)
 LONGEST_REASON = 300
 """Maximum length of a parser message; the rest is about the parser's source code."""
 
+Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""Minimum, optimal and maximum input shape."""
+
 
 class BuildRefused(BackendError):
     """TensorRT finds no kernels for a graph; the same model in a safer precision may do."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanSpec:
-    """Input of a build: a graph and its settings.
+class Graph:
+    """A graph as TensorRT reads it."""
 
-    Raises:
-        ConfigError: a shape is larger than the one above it.
-    """
-
-    graph: bytes
+    content: bytes
     """ONNX model."""
 
-    precision: EnginePrecision
-    """Precision to enable, in libraries without strong types."""
-
-    shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-    """Minimum, optimal and maximum input shape."""
-
-    profiles: int = 1
-    """Identical optimization profiles, for libraries whose contexts cannot share one."""
-
-    targets: tuple[str, ...] = ()
-    """Compute capabilities, in libraries that can build for other GPUs."""
+    least_px: int
+    """Minimum height and width of its input."""
 
     float32_layers: frozenset[str] = frozenset()
     """Names of nodes that stay in float32, for libraries without strong types."""
 
-    timing_cache: Path | None = None
-    """File that keeps kernel timings for the next build, in libraries that time kernels."""
-
-    detailed: bool = False
-    """Whether the engine records details of its kernels, which are then logged."""
-
-    def __post_init__(self) -> None:
-        # TensorRT itself takes a least size above the best one without a word.
-        for smaller, larger in zip(self.shapes, self.shapes[1:], strict=False):
-            if any(one > other for one, other in zip(smaller, larger, strict=True)):
-                raise ConfigError(f"the input {list(smaller)} is larger than {list(larger)}")
-
 
 def build_plan(
     library: Library,
-    spec: PlanSpec,
+    graph: Graph,
+    request: EngineRequest,
     *,
+    detailed: bool = False,
     on_progress: OnProgress,
     cancelled: threading.Event,
 ) -> bytes:
@@ -92,7 +74,10 @@ def build_plan(
 
     Args:
         library: builds.
-        spec: the graph and its settings.
+        graph: what the engine computes, with the request's input and output types.
+        request: precision, targets, and the largest tile and batch; libraries with strong types
+            read the precision from the graph.
+        detailed: whether the engine records details of its kernels, which are then logged.
         on_progress: receives the progress, if the library reports it.
         cancelled: ends the build, if the library supports it.
 
@@ -120,16 +105,17 @@ def build_plan(
         ) from error
     network = builder.create_network(network_flags(module))
     parser = module.OnnxParser(network, library.logger)
-    if not parser.parse(spec.graph):
+    if not parser.parse(graph.content):
         raise ModelError(_parse_failure(library, parser, mark))
     config = builder.create_builder_config()
-    _set_precision(library, config, network, spec)
+    _set_precision(library, config, network, graph, request)
     if library.capabilities.precision_flags:
         disable_missing_tactics(module, config)
-    _set_targets(library, config, spec.targets)
-    _add_profiles(library, builder, config, network, spec)
-    _read_timing_cache(library, config, spec.timing_cache)
-    if spec.detailed:
+    _set_targets(library, config, request.targets)
+    _add_profiles(library, builder, config, network, _shapes(graph, request))
+    timing_cache = _timing_cache(library)
+    _read_timing_cache(config, timing_cache)
+    if detailed:
         config.profiling_verbosity = module.ProfilingVerbosity.DETAILED
     monitor = None
     if library.capabilities.progress:
@@ -140,8 +126,15 @@ def build_plan(
         raise Cancelled("the build was cancelled")
     if plan is None:
         raise _build_failure(library, mark)
-    _write_timing_cache(library, config, spec.timing_cache)
+    _write_timing_cache(config, timing_cache)
     return bytes(plan)
+
+
+def profile_count(library: Library) -> int:
+    """Return the number of identical optimization profiles: one per slot if none is shared."""
+    capabilities = library.capabilities
+    shares = capabilities.shared_profiles or capabilities.profile_sharing_preview
+    return 1 if shares else DEFAULT_SLOTS
 
 
 def network_flags(module: Any) -> int:
@@ -154,7 +147,9 @@ def network_flags(module: Any) -> int:
     return 0
 
 
-def _set_precision(library: Library, config: Any, network: Any, spec: PlanSpec) -> None:
+def _set_precision(
+    library: Library, config: Any, network: Any, graph: Graph, request: EngineRequest
+) -> None:
     flags = library.module.BuilderFlag
     if hasattr(flags, "TF32"):
         # Its products have no more digits than float16's, which is what float32 is asked for to
@@ -162,11 +157,11 @@ def _set_precision(library: Library, config: Any, network: Any, spec: PlanSpec) 
         config.clear_flag(flags.TF32)
     if not library.capabilities.precision_flags:
         return
-    if spec.precision in ("fp16", "int8"):
+    if request.precision in ("fp16", "int8"):
         config.set_flag(flags.FP16)
         config.set_flag(flags.PREFER_PRECISION_CONSTRAINTS)
-        _keep_float32(library.module, network, spec.float32_layers)
-    if spec.precision == "int8":
+        _keep_float32(library.module, network, graph.float32_layers)
+    if request.precision == "int8":
         config.set_flag(flags.INT8)
 
 
@@ -194,25 +189,41 @@ def _set_targets(library: Library, config: Any, targets: tuple[str, ...]) -> Non
         config.set_compute_capability(getattr(known, target.upper()), index)
 
 
+def _shapes(graph: Graph, request: EngineRequest) -> Shapes:
+    def shape(count: int, side: int) -> tuple[int, ...]:
+        is_bytes = request.sample_type == "uint8"
+        return (count, side, side, 3) if is_bytes else (count, 3, side, side)
+
+    most = shape(request.batch, request.tile_px)
+    return shape(1, graph.least_px), most, most
+
+
 def _add_profiles(
-    library: Library, builder: Any, config: Any, network: Any, spec: PlanSpec
+    library: Library, builder: Any, config: Any, network: Any, shapes: Shapes
 ) -> None:
     if library.capabilities.profile_sharing_preview:
         feature = library.module.PreviewFeature.PROFILE_SHARING_0806
         config.set_preview_feature(feature, True)
     name = network.get_input(0).name
-    for _ in range(spec.profiles):
+    for _ in range(profile_count(library)):
         profile = builder.create_optimization_profile()
-        profile.set_shape(name, *spec.shapes)
+        profile.set_shape(name, *shapes)
         if config.add_optimization_profile(profile) < 0:
             raise BackendError(
-                f"{library.name} rejects tiles from {list(spec.shapes[0])} to "
-                f"{list(spec.shapes[2])}: choose another --tile or --batch"
+                f"{library.name} rejects tiles from {list(shapes[0])} to "
+                f"{list(shapes[2])}: choose another --tile or --batch"
             )
 
 
-def _read_timing_cache(library: Library, config: Any, path: Path | None) -> None:
-    if path is None or library.capabilities.compute_capabilities:  # RTX times nothing
+def _timing_cache(library: Library) -> Path | None:
+    """Return the file that keeps kernel timings for the next build; None for RTX, without any."""
+    if library.capabilities.compute_capabilities:
+        return None
+    return cache_folder() / f"timing-{library.flavor}-{library.version}.cache"
+
+
+def _read_timing_cache(config: Any, path: Path | None) -> None:
+    if path is None:
         return
     try:
         content = path.read_bytes() if path.is_file() else b""
@@ -224,8 +235,8 @@ def _read_timing_cache(library: Library, config: Any, path: Path | None) -> None
         config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
 
 
-def _write_timing_cache(library: Library, config: Any, path: Path | None) -> None:
-    if path is None or library.capabilities.compute_capabilities:
+def _write_timing_cache(config: Any, path: Path | None) -> None:
+    if path is None:
         return
     cache = config.get_timing_cache()
     if cache is not None:

@@ -13,22 +13,17 @@ from typing import TYPE_CHECKING
 
 from dggn.onnx_graph.source import SourceModel
 from export.trt.builder.interrupt import build_interruptibly
-from export.trt.builder.plan import BuildRefused, PlanSpec
+from export.trt.builder.plan import BuildRefused, Graph, profile_count
 from export.trt.passes.activations import largest_activation
 from export.trt.passes.assemble import tensorrt_graph
 from export.trt.passes.half import LARGEST_HALF
 from export.trt.passes.islands import float32_layers
 from runtime.backends.gpu import Gpu
 from runtime.backends.onnxruntime import OrtBackend
-from runtime.backends.trt.engine_cache import cache_folder
-from runtime.backends.trt.engine_facts import (
-    EngineFacts,
-    EngineOptions,
-    EnginePrecision,
-    with_verification,
-)
+from runtime.backends.trt.engine_facts import EngineFacts, with_verification
 from runtime.backends.trt.engine_file import write_engine
 from runtime.backends.trt.library import Library
+from runtime.backends.trt.request import EnginePrecision, EngineRequest
 from runtime.backends.trt.verify import verification_failure, verification_tiles, verify_with
 from runtime.errors import BackendError, ConfigError, ModelError, OutOfDeviceMemory, TargetError
 from runtime.model.info import ModelInfo
@@ -38,9 +33,6 @@ from runtime.tiles.backend import Backend
 
 if TYPE_CHECKING:
     import onnx
-
-PROFILES = 4
-"""Number of profiles if contexts cannot share one: one per slot of the runtime."""
 
 LEAST_TILE_PX = 64
 """Smallest tile size tried when memory runs out."""
@@ -75,13 +67,13 @@ class BuildContext:
     """Ends the build when set."""
 
 
-def engine_info(info: ModelInfo, options: EngineOptions) -> ModelInfo:
+def engine_info(info: ModelInfo, request: EngineRequest) -> ModelInfo:
     """Return the model's facts as its engine has them."""
-    return replace(info, sample_type=options.sample_type)
+    return replace(info, sample_type=request.sample_type)
 
 
 def build_engine(
-    source: SourceModel, options: EngineOptions, target: Path, context: BuildContext
+    source: SourceModel, request: EngineRequest, target: Path, context: BuildContext
 ) -> EngineFacts:
     """Build an engine, verify it if there is a GPU, and only then move it to its final name.
 
@@ -90,7 +82,7 @@ def build_engine(
 
     Args:
         source: the model.
-        options: settings of the engine.
+        request: the engine wanted of it.
         target: the engine's file; replaced together with its sidecar.
         context: tools and callbacks.
 
@@ -98,24 +90,24 @@ def build_engine(
         Facts for the sidecar.
 
     Raises:
-        ConfigError: the options do not fit the model.
+        ConfigError: the request does not fit the model.
         ModelError: the graph cannot be converted, or TensorRT refuses it.
         BackendError: the build fails, or no precision passes verification.
         OutOfDeviceMemory: the engine does not fit into the GPU's free memory.
         Cancelled: it was cancelled; nothing is left.
         TargetError: a file cannot be written.
     """
-    _check_tile(source.info, options)
+    _check_tile(source.info, request)
     make_folder(target.parent)
     with _work_folder(target) as folder:
-        return _build_verified(source, options, target, folder, context)
+        return _build_verified(source, request, target, folder, context)
 
 
 def _build_verified(
-    source: SourceModel, options: EngineOptions, target: Path, folder: Path, context: BuildContext
+    source: SourceModel, request: EngineRequest, target: Path, folder: Path, context: BuildContext
 ) -> EngineFacts:
-    largest = None if source.is_quantized else _largest(source, options)
-    precision: EnginePrecision = options.precision
+    largest = None if source.is_quantized else _largest(source, request)
+    precision: EnginePrecision = request.precision
     if precision == "fp16" and largest is not None and not largest <= LARGEST_HALF:
         context.say(
             f"{source.path.name} reaches values of {largest:g}, and float16 ends at "
@@ -124,7 +116,7 @@ def _build_verified(
         precision = "fp32"
     while True:
         try:
-            plan, facts = _build(source, options, precision, context)
+            plan, facts = _build(source, request, precision, context)
         except (BuildRefused, ModelError) as error:
             if precision not in SAFER:
                 raise
@@ -147,44 +139,39 @@ def _build_verified(
 
 
 def _build(
-    source: SourceModel, options: EngineOptions, precision: EnginePrecision, context: BuildContext
+    source: SourceModel, request: EngineRequest, precision: EnginePrecision, context: BuildContext
 ) -> tuple[bytes, EngineFacts]:
-    capabilities = context.library.capabilities
+    library, gpu = context.library, context.gpu
+    capabilities = library.capabilities
     model = tensorrt_graph(
         source,
         precision=precision,
-        sample_type=options.sample_type,
+        sample_type=request.sample_type,
         capabilities=capabilities,
     )
-    islands = float32_layers(model) if capabilities.precision_flags else frozenset()
-    shares = capabilities.shared_profiles or capabilities.profile_sharing_preview
-    profiles = 1 if shares else PROFILES
-    timing = f"timing-{options.flavor}-{context.library.version}.cache"
-    info = engine_info(source.info, options)
-    context.say(
-        f"building for {', '.join(options.targets)} in {precision} with {context.library.name}"
+    info = engine_info(source.info, request)
+    graph = Graph(
+        content=model.SerializeToString(),
+        least_px=info.size_multiple_px,
+        float32_layers=float32_layers(model) if capabilities.precision_flags else frozenset(),
     )
-    most = min(options.batch, _fixed_batch(model) or options.batch)
-    for tile_px, batch in _shrinking(options.tile_px, most, info.size_multiple_px):
-        spec = PlanSpec(
-            graph=model.SerializeToString(),
-            precision=precision,
-            shapes=_shapes(info, tile_px, batch),
-            profiles=profiles,
-            targets=options.targets,
-            float32_layers=islands,
-            timing_cache=cache_folder() / timing,
-        )
+    context.say(f"building for {', '.join(request.targets)} in {precision} with {library.name}")
+    most = min(request.batch, _fixed_batch(model) or request.batch)
+    first = replace(request, precision=precision, batch=most)
+    for wanted in _shrinking(first, info.size_multiple_px):
         try:
             plan = build_interruptibly(
-                context.library,
-                spec,
+                library,
+                graph,
+                wanted,
                 on_progress=context.on_progress,
                 cancelled=context.cancelled,
-                device=context.gpu.index if context.gpu else 0,
+                device=gpu.index if gpu else 0,
             )
         except OutOfDeviceMemory as error:
-            context.say(f"batches of {batch} tiles of {tile_px} px do not fit: {error}")
+            context.say(
+                f"batches of {wanted.batch} tiles of {wanted.tile_px} px do not fit: {error}"
+            )
             reason = error
             continue
         return plan, EngineFacts(
@@ -192,15 +179,15 @@ def _build(
             onnx_name=source.path.name,
             plan_sha256=hashlib.sha256(plan).hexdigest(),
             plan_bytes=len(plan),
-            options=options,
-            precision=precision,
-            tile_px=tile_px,
-            batch=batch,
-            library_version=context.library.version,
-            gpu_name=context.gpu.name if context.gpu else "",
-            cuda_version=context.gpu.cuda_version if context.gpu else "",
-            least_px=_least_px(info),
-            profiles=profiles,
+            request=request,
+            precision=wanted.precision,
+            tile_px=wanted.tile_px,
+            batch=wanted.batch,
+            library_version=library.version,
+            gpu_name=gpu.name if gpu else "",
+            cuda_version=gpu.cuda_version if gpu else "",
+            least_px=graph.least_px,
+            profiles=profile_count(library),
             info=info,
             largest_activation=None,
             verification=None,
@@ -208,15 +195,15 @@ def _build(
     raise reason
 
 
-def _shrinking(tile_px: int, batch: int, multiple: int) -> Iterator[tuple[int, int]]:
-    """Yield tile sizes and batches to try, starting with the requested ones."""
-    yield tile_px, batch
-    while batch > 1 or tile_px // 2 >= max(LEAST_TILE_PX, multiple):
-        if batch > 1:
-            batch //= 2
+def _shrinking(request: EngineRequest, multiple: int) -> Iterator[EngineRequest]:
+    """Yield requests to try: this one, then smaller batches and tiles."""
+    yield request
+    while request.batch > 1 or request.tile_px // 2 >= max(LEAST_TILE_PX, multiple):
+        if request.batch > 1:
+            request = replace(request, batch=request.batch // 2)
         else:
-            tile_px = tile_px // 2 // multiple * multiple
-        yield tile_px, batch
+            request = replace(request, tile_px=request.tile_px // 2 // multiple * multiple)
+        yield request
 
 
 def _fixed_batch(model: onnx.ModelProto) -> int:
@@ -224,32 +211,16 @@ def _fixed_batch(model: onnx.ModelProto) -> int:
     return int(model.graph.input[0].type.tensor_type.shape.dim[0].dim_value)
 
 
-def _shapes(
-    info: ModelInfo, tile_px: int, batch: int
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    least = _least_px(info)
-
-    def shape(count: int, side: int) -> tuple[int, ...]:
-        is_bytes = info.sample_type == "uint8"
-        return (count, side, side, 3) if is_bytes else (count, 3, side, side)
-
-    return shape(1, least), shape(batch, tile_px), shape(batch, tile_px)
-
-
-def _least_px(info: ModelInfo) -> int:
-    return info.size_multiple_px
-
-
-def _check_tile(info: ModelInfo, options: EngineOptions) -> None:
-    if options.tile_px % info.size_multiple_px or options.tile_px <= 2 * info.halo_px:
+def _check_tile(info: ModelInfo, request: EngineRequest) -> None:
+    if request.tile_px % info.size_multiple_px or request.tile_px <= 2 * info.halo_px:
         raise ConfigError(
-            f"--tile is {options.tile_px}: expected a multiple of {info.size_multiple_px} above "
+            f"--tile is {request.tile_px}: expected a multiple of {info.size_multiple_px} above "
             f"{2 * info.halo_px}, because tiles overlap by {info.halo_px} px on each side"
         )
 
 
-def _largest(source: SourceModel, options: EngineOptions) -> float:
-    return largest_activation(source, verification_tiles(source.info, options.tile_px)[0])
+def _largest(source: SourceModel, request: EngineRequest) -> float:
+    return largest_activation(source, verification_tiles(source.info, request.tile_px)[0])
 
 
 def _verify(
@@ -257,7 +228,7 @@ def _verify(
 ) -> tuple[str | None, EngineFacts]:
     """Verify an engine; return the reason to reject it, if any, and the updated facts."""
     gpu, open_engine = context.gpu, context.open_engine
-    if gpu is None or open_engine is None or gpu.sm not in facts.options.targets:
+    if gpu is None or open_engine is None or gpu.sm not in facts.request.targets:
         return None, facts
     context.on_progress("Verifying", 1.0)
     write_engine(candidate, plan, facts)

@@ -11,8 +11,8 @@ from export.trt.passes.half import to_half
 from export.trt.passes.islands import float32_nodes
 from export.trt.passes.opset import lower_opset, raise_opset
 from export.trt.passes.single_channels import join_single_channels
-from runtime.backends.trt.engine_facts import EnginePrecision
 from runtime.backends.trt.library import Capabilities
+from runtime.backends.trt.request import EnginePrecision
 from runtime.errors import ConfigError, ModelError
 from runtime.model.info import SampleType
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from dggn.onnx_graph.source import SourceModel
-from export.trt.builder.plan import PlanSpec, build_plan
+from export.trt.builder.plan import Graph, build_plan
 from export.trt.passes.assemble import tensorrt_graph
 from export.trt.traffic.kernels import Traffic
 from export.trt.traffic.log import read_log
 from runtime.backends.trt.library import Library
 from runtime.backends.trt.messages import SEVERITIES
+from runtime.backends.trt.request import EngineRequest
 
 TARGET = "sm89"
 TILE_PX = 256
@@ -34,20 +35,25 @@ def measure_traffic(source: SourceModel, library: Library, *, tile_px: int = TIL
         BackendError: the build fails, or its log has no kernels.
     """
     log: list[str] = []
-    graph = tensorrt_graph(
-        source, precision="fp16", sample_type="uint8", capabilities=library.capabilities
-    )
-    shape = (1, tile_px, tile_px, 3)
-    spec = PlanSpec(
-        graph=graph.SerializeToString(),
+    request = EngineRequest(
+        flavor=library.flavor,
         precision="fp16",
-        shapes=(shape, shape, shape),
+        sample_type="uint8",
+        tile_px=tile_px,
+        batch=1,
         targets=(TARGET,),
-        detailed=True,
+    )
+    model = tensorrt_graph(
+        source,
+        precision=request.precision,
+        sample_type=request.sample_type,
+        capabilities=library.capabilities,
     )
     build_plan(
         replace(library, logger=_recorder(library, log)),
-        spec,
+        Graph(content=model.SerializeToString(), least_px=tile_px),
+        request,
+        detailed=True,
         on_progress=lambda what, share: None,
         cancelled=threading.Event(),
     )

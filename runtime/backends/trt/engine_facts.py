@@ -4,65 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, get_args
+from typing import get_args
 
 from runtime.backends.gpu import Gpu
-from runtime.backends.trt.library import Flavor
+from runtime.backends.trt.request import EnginePrecision, EngineRequest
 from runtime.errors import ModelError
-from runtime.model.info import ModelInfo, SampleType
-
-EnginePrecision = Literal["fp32", "fp16", "int8"]
+from runtime.model.info import ModelInfo
 
 MAX_PLAN_BYTES = 2**32
 """Upper limit on plan sizes, far above any engine: the flagship's weights take 60 MB."""
 
-DEFAULT_BATCH = 4
-"""Default maximum batch."""
-
-_MAX_SIDE_PX = 8192
-_MAX_BATCH = 256
 _MAX_TEXT = 500
 _HEX_DIGITS = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineOptions:
-    """Settings of an engine. Engines with different options are different files.
-
-    Raises:
-        ModelError: a value is out of range.
-    """
-
-    flavor: Flavor
-    """Library that builds and runs the engine."""
-
-    precision: EnginePrecision
-    """Requested precision; `EngineFacts.precision` is what verification accepted."""
-
-    sample_type: SampleType
-    """Input and output type: `uint8`, NHWC; or `float32`, NCHW in [0, 1], for 16-bit pictures."""
-
-    tile_px: int
-    """Maximum tile height and width, in LR pixels."""
-
-    batch: int
-    """Maximum number of tiles per batch."""
-
-    targets: tuple[str, ...]
-    """Supported compute capabilities, such as `sm86`; a classic engine has its own GPU's only."""
-
-    def __post_init__(self) -> None:
-        _one_of("flavor", self.flavor, get_args(Flavor))
-        _one_of("precision", self.precision, get_args(EnginePrecision))
-        _one_of("sample_type", self.sample_type, get_args(SampleType))
-        _within("tile_px", self.tile_px, 1, _MAX_SIDE_PX)
-        _within("batch", self.batch, 1, _MAX_BATCH)
-        if not 1 <= len(self.targets) <= 16:
-            raise ModelError(f"there are {len(self.targets)} targets: expected 1 to 16")
-        for target in self.targets:
-            digits = target.removeprefix("sm")
-            if digits == target or not (digits.isascii() and digits.isdigit()) or len(digits) > 4:
-                raise ModelError(f"a target is {target[:40]!r}: expected for example sm86")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +61,8 @@ class EngineFacts:
     plan_bytes: int
     """Size of the plan."""
 
-    options: EngineOptions
-    """Requested settings."""
+    request: EngineRequest
+    """The engine that was wanted."""
 
     precision: EnginePrecision
     """Actual precision: safer than requested if verification failed."""
@@ -154,11 +107,11 @@ class EngineFacts:
         for name in ("onnx_name", "library_version", "gpu_name", "cuda_version"):
             if len(getattr(self, name)) > _MAX_TEXT:
                 raise ModelError(f"{name} is longer than {_MAX_TEXT} characters")
-        _within("tile_px", self.tile_px, 1, self.options.tile_px)
-        _within("batch", self.batch, 1, self.options.batch)
+        _within("tile_px", self.tile_px, 1, self.request.tile_px)
+        _within("batch", self.batch, 1, self.request.batch)
         _within("least_px", self.least_px, 1, self.tile_px)
         _within("profiles", self.profiles, 1, 64)
-        if self.info.sample_type != self.options.sample_type:
+        if self.info.sample_type != self.request.sample_type:
             raise ModelError("the model's sample type is not the engine's")
 
     @property
@@ -188,33 +141,33 @@ class Circumstances:
 
 
 def reason_not_to_load(
-    facts: EngineFacts, options: EngineOptions, here: Circumstances
+    facts: EngineFacts, request: EngineRequest, here: Circumstances
 ) -> str | None:
     """Explain why an engine must not be loaded here; None if it may be.
 
     Args:
         facts: facts from its sidecar.
-        options: requested settings.
+        request: what is requested now.
         here: the machine to run on.
     """
     if facts.onnx_sha256 != here.onnx_sha256:
         return f"it was built from another version of the model ({facts.onnx_name})"
-    wanted, found = asdict(options), asdict(facts.options)
+    wanted, found = asdict(request), asdict(facts.request)
     for name in wanted:
         if name != "targets" and wanted[name] != found[name]:
             return f"it was built for {name} {found[name]}, not {wanted[name]}"
-    if missing := [target for target in options.targets if target not in facts.options.targets]:
-        return f"it was built for {_text(facts.options.targets)}, not for {_text(missing)}"
+    if missing := [target for target in request.targets if target not in facts.request.targets]:
+        return f"it was built for {_text(facts.request.targets)}, not for {_text(missing)}"
     if facts.library_version != here.library_version:
         return (
-            f"it was built with {facts.options.flavor} {facts.library_version}, "
+            f"it was built with {facts.request.flavor} {facts.library_version}, "
             f"and {here.library_version} is installed"
         )
     if here.gpu is None:
         return None
-    if here.gpu.sm not in facts.options.targets:
-        return f"it was built for {_text(facts.options.targets)}, and this GPU is {here.gpu.sm}"
-    if facts.options.flavor == "tensorrt" and facts.gpu_name != here.gpu.name:
+    if here.gpu.sm not in facts.request.targets:
+        return f"it was built for {_text(facts.request.targets)}, and this GPU is {here.gpu.sm}"
+    if facts.request.flavor == "tensorrt" and facts.gpu_name != here.gpu.name:
         return f"it was built on {facts.gpu_name or 'another GPU'}, and this is {here.gpu.name}"
     return None
 

@@ -16,8 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runtime.backends.trt.engine_facts import EngineFacts, EngineOptions, Verification
-from runtime.errors import ModelError
+from runtime.backends.trt.engine_facts import EngineFacts, Verification
+from runtime.backends.trt.request import EngineRequest
+from runtime.errors import ConfigError, ModelError
 from runtime.model.info import ModelInfo, file_sha256
 from runtime.system.files import write_whole
 
@@ -26,6 +27,9 @@ FORMAT = 1
 
 SUFFIX = ".engine"
 MAX_SIDECAR_BYTES = 64 * 1024
+
+_KEYS = {"request": "options"}
+"""Names in sidecars that are not the field's: engines in users' caches have them."""
 
 
 def sidecar_path(engine: Path) -> Path:
@@ -61,7 +65,7 @@ def read_facts(engine: Path) -> EngineFacts:
             raise ModelError("its content does not match its sidecar")
     except OSError as error:
         raise ModelError(f"{engine} cannot be read: {error.strerror or error}") from error
-    except ModelError as error:
+    except (ModelError, ConfigError) as error:
         raise ModelError(
             f"{engine} is not a usable engine ({error}): rebuild it with `dggn-export trt --force`"
         ) from error
@@ -86,7 +90,8 @@ def write_facts(engine: Path, facts: EngineFacts) -> None:
     Raises:
         TargetError: it cannot be written; the old one stays.
     """
-    content = {"format": FORMAT, **asdict(facts)}
+    fields = asdict(facts).items()
+    content = {"format": FORMAT, **{_KEYS.get(name, name): value for name, value in fields}}
     write_whole(sidecar_path(engine), json.dumps(content, indent=2).encode() + b"\n")
 
 
@@ -100,12 +105,12 @@ def _parse(content: bytes) -> EngineFacts:
     if read.pop("format", None) != FORMAT:
         raise ModelError("another version of dggn built it")
     try:
-        options = _fields(read.pop("options"))
-        options["targets"] = tuple(options["targets"])
+        request = _fields(read.pop(_KEYS["request"]))
+        request["targets"] = tuple(request["targets"])
         info = _fields(read.pop("info"))
         verification = read.pop("verification")
         facts = EngineFacts(
-            options=_checked(EngineOptions, options),
+            request=_checked(EngineRequest, request),
             info=_checked(ModelInfo, info),
             verification=(
                 None if verification is None else _checked(Verification, _fields(verification))

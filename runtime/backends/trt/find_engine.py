@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from runtime.backends.gpu import Gpu
 from runtime.backends.trt.backend import EngineFile
 from runtime.backends.trt.engine_cache import cache_folder, engine_name_prefix
-from runtime.backends.trt.engine_facts import (
-    DEFAULT_BATCH,
-    Circumstances,
-    EngineFacts,
-    reason_not_to_load,
-)
+from runtime.backends.trt.engine_facts import Circumstances, EngineFacts, reason_not_to_load
 from runtime.backends.trt.engine_file import SUFFIX, read_facts
 from runtime.backends.trt.library import Library
-from runtime.backends.trt.request import BuildEngine, EngineRequest
+from runtime.backends.trt.request import DEFAULT_BATCH, BuildEngine, EngineRequest
 from runtime.errors import BackendError, ModelError
 from runtime.model.info import file_sha256
 from runtime.tiles.plan import LEAST_DEFAULT_TILE_PX
@@ -37,17 +33,20 @@ def batch_for(free_bytes: int, tile_px: int, slots: int) -> int:
     return max(batch, 1)
 
 
-def find_engine(request: EngineRequest, library: Library, gpu: Gpu) -> EngineFile | None:
+def find_engine(
+    onnx: Path, request: EngineRequest, library: Library, gpu: Gpu
+) -> EngineFile | None:
     """Return the best current engine in the cache: the requested tile size, then the largest batch.
 
     Batches above the one asked for come last: they may not fit.
 
     Args:
+        onnx: the model file.
         request: the request; other tile and batch sizes are acceptable.
         library: TensorRT library to run it.
         gpu: GPU to run it on.
     """
-    fitting = [file for file, _ in _engines(request, library, gpu) if file is not None]
+    fitting = [file for file, _ in _engines(onnx, request, library, gpu) if file is not None]
     if not fitting:
         return None
 
@@ -55,7 +54,7 @@ def find_engine(request: EngineRequest, library: Library, gpu: Gpu) -> EngineFil
         facts = file.facts
         fits = facts.batch <= request.batch
         return (
-            facts.options.tile_px == request.tile_px,
+            facts.request.tile_px == request.tile_px,
             fits,
             facts.tile_px,
             facts.batch if fits else -facts.batch,
@@ -65,11 +64,12 @@ def find_engine(request: EngineRequest, library: Library, gpu: Gpu) -> EngineFil
 
 
 def get_engine(
-    request: EngineRequest, library: Library, gpu: Gpu, build: BuildEngine | None
+    onnx: Path, request: EngineRequest, library: Library, gpu: Gpu, build: BuildEngine | None
 ) -> EngineFile:
     """Return an engine that may be loaded, from the cache or newly built.
 
     Args:
+        onnx: the model file.
         request: the request.
         library: TensorRT library to run it.
         gpu: GPU to run it on.
@@ -80,17 +80,17 @@ def get_engine(
             there are cannot be loaded.
         DggnError: building it failed.
     """
-    found = find_engine(request, library, gpu)
-    if found is not None and (build is None or found.facts.options.tile_px == request.tile_px):
+    found = find_engine(onnx, request, library, gpu)
+    if found is not None and (build is None or found.facts.request.tile_px == request.tile_px):
         return found
     if build is None:
-        reasons = [reason for _, reason in _engines(request, library, gpu)]
+        reasons = [reason for _, reason in _engines(onnx, request, library, gpu)]
         stale = f" (there is one, but {reasons[0]})" if reasons else ""
         raise BackendError(
-            f"there is no TensorRT engine of {request.onnx.name} for this GPU{stale}: "
+            f"there is no TensorRT engine of {onnx.name} for this GPU{stale}: "
             "`dggn-export trt` builds one"
         )
-    path = build(request)
+    path = build(onnx, request, gpu)
     return EngineFile(path=path, facts=read_facts(path))
 
 
@@ -106,26 +106,19 @@ def smaller_request(request: EngineRequest, facts: EngineFacts) -> EngineRequest
 
 
 def _engines(
-    request: EngineRequest, library: Library, gpu: Gpu
+    onnx: Path, request: EngineRequest, library: Library, gpu: Gpu
 ) -> Iterator[tuple[EngineFile | None, str]]:
     """Yield cached engines of a model, precision and sample type, or why each is unusable."""
-    sha256 = file_sha256(request.onnx)
+    sha256 = file_sha256(onnx)
     here = Circumstances(onnx_sha256=sha256, library_version=library.version, gpu=gpu)
-    beginning = engine_name_prefix(request.onnx.stem, request.precision, request.sample_type)
+    beginning = engine_name_prefix(onnx.stem, request.precision, request.sample_type)
     for path in sorted(cache_folder().glob(f"{beginning}*{SUFFIX}")):
         try:
             facts = read_facts(path)
         except ModelError as error:
             yield None, str(error)
             continue
-        reason = reason_not_to_load(
-            facts,
-            replace(
-                facts.options,
-                flavor=library.flavor,
-                precision=request.precision,
-                sample_type=request.sample_type,
-            ),
-            here,
-        )
+        # Any tile and batch will do.
+        alike = replace(request, tile_px=facts.request.tile_px, batch=facts.request.batch)
+        reason = reason_not_to_load(facts, alike, here)
         yield (None, reason) if reason else (EngineFile(path=path, facts=facts), "")

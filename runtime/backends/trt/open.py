@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +14,11 @@ from runtime.backends.request import BackendRequest
 from runtime.backends.team import DeviceTeam
 from runtime.backends.trt.backend import DEFAULT_SLOTS, EngineFile, TrtBackend, no_smaller_engine
 from runtime.backends.trt.by_depth import BitDepthRouter
-from runtime.backends.trt.engine_facts import EnginePrecision, with_verification
+from runtime.backends.trt.engine_facts import with_verification
 from runtime.backends.trt.engine_file import read_facts, write_facts
 from runtime.backends.trt.find_engine import batch_for, get_engine, smaller_request
 from runtime.backends.trt.library import Library, find_library
-from runtime.backends.trt.request import EngineRequest
+from runtime.backends.trt.request import DEFAULT_BATCH, EnginePrecision, EngineRequest
 from runtime.backends.trt.verify import verification_failure, verify_with
 from runtime.errors import BackendError, TargetError
 from runtime.model.info import ModelInfo, SampleType, WantedPrecision, tensorrt_model_path
@@ -44,17 +44,29 @@ def open_tensorrt(onnx: Path, request: BackendRequest) -> Backend:
     # Before TensorRT is touched: without a GPU, some versions end the process.
     gpus = [require_gpu(index) for index in request.gpus]
     library = find_library()
-    wanted = EngineRequest(
-        onnx=onnx,
-        flavor=library.flavor,
-        precision=_engine_precision(info, request.precision),
-        tile_px=default_tile_px(info.halo_px) if request.tile_px is None else request.tile_px,
-    )
 
     def open_all(sample_type: SampleType) -> Backend:
-        return _open_all(request, replace(wanted, sample_type=sample_type), library, gpus)
+        def open_one(gpu: Gpu) -> TrtBackend:
+            wanted = _engine_request(request, info, sample_type, library, gpu)
+            return _open_one(onnx, wanted, library, gpu, request)
+
+        return _open_team(open_one, gpus, request.say)
 
     return BitDepthRouter(open_all("uint8"), lambda: open_all("float32"))
+
+
+def _engine_request(
+    request: BackendRequest, info: ModelInfo, sample_type: SampleType, library: Library, gpu: Gpu
+) -> EngineRequest:
+    """Return the engine that a run wants of a model on one GPU."""
+    return EngineRequest(
+        flavor=library.flavor,
+        precision=_engine_precision(info, request.precision),
+        sample_type=sample_type,
+        tile_px=default_tile_px(info.halo_px) if request.tile_px is None else request.tile_px,
+        batch=DEFAULT_BATCH,
+        targets=(gpu.sm,),
+    )
 
 
 def _engine_precision(info: ModelInfo, wanted: WantedPrecision | None) -> EnginePrecision:
@@ -64,21 +76,8 @@ def _engine_precision(info: ModelInfo, wanted: WantedPrecision | None) -> Engine
     return "fp32" if wanted == "float32" else "int8"
 
 
-def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
-    """Open a backend for a newly built engine, to verify it.
-
-    Raises:
-        ModelError: it is not what its sidecar says.
-        BackendError: it fails.
-    """
-    file = EngineFile(path=path, facts=read_facts(path))
-    library = find_library(file.facts.options.flavor)
-    device = open_device(gpu.index)
-    return TrtBackend(file, library, device, gpu, say=lambda line: None, slots=1)
-
-
-def _open_all(
-    request: BackendRequest, wanted: EngineRequest, library: Library, gpus: Sequence[Gpu]
+def _open_team(
+    open_one: Callable[[Gpu], TrtBackend], gpus: Sequence[Gpu], say: Callable[[str], None]
 ) -> Backend:
     """Open one backend over all GPUs; unusable ones are left out if any works."""
     errors: list[BackendError] = []
@@ -86,37 +85,37 @@ def _open_all(
         members: list[Backend] = []
         for gpu in gpus:
             try:
-                member = _open_one(request, replace(wanted, device=gpu.index), library, gpu)
+                member = open_one(gpu)
             except BackendError as error:
                 errors.append(error)
                 if len(gpus) > 1:
-                    request.say(f"GPU {gpu.index}, {gpu.name}, is not used: {error}")
+                    say(f"GPU {gpu.index}, {gpu.name}, is not used: {error}")
             else:
                 members.append(opened.enter_context(member))
         if not members:
             raise errors[0]
         opened.pop_all()
-    return members[0] if len(members) == 1 else DeviceTeam(members, say=request.say)
+    return members[0] if len(members) == 1 else DeviceTeam(members, say=say)
 
 
 def _open_one(
-    request: BackendRequest, wanted: EngineRequest, library: Library, gpu: Gpu
+    onnx: Path, wanted: EngineRequest, library: Library, gpu: Gpu, request: BackendRequest
 ) -> TrtBackend:
-    assert wanted.tile_px is not None  # open_tensorrt has chosen it
+    build = request.build
     device = open_device(gpu.index)
     with ExitStack() as on_failure:
         on_failure.callback(device.close)
         with device.active():
             batch = batch_for(device.free_bytes(), wanted.tile_px, DEFAULT_SLOTS)
         wanted = replace(wanted, batch=batch)
-        file = get_engine(wanted, library, gpu, request.build)
+        file = get_engine(onnx, wanted, library, gpu, build)
         on_failure.pop_all()  # from here on the backend closes it
 
     def smaller(file: EngineFile) -> EngineFile | None:
         less = smaller_request(wanted, file.facts)
-        if less is None or request.build is None:
+        if less is None or build is None:
             return None
-        path = request.build(less)
+        path = build(onnx, less, gpu)
         return EngineFile(path=path, facts=read_facts(path))
 
     backend = TrtBackend(
@@ -125,13 +124,13 @@ def _open_one(
         device,
         gpu,
         say=request.say,
-        smaller=no_smaller_engine if request.build is None else smaller,
+        smaller=no_smaller_engine if build is None else smaller,
         graphs=request.cuda_graphs,
     )
     with ExitStack() as on_failure:
         on_failure.enter_context(backend)
         if file.facts.verification is None:
-            _verify(request, wanted.onnx, file, backend)
+            _verify(request, onnx, file, backend)
         on_failure.pop_all()
     return backend
 
@@ -159,3 +158,16 @@ def _verify(request: BackendRequest, onnx: Path, file: EngineFile, backend: TrtB
         write_facts(file.path, with_verification(file.facts, found))
     except TargetError as error:
         request.say(f"the next run will verify it again: {error}")
+
+
+def open_engine(path: Path, gpu: Gpu) -> TrtBackend:
+    """Open a backend for a newly built engine, to verify it.
+
+    Raises:
+        ModelError: it is not what its sidecar says.
+        BackendError: it fails.
+    """
+    file = EngineFile(path=path, facts=read_facts(path))
+    library = find_library(file.facts.request.flavor)
+    device = open_device(gpu.index)
+    return TrtBackend(file, library, device, gpu, say=lambda line: None, slots=1)

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.backends.trt.engine_facts import EnginePrecision, Verification
+from runtime.backends.trt.engine_facts import Verification
+from runtime.backends.trt.request import EnginePrecision
 from runtime.errors import BackendError
 from runtime.image.picture import Samples
 from runtime.model.info import ModelInfo

@@ -92,21 +92,28 @@ class _Installed:
     def __init__(self, source: Path, plan: Plan, precision: str) -> None:
         self._plan = plan
         command = import_module("export.trt.command")
+        self._gpu = import_module("runtime.backends.gpu").require_gpu(0)
+        self._library = import_module("runtime.backends.trt.library").find_library()
         request = import_module("runtime.backends.trt.request").EngineRequest(
-            onnx=source,
+            flavor=self._library.flavor,
             precision=precision,
+            sample_type="uint8",
             tile_px=plan.tile_px,
             batch=plan.batch,
-            output=source.with_suffix(".engine"),
+            targets=(self._gpu.sm,),
         )
         terminal = import_module("runtime.system.terminal")
         with terminal.show_progress(transient=True) as (say, on_progress):
-            built = command.build_or_reuse(request, say=say, on_progress=on_progress)
+            built = command.build_or_reuse(
+                command.read_model(source, request.flavor),
+                request,
+                self._gpu,
+                output=source.with_suffix(".engine"),
+                say=say,
+                on_progress=on_progress,
+            )
         self._facts = built.facts
         self._path = built.path
-        self._gpu = import_module("runtime.backends.gpu").require_gpu(0)
-        library = import_module("runtime.backends.trt.library")
-        self._library = library.find_library(self._facts.options.flavor)
 
     def backend(self) -> Backend:
         """The engine that `dggn-run` uses."""

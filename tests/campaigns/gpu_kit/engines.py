@@ -110,46 +110,48 @@ class TensorRt:
 
     def build(self, subject: Subject, out: dict[str, Any]) -> None:
         """Build its engine, with a profile for each slot."""
-        from export.trt.builder.plan import PlanSpec, build_plan
+        from export.trt.builder.plan import Graph, build_plan, profile_count
         from runtime.backends.trt.backend import EngineFile
-        from runtime.backends.trt.engine_facts import EngineFacts, EngineOptions
+        from runtime.backends.trt.engine_facts import EngineFacts
         from runtime.backends.trt.engine_file import write_engine
+        from runtime.backends.trt.request import EngineRequest
 
         side, batch = subject.facts["tile_px"], subject.facts["batch"]
         least = subject.info.size_multiple_px
-        graph = subject.graph.read_bytes()
-        spec = PlanSpec(
-            graph=graph,
-            precision="fp16",
-            shapes=((1, least, least, 3), (batch, side, side, 3), (batch, side, side, 3)),
-            profiles=SLOTS,
+        graph = Graph(
+            content=subject.graph.read_bytes(),
+            least_px=least,
             float32_layers=frozenset(subject.facts["float32_layers"]),
-            timing_cache=self._folder / "timing.cache",
+        )
+        request = EngineRequest(
+            flavor="tensorrt",
+            precision="fp16",
+            sample_type="uint8",
+            tile_px=side,
+            batch=batch,
+            targets=(self.gpu.sm,),
         )
         plan = build_plan(
-            self.library, spec, on_progress=lambda what, share: None, cancelled=threading.Event()
+            self.library,
+            graph,
+            request,
+            on_progress=lambda what, share: None,
+            cancelled=threading.Event(),
         )
         facts = EngineFacts(
-            onnx_sha256=hashlib.sha256(graph).hexdigest(),
+            onnx_sha256=hashlib.sha256(graph.content).hexdigest(),
             onnx_name=subject.graph.name,
             plan_sha256=hashlib.sha256(plan).hexdigest(),
             plan_bytes=len(plan),
-            options=EngineOptions(
-                flavor="tensorrt",
-                precision="fp16",
-                sample_type="uint8",
-                tile_px=side,
-                batch=batch,
-                targets=(self.gpu.sm,),
-            ),
-            precision="fp16",
+            request=request,
+            precision=request.precision,
             tile_px=side,
             batch=batch,
             library_version=self.library.version,
             gpu_name=self.gpu.name,
             cuda_version=self.gpu.cuda_version,
             least_px=least,
-            profiles=SLOTS,
+            profiles=profile_count(self.library),
             info=subject.info,
             largest_activation=None,
             verification=None,

@@ -19,7 +19,9 @@ from tests.support.clips import needs_ffprobe, probe, times, video_of
 from tests.support.dggn_run import files, make, run, start, statuses
 from tests.support.processes import BLOCKS_S, posix_only, wait_until
 
-SHORT_SEGMENTS = "import runtime.video.encoder; runtime.video.encoder.SEGMENT_FRAMES = 3"
+SHORT_SEGMENTS = (
+    "import runtime.video.segment_encoder; runtime.video.segment_encoder.SEGMENT_FRAMES = 3"
+)
 STUCK = f"""
 {SHORT_SEGMENTS}
 import time

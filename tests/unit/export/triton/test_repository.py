@@ -91,18 +91,26 @@ def test_padding_leaves_the_islands_of_float32() -> None:
 @pytest.mark.slow
 def test_tensorrt_builds_the_graph(repository: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="needs the rtx extra")
-    from export.trt.builder.plan import PlanSpec, build_plan
+    from export.trt.builder.plan import Graph, build_plan
     from runtime.backends.trt.library import find_library
+    from runtime.backends.trt.request import EngineRequest
 
-    spec = PlanSpec(
-        graph=(repository / "tensorrt" / NAME / "model.onnx").read_bytes(),
+    graph = Graph(content=(repository / "tensorrt" / NAME / "model.onnx").read_bytes(), least_px=1)
+    request = EngineRequest(
+        flavor="tensorrt-rtx",
         precision="fp16",
-        shapes=((1, 1, 1, 3), (2, 64, 64, 3), (2, 64, 64, 3)),
+        sample_type="uint8",
+        tile_px=64,
+        batch=2,
         targets=("sm89",),
     )
-    library = find_library("tensorrt-rtx")
-    cancelled = threading.Event()
-    assert build_plan(library, spec, on_progress=lambda what, share: None, cancelled=cancelled)
+    assert build_plan(
+        find_library("tensorrt-rtx"),
+        graph,
+        request,
+        on_progress=lambda what, share: None,
+        cancelled=threading.Event(),
+    )
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:

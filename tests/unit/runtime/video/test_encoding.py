@@ -12,9 +12,9 @@ import pytest
 pytest.importorskip("av", reason="needs the video extra")
 
 from runtime.errors import ConfigError, ImageError, ImageWriteError
-from runtime.video.encoder import SegmentEncoder
 from runtime.video.encoding import SEGMENT_FRAMES, Encoding, plan_encoding
 from runtime.video.facts import Clip
+from runtime.video.segment_encoder import SegmentEncoder
 from runtime.video.settings import VideoSettings
 from tests.support.clips import a_clip
 from tests.support.processes import run
@@ -119,7 +119,7 @@ def test_bytes_do_not_depend_on_what_memory_held_before() -> None:
     code = """
 import hashlib
 import numpy as np
-from runtime.video.encoder import SegmentEncoder
+from runtime.video.segment_encoder import SegmentEncoder
 from tests.unit.runtime.video.test_encoding import planned
 encoder = SegmentEncoder(planned(size_hw=(270, 480)), "x.mp4")
 noise = np.random.default_rng(0).integers(0, 256, (60, 270, 480, 3), np.uint8)

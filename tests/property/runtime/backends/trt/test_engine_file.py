@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.backends.trt.engine_facts import EngineFacts, EngineOptions, Verification
+from runtime.backends.trt.engine_facts import EngineFacts, Verification
 from runtime.backends.trt.engine_file import read_facts, sidecar_path, write_engine, write_facts
+from runtime.backends.trt.request import EngineRequest
 from runtime.errors import ModelError
 from runtime.model.info import ModelInfo
 
@@ -22,7 +23,7 @@ FACTS = EngineFacts(
     onnx_name="m.onnx",
     plan_sha256=hashlib.sha256(PLAN).hexdigest(),
     plan_bytes=len(PLAN),
-    options=EngineOptions(
+    request=EngineRequest(
         flavor="tensorrt-rtx",
         precision="fp16",
         sample_type="uint8",

@@ -11,17 +11,21 @@ from typing import Any
 import pytest
 
 from export.trt.builder.interrupt import build_interruptibly
-from export.trt.builder.plan import PlanSpec
+from export.trt.builder.plan import Graph
 from runtime.backends.trt.library import Library, library_of
+from runtime.backends.trt.request import EngineRequest
 from runtime.errors import Cancelled
 
 MakeTensorRt = Callable[[str], Any]
 
 
-SPEC = PlanSpec(
-    graph=b"graph",
+GRAPH = Graph(content=b"graph", least_px=8)
+REQUEST = EngineRequest(
+    flavor="tensorrt",
     precision="fp16",
-    shapes=((1, 8, 8, 3), (4, 64, 64, 3), (4, 64, 64, 3)),
+    sample_type="uint8",
+    tile_px=64,
+    batch=4,
     targets=("sm86", "sm120"),
 )
 
@@ -52,7 +56,11 @@ def test_ctrl_c(library: Library) -> None:
     try:
         with pytest.raises(expected):
             build_interruptibly(
-                library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled
+                library,
+                GRAPH,
+                REQUEST,
+                on_progress=lambda what, share: None,
+                cancelled=cancelled,
             )
     finally:
         end.set()
@@ -80,7 +88,11 @@ def test_ctrl_c_pressed_again_waits_no_longer(make_tensorrt: MakeTensorRt) -> No
     try:
         with pytest.raises(KeyboardInterrupt):
             build_interruptibly(
-                library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled
+                library,
+                GRAPH,
+                REQUEST,
+                on_progress=lambda what, share: None,
+                cancelled=cancelled,
             )
     finally:
         end.set()

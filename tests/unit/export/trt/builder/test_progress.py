@@ -4,15 +4,19 @@ import threading
 
 import pytest
 
-from export.trt.builder.plan import PlanSpec, build_plan
+from export.trt.builder.plan import Graph, build_plan
 from export.trt.builder.progress import Phases
 from runtime.backends.trt.library import Library
+from runtime.backends.trt.request import EngineRequest
 from runtime.errors import Cancelled
 
-SPEC = PlanSpec(
-    graph=b"graph",
+GRAPH = Graph(content=b"graph", least_px=8)
+REQUEST = EngineRequest(
+    flavor="tensorrt",
     precision="fp16",
-    shapes=((1, 8, 8, 3), (4, 64, 64, 3), (4, 64, 64, 3)),
+    sample_type="uint8",
+    tile_px=64,
+    batch=4,
     targets=("sm86", "sm120"),
 )
 
@@ -21,7 +25,8 @@ def test_progress_and_its_end(library: Library) -> None:
     seen: list[tuple[str, float]] = []
     build_plan(
         library,
-        SPEC,
+        GRAPH,
+        REQUEST,
         on_progress=lambda what, share: seen.append((what, share)),
         cancelled=threading.Event(),
     )
@@ -37,7 +42,9 @@ def test_cancelling(library: Library) -> None:
     cancelled = threading.Event()
     library.module.behaviour.on_build = lambda step: cancelled.set()
     with pytest.raises(Cancelled):
-        build_plan(library, SPEC, on_progress=lambda what, share: None, cancelled=cancelled)
+        build_plan(
+            library, GRAPH, REQUEST, on_progress=lambda what, share: None, cancelled=cancelled
+        )
 
 
 def test_phases_are_one_share() -> None:

@@ -17,13 +17,13 @@ pytest.importorskip("tensorrt_rtx", reason="needs the rtx extra")
 
 from dggn.onnx_graph.source import SourceModel
 from export.trt.builder import verified as build_module
-from export.trt.builder.plan import PlanSpec, build_plan
+from export.trt.builder.plan import Graph, build_plan
 from export.trt.builder.verified import BuildContext, build_engine
 from export.trt.passes.assemble import tensorrt_graph
 from export.trt.passes.source import read_source
-from runtime.backends.trt.engine_facts import EngineOptions
 from runtime.backends.trt.engine_file import read_facts
 from runtime.backends.trt.library import Library, find_library
+from runtime.backends.trt.request import EngineRequest
 from runtime.errors import ModelError
 
 TARGETS = ("sm86", "sm89", "sm120")
@@ -54,7 +54,7 @@ def _check(
     source: SourceModel, library: Library, folder: Path, precision: Any, sample_type: Any
 ) -> None:
     said: list[str] = []
-    options = EngineOptions(
+    request = EngineRequest(
         flavor="tensorrt-rtx",
         precision=precision,
         sample_type=sample_type,
@@ -71,7 +71,7 @@ def _check(
         cancelled=threading.Event(),
     )
     path = folder / "x.engine"
-    facts = build_engine(source, options, path, context)
+    facts = build_engine(source, request, path, context)
     assert read_facts(path) == facts
     # No fallback to a safer precision or smaller tiles.
     assert (facts.precision, facts.tile_px, facts.batch) == (precision, 256, 4)
@@ -119,14 +119,22 @@ def test_the_flagships_graph_computes_what_the_flagship_does(
 def test_a_graph_that_is_refused_is_an_error(
     library: Library, make_refused: Callable[[], bytes]
 ) -> None:
-    spec = PlanSpec(
-        graph=make_refused(),
+    request = EngineRequest(
+        flavor="tensorrt-rtx",
         precision="fp16",
-        shapes=((1, 8, 8, 3), (1, 64, 64, 3), (1, 64, 64, 3)),
+        sample_type="uint8",
+        tile_px=64,
+        batch=1,
         targets=("sm86",),
     )
     with pytest.raises(ModelError, match=r"rejects the graph: node first \(Transpose\): .*UInt8"):
-        build_plan(library, spec, on_progress=lambda what, share: None, cancelled=threading.Event())
+        build_plan(
+            library,
+            Graph(content=make_refused(), least_px=8),
+            request,
+            on_progress=lambda what, share: None,
+            cancelled=threading.Event(),
+        )
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ from export.trt.builder.interrupt import build_interruptibly
 from export.trt.builder.verified import BuildContext, build_engine
 from runtime.backends.gpu import Gpu
 from runtime.backends.onnxruntime import OrtBackend
-from runtime.backends.trt.engine_facts import EngineFacts, EngineOptions
+from runtime.backends.trt.engine_facts import EngineFacts
 from runtime.backends.trt.engine_file import read_facts
 from runtime.backends.trt.library import library_of
+from runtime.backends.trt.request import EngineRequest
 from runtime.errors import (
     BackendError,
     Cancelled,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 GPU = Gpu(
     index=0, name="Card", compute_capability=(8, 6), memory_bytes=1 << 30, cuda_version="12.8"
 )
-OPTIONS = EngineOptions(
+REQUEST = EngineRequest(
     flavor="tensorrt",
     precision="fp16",
     sample_type="uint8",
@@ -125,7 +126,7 @@ def scene(lite: SourceModel, make_tensorrt: Callable[[str], Any]) -> Scene:
 
 def test_verified_before_it_is_kept(scene: Scene, tmp_path: Path, cache: Path) -> None:
     target = tmp_path / "deep" / "x.engine"
-    facts = build_engine(scene.source, OPTIONS, target, scene.context)
+    facts = build_engine(scene.source, REQUEST, target, scene.context)
     assert read_facts(target) == facts
     assert facts.verification is not None
     assert facts.verification.psnr_db >= 50
@@ -141,15 +142,15 @@ def test_verified_before_it_is_kept(scene: Scene, tmp_path: Path, cache: Path) -
 
 
 def test_without_a_gpu_it_is_kept_unverified(scene: Scene, tmp_path: Path) -> None:
-    facts = build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.without_gpu())
+    facts = build_engine(scene.source, REQUEST, tmp_path / "x.engine", scene.without_gpu())
     assert facts.verification is None
     assert (facts.gpu_name, facts.cuda_version) == ("", "")
     assert not scene.opened
 
 
 def test_for_another_gpu_it_is_kept_unverified(scene: Scene, tmp_path: Path) -> None:
-    options = dataclasses.replace(OPTIONS, targets=("sm120",))
-    facts = build_engine(scene.source, options, tmp_path / "x.engine", scene.context)
+    request = dataclasses.replace(REQUEST, targets=("sm120",))
+    facts = build_engine(scene.source, request, tmp_path / "x.engine", scene.context)
     assert facts.verification is None
     assert not scene.opened
 
@@ -160,8 +161,8 @@ def test_the_next_safer_precision_is_tried(scene: Scene, tmp_path: Path, how: st
         scene.errors = {"fp16": 15}
     else:
         scene.fails = "fp16"
-    facts = build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
-    assert (facts.options.precision, facts.precision) == ("fp16", "fp32")
+    facts = build_engine(scene.source, REQUEST, tmp_path / "x.engine", scene.context)
+    assert (facts.request.precision, facts.precision) == ("fp16", "fp32")
     assert facts.verification is not None
     assert [one.precision for one in scene.opened] == ["fp16", "fp32"]
     (said,) = [line for line in scene.said if "not good enough" in line]
@@ -184,8 +185,8 @@ def test_a_precision_that_cannot_be_built_is_followed_by_a_safer_one(
                 behaviour.plan, behaviour.says = b"plan", []
 
     behaviour.on_build = on_build
-    facts = build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
-    assert (facts.options.precision, facts.precision, facts.batch) == ("fp16", "fp32", 2)
+    facts = build_engine(scene.source, REQUEST, tmp_path / "x.engine", scene.context)
+    assert (facts.request.precision, facts.precision, facts.batch) == ("fp16", "fp32", 2)
     assert [one.precision for one in scene.opened] == ["fp32"]
     (said,) = [line for line in scene.said if "cannot be built" in line]
     assert "implementation for node conv3x3" in said
@@ -198,7 +199,7 @@ def test_when_no_precision_can_be_built_the_last_reason_is_told(
     scene.module.behaviour.plan = None
     scene.module.behaviour.says = [(1, "No kernel available")]
     with pytest.raises(BackendError, match="cannot build the engine .No kernel available"):
-        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
+        build_engine(scene.source, REQUEST, tmp_path / "x.engine", scene.context)
     assert len([line for line in scene.said if "building for" in line]) == 2
     assert not list(tmp_path.iterdir())
 
@@ -208,13 +209,13 @@ def test_a_graph_that_the_parser_refuses_in_float16_is_built_in_float32(
 ) -> None:
     build = build_interruptibly
 
-    def refuse_half(library: Any, spec: Any, **options: Any) -> bytes:
-        if spec.precision == "fp16":
+    def refuse_half(library: Any, graph: Any, request: EngineRequest, **options: Any) -> bytes:
+        if request.precision == "fp16":
             raise ModelError("TensorRT refuses the graph: node a: unsupported type Half")
-        return build(library, spec, **options)
+        return build(library, graph, request, **options)
 
     monkeypatch.setattr(build_module, "build_interruptibly", refuse_half)
-    facts = build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
+    facts = build_engine(scene.source, REQUEST, tmp_path / "x.engine", scene.context)
     assert facts.precision == "fp32"
     assert [line for line in scene.said if "unsupported type Half" in line]
 
@@ -227,7 +228,7 @@ def test_a_builder_that_cannot_start_is_asked_once(
 
     monkeypatch.setattr(scene.module, "Builder", no_builder)
     with pytest.raises(BackendError, match="cannot start"):
-        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
+        build_engine(scene.source, REQUEST, tmp_path / "x.engine", scene.context)
     assert len([line for line in scene.said if "building" in line]) == 1
 
 
@@ -237,7 +238,7 @@ def test_want_of_memory_is_no_want_of_precision(scene: Scene, tmp_path: Path) ->
 
     context = dataclasses.replace(scene.context, open_engine=open_engine)
     with pytest.raises(OutOfDeviceMemory, match="use --batch and --tile"):
-        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", context)
+        build_engine(scene.source, REQUEST, tmp_path / "x.engine", context)
     assert not list(tmp_path.iterdir())
     assert not [line for line in scene.said if "not good enough" in line]
 
@@ -247,7 +248,7 @@ def test_when_nothing_is_good_enough_nothing_is_kept(scene: Scene, tmp_path: Pat
     target = tmp_path / "x.engine"
     target.write_bytes(b"what was there before")
     with pytest.raises(BackendError, match="fp32 engine does not reproduce.*Nothing was kept"):
-        build_engine(scene.source, OPTIONS, target, scene.context)
+        build_engine(scene.source, REQUEST, target, scene.context)
     assert target.read_bytes() == b"what was there before"
     assert [path.name for path in tmp_path.iterdir()] == ["x.engine"]
 
@@ -256,7 +257,7 @@ def test_values_beyond_float16_need_float32(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build_module, "largest_activation", lambda source, tile: 7e4)
-    facts = build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
+    facts = build_engine(scene.source, REQUEST, tmp_path / "x.engine", scene.context)
     assert facts.precision == "fp32"
     assert "reaches values of 70000, and float16 ends at 65504: building fp32" in scene.said[0]
 
@@ -273,10 +274,10 @@ def test_want_of_memory_shrinks_batch_then_tile(scene: Scene, tmp_path: Path) ->
                 behaviour.plan, behaviour.says = b"plan", []
 
     behaviour.on_build = on_build
-    options = dataclasses.replace(OPTIONS, tile_px=256)
-    facts = build_engine(scene.source, options, tmp_path / "x.engine", scene.context)
+    request = dataclasses.replace(REQUEST, tile_px=256)
+    facts = build_engine(scene.source, request, tmp_path / "x.engine", scene.context)
     assert (facts.batch, facts.tile_px) == (1, 128)
-    assert (facts.options.batch, facts.options.tile_px) == (2, 256)
+    assert (facts.request.batch, facts.request.tile_px) == (2, 256)
     assert [line for line in scene.said if "do not fit" in line and "2 tiles of 256 px" in line]
     assert [line for line in scene.said if "do not fit" in line and "1 tiles of 256 px" in line]
 
@@ -285,14 +286,14 @@ def test_want_of_memory_ends_somewhere(scene: Scene, tmp_path: Path) -> None:
     scene.module.behaviour.plan = None
     scene.module.behaviour.says = [(1, "out of memory")]
     with pytest.raises(BackendError, match="ran out of GPU memory"):
-        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
+        build_engine(scene.source, REQUEST, tmp_path / "x.engine", scene.context)
     assert not list(tmp_path.iterdir())
 
 
 def test_cancelling_leaves_nothing(scene: Scene, tmp_path: Path) -> None:
     scene.module.behaviour.on_build = lambda step: scene.context.cancelled.set()
     with pytest.raises(Cancelled):
-        build_engine(scene.source, OPTIONS, tmp_path / "x.engine", scene.context)
+        build_engine(scene.source, REQUEST, tmp_path / "x.engine", scene.context)
     assert not list(tmp_path.iterdir())
 
 
@@ -303,20 +304,20 @@ def test_old_libraries_get_a_profile_for_each_context(
     module = old.module
     names = [node.name for node in lite.model.graph.node if node.op_type in ("Sqrt", "Conv")]
     module.behaviour.layers = [module.make_layer(name) for name in names]
-    facts = build_engine(lite, OPTIONS, tmp_path / "x.engine", old.without_gpu())
-    assert facts.profiles == 4
-    assert len(module.log.of("IOptimizationProfile.set_shape")) == 4
+    facts = build_engine(lite, REQUEST, tmp_path / "x.engine", old.without_gpu())
+    assert facts.profiles == 3
+    assert len(module.log.of("IOptimizationProfile.set_shape")) == 3
     # One square root, the gradient operator's two convolutions, the enlargement, two in each gate.
     assert len(module.log.of("ILayer.precision=")) == 1 + 2 + 1 + 2 * 4
 
 
 @pytest.mark.parametrize("tile_px", [60, 32])
 def test_tiles_that_make_no_sense(scene: Scene, tmp_path: Path, tile_px: int) -> None:
-    options = dataclasses.replace(OPTIONS, tile_px=tile_px)
+    request = dataclasses.replace(REQUEST, tile_px=tile_px)
     with pytest.raises(
         ConfigError, match=f"--tile is {tile_px}: expected a multiple of 8 above 32"
     ):
-        build_engine(scene.source, options, tmp_path / "x.engine", scene.context)
+        build_engine(scene.source, request, tmp_path / "x.engine", scene.context)
 
 
 def test_a_folder_that_cannot_be_written_is_known_before_the_build(
@@ -324,7 +325,7 @@ def test_a_folder_that_cannot_be_written_is_known_before_the_build(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(TargetError):
-        build_engine(scene.source, OPTIONS, tmp_path / "file" / "x.engine", scene.context)
+        build_engine(scene.source, REQUEST, tmp_path / "file" / "x.engine", scene.context)
     assert not scene.module.log
 
 
@@ -332,7 +333,7 @@ def test_a_graph_for_one_picture_at_a_time(scene: Scene, lite: SourceModel, tmp_
     model = copy.deepcopy(lite.model)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     source = dataclasses.replace(lite, model=model)
-    facts = build_engine(source, OPTIONS, tmp_path / "x.engine", scene.without_gpu())
-    assert (facts.options.batch, facts.batch) == (2, 1)
+    facts = build_engine(source, REQUEST, tmp_path / "x.engine", scene.without_gpu())
+    assert (facts.request.batch, facts.batch) == (2, 1)
     ((_, least, best, most),) = scene.module.log.of("IOptimizationProfile.set_shape")
     assert (least, best, most) == ((1, 8, 8, 3), (1, 64, 64, 3), (1, 64, 64, 3))

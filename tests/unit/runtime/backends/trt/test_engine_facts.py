@@ -7,17 +7,14 @@ from typing import Any
 
 import pytest
 
-from runtime.backends.trt.engine_facts import (
-    Circumstances,
-    reason_not_to_load,
-)
-from tests.support.engine_facts import FACTS, GPU, MODEL, OPTIONS
+from runtime.backends.trt.engine_facts import Circumstances, reason_not_to_load
+from tests.support.engine_facts import FACTS, GPU, MODEL, REQUEST
 
 HERE = Circumstances(onnx_sha256=MODEL, library_version="10.7.0", gpu=GPU)
 
 
 @pytest.mark.parametrize(
-    ("options", "here", "reason"),
+    ("changes", "here", "reason"),
     [
         ({}, {}, None),
         ({}, {"onnx_sha256": "0" * 64}, "another version of the model (dggn-lite.onnx)"),
@@ -38,9 +35,9 @@ HERE = Circumstances(onnx_sha256=MODEL, library_version="10.7.0", gpu=GPU)
     ],
 )
 def test_why_an_engine_must_not_be_loaded(
-    options: dict[str, Any], here: dict[str, Any], reason: str | None
+    changes: dict[str, Any], here: dict[str, Any], reason: str | None
 ) -> None:
-    found = reason_not_to_load(FACTS, replace(OPTIONS, **options), replace(HERE, **here))
+    found = reason_not_to_load(FACTS, replace(REQUEST, **changes), replace(HERE, **here))
     if reason is None:
         assert found is None
     else:
@@ -49,9 +46,9 @@ def test_why_an_engine_must_not_be_loaded(
 
 
 def test_an_rtx_engine_runs_on_each_of_its_targets() -> None:
-    options = replace(OPTIONS, flavor="tensorrt-rtx", targets=("sm86", "sm89"))
-    facts = replace(FACTS, options=options, gpu_name="", cuda_version="")
-    wanted = replace(options, targets=("sm86",))
+    request = replace(REQUEST, flavor="tensorrt-rtx", targets=("sm86", "sm89"))
+    facts = replace(FACTS, request=request, gpu_name="", cuda_version="")
+    wanted = replace(request, targets=("sm86",))
     assert reason_not_to_load(facts, wanted, HERE) is None
     other = replace(HERE, gpu=replace(GPU, compute_capability=(12, 0)))
-    assert reason_not_to_load(facts, replace(options, targets=("sm120",)), other) is not None
+    assert reason_not_to_load(facts, replace(request, targets=("sm120",)), other) is not None

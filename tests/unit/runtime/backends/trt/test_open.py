@@ -16,6 +16,7 @@ pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.request import BackendRequest
 from runtime.backends.trt.engine_file import read_facts
+from runtime.backends.trt.request import EngineRequest
 from runtime.errors import BackendError, ConfigError, ImageError
 from runtime.image.picture import Samples
 from runtime.jobs.result import FileResult
@@ -93,8 +94,15 @@ def test_an_engine_is_built_where_none_is(machine: Machine) -> None:
     backend, why = machine.open(build=machine.build)
     backend.__exit__(None, None, None)
     (request,) = machine.requests
-    assert (request.onnx, request.flavor) == (LITE, "tensorrt")
-    assert (request.precision, request.sample_type, request.tile_px) == ("fp16", "uint8", TILE_PX)
+    assert machine.built_of == [LITE]
+    assert request == EngineRequest(
+        flavor="tensorrt",
+        precision="fp16",
+        sample_type="uint8",
+        tile_px=TILE_PX,
+        batch=4,
+        targets=("sm86",),
+    )
     assert why == "it has an engine for this GPU"
     machine.devices[0] = FakeDevice(0)
     backend, _ = machine.open(build=machine.build)

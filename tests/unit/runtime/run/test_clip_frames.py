@@ -20,7 +20,7 @@ from runtime.jobs.job import Job
 from runtime.jobs.result import FileResult
 from runtime.run import make_clip as make_clip_module
 from runtime.system.files import write_whole
-from runtime.video import encoder as encoder_module
+from runtime.video import segment_encoder as encoder_module
 from runtime.video import segments as segments_module
 from runtime.video.mux import put_together
 from runtime.video.segments import Segment

@@ -23,8 +23,8 @@ from runtime.run.clip_preview import ClipPreview
 from runtime.run.in_order import InOrder
 from runtime.system.budget import POLL_S
 from runtime.tiles.stitch import OnTile
-from runtime.video.encoder import SegmentEncoder
 from runtime.video.reader import ClipReader, Frame, same_samples
+from runtime.video.segment_encoder import SegmentEncoder
 from runtime.video.segments import Segment, SegmentStore
 from runtime.video.settings import VideoSettings
 
