@@ -74,8 +74,8 @@ LEAST_NORMAL_HALF = 2.0**-14
 
 FINISHING = frozenset(
     [
-        *("Add", "Cast", "Clip", "Div", "Identity", "Max", "Min", "Mul", "Round", "Slice", "Sub"),
-        "Transpose",
+        *("Add", "AveragePool", "Cast", "Clip", "Div", "Identity", "Max", "Min", "Mul", "Pad"),
+        *("Round", "Slice", "Sub", "Transpose"),
     ]
 )
 """Operators allowed between the last layer and the output."""
@@ -122,10 +122,13 @@ def float32_nodes(model: onnx.ModelProto) -> set[int]:
             found.add(number)
             todo += before(number)
     trained = _after_layers(nodes, sizes)
+    kernels = {tensor.name for tensor in model.graph.initializer} - sizes.keys()
     todo = [maker[value.name] for value in model.graph.output if value.name in maker]
     while todo:
         number = todo.pop()
         untouched = trained.isdisjoint(nodes[number].output)
+        # Whatever was added to the picture before, its enlargement is its own way.
+        untouched |= nodes[number].op_type == "Conv" and nodes[number].input[1] in kernels
         # A shuffle changes no value: what matters is whether the picture is added before it.
         is_shuffle = nodes[number].op_type == "DepthToSpace"
         kinds = [nodes[one].op_type for one in (before(number) if is_shuffle else [number])]

@@ -92,8 +92,8 @@ def test_islands_of_float32(half: Any) -> None:
     seen: Counter[str] = Counter()
     for node in half.graph.node:
         is_gate = node.op_type == "Conv" and ".se." in node.input[1]
-        is_gradient = node.op_type == "Conv" and node.input[1].startswith("gradient.kernel")
-        is_skip = node.op_type == "Conv" and node.input[1].startswith("enlargement.")
+        is_gradient = node.op_type == "Conv" and node.input[1].startswith("gradient.")
+        is_skip = node.op_type == "Conv" and node.input[1] in ("enlargement.kernel", "colours.mean")
         is_fixed = is_gradient or is_skip
         if node.op_type in ("Sqrt", "Sigmoid") or is_gate or is_fixed:
             seen[node.op_type] += 1
@@ -101,10 +101,12 @@ def test_islands_of_float32(half: Any) -> None:
         elif node.op_type == "Conv":
             assert weights[node.input[1]].data_type == TensorProto.FLOAT16, node.name
         elif node.op_type == "AveragePool":
-            seen["AveragePool"] += 1
-            assert types[node.output[0]] == TensorProto.FLOAT16, "of 8 by 8"
-    # Two convolutions in each of 4 gates, two of the gradient operator, the enlargement.
-    assert seen == {"Sqrt": 1, "AveragePool": 4, "Sigmoid": 4, "Conv": 2 * 4 + 2 + 1}
+            # Means of 8 by 8; that of the colours is the picture's own, in float32.
+            is_half = types[node.output[0]] == TensorProto.FLOAT16
+            seen["AveragePool"] += is_half
+    # Two convolutions in each of 4 gates, two of the gradient operator, the mean colours of detail
+    # and the enlargement.
+    assert seen == {"Sqrt": 1, "AveragePool": 4, "Sigmoid": 4, "Conv": 2 * 4 + 2 + 2}
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
@@ -150,8 +152,8 @@ def test_casts_are_where_types_meet_and_nowhere_else(half: Any) -> None:
     types = element_types(half)
     casts = [node for node in half.graph.node if node.op_type == "Cast"]
     assert all(types[node.input[0]] != types[node.output[0]] for node in casts)
-    # In and out, to and from each of 4 gates, the heads' two inputs and the tail.
-    assert len(casts) == 2 + 2 * 4 + 3
+    # In and out, to and from each of 4 gates, the heads' two inputs, the tail and the colours.
+    assert len(casts) == 2 + 2 * 4 + 3 + 1
     assert len({node.input[0] for node in casts}) == len(casts)
 
 
