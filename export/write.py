@@ -61,8 +61,8 @@ def with_colours_kept(generator: Generator | CommunityModel, source: str) -> Gen
     """
     if not isinstance(generator, Generator):
         raise ModelError(
-            f"{source} is of another architecture ({generator.config.architecture}): --keep-colours "
-            "is for DGGN's own models"
+            f"{source} is of another architecture ({generator.config.architecture}): "
+            "--keep-colours is for DGGN's own models"
         )
     config = replace(generator.config, keeps_colours=True)
     return generator_from_tensors(config, generator.state_dict(), where=source)

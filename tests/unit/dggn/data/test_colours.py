@@ -15,7 +15,7 @@ def picture(seed: int, height: int, width: int) -> Image.Image:
 def test_a_shifted_result_gets_its_colours_back() -> None:
     result = np.asarray(picture(0, 96, 128))
     lr = np.asarray(Image.fromarray(result).reduce(4))
-    shifted = np.clip(result.astype(int) + [9, -5, 3], 0, 255).astype(np.uint8)
+    shifted = np.clip(result.astype(int) + np.array([9, -5, 3]), 0, 255).astype(np.uint8)
     corrected = with_colours_of(lr, shifted)
     assert np.abs(corrected.astype(int) - result).max() <= 1
 
