@@ -27,9 +27,9 @@ def is_bfloat16_slow(device: torch.device) -> bool:
     if device.type != "cpu":
         return False
     # In turn, so that other programs slow down both; the best time is the least disturbed.
-    times = [(_convolution_s(True), _convolution_s(False)) for _ in range(REPEATS)]
-    with_bfloat16, with_float32 = map(min, zip(*times, strict=True))
-    return with_bfloat16 > SLOWER * with_float32
+    times = [[_convolution_s(bfloat16) for bfloat16 in (True, False)] for _ in range(REPEATS)]
+    with_bfloat16, with_float32 = (min(one) for one in zip(*times, strict=True))
+    return bool(with_bfloat16 > SLOWER * with_float32)
 
 
 def _convolution_s(bfloat16: bool) -> float:

@@ -44,7 +44,8 @@ def test_local_means_of_a_network_that_shifts_colours(tiny_config: GeneratorConf
     torch.manual_seed(0)
     shifting = untrained(replace(tiny_config, keeps_colours=False))
     with torch.no_grad():
-        shifting.image_tail.last.bias += 0.1
+        _, bias = shifting.image_tail.last.parameters()
+        bias.add_(0.1)
     keeping = Generator(replace(tiny_config, keeps_colours=True)).eval()
     keeping.load_state_dict(shifting.state_dict())
     image = F.interpolate(torch.rand(1, 3, 4, 4), size=(64, 64), mode="bicubic")
