@@ -56,7 +56,7 @@ def test_published_rows_are_marked() -> None:
 
 
 def test_an_unknown_model_is_told_what_there_is() -> None:
-    with pytest.raises(ModelError, match=r"neither a file .*, nor a preset \(dggn, dggn-lite\)"):
+    with pytest.raises(ModelError, match=r"neither a file .*, nor a preset \(dggn, dggn-lite, "):
         costs_of(["dgn"], (50, 50))
 
 
