@@ -130,7 +130,8 @@ def complexity(
         list[str] | None,
         typer.Argument(
             metavar="MODEL",
-            help="Presets (dggn, dggn-lite, and both with -photo), ONNX files or checkpoints [default: the presets].",
+            help="Presets (dggn, dggn-lite, and both with -photo), ONNX files or checkpoints "
+            "[default: the presets].",
         ),
     ] = None,
     size: Annotated[
