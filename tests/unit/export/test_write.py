@@ -151,6 +151,6 @@ def test_sources_are_names_models_and_checkpoints(
     save_generator(checkpoint, small)
     assert read_generator(str(checkpoint)).config == small.config
     assert read_generator(str(exported["float32"])).config == small.config
-    assert read_generator(DEFAULT_MODEL).config == preset("dggn-lite")
+    assert read_generator(DEFAULT_MODEL).config == preset("dggn-lite-photo")
     with pytest.raises(ModelError, match="nosuch"):
         read_generator("nosuch")

@@ -13,7 +13,7 @@ from calibration.prepare.source import read_model
 from calibration.prepare.tiles import Tile, sample_tiles
 from calibration.search.receptive_field import receptive_field_px
 from dggn.data.pairs import read_pairs
-from runtime.model.info import DEFAULT_MODEL, model_path
+from runtime.model.info import model_path
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +21,17 @@ def tiles(photographs: Path) -> list[Tile]:
     return sample_tiles(read_pairs([photographs]), count=2, tile_px=16)
 
 
-def test_half_the_receptive_field_of_the_shipped_model(tiles: list[Tile]) -> None:
+@pytest.mark.parametrize(("model", "reach"), [("dggn-lite", 24), ("dggn-lite-photo", 32)])
+def test_half_the_receptive_field_of_a_shipped_model(
+    tiles: list[Tile], model: str, reach: int
+) -> None:
     """`dggn-eval complexity` derives as much from the structure: half of it, in blocks of 8."""
-    source = read_model(model_path(DEFAULT_MODEL))
+    source = read_model(model_path(model))
     assert receptive_field_px(source, 64) is None, "its gates see far"
     frozen = freeze_excitation(source, tiles)
-    assert receptive_field_px(frozen, 64) == 24
-    assert receptive_field_px(frozen, 24) == 24
-    assert receptive_field_px(frozen, 16) is None
+    assert receptive_field_px(frozen, 64) == reach
+    assert receptive_field_px(frozen, reach) == reach
+    assert receptive_field_px(frozen, reach - 8) is None
 
 
 @pytest.mark.parametrize("name", ["half", "bytes"])

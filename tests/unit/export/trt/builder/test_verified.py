@@ -307,8 +307,9 @@ def test_old_libraries_get_a_profile_for_each_context(
     facts = build_engine(lite, REQUEST, tmp_path / "x.engine", old.without_gpu())
     assert facts.profiles == 3
     assert len(module.log.of("IOptimizationProfile.set_shape")) == 3
-    # One square root, the gradient operator's two convolutions, the enlargement, two in each gate.
-    assert len(module.log.of("ILayer.precision=")) == 1 + 2 + 1 + 2 * 4
+    # One square root, the gradient operator's two convolutions, the mean of the colours, the
+    # enlargement, two in each gate.
+    assert len(module.log.of("ILayer.precision=")) == 1 + 2 + 1 + 1 + 2 * 4
 
 
 @pytest.mark.parametrize("tile_px", [60, 32])
