@@ -36,12 +36,12 @@ class Enlargement(nn.Module):
 
 
 class ColourKeeping(nn.Module):
-    """Compensates a picture for the colours that a network's detail shifts.
+    """Finds the colours that a network's detail shifts.
 
     Reduced by 4x4 means, a result should look like its LR picture. Networks that learn from a GAN
     shift large areas by some levels, as their teacher does. What is missing, averaged over
-    `COLOUR_WINDOW_PX`, is added to the picture before it is enlarged: local means are then the
-    picture's own, and texture finer than the window stays. In the terms of super-resolution, one
+    `COLOUR_WINDOW_PX`, is enlarged and added: local means are then the picture's own, and texture
+    finer than the window stays. In the terms of super-resolution, one
     step of back-projection (Irani and Peleg, 1991) of the low frequencies alone.
     """
 
@@ -60,7 +60,9 @@ class ColourKeeping(nn.Module):
         self.register_buffer("mean", mean[:, :, None, None], persistent=False)
 
     def forward(self, image_nchw: Tensor, detail: Tensor) -> Tensor:
-        """Return the picture to enlarge, in float32 regardless of autocast.
+        """Return what to enlarge and add, in float32 regardless of autocast.
+
+        It is small, so that lower precisions round it less than the picture itself.
 
         Args:
             image_nchw: the LR picture, (N, 3, H, W).
@@ -70,12 +72,10 @@ class ColourKeeping(nn.Module):
             (N, 3, H, W).
         """
         with torch.autocast(image_nchw.device.type, enabled=False):
-            image = image_nchw.float()
-            # As small differences, which lower precisions compute without shifting flat areas.
-            padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
+            padded = F.pad(image_nchw.float(), (1, 1, 1, 1), mode="replicate")
             missing = F.conv2d(padded, self.removed) - F.conv2d(detail.float(), self.mean)
             margin = COLOUR_WINDOW_PX // 2
-            return image + F.avg_pool2d(
+            return F.avg_pool2d(
                 missing, COLOUR_WINDOW_PX, stride=1, padding=margin, count_include_pad=False
             )
 

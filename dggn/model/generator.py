@@ -76,7 +76,7 @@ class Generator(nn.Module):
     features at `gradient_units` evenly spaced places, and predicts the HR picture's gradient.
     Its features are fused into the image branch, whose result is added to the bilinear
     enlargement of the input. Nothing is computed above LR resolution but the closing shuffle.
-    With `keeps_colours`, the input is first compensated for what the detail takes from it.
+    With `keeps_colours`, the local colours that the detail shifts are added, too.
 
     Args:
         config: the structure.
@@ -171,7 +171,7 @@ class Generator(nn.Module):
         fused = image if gradient is None else torch.cat((image, gradient), dim=1)
         detail = self.image_tail(fused).float()
         if self.config.keeps_colours:
-            image_nchw = self.colours(image_nchw, detail)
+            detail = detail + self.enlargement(self.colours(image_nchw, detail))
         return self._enlarged(image_nchw, detail)
 
     def _enlarged(self, image_nchw: Tensor, detail: Tensor) -> Tensor:

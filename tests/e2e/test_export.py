@@ -27,7 +27,7 @@ def test_a_shipped_model_is_written_and_inspected(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["bytes.onnx"]
     shown = run("inspect", "bytes.onnx", folder=tmp_path)
     assert shown.returncode == 0, shown.stderr
-    assert "dggn-lite, x4" in shown.stdout
+    assert "dggn-lite-photo, x4" in shown.stdout
     assert "uint8[batch, height, width, 3]" in shown.stdout
 
 

@@ -28,25 +28,25 @@ def test_engine_is_built_run_and_given_back(
     np.save(tmp_path / "tiles.npy", tiles)
     tensorrt = fakes.FakeTensorRT(**library)
     file = tensorrt.engine_file(tmp_path, tile_px=16, batch=4)
-    requests: list[Any] = []
+    asked: list[tuple[str, str]] = []
     devices: list[Any] = []
 
-    def build_or_reuse(request: Any, **_: Any) -> Any:
-        requests.append(request)
+    def build_or_reuse(source: Path, request: Any, gpu: Any, **_: Any) -> Any:
+        asked.append((source.name, request.precision))
         return SimpleNamespace(facts=file.facts, path=file.path)
 
     def open_device(index: int) -> Any:
         devices.append(new_device(index))
         return devices[-1]
 
-    monkeypatch.setattr(import_module("export.trt.command"), "build_or_reuse", build_or_reuse)
+    command = import_module("export.trt.command")
+    monkeypatch.setattr(command, "build_or_reuse", build_or_reuse)
+    monkeypatch.setattr(command, "read_model", lambda onnx, flavor: onnx)
     monkeypatch.setattr(
         import_module("runtime.backends.gpu"), "require_gpu", lambda index: fakes.GPU
     )
-    find = "find_library"
-    monkeypatch.setattr(
-        import_module("runtime.backends.trt.library"), find, lambda _: tensorrt.library
-    )
+    library_module = import_module("runtime.backends.trt.library")
+    monkeypatch.setattr(library_module, "find_library", lambda *_: tensorrt.library)
     monkeypatch.setattr(import_module("runtime.backends.cuda.open"), "open_device", open_device)
 
     with pytest.raises(NotMeasured, match="no INT8 version .* --int8"):
@@ -56,7 +56,6 @@ def test_engine_is_built_run_and_given_back(
     TrtEngine("dggn", plan, "int8").close()
     devices.clear()
     engine = TrtEngine("dggn", plan)
-    asked = [(request.onnx.name, request.precision) for request in requests]
     assert asked == [(INT8_NAME, "int8"), ("dggn-bytes.onnx", "fp16")]
     assert "FP16 on Fake GPU" in engine.description
     np.testing.assert_array_equal(engine.infer(tiles), fakes.nearest(tiles))

@@ -127,7 +127,7 @@ def float32_nodes(model: onnx.ModelProto) -> set[int]:
     while todo:
         number = todo.pop()
         untouched = trained.isdisjoint(nodes[number].output)
-        # Whatever was added to the picture before, its enlargement is its own way.
+        # Colours that are enlarged like the picture are added to it, and no less precise.
         untouched |= nodes[number].op_type == "Conv" and nodes[number].input[1] in kernels
         # A shuffle changes no value: what matters is whether the picture is added before it.
         is_shuffle = nodes[number].op_type == "DepthToSpace"

@@ -108,8 +108,9 @@ def test_an_onnx_file_costs_what_its_module_does(tmp_path: Path) -> None:
     module = load()
     path = model_path(DEFAULT_MODEL)
     parameters, operations = onnx_costs(path, 16, 24)
-    # The module subtracts pixels where the file has two kernels of three taps on three channels.
-    assert operations == flops(module, 16, 24) + 2 * (2 * 3 * 3) * 16 * 24
+    # The module subtracts pixels where the file has two kernels of three taps, from three channels
+    # to three.
+    assert operations == flops(module, 16, 24) + 2 * (2 * 3 * 3 * 3) * 16 * 24
     # The graph has the gradient's kernels and a few constants besides.
     assert parameters == pytest.approx(parameter_count(module), rel=0.001)
     with pytest.raises(ModelError, match="does not take a float32 picture of 10x10 px"):

@@ -308,8 +308,8 @@ def test_old_libraries_get_a_profile_for_each_context(
     assert facts.profiles == 3
     assert len(module.log.of("IOptimizationProfile.set_shape")) == 3
     # One square root, the gradient operator's two convolutions, the mean of the colours, the
-    # enlargement, two in each gate.
-    assert len(module.log.of("ILayer.precision=")) == 1 + 2 + 1 + 1 + 2 * 4
+    # enlargement of picture and colours, two in each gate.
+    assert len(module.log.of("ILayer.precision=")) == 1 + 2 + 1 + 2 + 2 * 4
 
 
 @pytest.mark.parametrize("tile_px", [60, 32])

@@ -104,9 +104,9 @@ def test_islands_of_float32(half: Any) -> None:
             # Means of 8 by 8; that of the colours is the picture's own, in float32.
             is_half = types[node.output[0]] == TensorProto.FLOAT16
             seen["AveragePool"] += is_half
-    # Two convolutions in each of 4 gates, two of the gradient operator, the mean colours of detail
-    # and the enlargement.
-    assert seen == {"Sqrt": 1, "AveragePool": 4, "Sigmoid": 4, "Conv": 2 * 4 + 2 + 2}
+    # Two convolutions in each of 4 gates, two of the gradient operator, the mean colours of detail,
+    # the enlargement of the picture and that of its missing colours.
+    assert seen == {"Sqrt": 1, "AveragePool": 4, "Sigmoid": 4, "Conv": 2 * 4 + 2 + 3}
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
@@ -134,7 +134,9 @@ def test_the_pictures_own_way_stays_in_float32(half: Any) -> None:
     assert skip.op_type == "Conv"
     assert skip.input[1].startswith("enlargement.")
     assert types[skip.input[0]] == TensorProto.FLOAT
-    assert makers[addition.input[1]].op_type == "Cast"
+    detail, colours = (makers[name] for name in makers[addition.input[1]].input)
+    assert detail.op_type == "Cast"
+    assert colours.input[1] == skip.input[1], "enlarged the same way"
 
 
 def test_no_weight_is_cast(half: Any) -> None:
@@ -152,8 +154,9 @@ def test_casts_are_where_types_meet_and_nowhere_else(half: Any) -> None:
     types = element_types(half)
     casts = [node for node in half.graph.node if node.op_type == "Cast"]
     assert all(types[node.input[0]] != types[node.output[0]] for node in casts)
-    # In and out, to and from each of 4 gates, the heads' two inputs, the tail and the colours.
-    assert len(casts) == 2 + 2 * 4 + 3 + 1
+    # In and out, to and from each of 4 gates, the heads' two inputs, the tail, to and from the
+    # colours' filter.
+    assert len(casts) == 2 + 2 * 4 + 3 + 2
     assert len({node.input[0] for node in casts}) == len(casts)
 
 

@@ -36,7 +36,7 @@ class Ceiling:
 
 
 CEILINGS = (
-    Ceiling(model="lite", bytes_per_pixel=435, slices=0, casts=4, activation_mb=91),
+    Ceiling(model="lite", bytes_per_pixel=460, slices=0, casts=4, activation_mb=91),
     Ceiling(model="flagship", bytes_per_pixel=1_605, slices=0, casts=8, activation_mb=111),
 )
 
