@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ Environ = dict[str, Any]
 Start = Callable[..., Any]
 
 
-class FaultyServer:
+class FaultyServer(ABC):
     """A WSGI application; derived classes know a store's protocol."""
 
     listener: Listener
@@ -28,13 +29,17 @@ class FaultyServer:
         """Where it listens."""
         return f"http://127.0.0.1:{self.listener.port}"
 
+    @abstractmethod
     def refusal(self, environ: Environ) -> tuple[str, str] | None:
         """Return the status and error code for a client without the right credentials."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer a request of a client that may."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def keys(self, prefix: str) -> set[str]:
+        """Return the keys with this prefix, without the prefix."""
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]

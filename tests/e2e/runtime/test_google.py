@@ -18,6 +18,7 @@ pytest.importorskip("werkzeug")
 
 from tests.support.dggn_run import make, run, start, statuses
 from tests.support.google_store import BUCKET, GoogleStore, google_store
+from tests.support.killed_run import run_killed_after
 from tests.support.processes import BLOCKS_S, SOON_S, posix_only, wait_until
 
 FEW_RETRIES = "import runtime.stores.client as client; client.RETRIES = 2"
@@ -94,29 +95,8 @@ def test_credentials_in_files(
 def test_killed_after_3_of_8_and_resumed(server: GoogleStore, tmp_path: Path) -> None:
     for number in range(8):
         server.put(f"in/{number}.png", make(tmp_path / f"{number}.png").read_bytes())
-    held, guard, count = threading.Event(), threading.Lock(), 0
-
-    def after_three(method: str, path: str) -> tuple[str, str] | None:
-        nonlocal count
-        if method != "PUT" or "/out/" not in path:
-            return None
-        with guard:
-            count += 1
-            if count <= 3:
-                return None
-        held.wait(BLOCKS_S)
-        return "403 Forbidden", "TooLate"
-
-    server.hook = after_three
-    with start(url("in"), url("out"), "--jobs", "2", "--backend", "cpu") as process:
-        wait_until(lambda: count > 3 and len(server.keys("out/")) == 3, process)
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=SOON_S)
-    held.set()
-    server.listener.wait_for_dead_clients()
-    done = server.keys("out/")
+    done = run_killed_after(server, 3, url("in"), url("out"), "--jobs", "2", "--backend", "cpu")
     assert len(done) == 3
-    server.hook = lambda method, path: None
 
     # Changed pictures are made again, and other programs' objects are kept.
     changed, foreign = sorted(done)[0], sorted(server.keys("in/") - done)[0]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +17,10 @@ pytest.importorskip("obstore")
 pytest.importorskip("moto")
 pytest.importorskip("flask_cors")
 
-from tests.support.dggn_run import make, run, start, statuses
+from tests.support.dggn_run import make, run, statuses
+from tests.support.killed_run import run_killed_after
 from tests.support.object_store import BUCKET, KEY_ID, StoreServer, s3_server
-from tests.support.processes import BLOCKS_S, SOON_S, posix_only, wait_until
+from tests.support.processes import posix_only
 
 
 @pytest.fixture
@@ -145,28 +144,8 @@ def test_a_dead_client_is_waited_for(server: StoreServer, monkeypatch: pytest.Mo
 def test_killed_after_9_of_24_and_resumed(server: StoreServer, tmp_path: Path) -> None:
     for number in range(24):
         server.put(f"in/{number:02}.png", make(tmp_path / f"{number:02}.png").read_bytes())
-    held, guard, count = threading.Event(), threading.Lock(), 0
-
-    def after_nine(method: str, path: str) -> tuple[str, str] | None:
-        nonlocal count
-        if method != "PUT" or "/out/" not in path:
-            return None
-        with guard:
-            count += 1
-            if count <= 9:
-                return None
-        held.wait(BLOCKS_S)
-        return "403 Forbidden", "TooLate"
-
-    server.hook = after_nine
-    with start(url("in"), url("out"), "--jobs", "2", "--backend", "cpu") as process:
-        wait_until(lambda: count > 9 and len(server.keys("out/")) == 9, process)
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=SOON_S)
-    held.set()
-    server.listener.wait_for_dead_clients()
-    done = server.keys("out/")
-    server.hook = lambda method, path: None
+    done = run_killed_after(server, 9, url("in"), url("out"), "--jobs", "2", "--backend", "cpu")
+    assert len(done) == 9
 
     # Changed pictures are made again, and other programs' objects are kept.
     changed, foreign = sorted(done)[0], sorted(server.keys("in/") - done)[0]
