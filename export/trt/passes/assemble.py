@@ -10,7 +10,6 @@ from export.trt.passes.bytes_io import wrap_in_bytes
 from export.trt.passes.half import to_half
 from export.trt.passes.islands import float32_nodes
 from export.trt.passes.opset import lower_opset, raise_opset
-from export.trt.passes.single_channels import join_single_channels
 from runtime.backends.trt.library import Capabilities
 from runtime.backends.trt.request import EnginePrecision
 from runtime.errors import ConfigError, ModelError
@@ -53,7 +52,7 @@ def tensorrt_graph(
             f"{source.path} takes 8-bit samples, and an engine for 16-bit pictures needs a float "
             "model: export it with `--io float32`"
         )
-    model = _start(source)
+    model = _copy(source)
     if sample_type == "uint8" and source.info.sample_type == "float32":
         wrap_in_bytes(model)
     if precision != "fp32":
@@ -76,7 +75,7 @@ def half_graph(source: SourceModel) -> onnx.ModelProto:
     """
     if source.is_quantized:
         raise ConfigError(f"{source.path} is quantized: float16 is made of float32 models")
-    model = _start(source)
+    model = _copy(source)
     if source.info.sample_type == "float32":
         wrap_in_bytes(model)
     to_half(model, float32_nodes(model))
@@ -85,12 +84,11 @@ def half_graph(source: SourceModel) -> onnx.ModelProto:
     return model
 
 
-def _start(source: SourceModel) -> onnx.ModelProto:
+def _copy(source: SourceModel) -> onnx.ModelProto:
     import onnx
 
     model = onnx.ModelProto()
     model.CopyFrom(source.model)
-    join_single_channels(model)
     return model
 
 
