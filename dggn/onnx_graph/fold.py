@@ -28,7 +28,7 @@ def fold_constants(model: onnx.ModelProto) -> dict[str, Storage]:
         model: its nodes in topological order.
 
     Returns:
-        How the file stored float32 weights that it did not store as such, by name.
+        The storage of float32 weights that the file did not store as such, by name.
     """
     from onnx import TensorProto, helper, numpy_helper
 

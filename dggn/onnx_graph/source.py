@@ -40,7 +40,7 @@ class SourceModel:
     """Graph, with constants as initializers and weights in float32."""
 
     storages: Mapping[str, Storage]
-    """How the file stores weights that it does not store in float32, by name."""
+    """Storage of the weights that the file does not store in float32, by name."""
 
     @classmethod
     def of(cls, path: Path, model: onnx.ModelProto, info: ModelInfo) -> SourceModel:
