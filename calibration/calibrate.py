@@ -23,8 +23,8 @@ from calibration.search.mix import Mixer
 from calibration.search.place import OPERATORS, find_layers
 from calibration.search.receptive_field import receptive_field_px
 from dggn.data.pairs import Pair, read_pairs
-from dggn.onnx_graph.half_weights import store_in_half
 from dggn.onnx_graph.source import SourceModel
+from dggn.onnx_graph.weight_storage import store_weights
 from runtime.errors import ConfigError, ModelError
 from runtime.model.info import PREFIX
 from runtime.system.files import write_whole
@@ -220,7 +220,7 @@ def _finished(mixer: Mixer, findings: Findings) -> onnx.ModelProto:
 
     source, best = mixer.source, findings.outcome.best
     model = mixer.build(best.layers)
-    store_in_half(model, source.halves)
+    store_weights(model, source.storages)
     del model.graph.value_info[:]
     onnx.checker.check_model(model, full_check=True)
     properties = {

@@ -46,8 +46,8 @@ def onnx(
         typer.Option(help="float32: NCHW in [0, 1]; uint8: NHWC in [0, 255], rounded inside."),
     ] = "float32",
     weights: Annotated[
-        Literal["float32", "float16"],
-        typer.Option(help="Storage type of weights; the graph computes in float32 either way."),
+        Literal["float32", "float16", "int8"],
+        typer.Option(help="Storage type of weights; the graph computes in float32 with any."),
     ] = "float32",
     halo: Annotated[
         int | None, typer.Option(help="Context that tiles need, in LR pixels.", min=0)

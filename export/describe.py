@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from dggn.onnx_graph.weight_storage import scales_of
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.trt.engine_file import read_facts
 from runtime.errors import ModelError
@@ -41,12 +42,14 @@ def describe(path: Path) -> dict[str, str]:
         with OrtBackend(path, threads=1, where="cpu") as backend:
             info, tensors = backend.info, backend.tensors
     (low, high), (least, most) = tensors.takes, tensors.gives
+    scales = scales_of(model.graph)
     stored: Counter[str] = Counter()
     for tensor in model.graph.initializer:
         count = 1
         for dimension in tensor.dims:
             count *= dimension
-        stored[_type_name(tensor.data_type)] += count
+        note = " (storage only)" if tensor.name in scales else ""
+        stored[_type_name(tensor.data_type) + note] += count
     operators = Counter(node.op_type for node in model.graph.node)
     return {
         "File": f"{path} ({path.stat().st_size / 1e6:.2f} MB, SHA-256 {file_sha256(path)[:16]}...)",

@@ -11,9 +11,9 @@ from dggn.model.community import CommunityModel, read_module
 from dggn.model.generator import Generator
 from dggn.model.shipped import load
 from dggn.model.stored_weights import stored_names
-from dggn.onnx_graph.half_weights import store_in_half
+from dggn.onnx_graph.weight_storage import choose_storage, store_weights
 from export.graph import model_info, onnx_graph
-from export.half_weights import round_weights
+from export.round_weights import round_weights
 from export.verify import Comparison, require_equal
 from runtime.errors import ModelError
 from runtime.model.info import SampleType, shipped_models
@@ -27,8 +27,8 @@ class ExportOptions:
     sample_type: SampleType
     """Element type of input and output."""
 
-    weights: Literal["float32", "float16"]
-    """Storage type of weights; the graph computes in float32 either way."""
+    weights: Literal["float32", "float16", "int8"]
+    """Storage type of weights; the graph computes in float32 with any of them."""
 
     halo_px: int
     """LR pixels of context with which tiles agree with whole pictures."""
@@ -74,7 +74,7 @@ def write_onnx(
     """Export, verify, and only then move the file to its final name.
 
     Args:
-        generator: the network; its weights are rounded in place when stored as float16.
+        generator: the network; its weights are rounded in place to what the file stores.
         target: the file; replaced when the new one is verified.
         options: the settings.
 
@@ -88,8 +88,8 @@ def write_onnx(
     """
     import onnx
 
-    if options.weights == "float16":
-        round_weights(generator)
+    if options.weights != "float32":
+        round_weights(generator, options.weights)
     info = model_info(
         generator,
         sample_type=options.sample_type,
@@ -97,10 +97,13 @@ def write_onnx(
         origin=options.origin,
     )
     model = onnx_graph(generator, info)
-    if options.weights == "float16":
+    if options.weights != "float32":
+        dimensions = {one.name: len(one.dims) for one in model.graph.initializer}
         parameters = [name for name, _ in generator.named_parameters()]
-        stored = stored_names(parameters, (one.name for one in model.graph.initializer))
-        store_in_half(model, {part for parts in stored.values() for part in parts})
+        parts = [part for parts in stored_names(parameters, dimensions).values() for part in parts]
+        store_weights(
+            model, {part: choose_storage(options.weights, dimensions[part]) for part in parts}
+        )
     onnx.checker.check_model(model, full_check=True)
     with whole_file(target) as file:
         file.write(model.SerializeToString())

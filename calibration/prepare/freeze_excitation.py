@@ -72,8 +72,9 @@ def freeze_excitation(source: SourceModel, tiles: Sequence[Tile]) -> SourceModel
                 if name == gate.product.output[0]:
                     node.input[index] = gate.convolution.output[0]
     drop_unread(model)
-    # What was scaled is no float16 value any more.
-    return replace(source, model=model, halves=source.halves - scaled)
+    # What was scaled cannot be stored without loss any more.
+    kept = {name: storage for name, storage in source.storages.items() if name not in scaled}
+    return replace(source, model=model, storages=kept)
 
 
 def _find_gates(model: onnx.ModelProto) -> list[_Gate]:

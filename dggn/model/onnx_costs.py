@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dggn.onnx_graph.weight_storage import scales_of
 from runtime.errors import ModelError
 from runtime.system.package import load, require
 
@@ -23,8 +24,9 @@ def onnx_costs(path: Path, height: int, width: int) -> tuple[int, int]:
     """Count parameters, and operations for one LR picture.
 
     The same convention as :func:`dggn.model.complexity.flops`. Parameters are the graph's
-    floating-point weights. The graph is run once, because the sizes of its tensors may depend
-    on what it computes; what is inside of its loops and branches is left out.
+    floating-point weights, in whatever form they are stored. The graph is run once, because the
+    sizes of its tensors may depend on what it computes; what is inside of its loops and branches is
+    left out.
 
     Args:
         path: the file; its input is float32 NCHW with three channels.
@@ -45,8 +47,12 @@ def onnx_costs(path: Path, height: int, width: int) -> tuple[int, int]:
         raise ModelError(f"{path} is not a readable ONNX file ({error})") from error
     floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    scales = scales_of(model.graph)
     parameters = sum(
-        math.prod(tensor.dims) for tensor in model.graph.initializer if tensor.data_type in floats
+        math.prod(tensor.dims)
+        for tensor in model.graph.initializer
+        if tensor.name in scales
+        or (tensor.data_type in floats and tensor.name not in scales.values())
     )
     counted = [node for node in model.graph.node if node.op_type in COUNTED]
     names = {name for node in counted for name in (*node.input, node.output[0]) if name}

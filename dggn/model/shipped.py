@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dggn.model.generator import Generator
 
 LARGEST_FILE_BYTES = 2**30
-"""Size above which files are refused unread; the flagship has 30 MB."""
+"""Size above which files are refused unread; the flagship has 15 MB."""
 
 
 def load(model: str = DEFAULT_MODEL) -> Generator:
@@ -48,6 +48,7 @@ def load(model: str = DEFAULT_MODEL) -> Generator:
     from dggn.model.config import read_structure
     from dggn.model.generator import Generator
     from dggn.model.stored_weights import join_parts, stored_names
+    from dggn.onnx_graph.weight_storage import read_weights
 
     path = model_path(model)
     expected = "expected an ONNX file written by `dggn-export onnx`"
@@ -68,15 +69,11 @@ def load(model: str = DEFAULT_MODEL) -> Generator:
     with torch.device("meta"):
         parameters = Generator(config).state_dict().keys()
     names = stored_names(parameters, (entry.name for entry in proto.graph.initializer))
-    wanted = {part for parts in names.values() for part in parts}
-    stored = {entry.name: entry for entry in proto.graph.initializer if entry.name in wanted}
-    if any(entry.data_location == onnx.TensorProto.EXTERNAL for entry in stored.values()):
-        raise ModelError(f"{path} keeps its weights in another file: {expected}")
     try:
-        arrays = {name: onnx.numpy_helper.to_array(entry) for name, entry in stored.items()}
+        arrays = read_weights(proto.graph, {part for parts in names.values() for part in parts})
         tensors = {
             name: torch.from_numpy(array) for name, array in join_parts(names, arrays).items()
         }
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} holds damaged weights ({error}): {expected}") from error
+        raise ModelError(f"{path} has no usable weights ({error}): {expected}") from error
     return generator_from_tensors(config, tensors, where=str(path))

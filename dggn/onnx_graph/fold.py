@@ -1,6 +1,7 @@
-"""Folds casts of stored weights and `Constant` nodes into plain weights.
+"""Folds casts and scales of stored weights, and `Constant` nodes, into plain weights.
 
-    Conv(x, Cast(W16)) = Conv(x, W32)   with W32 = float32(W16), exactly
+    Conv(x, Cast(W16)) = Conv(x, W32)       with W32 = float32(W16), exactly
+    Conv(x, Cast(W8) * s) = Conv(x, W32)    with W32 = float32(W8) * s
 
 Passes that follow see weights where weights are: quantizers look for constants, and nothing
 converts a weight to float16 that was float16 before.
@@ -8,17 +9,18 @@ converts a weight to float16 that was float16 before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from dggn.onnx_graph.values import attributes, inner_names, readers
+from dggn.onnx_graph.weight_storage import Storage, is_scale
 
 if TYPE_CHECKING:
     import onnx
 
 
-def fold_constants(model: onnx.ModelProto) -> frozenset[str]:
-    """Fold `Constant` nodes and casts of initializers, and drop unused values, in place.
+def fold_constants(model: onnx.ModelProto) -> dict[str, Storage]:
+    """Fold `Constant` nodes, casts and scales of weights, and drop unused values, in place.
 
     A weight keeps its name when its cast is all that reads it, and the cast's readers read it.
 
@@ -26,7 +28,7 @@ def fold_constants(model: onnx.ModelProto) -> frozenset[str]:
         model: its nodes in topological order.
 
     Returns:
-        The names of the float32 weights that were stored as float16.
+        The storage of float32 weights that the file did not store as such, by name.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -37,9 +39,11 @@ def fold_constants(model: onnx.ModelProto) -> frozenset[str]:
     fixed = {value.name for value in (*graph.input, *graph.output)}
     inner = inner_names(graph)
     new_names: dict[str, str] = {}
-    halves: set[str] = set()
+    storages: dict[str, Storage] = {}
+    integers: set[str] = set()
     kept = []
     for node in graph.node:
+        read = list(node.input)
         node.input[:] = [new_names.get(name, name) for name in node.input]
         values = attributes(node)
         output = node.output[0] if node.output else ""
@@ -48,26 +52,47 @@ def fold_constants(model: onnx.ModelProto) -> frozenset[str]:
             tensor.CopyFrom(values["value"])
             tensor.name = output
             stored[output] = tensor
-        elif (
-            node.op_type == "Cast"
-            and node.input[0] in stored
-            and fixed.isdisjoint((node.input[0], output))
-        ):
-            weight = node.input[0]
-            is_half = stored[weight].data_type == TensorProto.FLOAT16
-            is_alone = len(reading[weight]) == 1 and inner.isdisjoint((weight, output))
-            name = weight if is_alone else output
-            array = numpy_helper.to_array(stored[weight])
-            array = array.astype(helper.tensor_dtype_to_np_dtype(values["to"]))
-            stored[name] = numpy_helper.from_array(array, name)
-            new_names[output] = name
-            if is_half and values["to"] == TensorProto.FLOAT:
-                halves.add(name)
-        else:
+            continue
+        is_cast = node.op_type == "Cast" and node.input[0] in stored
+        is_scaled = node.op_type == "Mul" and _are_scaled(node, integers, stored)
+        if not (is_cast or is_scaled) or not fixed.isdisjoint((*node.input, output)):
             kept.append(node)
+            continue
+        weight = node.input[0]
+        was = stored[weight].data_type
+        is_alone = len(reading[read[0]]) == 1 and inner.isdisjoint((read[0], output))
+        name = weight if is_alone else output
+        array = numpy_helper.to_array(stored[weight])
+        if is_cast:
+            array = array.astype(helper.tensor_dtype_to_np_dtype(values["to"]))
+            if was == TensorProto.INT8 or weight in integers:
+                integers.add(name)
+            elif was == TensorProto.FLOAT16 and values["to"] == TensorProto.FLOAT:
+                storages[name] = "float16"
+        else:
+            array = array * numpy_helper.to_array(stored[node.input[1]])
+            integers.discard(name)
+            storages[name] = "int8"
+        stored[name] = numpy_helper.from_array(array, name)
+        new_names[output] = name
     _replace(model, kept, stored.values())
     drop_unread(model)
-    return frozenset(halves)
+    return storages
+
+
+def _are_scaled(
+    product: onnx.NodeProto, integers: set[str], stored: Mapping[str, onnx.TensorProto]
+) -> bool:
+    """Return whether a product is of stored integers, cast to float32, and their scales."""
+    from onnx import TensorProto, numpy_helper
+
+    weight, scale = product.input
+    return (
+        weight in integers
+        and stored[weight].data_type == TensorProto.FLOAT
+        and scale in stored
+        and is_scale(numpy_helper.to_array(stored[scale]), tuple(stored[weight].dims))
+    )
 
 
 def drop_unread(model: onnx.ModelProto) -> None:

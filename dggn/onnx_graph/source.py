@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dggn.onnx_graph.fold import fold_constants
+from dggn.onnx_graph.weight_storage import Storage
 from runtime.errors import ModelError
 from runtime.model.files import check_model_file
 from runtime.model.info import ModelInfo, file_sha256
@@ -37,8 +39,8 @@ class SourceModel:
     model: onnx.ModelProto
     """Graph, with constants as initializers and weights in float32."""
 
-    halves: frozenset[str]
-    """Names of weights that the file stores as float16."""
+    storages: Mapping[str, Storage]
+    """Storage of the weights that the file does not store in float32, by name."""
 
     @classmethod
     def of(cls, path: Path, model: onnx.ModelProto, info: ModelInfo) -> SourceModel:
@@ -49,8 +51,8 @@ class SourceModel:
             model: its graph; modified, and kept.
             info: facts about it.
         """
-        halves = fold_constants(model)
-        return cls(path=path, sha256=file_sha256(path), info=info, model=model, halves=halves)
+        storages = fold_constants(model)
+        return cls(path=path, sha256=file_sha256(path), info=info, model=model, storages=storages)
 
     @property
     def is_quantized(self) -> bool:

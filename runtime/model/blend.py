@@ -23,6 +23,9 @@ _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW_DATA = 2, 8, 9
 _FLOATS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 """Floating-point types among TensorProto.DataType."""
 
+_INT8 = 3
+"""TensorProto.DataType of weights stored in 8 bits, and of those of quantized layers."""
+
 _CONSTANT = (b"gradient.kernel_", b"gradient.plain_", b"colours.")
 """Beginnings of the names of fixed operators: the same in all models that have them, or in another
 form. What one model computes with them, the blend computes too."""
@@ -54,11 +57,12 @@ def blend(one: bytes, other: bytes, share: float, *, where: str) -> bytes:
         An ONNX file of the size of `one`.
 
     Raises:
-        ModelError: a file is damaged, or their weights differ in names or sizes.
+        ModelError: a file is damaged or has weights of 8 bits, or their weights differ in names or
+            sizes.
     """
     try:
-        weights = list(_weights(one))
-        others = {weight.name: weight for weight in _weights(other)}
+        weights = list(_weights(one, f"{where}: the first"))
+        others = {weight.name: weight for weight in _weights(other, f"{where}: the second")}
     except (IndexError, ValueError) as error:
         raise ModelError(f"{where}: damaged, the weights cannot be found ({error})") from error
     blended = bytearray(one)
@@ -80,14 +84,25 @@ def blend(one: bytes, other: bytes, share: float, *, where: str) -> bytes:
     return bytes(blended)
 
 
-def _weights(model: bytes) -> Iterator[_Weight]:
-    """Yield the trained weights: floating-point, written by exporters in one piece each."""
+def _weights(model: bytes, where: str) -> Iterator[_Weight]:
+    """Yield the trained weights: floating-point, written by exporters in one piece each.
+
+    Raises:
+        ModelError: there are others, of 8 bits.
+        IndexError, ValueError: the file is damaged.
+    """
     for field, begin, end in _fields(model, 0, len(model)):
         if field == _MODEL_GRAPH:
             for inner, start, stop in _fields(model, begin, end):
                 if inner == _GRAPH_INITIALIZER:
                     tensor = {number: (a, b) for number, a, b in _fields(model, start, stop)}
-                    dtype = _FLOATS.get(_varint(model, tensor[_TENSOR_TYPE][0])[0])
+                    kind = _varint(model, tensor[_TENSOR_TYPE][0])[0]
+                    if kind == _INT8:
+                        raise ModelError(
+                            f"{where} has weights of 8 bits, which cannot be blended: export it "
+                            "again with `dggn-export onnx MODEL --weights float16`"
+                        )
+                    dtype = _FLOATS.get(kind)
                     if dtype is not None and _TENSOR_RAW_DATA in tensor:
                         name = model[slice(*tensor[_TENSOR_NAME])]
                         first, last = tensor[_TENSOR_RAW_DATA]

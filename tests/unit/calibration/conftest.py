@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A tiny untrained generator: float16 weights, and with 8-bit input and output."""
+    """A tiny untrained generator: weights of 16 and 8 bits, and with 8-bit input and output."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxscript")
     from dggn.model.config import GeneratorConfig
@@ -58,9 +59,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         # Exporters keep one of two tensors that are all zero.
         torch.nn.init.normal_(generator.image_tail.last.bias, std=0.01)
     folder = tmp_path_factory.mktemp("models")
-    paths = {"half": folder / "half.onnx", "bytes": folder / "bytes.onnx"}
+    paths = {name: folder / f"{name}.onnx" for name in ("half", "int8", "bytes")}
     options = ExportOptions(sample_type="float32", weights="float16", halo_px=16, origin="a test")
     write_onnx(generator, paths["half"], options)
+    write_onnx(generator, paths["int8"], replace(options, weights="int8"))
     paths["bytes"].write_bytes(with_bytes(paths["half"]))
     return paths
 

@@ -103,6 +103,21 @@ def test_the_file_holds_what_the_report_says(
     )
 
 
+def test_what_stays_in_float_keeps_its_8_bits(
+    models: dict[str, Path], photographs: Path, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, keep_float=("image_trunk.0.enter",))
+    found = quantized(models["int8"], photographs, tmp_path / "int8.onnx", options)
+    model = onnx.load(tmp_path / "int8.onnx")
+    before = {one.name: one for one in onnx.load(models["int8"]).graph.initializer}
+    kept = [one for one in model.graph.initializer if one.name.startswith("image_trunk.0.enter.")]
+    assert len(kept) > 4
+    for tensor in kept:
+        assert tensor.SerializeToString() == before[tensor.name].SerializeToString()
+    held_out = read_pairs([photographs])[::5]
+    assert mean_psnr_db(tmp_path / "int8.onnx", held_out) == found.outcome.best.psnr_db
+
+
 def test_a_stopped_calibration_goes_on(
     models: dict[str, Path], photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def exported(small: Generator, tmp_path_factory: pytest.TempPathFactory) -> dict
     for name, sample_type, weights in (
         ("float32", "float32", "float32"),
         ("half", "float32", "float16"),
+        ("int8", "float32", "int8"),
         ("bytes", "uint8", "float32"),
     ):
         paths[name] = folder / f"{name}.onnx"

@@ -81,6 +81,19 @@ def test_other_architectures_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         read_blend("a.pth", "b.pth", "0.5")
 
 
+def test_files_of_8_bits_are_blended_as_they_compute(
+    checkpoints: tuple[str, str], tmp_path: Path
+) -> None:
+    files = [str(tmp_path / f"{number}.onnx") for number in range(2)]
+    options = ExportOptions(sample_type="float32", weights="int8", halo_px=16, origin="a test")
+    for file, checkpoint in zip(files, checkpoints, strict=True):
+        write_onnx(read_blend(checkpoint, checkpoint, "1")[0], Path(file), options)
+    blended, _ = read_blend(files[0], files[1], "0.25")
+    one, other = (dict(dggn.load(file).named_parameters()) for file in files)
+    for name, weight in blended.named_parameters():
+        torch.testing.assert_close(weight, 0.25 * one[name] + 0.75 * other[name])
+
+
 @pytest.mark.parametrize("share", ["1.1", "-0.1", "nan", "half"])
 def test_shares_that_make_no_sense(checkpoints: tuple[str, str], share: str) -> None:
     with pytest.raises(ConfigError, match=f"--blend A B {share}: expected the share of A"):

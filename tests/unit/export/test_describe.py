@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the export extra")
 onnx = pytest.importorskip("onnx", reason="needs the export extra")
 ort = pytest.importorskip("onnxruntime", reason="needs the export extra")
 from export.describe import describe
+from runtime.model.info import model_path
 
 
 def test_what_another_program_wrote_is_described_as_it_is_run(tmp_path: Path) -> None:
@@ -33,6 +35,12 @@ def test_description(exported: dict[str, Path]) -> None:
     assert facts["Preset"] == "custom, x4"
     assert facts["Input"] == "input uint8[batch, height, width, 3], RGB in [0, 255]"
     assert "multiples of 8 px" in facts["Sizes"]
+
+
+def test_weights_stored_in_8_bits_are_told_from_quantized_ones(exported: dict[str, Path]) -> None:
+    weights = describe(exported["int8"])["Weights"]
+    assert re.match(r"[\d,]+ int8 \(storage only\), ", weights)
+    assert "storage only" not in describe(model_path("dggn-lite-int8"))["Weights"]
 
 
 def test_an_unknown_weight_type_is_described_too(exported: dict[str, Path], tmp_path: Path) -> None:

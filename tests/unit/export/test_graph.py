@@ -19,7 +19,7 @@ from tests.support.graphs import initializers
 OPTIONS = ExportOptions(sample_type="float32", weights="float32", halo_px=16, origin="a test")
 
 
-@pytest.mark.parametrize("name", ["float32", "half"])
+@pytest.mark.parametrize("name", ["float32", "half", "int8"])
 def test_gradient_kernels_are_constant_weights(exported: dict[str, Path], name: str) -> None:
     tensors = initializers(exported[name])
     row = np.array([1, 0, -1], np.float32)
@@ -35,7 +35,7 @@ def test_gradient_kernels_are_constant_weights(exported: dict[str, Path], name: 
         assert [(node.op_type, list(node.input).index(kernel)) for node in readers] == [("Conv", 1)]
 
 
-@pytest.mark.parametrize("name", ["float32", "half", "bytes"])
+@pytest.mark.parametrize("name", ["float32", "half", "int8", "bytes"])
 def test_files_pass_the_checker(exported: dict[str, Path], name: str) -> None:
     onnx.checker.check_model(exported[name], full_check=True)
 
@@ -73,7 +73,7 @@ def test_inputs_and_outputs(
     assert found == [("input", input_shape), ("output", output_shape)]
 
 
-@pytest.mark.parametrize("name", ["float32", "half", "bytes"])
+@pytest.mark.parametrize("name", ["float32", "half", "int8", "bytes"])
 def test_metadata(exported: dict[str, Path], name: str) -> None:
     properties = {entry.key: entry.value for entry in onnx.load(exported[name]).metadata_props}
     assert properties["dggn.scale"] == "4"
@@ -84,7 +84,7 @@ def test_metadata(exported: dict[str, Path], name: str) -> None:
     assert properties["dggn.origin"] == "a test"
 
 
-@pytest.mark.parametrize("name", ["float32", "half", "bytes"])
+@pytest.mark.parametrize("name", ["float32", "half", "int8", "bytes"])
 def test_casts_of_bytes_are_first_and_last(exported: dict[str, Path], name: str) -> None:
     graph = onnx.load(exported[name]).graph
     if name != "bytes":
@@ -118,7 +118,7 @@ def test_bytes_round_and_clamp(exported: dict[str, Path]) -> None:
     assert difference.max() <= 0.5 + 1e-3
 
 
-@pytest.mark.parametrize("name", ["float32", "half", "bytes"])
+@pytest.mark.parametrize("name", ["float32", "half", "int8", "bytes"])
 def test_no_convolution_is_grouped_and_nothing_is_split(
     exported: dict[str, Path], name: str
 ) -> None:

@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from dggn.model.onnx_costs import onnx_costs
+from dggn.onnx_graph.weight_storage import store_weights
 from runtime.errors import ModelError
 
 
@@ -69,6 +70,16 @@ def test_only_floating_weights_are_parameters(tmp_path: Path) -> None:
     ]
     weights = {"half": np.ones((1, 3, 1, 1), np.float16), "steps": np.arange(99)}
     assert onnx_costs(saved(tmp_path / "a.onnx", nodes, weights), 4, 5) == (3, 0)
+
+
+def test_weights_stored_in_8_bits_are_parameters_and_their_scales_are_not(tmp_path: Path) -> None:
+    node = helper.make_node("Conv", ["x", "w"], ["y"])
+    path = saved(tmp_path / "a.onnx", [node], {"w": ones(6, 3, 1, 1)})
+    expected = onnx_costs(path, 4, 5)
+    stored = onnx.load(path)
+    store_weights(stored, {"w": "int8"})
+    onnx.save(stored, path)
+    assert onnx_costs(path, 4, 5) == expected
 
 
 def test_a_size_that_the_graph_does_not_take(tmp_path: Path) -> None:

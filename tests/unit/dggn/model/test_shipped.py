@@ -80,7 +80,7 @@ def test_weights_are_never_read_from_other_files(changed: Any) -> None:
         tensor.data_location = onnx.TensorProto.EXTERNAL
         tensor.external_data.add(key="location", value="/etc/hostname")
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match="keeps its weights in another file"):
+    with pytest.raises(ModelError, match=r"has no usable weights \(.* is in another file"):
         shipped.load(str(path))
 
 

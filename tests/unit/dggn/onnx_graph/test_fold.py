@@ -47,7 +47,7 @@ def test_a_cast_weight_keeps_its_name() -> None:
     nodes = [cast("w", "w.float32"), helper.make_node("Mul", ["x", "w.float32"], ["y"])]
     model = model_of(nodes, {"w": HALF, "unread": HALF})
     expected = compute(model)
-    assert fold_constants(model) == {"w"}
+    assert fold_constants(model) == {"w": "float16"}
     onnx.checker.check_model(model, full_check=True)
     assert [node.op_type for node in model.graph.node] == ["Mul"]
     (stored,) = weights(model).items()
@@ -64,7 +64,7 @@ def test_a_weight_that_is_read_as_it_is_stays() -> None:
     ]
     model = model_of(nodes, {"w": HALF})
     expected = compute(model)
-    assert fold_constants(model) == {"w.float32"}
+    assert fold_constants(model) == {"w.float32": "float16"}
     assert {name: array.dtype.name for name, array in weights(model).items()} == {
         "w": "float16",
         "w.float32": "float32",
@@ -76,9 +76,59 @@ def test_a_weight_that_is_read_as_it_is_stays() -> None:
 def test_a_weight_that_a_caller_may_override_is_not_folded() -> None:
     nodes = [cast("w", "w.float32"), helper.make_node("Mul", ["x", "w.float32"], ["y"])]
     model = model_of(nodes, {"w": HALF}, also_inputs=("w",))
-    assert fold_constants(model) == frozenset()
+    assert fold_constants(model) == {}
     assert [node.op_type for node in model.graph.node] == ["Cast", "Mul"]
     assert [value.name for value in model.graph.input] == ["x"], "its weight is no picture"
+
+
+INT8 = np.array([[1, -127], [3, 127]], np.int8)
+SCALES = np.array([[0.5], [0.25]], np.float32)
+
+
+def int8_model(**changed: Any) -> Any:
+    """y = x @ (w * scale), with other initializers, or readers of the integers, on demand."""
+    others = changed.pop("nodes", [])
+    nodes = [
+        cast("w", "w.int32", TensorProto.INT32),
+        cast("w.int32", "w.integers"),
+        helper.make_node("Mul", ["w.integers", "s"], ["w.float32"]),
+        helper.make_node("MatMul", ["x", "w.float32"], ["product"]),
+        *others,
+        helper.make_node("Sum", ["product", *(node.output[0] for node in others)], ["y"]),
+    ]
+    return model_of(nodes, {"w": INT8, "s": SCALES} | changed)
+
+
+def test_a_scaled_weight_keeps_its_name() -> None:
+    model = int8_model()
+    expected = compute(model)
+    assert fold_constants(model) == {"w": "int8"}
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node] == ["MatMul", "Sum"]
+    assert weights(model).keys() == {"w"}
+    np.testing.assert_array_equal(weights(model)["w"], INT8 * SCALES)
+    np.testing.assert_array_equal(compute(model), expected)
+
+
+def test_integers_that_are_read_otherwise_stay() -> None:
+    model = int8_model(nodes=[helper.make_node("MatMul", ["x", "w.integers"], ["other"])])
+    expected = compute(model)
+    assert fold_constants(model) == {"w.float32": "int8"}
+    np.testing.assert_array_equal(weights(model)["w"], INT8)
+    np.testing.assert_array_equal(compute(model), expected)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"s": SCALES.T}, {"s": SCALES.ravel()}, {"w": INT8.astype(np.uint8)}],
+    ids=["scales of inputs", "scales of another rank", "unsigned"],
+)
+def test_other_products_are_not_folded(changed: dict[str, Any]) -> None:
+    model = int8_model(**changed)
+    expected = compute(model)
+    assert fold_constants(model) == {}
+    assert [node.op_type for node in model.graph.node] == ["Mul", "MatMul", "Sum"]
+    np.testing.assert_array_equal(compute(model), expected)
 
 
 def test_constants_and_casts_of_casts() -> None:

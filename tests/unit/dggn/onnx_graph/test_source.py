@@ -26,7 +26,7 @@ def test_a_shipped_model() -> None:
     assert source.sha256 == file_sha256(path)
     assert not source.is_quantized
     stored = {tensor.name for tensor in source.model.graph.initializer}
-    assert source.halves <= stored
+    assert source.storages.keys() <= stored
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,6 @@ def test_graphs_are_handled_without_torch() -> None:
     code = """
 import sys
 sys.modules["torch"] = None
-from dggn.onnx_graph import evaluate, fold, half_weights, source, values
+from dggn.onnx_graph import evaluate, fold, source, values, weight_storage
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -72,6 +72,15 @@ def test_other_structures_are_refused(other: bytes) -> None:
         blend(model(a=HALF, b=FULL), other, 0.5, where="one and other")
 
 
+@pytest.mark.parametrize(
+    ("stored", "which"), [((np.int8, np.float16), "first"), ((np.float16, np.int8), "second")]
+)
+def test_weights_of_8_bits_are_refused(stored: tuple[Any, Any], which: str) -> None:
+    one, other = (model(a=HALF.astype(kind)) for kind in stored)
+    with pytest.raises(ModelError, match=f"a.onnx and b.onnx: the {which} has weights of 8 bits"):
+        blend(one, other, 0.5, where="a.onnx and b.onnx")
+
+
 def test_damaged_files_are_refused() -> None:
     whole = model(a=HALF, b=FULL)
     for damaged in (whole[:-7], b"\x07" + whole):

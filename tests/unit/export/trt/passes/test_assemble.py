@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dggn.onnx_graph.source import SourceModel
 from dggn.onnx_graph.values import element_types, opset
+from dggn.onnx_graph.weight_storage import choose_storage, store_weights
 from export.trt.passes.assemble import half_graph, tensorrt_graph
 from export.trt.passes.half import float_types_left
 from export.trt.passes.islands import float32_layers
@@ -83,6 +84,32 @@ def test_true_float16_rounding(
     model = tensorrt_graph(lite, precision="fp16", sample_type="float32", capabilities=strong)
     part = batch[:, :, :16, :16]
     assert psnr_db(in_reference(model, part), run(lite.path, part), 1) >= 60
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_weights_stored_in_8_bits_give_the_same_graph(
+    lite: SourceModel, strong: Capabilities, tmp_path: Path, precision: Any
+) -> None:
+    """Apart from the weights' values."""
+    stored = copy.deepcopy(lite.model)
+    sizes = {one.name: len(one.dims) for one in stored.graph.initializer}
+    store_weights(stored, {name: choose_storage("int8", sizes[name]) for name in lite.storages})
+    path = tmp_path / "int8.onnx"
+    path.write_bytes(stored.SerializeToString())
+    assert path.stat().st_size < 0.55 * lite.path.stat().st_size
+
+    def graph(source: SourceModel) -> Any:
+        model = tensorrt_graph(
+            source, precision=precision, sample_type="uint8", capabilities=strong
+        )
+        for tensor in model.graph.initializer:
+            tensor.ClearField("raw_data")
+        model.graph.initializer.sort(key=lambda one: one.name)
+        return model.graph
+
+    read = read_source(path)
+    assert {read.storages[name] for name in lite.storages} == {"int8", "float16"}
+    assert graph(read) == graph(lite)
 
 
 def test_islands_of_float32(half: Any) -> None:
