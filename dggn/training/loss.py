@@ -1,4 +1,4 @@
-"""The six terms of Eq. 6, and one for the phases of the sub-pixel convolution."""
+"""The six terms of Eq. 6, and two for the phases of the sub-pixel convolution."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dggn.model.config import SCALE
 from dggn.model.gradient import GradientMagnitude
 from dggn.training.loss_config import LossConfig
-
-PHASE_WINDOW_LR_PX = 8
-"""Side of the windows that the means of phases are taken over: large enough for texture to average
-out, small enough to follow shading."""
+from dggn.training.phases import grid_excess, phase_means
 
 
 class GeneratorLoss(nn.Module):
@@ -79,22 +75,6 @@ class GeneratorLoss(nn.Module):
             )
         if config.phase:
             terms["phase"] = config.phase * F.l1_loss(phase_means(image), phase_means(target))
+        if config.grid:
+            terms["grid"] = config.grid * grid_excess(image, target)
         return terms
-
-
-def phase_means(image: Tensor) -> Tensor:
-    """Local mean of each phase, that is of the pixels at one place in their block of 4x4.
-
-    A sub-pixel convolution computes each phase with weights of its own, so nothing but the loss
-    keeps their levels equal.
-
-    Args:
-        image: (N, C, 4H, 4W).
-
-    Returns:
-        (N, 16 C, h, w), of overlapping windows of `PHASE_WINDOW_LR_PX`, or of all where the picture
-        is smaller.
-    """
-    phases = F.pixel_unshuffle(image, SCALE)
-    window = min(PHASE_WINDOW_LR_PX, *phases.shape[-2:])
-    return F.avg_pool2d(phases, window, stride=max(1, window // 2))

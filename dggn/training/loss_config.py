@@ -34,7 +34,11 @@ class LossConfig:
 
     phase: float = 0.0
     """Not the paper's: L1 between the local means of the 16 sub-pixel phases (`phase_means`). It
-    keeps flat colours true, and grids of 4 pixels out, which a perceptual network barely sees."""
+    keeps flat colours true, and patterns out that are the same in every block of 4x4."""
+
+    grid: float = 0.0
+    """Not the paper's: by how much the detail of the 16 phases differs more than in the target
+    (`grid_excess`). It lets a perceptual network sharpen without drawing a grid of 4 pixels."""
 
     def __post_init__(self) -> None:
         weights = {field.name: getattr(self, field.name) for field in fields(self)}

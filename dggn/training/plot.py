@@ -24,6 +24,7 @@ PANELS = {
         "gradient_adversarial",
         "branch_gradient",
         "phase",
+        "grid",
     ),
     "critics": ("image_critic", "image_penalty", "gradient_critic", "gradient_penalty"),
     "PSNR (dB)": ("psnr_db",),

@@ -99,7 +99,7 @@ def test_recipes_are_the_papers() -> None:
     assert psnr.generator == gan.generator
     assert gan.data.patch_lr_px == 48
     weights = to_mapping(gan.loss)
-    assert weights.pop("phase") == 0  # not the paper's
+    assert weights.pop("phase") == weights.pop("grid") == 0  # not the paper's
     assert min(weights.values()) > 0
     assert ablation.generator.gradient_units == 0
     removed = {"gradient": 0, "gradient_adversarial": 0, "branch_gradient": 0}

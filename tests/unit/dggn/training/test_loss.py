@@ -7,8 +7,9 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from torch import Tensor, nn
 
 from dggn.model.gradient import GradientMagnitude
-from dggn.training.loss import GeneratorLoss, phase_means
+from dggn.training.loss import GeneratorLoss
 from dggn.training.loss_config import LossConfig
+from dggn.training.phases import grid_excess
 
 
 class _Sum(nn.Module):
@@ -87,11 +88,13 @@ def test_the_phase_term_sees_grids_and_shifted_colours_but_not_texture() -> None
     assert phase(texture) < 0.16 / 4  # each mean is of 64 pixels
 
 
-def test_phases_of_pictures_smaller_than_a_window() -> None:
-    image = torch.arange(3 * 4 * 8, dtype=torch.float32).reshape(1, 3, 4, 8)
-    means = phase_means(image)
-    assert means.shape == (1, 48, 1, 2)
-    assert torch.equal(means[0, 0, 0], image[0, 0, 0, ::4])
+def test_the_grid_term_is_weighted() -> None:
+    target = torch.full((1, 3, 32, 32), 0.5)
+    grid = target.clone()
+    grid[..., ::4, ::4] += 0.16
+    terms = GeneratorLoss(LossConfig(pixel=0.0, grid=3.0))(grid, None, target)
+    assert list(terms) == ["grid"]
+    assert float(terms["grid"]) == pytest.approx(3 * float(grid_excess(grid, target)))
 
 
 def test_the_perceptual_loss_of_some_pictures() -> None:

@@ -29,7 +29,7 @@ def test_campaign_recipes_are_read_and_complete() -> None:
     terms = (two.loss.gradient, two.loss.gradient_adversarial, two.loss.branch_gradient)
     assert terms == (0, 0, 0)
     weights = dict(vars(gan.loss))
-    assert weights.pop("phase") == 0  # not one of the paper's terms
+    assert weights.pop("phase") == weights.pop("grid") == 0  # not the paper's terms
     assert all(weights.values())
 
 

@@ -1,0 +1,63 @@
+"""Compares the 16 phases of enlarged pictures: a pixel's phase is its place in its block of 4x4.
+
+A sub-pixel convolution computes each phase with weights of its own, so nothing but the loss keeps
+them alike. A perceptual network rewards texture, and the cheapest texture is the same pattern in
+every block: a grid of 4 pixels, which the network itself hardly tells from leaves or gravel.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from dggn.model.config import SCALE
+
+WINDOW_LR_PX = 8
+"""Side of the windows that the means of phases are taken over: large enough for texture to average
+out, small enough to follow shading."""
+
+
+def phase_means(image: Tensor) -> Tensor:
+    """Return the local mean of each phase.
+
+    Args:
+        image: (N, C, 4H, 4W).
+
+    Returns:
+        (N, 16 C, h, w), of overlapping windows of `WINDOW_LR_PX`, or of all where the picture is
+        smaller.
+    """
+    phases = F.pixel_unshuffle(image, SCALE)
+    window = min(WINDOW_LR_PX, *phases.shape[-2:])
+    return F.avg_pool2d(phases, window, stride=max(1, window // 2))
+
+
+def grid_excess(image: Tensor, target: Tensor) -> Tensor:
+    """Return by how much the detail of phases differs more than in the target.
+
+    Detail is what a pixel has beyond the mean of the 3x3 around it. Its local mean shows patterns
+    that are the same in every block, and the local mean of its strength those whose sign changes
+    from block to block. Differences as large as the target's cost nothing: edges have them, and
+    texture has them by chance.
+
+    Args:
+        image: (N, C, 4H, 4W).
+        target: same shape.
+
+    Returns:
+        A scalar in the pictures' units, 0 where no phase stands out more than in the target.
+    """
+    found, expected = _detail(image), _detail(target)
+    by_mean = F.relu(_differences(found) - _differences(expected)).mean()
+    by_strength = F.relu(_differences(found.abs()) - _differences(expected.abs())).mean()
+    return by_mean + by_strength
+
+
+def _detail(image: Tensor) -> Tensor:
+    return image - F.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False)
+
+
+def _differences(image: Tensor) -> Tensor:
+    """Return how far each phase's local mean is from that of all phases."""
+    means = phase_means(image).unflatten(1, (-1, SCALE**2))
+    return (means - means.mean(dim=2, keepdim=True)).abs()
