@@ -59,5 +59,6 @@ def _detail(image: Tensor) -> Tensor:
 
 def _differences(image: Tensor) -> Tensor:
     """Return how far each phase's local mean is from that of all phases."""
-    means = phase_means(image).unflatten(1, (-1, SCALE**2))
+    means = phase_means(image)
+    means = means.view(len(image), -1, SCALE**2, *means.shape[-2:])
     return (means - means.mean(dim=2, keepdim=True)).abs()
