@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+
 from torch import Tensor
 from torch.nn import functional as F
 
 from dggn.training.phases import grid_excess, phase_means
 
-GREY = torch.full((1, 3, 64, 64), 0.5)
+GREY: Tensor = torch.full((1, 3, 64, 64), 0.5)
 
 
 def dots(signs: Tensor) -> Tensor:
@@ -21,11 +23,13 @@ def dots(signs: Tensor) -> Tensor:
 
 def chequered() -> Tensor:
     rows, columns = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
-    return 1 - 2 * ((rows + columns) % 2)
+    signs: Tensor = 1 - 2 * ((rows + columns) % 2)
+    return signs
 
 
 def texture() -> Tensor:
-    return GREY + 0.16 * torch.sign(torch.randn(GREY.shape, generator=torch.manual_seed(0)))
+    signs: Tensor = torch.sign(torch.randn(GREY.shape, generator=torch.manual_seed(0)))
+    return GREY + 0.16 * signs
 
 
 def test_phases_of_pictures_smaller_than_a_window() -> None:
