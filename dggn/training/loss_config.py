@@ -38,7 +38,7 @@ class LossConfig:
 
     grid: float = 0.0
     """Not the paper's: by how much the detail of the 16 phases differs more than in the target
-    (`grid_excess`). It lets a perceptual network sharpen without drawing a grid of 4 pixels."""
+    (`grid_excess`). It weakens the pattern of 4 pixels that a perceptual network asks for."""
 
     def __post_init__(self) -> None:
         weights = {field.name: getattr(self, field.name) for field in fields(self)}
