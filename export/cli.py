@@ -46,9 +46,20 @@ def onnx(
         typer.Option(help="float32: NCHW in [0, 1]; uint8: NHWC in [0, 255], rounded inside."),
     ] = "float32",
     weights: Annotated[
-        Literal["float32", "float16", "int8"],
-        typer.Option(help="Storage type of weights; the graph computes in float32 with any."),
+        Literal["float32", "float16", "int8", "int4"],
+        typer.Option(
+            help="Storage type of weights; the graph computes in float32 with any. int4 needs "
+            "--pictures."
+        ),
     ] = "float32",
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="With int4: pictures as the model will enlarge them, whose results are to change "
+            "least.",
+        ),
+    ] = None,
     halo: Annotated[
         int | None, typer.Option(help="Context that tiles need, in LR pixels.", min=0)
     ] = None,
@@ -82,6 +93,8 @@ def onnx(
             logging.getLogger(library).setLevel(logging.ERROR)
         if blend and source:
             raise ConfigError(f"{source} and --blend exclude each other: leave one out")
+        if (weights == "int4") != (pictures is not None):
+            raise ConfigError("--weights int4 and --pictures go together: give both, or neither")
         sources = blend[:2] if blend else (source or DEFAULT_MODEL,)
         target = output or Path("blend.onnx" if blend else f"{Path(sources[0]).stem}.onnx")
         if target.suffix != ".onnx":
@@ -103,6 +116,11 @@ def onnx(
             halo_px=default_halo_px(generator) if halo is None else halo,
             origin=origin or described,
         )
+        if pictures:
+            from export.compensate import compensate
+            from export.sample_tiles import sample_tiles
+
+            compensate(generator, sample_tiles(pictures))
         comparison = write_onnx(generator, target, options)
     typer.echo(f"{target}: verified against torch, {comparison}")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 
-from dggn.onnx_graph.weight_storage import scales_of
+from dggn.onnx_graph.weight_storage import count_weights, scales_of
 from runtime.backends.onnxruntime import OrtBackend
 from runtime.backends.trt.engine_file import read_facts
 from runtime.errors import ModelError
@@ -45,11 +46,12 @@ def describe(path: Path) -> dict[str, str]:
     scales = scales_of(model.graph)
     stored: Counter[str] = Counter()
     for tensor in model.graph.initializer:
-        count = 1
-        for dimension in tensor.dims:
-            count *= dimension
-        note = " (storage only)" if tensor.name in scales else ""
-        stored[_type_name(tensor.data_type) + note] += count
+        if tensor.name in scales:
+            packed = tensor.data_type == onnx.TensorProto.UINT8
+            kind = "int4" if packed else _type_name(tensor.data_type)
+            stored[f"{kind} (storage only)"] += count_weights(tensor)
+        else:
+            stored[_type_name(tensor.data_type)] += math.prod(tensor.dims)
     operators = Counter(node.op_type for node in model.graph.node)
     return {
         "File": f"{path} ({path.stat().st_size / 1e6:.2f} MB, SHA-256 {file_sha256(path)[:16]}...)",

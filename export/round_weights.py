@@ -19,14 +19,15 @@ def round_weights(generator: nn.Module, storage: Storage) -> None:
 
     Args:
         generator: on the CPU, float32.
-        storage: how kernels of convolutions are stored; others are float16 either way.
+        storage: how kernels of convolutions are stored; others are float16 either way. For int4,
+            `export.compensate` should have rounded them before.
 
     Raises:
         ModelError: a weight is too large for its storage, or not finite.
     """
     for name, parameter in generator.named_parameters():
         values = parameter.detach().numpy()
-        chosen = choose_storage(storage, values.ndim)
+        chosen = choose_storage(storage, values.shape)
         # Of infinite weights there is no scale.
         stored = rounded(values, chosen) if np.isfinite(values).all() else values
         if not np.isfinite(stored).all():

@@ -11,7 +11,7 @@ from dggn.model.community import CommunityModel, read_module
 from dggn.model.generator import Generator
 from dggn.model.shipped import load
 from dggn.model.stored_weights import stored_names
-from dggn.onnx_graph.weight_storage import choose_storage, store_weights
+from dggn.onnx_graph.weight_storage import Storage, choose_storage, store_weights
 from export.graph import model_info, onnx_graph
 from export.round_weights import round_weights
 from export.verify import Comparison, require_equal
@@ -27,7 +27,7 @@ class ExportOptions:
     sample_type: SampleType
     """Element type of input and output."""
 
-    weights: Literal["float32", "float16", "int8"]
+    weights: Literal["float32"] | Storage
     """Storage type of weights; the graph computes in float32 with any of them."""
 
     halo_px: int
@@ -98,11 +98,11 @@ def write_onnx(
     )
     model = onnx_graph(generator, info)
     if options.weights != "float32":
-        dimensions = {one.name: len(one.dims) for one in model.graph.initializer}
+        shapes = {one.name: tuple(one.dims) for one in model.graph.initializer}
         parameters = [name for name, _ in generator.named_parameters()]
-        parts = [part for parts in stored_names(parameters, dimensions).values() for part in parts]
+        parts = [part for parts in stored_names(parameters, shapes).values() for part in parts]
         store_weights(
-            model, {part: choose_storage(options.weights, dimensions[part]) for part in parts}
+            model, {part: choose_storage(options.weights, shapes[part]) for part in parts}
         )
     onnx.checker.check_model(model, full_check=True)
     with whole_file(target) as file:

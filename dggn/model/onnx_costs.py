@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dggn.onnx_graph.weight_storage import scales_of
+from dggn.onnx_graph.weight_storage import count_weights, scales_of
 from runtime.errors import ModelError
 from runtime.system.package import load, require
 
@@ -49,7 +49,7 @@ def onnx_costs(path: Path, height: int, width: int) -> tuple[int, int]:
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     scales = scales_of(model.graph)
     parameters = sum(
-        math.prod(tensor.dims)
+        count_weights(tensor) if tensor.name in scales else math.prod(tensor.dims)
         for tensor in model.graph.initializer
         if tensor.name in scales
         or (tensor.data_type in floats and tensor.name not in scales.values())

@@ -3,6 +3,8 @@
     Conv(x, Cast(W16)) = Conv(x, W32)       with W32 = float32(W16), exactly
     Conv(x, Cast(W8) * s) = Conv(x, W32)    with W32 = float32(W8) * s
 
+and likewise what unpacks weights of 4 bits.
+
 Passes that follow see weights where weights are: quantizers look for constants, and nothing
 converts a weight to float16 that was float16 before.
 """
@@ -12,8 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from dggn.onnx_graph.values import attributes, inner_names, readers
-from dggn.onnx_graph.weight_storage import Storage, is_scale
+import numpy as np
+
+from dggn.onnx_graph.values import attributes, inner_names, producers, readers
+from dggn.onnx_graph.weight_storage import (
+    Storage,
+    float32_name,
+    is_scale,
+    read_weights,
+    reading_nodes,
+    scales_of,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -33,6 +44,7 @@ def fold_constants(model: onnx.ModelProto) -> dict[str, Storage]:
     from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph
+    unpacked = _unpack_int4(model)
     stored = {tensor.name: tensor for tensor in graph.initializer}
     reading = readers(graph)
     # A caller may override a weight that is an input, too, and may want what is an output.
@@ -77,7 +89,40 @@ def fold_constants(model: onnx.ModelProto) -> dict[str, Storage]:
         new_names[output] = name
     _replace(model, kept, stored.values())
     drop_unread(model)
-    return storages
+    return storages | unpacked
+
+
+def _unpack_int4(model: onnx.ModelProto) -> dict[str, Storage]:
+    """Unpack weights that this package stored in 4 bits, in place; return their storage by name.
+
+    Their nodes are compared with those that it writes: weights that are used in another way, or may
+    be overridden by a caller, stay as they are.
+    """
+    from onnx import numpy_helper
+
+    graph = model.graph
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    producing, reading = producers(graph), readers(graph)
+    fixed = {value.name for value in (*graph.input, *graph.output)} | inner_names(graph)
+    unpacked: dict[str, Storage] = {}
+    new_names: dict[str, str] = {}
+    for name in scales_of(graph):
+        nodes = reading_nodes(name, "int4")
+        result = float32_name(name)
+        inner = {read for node in nodes for read in (*node.input, *node.output)} - {result}
+        outside = [one for read in inner for one in reading.get(read, []) if one not in nodes]
+        as_written = all(producing.get(node.output[0]) == node for node in nodes)
+        if not as_written or outside or not fixed.isdisjoint((result, *inner)):
+            continue
+        array = read_weights(graph, [name])[name].astype(np.float32)
+        stored[name].CopyFrom(numpy_helper.from_array(array, name))
+        new_names[result] = name
+        unpacked[name] = "int4"
+    for node in graph.node:
+        node.input[:] = [new_names.get(name, name) for name in node.input]
+    if unpacked:
+        drop_unread(model)
+    return unpacked
 
 
 def _are_scaled(

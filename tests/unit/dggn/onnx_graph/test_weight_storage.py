@@ -13,6 +13,7 @@ from dggn.onnx_graph.fold import fold_constants
 from dggn.onnx_graph.weight_storage import (
     Storage,
     choose_storage,
+    count_weights,
     read_weights,
     rounded,
     scales_of,
@@ -29,17 +30,27 @@ def reader_of_a_matrix() -> Any:
     return helper.make_node("MatMul", ["x", "w"], ["y"])
 
 
+def sum_of_rows(matrix: str, output: str) -> Any:
+    """A reader of matrices that have more columns than `x` values."""
+    return helper.make_node("ReduceL2", [matrix, "last"], [output], keepdims=0)
+
+
 @pytest.mark.parametrize(
-    ("asked", "dimensions", "expected"),
+    ("asked", "shape", "expected"),
     [
-        ("int8", 4, "int8"),
-        ("int8", 1, "float16"),
-        ("int8", 2, "float16"),
-        ("float16", 4, "float16"),
+        ("int8", (5, 4, 3, 3), "int8"),
+        ("int8", (5,), "float16"),
+        ("int8", (5, 4), "float16"),
+        ("float16", (5, 4, 3, 3), "float16"),
+        ("int4", (5, 32, 3, 3), "int4"),
+        ("int4", (5, 4, 3, 3), "float16"),
+        ("int4", (32,), "float16"),
     ],
 )
-def test_only_kernels_take_8_bits(asked: Storage, dimensions: int, expected: Storage) -> None:
-    assert choose_storage(asked, dimensions) == expected
+def test_only_kernels_take_few_bits(
+    asked: Storage, shape: tuple[int, ...], expected: Storage
+) -> None:
+    assert choose_storage(asked, shape) == expected
 
 
 def test_each_channel_has_its_own_scale() -> None:
@@ -50,10 +61,14 @@ def test_each_channel_has_its_own_scale() -> None:
     assert (error > largest / 127 * 0.3).all(), "there are 8 bits only"
 
 
-def test_what_was_rounded_once_is_not_changed_by_rounding_it_again() -> None:
-    many = RANDOM.normal(0, 1, (20_000, 3, 1, 1)).astype(np.float32)
-    once = rounded(many, "int8")
-    np.testing.assert_array_equal(rounded(once, "int8"), once)
+@pytest.mark.parametrize(("storage", "inputs"), [("int8", 3), ("int4", 64)])
+def test_what_was_rounded_once_is_not_changed_by_rounding_it_again(
+    storage: Storage, inputs: int
+) -> None:
+    many = RANDOM.normal(0, 1, (20_000, inputs, 1, 1)).astype(np.float32)
+    once = rounded(many, storage)
+    assert (once != many).any()
+    np.testing.assert_array_equal(rounded(once, storage), once)
 
 
 @pytest.mark.parametrize("value", [0, 1e-40, -1e-36])
@@ -94,19 +109,95 @@ def test_weights_take_a_quarter_of_the_bytes_and_come_back() -> None:
     np.testing.assert_array_equal(compute(model), expected)
 
 
+def test_weights_take_four_bits_and_come_back() -> None:
+    matrix = rounded(RANDOM.normal(0, 1, (2, 64)).astype(np.float32), "int4")
+    stored = {"w": matrix, "unread": matrix, "last": np.array([1])}
+    model = model_of([sum_of_rows("w", "y")], stored)
+    expected = compute(model)
+    store_weights(model, {"w": "int4", "unread": "int4"})
+    onnx.checker.check_model(model, full_check=True)
+    found = {name: (array.dtype.name, array.shape) for name, array in weights(model).items()}
+    assert found.pop("last") == ("int64", (1,))
+    assert found == {
+        f"{name}{suffix}": shape
+        for name in ("w", "unread")
+        for suffix, shape in {
+            "": ("uint8", (2, 2, 16)),
+            ".scale": ("float16", (2, 2, 1)),
+            ".shape": ("int64", (2,)),
+        }.items()
+    }
+    assert scales_of(model.graph) == {"w": "w.scale", "unread": "unread.scale"}
+    assert [count_weights(one) for one in model.graph.initializer if one.name == "w"] == [128]
+    np.testing.assert_array_equal(compute(model), expected)
+    for name, array in read_weights(model.graph, ["w", "unread"]).items():
+        np.testing.assert_array_equal(array, matrix, err_msg=name)
+
+    assert fold_constants(model)["w"] == "int4"
+    assert [node.op_type for node in model.graph.node] == ["ReduceL2"]
+    np.testing.assert_array_equal(weights(model)["w"], matrix)
+    np.testing.assert_array_equal(compute(model), expected)
+
+
+@pytest.mark.parametrize("read", ["w", "w.levels", "w.scale"])
+def test_weights_of_four_bits_that_are_read_otherwise_stay(read: str) -> None:
+    matrix = rounded(RANDOM.normal(0, 1, (2, 64)).astype(np.float32), "int4")
+    stored = {"w": matrix, "last": np.array([1])}
+    model = model_of([sum_of_rows("w", "product")], stored)
+    store_weights(model, {"w": "int4"})
+    last = [
+        helper.make_node("Cast", [read], ["other"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["other"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["product", "sum"], ["y"]),
+    ]
+    model.graph.node.extend(last)
+    expected = compute(model)
+    assert "w" not in fold_constants(model)
+    assert "Reshape" in [node.op_type for node in model.graph.node], "nodes unpack it still"
+    np.testing.assert_array_equal(compute(model), expected)
+
+
 @pytest.mark.parametrize(
     ("stored", "message"),
     [
         ({"w": INT8}, "no scale"),
         ({"w": INT8, "w.scale": SCALES.ravel()}, "no scale"),
         ({"w": INT8, "w.scale": SCALES.astype(np.float16)}, "no scale"),
-        ({"w": INT8.astype(np.uint8), "w.scale": SCALES}, "w is uint8"),
+        ({"w": INT8.astype(np.uint8), "w.scale": SCALES}, "no shape"),
     ],
     ids=["none", "of another rank", "of another type", "unsigned"],
 )
 def test_integers_without_scales_are_no_weights(stored: dict[str, Any], message: str) -> None:
     model = model_of([reader_of_a_matrix()], stored)
     with pytest.raises(ValueError, match=message):
+        read_weights(model.graph, ["w"])
+
+
+PACKED = {
+    "w": np.zeros((2, 3, 16), np.uint8),
+    "w.scale": np.ones((2, 3, 1), np.float16),
+    "w.shape": np.array([2, 96]),
+}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"w.scale": np.ones((2, 3), np.float16)},
+        {"w.scale": np.ones((2, 3, 1), np.float32)},
+        {"w.shape": np.array([2, 95])},
+        {"w.shape": np.array([-2, -96])},
+        {"w.shape": np.array(192)},
+        {"w.shape": np.array([2, 96], np.int32)},
+        {"w": np.zeros((2, 6, 8), np.uint8)},
+        {"w": np.zeros((6, 16), np.uint8)},
+    ],
+)
+def test_packed_weights_that_do_not_fit_are_refused(changed: dict[str, Any]) -> None:
+    whole = model_of([reader_of_a_matrix()], PACKED)
+    assert read_weights(whole.graph, ["w"])["w"].shape == (2, 96)
+    model = model_of([reader_of_a_matrix()], PACKED | changed)
+    with pytest.raises(ValueError, match="w has 4 bits, and no shape or no scale"):
         read_weights(model.graph, ["w"])
 
 
