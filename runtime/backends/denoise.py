@@ -8,12 +8,13 @@ from pathlib import Path
 
 from runtime.errors import ConfigError, TargetError
 from runtime.model.blend import blend
-from runtime.model.info import INT8_SUFFIX, MODELS_FOLDER, shipped_models
+from runtime.model.info import INT8_SUFFIX, MODELS_FOLDER
 from runtime.system.cache import FOLDER_VARIABLE, user_cache
 from runtime.system.files import write_whole
 
-PHOTO_SUFFIX = "-photo"
-"""Ends the names of models for photographs; without it, it is the plain model's."""
+PLAIN = {"dggn-lite-photo": "dggn-lite"}
+"""Shipped models for photographs, and the plain ones that they can be blended with. The weights of
+`dggn-photo` have 4 bits, which leave no room between two."""
 
 STEPS = 100
 """Strengths in [0, 1] that make files of their own."""
@@ -21,8 +22,7 @@ STEPS = 100
 
 def own_strength(path: Path) -> float | None:
     """Return the strength of a model file as it is; None if it has only this one."""
-    can_be_blended = path.parent == MODELS_FOLDER and path.stem.endswith(PHOTO_SUFFIX)
-    return 1.0 if can_be_blended else None
+    return 1.0 if path.parent == MODELS_FOLDER and path.stem in PLAIN else None
 
 
 def denoised(path: Path, strength: float) -> Path:
@@ -44,12 +44,11 @@ def denoised(path: Path, strength: float) -> Path:
         raise ConfigError(
             f"{path.stem} is in INT8, whose weights cannot be blended: leave --denoise or INT8 out"
         )
-    plain = path.with_name(f"{path.stem.removesuffix(PHOTO_SUFFIX)}.onnx")
-    if path.parent != MODELS_FOLDER or plain == path:
-        names = [name for name in shipped_models() if name.endswith(PHOTO_SUFFIX)]
+    if own_strength(path) is None:
         raise ConfigError(
-            f"{path.stem} cannot be blended: --denoise is for {', '.join(names)}, leave it out"
+            f"{path.stem} cannot be blended: --denoise is for {', '.join(PLAIN)}, leave it out"
         )
+    plain = path.with_name(f"{PLAIN[path.stem]}.onnx")
     hundredths = round(strength * STEPS)
     if hundredths == STEPS:
         return path

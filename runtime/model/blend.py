@@ -23,8 +23,8 @@ _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW_DATA = 2, 8, 9
 _FLOATS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 """Floating-point types among TensorProto.DataType."""
 
-_INT8 = 3
-"""TensorProto.DataType of weights stored in 8 bits, and of those of quantized layers."""
+_FEW_BITS: dict[int, str] = {2: "4 or 8", 3: "8"}
+"""Bits of other types that weights are stored in, and those of quantized layers have."""
 
 _CONSTANT = (b"gradient.kernel_", b"gradient.plain_", b"colours.")
 """Beginnings of the names of fixed operators: the same in all models that have them, or in another
@@ -57,7 +57,7 @@ def blend(one: bytes, other: bytes, share: float, *, where: str) -> bytes:
         An ONNX file of the size of `one`.
 
     Raises:
-        ModelError: a file is damaged or has weights of 8 bits, or their weights differ in names or
+        ModelError: a file is damaged or has weights of 4 or 8 bits, or their weights differ in names or
             sizes.
     """
     try:
@@ -88,7 +88,7 @@ def _weights(model: bytes, where: str) -> Iterator[_Weight]:
     """Yield the trained weights: floating-point, written by exporters in one piece each.
 
     Raises:
-        ModelError: there are others, of 8 bits.
+        ModelError: there are others, of 4 or 8 bits.
         IndexError, ValueError: the file is damaged.
     """
     for field, begin, end in _fields(model, 0, len(model)):
@@ -97,9 +97,9 @@ def _weights(model: bytes, where: str) -> Iterator[_Weight]:
                 if inner == _GRAPH_INITIALIZER:
                     tensor = {number: (a, b) for number, a, b in _fields(model, start, stop)}
                     kind = _varint(model, tensor[_TENSOR_TYPE][0])[0]
-                    if kind == _INT8:
+                    if kind in _FEW_BITS:
                         raise ModelError(
-                            f"{where} has weights of 8 bits, which cannot be blended: export it "
+                            f"{where} has weights of {_FEW_BITS[kind]} bits, which cannot be blended: export it "
                             "again with `dggn-export onnx MODEL --weights float16`"
                         )
                     dtype = _FLOATS.get(kind)

@@ -24,6 +24,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("net-photo.onnx", "net.onnx", "net-photo-int8.onnx"):
         (folder / name).write_bytes(PHOTO.read_bytes())
     monkeypatch.setattr(denoise, "MODELS_FOLDER", folder)
+    monkeypatch.setattr(denoise, "PLAIN", {"net-photo": "net"})
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "cache"))
     return folder
 
@@ -58,7 +59,7 @@ def test_strengths_out_of_range(shipped: Path, strength: float) -> None:
 
 def test_models_that_cannot_be_blended(shipped: Path, tmp_path: Path) -> None:
     for path in (shipped / "net.onnx", tmp_path / "mine-photo.onnx"):
-        with pytest.raises(ConfigError, match=r"--denoise is for dggn-lite-photo"):
+        with pytest.raises(ConfigError, match=r"--denoise is for net-photo"):
             denoised(path, 0.5)
     with pytest.raises(ConfigError, match="INT8"):
         denoised(shipped / "net-photo-int8.onnx", 0.5)

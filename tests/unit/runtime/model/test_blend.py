@@ -73,11 +73,16 @@ def test_other_structures_are_refused(other: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "which"), [((np.int8, np.float16), "first"), ((np.float16, np.int8), "second")]
+    ("stored", "found"),
+    [
+        ((np.int8, np.float16), "first has weights of 8 bits"),
+        ((np.float16, np.int8), "second has weights of 8 bits"),
+        ((np.uint8, np.float16), "first has weights of 4 or 8 bits"),
+    ],
 )
-def test_weights_of_8_bits_are_refused(stored: tuple[Any, Any], which: str) -> None:
+def test_weights_of_few_bits_are_refused(stored: tuple[Any, Any], found: str) -> None:
     one, other = (model(a=HALF.astype(kind)) for kind in stored)
-    with pytest.raises(ModelError, match=f"a.onnx and b.onnx: the {which} has weights of 8 bits"):
+    with pytest.raises(ModelError, match=f"a.onnx and b.onnx: the {found}"):
         blend(one, other, 0.5, where="a.onnx and b.onnx")
 
 
