@@ -7,9 +7,9 @@
 up to the rounding of W. ONNX Runtime, OpenVINO and TensorRT fold what no input changes when they
 load the model, so nothing is slower. :func:`dggn.onnx_graph.fold.fold_constants` folds it here.
 
-The stored tensor keeps the weight's name; `s` is beside it as `NAME.scale`. Blocks of int4 run along
-an output channel, (channels, blocks, 32). A byte holds two weights, `low + 16 * high`, so that a
-block is 16 bytes: ONNX's own type of 4 bits is not read by all of the three.
+The stored tensor keeps the weight's name; `s` is beside it as `NAME.scale`. Blocks of int4 run
+along an output channel, (channels, blocks, 32), and a byte holds two weights, `low + 16 * high`:
+ONNX has a type of 4 bits since opset 21 only, later than the one that our files have.
 """
 
 from __future__ import annotations

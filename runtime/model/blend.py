@@ -57,8 +57,8 @@ def blend(one: bytes, other: bytes, share: float, *, where: str) -> bytes:
         An ONNX file of the size of `one`.
 
     Raises:
-        ModelError: a file is damaged or has weights of 4 or 8 bits, or their weights differ in names or
-            sizes.
+        ModelError: a file is damaged or has weights of 4 or 8 bits, or their weights differ in
+            names or sizes.
     """
     try:
         weights = list(_weights(one, f"{where}: the first"))
@@ -99,8 +99,8 @@ def _weights(model: bytes, where: str) -> Iterator[_Weight]:
                     kind = _varint(model, tensor[_TENSOR_TYPE][0])[0]
                     if kind in _FEW_BITS:
                         raise ModelError(
-                            f"{where} has weights of {_FEW_BITS[kind]} bits, which cannot be blended: export it "
-                            "again with `dggn-export onnx MODEL --weights float16`"
+                            f"{where} has weights of {_FEW_BITS[kind]} bits, which cannot be "
+                            "blended: export it again with `dggn-export onnx MODEL --weights float16`"
                         )
                     dtype = _FLOATS.get(kind)
                     if dtype is not None and _TENSOR_RAW_DATA in tensor:
