@@ -100,7 +100,8 @@ def _weights(model: bytes, where: str) -> Iterator[_Weight]:
                     if kind in _FEW_BITS:
                         raise ModelError(
                             f"{where} has weights of {_FEW_BITS[kind]} bits, which cannot be "
-                            "blended: export it again with `dggn-export onnx MODEL --weights float16`"
+                            "blended: export it again with `dggn-export onnx MODEL "
+                            "--weights float16`"
                         )
                     dtype = _FLOATS.get(kind)
                     if dtype is not None and _TENSOR_RAW_DATA in tensor:
