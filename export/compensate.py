@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from dggn.onnx_graph.int4 import BLOCK, best_scales, nearest
 from dggn.onnx_graph.weight_storage import choose_storage
 
-POSITIONS = 6000
+POSITIONS = 20_000
 """Output pixels per layer whose inputs are looked at."""
 
 DAMPING = 0.01

@@ -10,7 +10,10 @@ import pytest
 pytest.importorskip("torch", reason="needs the export extra")
 pytest.importorskip("onnxscript", reason="needs the export extra")
 
+from runtime.model.info import model_path
 from tests.support.processes import run as run_command
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -59,6 +62,30 @@ def test_a_checkpoint_of_the_flagship_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_weights_take_four_bits_and_keep_the_pictures(tmp_path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    import dggn
+
+    options = ("--weights", "int4", "--pictures", EXAMPLES)
+    done = run("onnx", "dggn-lite-photo", *options, "-o", "small.onnx", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert (tmp_path / "small.onnx").stat().st_size < 0.35 * model_path(
+        "dggn-lite-photo"
+    ).stat().st_size
+    assert "int4 (storage only)" in run("inspect", "small.onnx", folder=tmp_path).stdout
+    with Image.open(EXAMPLES / "cat.png") as opened:
+        cat = np.asarray(opened.convert("RGB").crop((100, 100, 196, 196)))
+    results = []
+    for model in ("dggn-lite-photo", tmp_path / "small.onnx"):
+        with dggn.Upscaler(model, backend="onnxruntime", threads=1) as upscaler:
+            results.append(upscaler(cat).astype(np.float64))
+    assert np.square(results[0] - results[1]).mean() < 2**2, "levels of 255"
+
+
+@pytest.mark.slow
 def test_a_blend_is_written_and_inspected(tmp_path: Path) -> None:
     done = run("onnx", "--blend", "dggn-lite-photo", "dggn-lite-photo", "0.8", folder=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -83,6 +110,12 @@ def test_a_blend_is_written_and_inspected(tmp_path: Path) -> None:
             "neither a file nor a shipped",
         ),
         (("onnx", "dggn-lite", "--blend", "a", "b", "0.5"), "exclude each other"),
+        (("onnx", "dggn-lite", "--weights", "int4"), "--weights int4 and --pictures go together"),
+        (("onnx", "dggn-lite", "--pictures", "."), "--weights int4 and --pictures go together"),
+        (
+            ("onnx", "dggn-lite", "--weights", "int4", "--pictures", "nosuch"),
+            "nosuch",
+        ),
     ],
 )
 def test_mistakes_are_explained(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
