@@ -33,12 +33,12 @@ class LossConfig:
     """Eta: L1 between the gradient branch's prediction and the HR gradient magnitude."""
 
     phase: float = 0.0
-    """Not the paper's: L1 between the local means of the 16 sub-pixel phases (`phase_means`). It
-    keeps flat colours true, and patterns out that are the same in every block of 4x4."""
+    """Not the paper's: L1 between the local means of the 64 sub-pixel phases (`phase_means`). It
+    keeps flat colours true, and patterns out that are the same in every block of 8x8."""
 
     grid: float = 0.0
     """Not the paper's: by how much the detail of the 16 phases differs more than in the target
-    (`grid_excess`). It weakens the pattern of 4 pixels that a perceptual network asks for."""
+    (`grid_excess`). It weakens the patterns of 4 and 8 pixels that a perceptual network asks for."""
 
     def __post_init__(self) -> None:
         weights = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -1,8 +1,9 @@
-"""Compares the 16 phases of enlarged pictures: a pixel's phase is its place in its block of 4x4.
+"""Compares the 64 phases of enlarged pictures: a pixel's phase is its place in its block of 8x8.
 
-A sub-pixel convolution computes each phase with weights of its own, so nothing but the loss keeps
-them alike. A perceptual network rewards texture, and the cheapest texture is the same pattern in
-every block: a grid of 4 pixels, which the network itself hardly tells from leaves or gravel.
+Such a block is one pixel of the trunk. Pixel shuffles compute each phase with weights of its own,
+so nothing but the loss keeps them alike. A perceptual network rewards texture, and the cheapest
+texture is the same pattern in every block: a grid or weave of 4 or 8 pixels, which the network
+itself hardly tells from leaves or gravel.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from dggn.model.config import SCALE
+from dggn.model.config import SCALE, TRUNK_STRIDE
 
-WINDOW_LR_PX = 8
+BLOCK_PX = SCALE * TRUNK_STRIDE
+"""Side of a block: patterns repeat with it, or with a part of it."""
+
+WINDOW_BLOCKS = 8
 """Side of the windows that the means of phases are taken over: large enough for texture to average
 out, small enough to follow shading."""
 
@@ -21,14 +25,14 @@ def phase_means(image: Tensor) -> Tensor:
     """Return the local mean of each phase.
 
     Args:
-        image: (N, C, 4H, 4W).
+        image: (N, C, 8H, 8W).
 
     Returns:
-        (N, 16 C, h, w), of overlapping windows of `WINDOW_LR_PX`, or of all where the picture is
+        (N, 64 C, h, w), of overlapping windows of `WINDOW_BLOCKS`, or of all where the picture is
         smaller.
     """
-    phases = F.pixel_unshuffle(image, SCALE)
-    window = min(WINDOW_LR_PX, *phases.shape[-2:])
+    phases = F.pixel_unshuffle(image, BLOCK_PX)
+    window = min(WINDOW_BLOCKS, *phases.shape[-2:])
     return F.avg_pool2d(phases, window, stride=max(1, window // 2))
 
 
@@ -41,7 +45,7 @@ def grid_excess(image: Tensor, target: Tensor) -> Tensor:
     texture has them by chance.
 
     Args:
-        image: (N, C, 4H, 4W).
+        image: (N, C, 8H, 8W).
         target: same shape.
 
     Returns:
@@ -60,5 +64,5 @@ def _detail(image: Tensor) -> Tensor:
 def _differences(image: Tensor) -> Tensor:
     """Return how far each phase's local mean is from that of all phases."""
     means = phase_means(image)
-    means = means.view(len(image), -1, SCALE**2, *means.shape[-2:])
+    means = means.view(len(image), -1, BLOCK_PX**2, *means.shape[-2:])
     return (means - means.mean(dim=2, keepdim=True)).abs()

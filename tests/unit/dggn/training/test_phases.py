@@ -21,9 +21,10 @@ def dots(signs: Tensor) -> Tensor:
     return picture
 
 
-def chequered() -> Tensor:
+def chequered(side: int) -> Tensor:
+    """Return 16x16 signs in squares."""
     rows, columns = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
-    signs: Tensor = 1 - 2 * ((rows + columns) % 2)
+    signs: Tensor = 1 - 2 * ((rows // side + columns // side) % 2)
     return signs
 
 
@@ -33,10 +34,10 @@ def texture() -> Tensor:
 
 
 def test_phases_of_pictures_smaller_than_a_window() -> None:
-    image = torch.arange(3 * 4 * 8, dtype=torch.float32).reshape(1, 3, 4, 8)
+    image = torch.arange(3 * 8 * 16, dtype=torch.float32).reshape(1, 3, 8, 16)
     means = phase_means(image)
-    assert means.shape == (1, 48, 1, 2)
-    assert torch.equal(means[0, 0, 0], image[0, 0, 0, ::4])
+    assert means.shape == (1, 192, 1, 2)
+    assert torch.equal(means[0, 0, 0], image[0, 0, 0, ::8])
 
 
 def test_dots_cost_their_deviation_from_the_other_phases() -> None:
@@ -48,8 +49,13 @@ def test_dots_cost_their_deviation_from_the_other_phases() -> None:
     assert float(grid_excess(dots(torch.ones(16, 16)), GREY)) == pytest.approx(expected, rel=2e-2)
 
 
+def test_a_weave_with_the_trunk_s_pitch_shows_by_its_mean() -> None:
+    # Dots of 4 px whose sign changes from one to the next: the pattern repeats after 8.
+    assert float((phase_means(dots(chequered(1))) - 0.5).abs().max()) == pytest.approx(0.16)
+
+
 def test_dots_of_changing_sign_show_by_their_strength() -> None:
-    picture = dots(chequered())
+    picture = dots(chequered(2))
     assert float((phase_means(picture) - 0.5).abs().max()) < 1e-6  # the phase term sees nothing
     assert float(grid_excess(picture, GREY)) > 0.01
 
