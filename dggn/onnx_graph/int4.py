@@ -80,6 +80,7 @@ def is_packed(
     packed: NDArray[np.generic], scale: NDArray[np.generic], shape: NDArray[np.generic]
 ) -> bool:
     """Return whether arrays can be packed weights, their scales, and their shape."""
+    sizes: list[int] = shape.tolist() if shape.ndim == 1 else []
     return (
         packed.dtype == np.uint8
         and packed.ndim == 3
@@ -87,17 +88,16 @@ def is_packed(
         and scale.dtype == np.float16
         and scale.shape == (*packed.shape[:2], 1)
         and shape.dtype == np.int64
-        and shape.ndim == 1
-        and bool((shape > 0).all())
-        and math.prod(shape.tolist()) == 2 * packed.size
+        and all(size > 0 for size in sizes)
+        and math.prod(sizes) == 2 * packed.size
     )
 
 
 def _levels(values: NDArray[np.floating], scale: NDArray[np.generic]) -> NDArray[np.float32]:
     """Return levels -8 to 7; the value of a level lies halfway to the next."""
     divisor = np.where(scale == 0, 1, scale).astype(np.float32)
-    levels = np.clip(np.floor(values / divisor), -(LEVELS // 2), LEVELS // 2 - 1)
-    return levels.astype(np.float32)
+    levels = np.floor(values / divisor).astype(np.float32)
+    return np.clip(levels, -(LEVELS // 2), LEVELS // 2 - 1)
 
 
 def _values(levels: NDArray[np.float32], scale: NDArray[np.generic]) -> NDArray[np.float32]:

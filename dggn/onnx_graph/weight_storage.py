@@ -179,7 +179,8 @@ def count_weights(tensor: onnx.TensorProto) -> int:
     """Return how many weights an initializer holds that :func:`scales_of` names."""
     from onnx import TensorProto
 
-    return math.prod(tensor.dims) * (2 if tensor.data_type == TensorProto.UINT8 else 1)
+    count: int = math.prod(tensor.dims)
+    return 2 * count if tensor.data_type == TensorProto.UINT8 else count
 
 
 def _integers_of(types: Mapping[str, int], name: str) -> bool:

@@ -37,8 +37,8 @@ class LossConfig:
     keeps flat colours true, and patterns out that are the same in every block of 8x8."""
 
     grid: float = 0.0
-    """Not the paper's: by how much the detail of the 16 phases differs more than in the target
-    (`grid_excess`). It weakens the patterns of 4 and 8 pixels that a perceptual network asks for."""
+    """Not the paper's: by how much the detail of the 64 phases differs more than in the target
+    (`grid_excess`). It weakens patterns of 4 and 8 pixels, which a perceptual network asks for."""
 
     def __post_init__(self) -> None:
         weights = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -99,9 +99,9 @@ def _weights(model: bytes, where: str) -> Iterator[_Weight]:
                     kind = _varint(model, tensor[_TENSOR_TYPE][0])[0]
                     if kind in _FEW_BITS:
                         raise ModelError(
-                            f"{where} has weights of {_FEW_BITS[kind]} bits, which cannot be "
-                            "blended: export it again with `dggn-export onnx MODEL "
-                            "--weights float16`"
+                            f"{where} has weights of {_FEW_BITS[kind]}"
+                            " bits, which cannot be blended: export it again with `dggn-export "
+                            "onnx MODEL --weights float16`"
                         )
                     dtype = _FLOATS.get(kind)
                     if dtype is not None and _TENSOR_RAW_DATA in tensor:

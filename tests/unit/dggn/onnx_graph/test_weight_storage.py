@@ -173,34 +173,6 @@ def test_integers_without_scales_are_no_weights(stored: dict[str, Any], message:
         read_weights(model.graph, ["w"])
 
 
-PACKED = {
-    "w": np.zeros((2, 3, 16), np.uint8),
-    "w.scale": np.ones((2, 3, 1), np.float16),
-    "w.shape": np.array([2, 96]),
-}
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"w.scale": np.ones((2, 3), np.float16)},
-        {"w.scale": np.ones((2, 3, 1), np.float32)},
-        {"w.shape": np.array([2, 95])},
-        {"w.shape": np.array([-2, -96])},
-        {"w.shape": np.array(192)},
-        {"w.shape": np.array([2, 96], np.int32)},
-        {"w": np.zeros((2, 6, 8), np.uint8)},
-        {"w": np.zeros((6, 16), np.uint8)},
-    ],
-)
-def test_packed_weights_that_do_not_fit_are_refused(changed: dict[str, Any]) -> None:
-    whole = model_of([reader_of_a_matrix()], PACKED)
-    assert read_weights(whole.graph, ["w"])["w"].shape == (2, 96)
-    model = model_of([reader_of_a_matrix()], PACKED | changed)
-    with pytest.raises(ValueError, match="w has 4 bits, and no shape or no scale"):
-        read_weights(model.graph, ["w"])
-
-
 @pytest.mark.parametrize("victim", ["w", "w.scale"])
 def test_no_other_file_is_read(victim: str) -> None:
     model = model_of([reader_of_a_matrix()], {"w": INT8, "w.scale": SCALES})

@@ -92,8 +92,8 @@ def test_weights_stored_in_8_bits_give_the_same_graph(
 ) -> None:
     """Apart from the weights' values."""
     stored = copy.deepcopy(lite.model)
-    sizes = {one.name: len(one.dims) for one in stored.graph.initializer}
-    store_weights(stored, {name: choose_storage("int8", sizes[name]) for name in lite.storages})
+    shapes = {one.name: tuple(one.dims) for one in stored.graph.initializer}
+    store_weights(stored, {name: choose_storage("int8", shapes[name]) for name in lite.storages})
     path = tmp_path / "int8.onnx"
     path.write_bytes(stored.SerializeToString())
     assert path.stat().st_size < 0.55 * lite.path.stat().st_size

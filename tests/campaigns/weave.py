@@ -1,0 +1,70 @@
+"""Measures the patterns of 8 and 4 pixels that networks weave into pictures.
+
+python -m tests.campaigns.weave FOLDER...
+
+For windows of 64x64 pixels of every picture: the power of their luma at 1/8 cycle per pixel along
+both axes, and at 1/4 along one or both, divided by that of neighbouring frequencies. Shown is the
+median and the 90th percentile; without a pattern the median is about 1 or, since power falls with
+the frequency, less.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dggn.data.folder import picture_paths, read_rgb
+from dggn.metrics.luma import luma_bt601
+
+WINDOW_PX = 64
+NEIGHBOUR = 3
+"""Distance to a neighbouring frequency, in cycles per window: beyond the taper's reach."""
+
+PLACES = {8: ((8, 8), (8, -8)), 4: ((16, 16), (16, -16), (16, 0), (0, 16))}
+"""Frequencies by period in pixels, in cycles per window."""
+
+
+def excess(image_hwc: NDArray[np.uint8], period_px: int) -> NDArray[np.float64]:
+    """Return, for each window that is not flat, how far a pattern's power stands out."""
+    luma = luma_bt601(image_hwc)
+    rows, columns = (length // WINDOW_PX for length in luma.shape)
+    cut = luma[: rows * WINDOW_PX, : columns * WINDOW_PX]
+    split = cut.reshape(rows, WINDOW_PX, columns, WINDOW_PX).swapaxes(1, 2)
+    windows = split.reshape(-1, WINDOW_PX, WINDOW_PX)
+    windows = windows[np.ptp(windows, axis=(1, 2)) > 1]
+    taper = np.hanning(WINDOW_PX + 1)[:-1]
+    centred = windows - windows.mean(axis=(1, 2), keepdims=True)
+    power = np.abs(np.fft.fft2(centred * np.outer(taper, taper))) ** 2
+
+    def at(row: int, column: int) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = power[:, row % WINDOW_PX, column % WINDOW_PX]
+        return found
+
+    sides = (-NEIGHBOUR, NEIGHBOUR)
+    ratios = [
+        at(row, column)
+        / np.mean([at(row + up, column + left) for up in sides for left in sides], axis=0)
+        for row, column in PLACES[period_px]
+    ]
+    result: NDArray[np.float64] = np.mean(ratios, axis=0)
+    return result
+
+
+def main() -> None:
+    """Measure folders of pictures, and print a table."""
+    print("| pictures | 8 px, median | 90th | 4 px, median | 90th |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for name in sys.argv[1:]:
+        pictures = [read_rgb(path) for path in picture_paths(Path(name))]
+        shown = []
+        for period_px in PLACES:
+            ratios = np.concatenate([excess(one, period_px) for one in pictures])
+            shown += [f"{np.percentile(ratios, part):.2f}" for part in (50, 90)]
+        print(f"| {Path(name).name} | {' | '.join(shown)} |")
+
+
+if __name__ == "__main__":
+    main()
