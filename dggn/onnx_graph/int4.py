@@ -97,7 +97,8 @@ def _levels(values: NDArray[np.floating], scale: NDArray[np.generic]) -> NDArray
     """Return levels -8 to 7; the value of a level lies halfway to the next."""
     divisor = np.where(scale == 0, 1, scale).astype(np.float32)
     levels = np.floor(values / divisor).astype(np.float32)
-    return np.clip(levels, -(LEVELS // 2), LEVELS // 2 - 1)
+    limited: NDArray[np.float32] = levels.clip(-(LEVELS // 2), LEVELS // 2 - 1)
+    return limited
 
 
 def _values(levels: NDArray[np.float32], scale: NDArray[np.generic]) -> NDArray[np.float32]:
