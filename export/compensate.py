@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from dggn.onnx_graph.int4 import BLOCK, best_scales, nearest
 from dggn.onnx_graph.weight_storage import choose_storage
+from runtime.errors import ModelError
 
 POSITIONS = 20_000
 """Output pixels per layer whose inputs are looked at."""
@@ -33,9 +34,15 @@ def compensate(generator: nn.Module, pictures_nchw: Tensor) -> None:
     before it give, and makes up for some of their errors, too.
 
     Args:
-        generator: float32, on the CPU, with finite weights.
+        generator: float32, on the CPU.
         pictures_nchw: pictures as the network will meet them, RGB in [0, 1].
+
+    Raises:
+        ModelError: a weight is not finite.
     """
+    for name, parameter in generator.named_parameters():
+        if not parameter.isfinite().all():
+            raise ModelError(f"{name} is not finite: it cannot be rounded to 4 bits")
     hooks = [
         module.register_forward_pre_hook(_round_layer)
         for module in generator.modules()
@@ -60,8 +67,9 @@ def _round_layer(conv: nn.Module, inputs: tuple[Tensor]) -> None:
 
 def _mean_products(features: Tensor, conv: nn.Conv2d) -> NDArray[np.float64]:
     """Return XᵀX / N for N of the layer's output pixels, evenly spaced."""
-    assert not isinstance(conv.padding, str)
-    rows = F.unfold(features, conv.kernel_size, padding=conv.padding).transpose(1, 2).flatten(0, 1)
+    padding = 0 if isinstance(conv.padding, str) else conv.padding  # borders are few
+    patches = F.unfold(features, conv.kernel_size, conv.dilation, padding, conv.stride)
+    rows = patches.transpose(1, 2).flatten(0, 1)
     rows = rows[:: -(-len(rows) // POSITIONS)]
     return (rows.T @ rows / len(rows)).double().numpy()
 

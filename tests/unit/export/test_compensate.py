@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 
 from dggn.onnx_graph.weight_storage import rounded
 from export.compensate import compensate
+from runtime.errors import ModelError
 
 
 def smooth_pictures() -> Tensor:
@@ -52,6 +55,29 @@ def test_other_layers_stay_and_nothing_is_left_behind() -> None:
     compensate(network, smooth_pictures())
     assert all(torch.equal(one, two) for one, two in zip(network.parameters(), before, strict=True))
     assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_weights_that_are_not_finite() -> None:
+    conv = nn.Conv2d(32, 4, 1)
+    with torch.no_grad():
+        conv.weight[0] = float("nan")
+    with pytest.raises(ModelError, match="weight is not finite"):
+        compensate(conv, torch.zeros(1, 32, 8, 8))
+
+
+@pytest.mark.parametrize("options", [{"padding": "valid"}, {"dilation": 2}, {"stride": 2}])
+def test_other_kinds_of_convolutions(options: dict[str, Any]) -> None:
+    pictures = smooth_pictures()
+    conv = nn.Conv2d(16, 8, 4, **options)
+    with torch.no_grad():
+        expected = conv(pictures)
+        nearest = torch.from_numpy(rounded(conv.weight.numpy(), "int4"))
+        by_nearest = nn.functional.conv2d(
+            pictures, nearest, conv.bias, conv.stride, conv.padding, conv.dilation
+        )
+        compensate(conv, pictures)
+        lost = (conv(pictures) - expected).square().mean()
+    assert lost < (by_nearest - expected).square().mean() / 4
 
 
 def test_a_layer_that_sees_nothing_is_rounded_to_the_nearest() -> None:
