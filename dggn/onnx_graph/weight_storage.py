@@ -34,10 +34,10 @@ SCALE_BITS = 16
 """Significant bits of a scale: with the seven of an integer they fit float32's 24, so that products
 are exact, and weights that were rounded once are not changed by rounding them again."""
 
-_FLOAT32 = "float32"
-
 LEAST_SCALE = np.float32(2.0**-100)
 """Scale below which a channel is stored as zero; its products would leave float32's range."""
+
+_FLOAT32 = "float32"
 
 
 def choose_storage(asked: Storage, shape: Sequence[int]) -> Storage:

@@ -24,10 +24,9 @@ def require(*packages: str, extra: str) -> None:
     """
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise MissingDependency(
-            f"this needs {' and '.join(missing)}, which is not installed: "
-            f"pip install 'dggn[{extra}]'"
-        )
+        *others, last = missing
+        names = f"{', '.join(others)} and {last}, which are" if others else f"{last}, which is"
+        raise MissingDependency(f"this needs {names} not installed: pip install 'dggn[{extra}]'")
     for package in packages:
         spec = find_spec(package)
         if spec is not None and spec.origin is None:

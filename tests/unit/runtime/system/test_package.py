@@ -20,7 +20,7 @@ def test_the_message_is_the_command_that_installs() -> None:
     with pytest.raises(MissingDependency) as caught:
         require("json", "no_such_package", "nor_this_one", extra="train")
     assert str(caught.value) == (
-        "this needs no_such_package and nor_this_one, which is not installed: "
+        "this needs no_such_package and nor_this_one, which are not installed: "
         "pip install 'dggn[train]'"
     )
     assert caught.value.exit_code == 3
