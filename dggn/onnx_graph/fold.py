@@ -1,9 +1,7 @@
-"""Folds casts and scales of stored weights, and `Constant` nodes, into plain weights.
+"""Folds casts of weights, what unpacks weights of 8 and 4 bits, and `Constant` nodes.
 
     Conv(x, Cast(W16)) = Conv(x, W32)       with W32 = float32(W16), exactly
-    Conv(x, Cast(W8) * s) = Conv(x, W32)    with W32 = float32(W8) * s
-
-and likewise what unpacks weights of 4 bits.
+    Conv(x, unpack(W8, s)) = Conv(x, W32)   with W32 = float32(W8) * s, and likewise 4 bits
 
 Passes that follow see weights where weights are: quantizers look for constants, and nothing
 converts a weight to float16 that was float16 before.
@@ -11,7 +9,7 @@ converts a weight to float16 that was float16 before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +18,6 @@ from dggn.onnx_graph.values import attributes, inner_names, producers, readers
 from dggn.onnx_graph.weight_storage import (
     Storage,
     float32_name,
-    is_scale,
     read_weights,
     reading_nodes,
     scales_of,
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def fold_constants(model: onnx.ModelProto) -> dict[str, Storage]:
-    """Fold `Constant` nodes, casts and scales of weights, and drop unused values, in place.
+    """Unpack weights, fold their casts and `Constant` nodes, and drop unused values, in place.
 
     A weight keeps its name when its cast is all that reads it, and the cast's readers read it.
 
@@ -44,7 +41,7 @@ def fold_constants(model: onnx.ModelProto) -> dict[str, Storage]:
     from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph
-    unpacked = _unpack_int4(model)
+    unpacked = _unpack(model)
     stored = {tensor.name: tensor for tensor in graph.initializer}
     reading = readers(graph)
     # A caller may override a weight that is an input, too, and may want what is an output.
@@ -52,7 +49,6 @@ def fold_constants(model: onnx.ModelProto) -> dict[str, Storage]:
     inner = inner_names(graph)
     new_names: dict[str, str] = {}
     storages: dict[str, Storage] = {}
-    integers: set[str] = set()
     kept = []
     for node in graph.node:
         read = list(node.input)
@@ -66,25 +62,16 @@ def fold_constants(model: onnx.ModelProto) -> dict[str, Storage]:
             stored[output] = tensor
             continue
         is_cast = node.op_type == "Cast" and node.input[0] in stored
-        is_scaled = node.op_type == "Mul" and _are_scaled(node, integers, stored)
-        if not (is_cast or is_scaled) or not fixed.isdisjoint((*node.input, output)):
+        if not is_cast or not fixed.isdisjoint((*node.input, output)):
             kept.append(node)
             continue
         weight = node.input[0]
-        was = stored[weight].data_type
         is_alone = len(reading[read[0]]) == 1 and inner.isdisjoint((read[0], output))
         name = weight if is_alone else output
+        if (stored[weight].data_type, values["to"]) == (TensorProto.FLOAT16, TensorProto.FLOAT):
+            storages[name] = "float16"
         array = numpy_helper.to_array(stored[weight])
-        if is_cast:
-            array = array.astype(helper.tensor_dtype_to_np_dtype(values["to"]))
-            if was == TensorProto.INT8 or weight in integers:
-                integers.add(name)
-            elif was == TensorProto.FLOAT16 and values["to"] == TensorProto.FLOAT:
-                storages[name] = "float16"
-        else:
-            array = array * numpy_helper.to_array(stored[node.input[1]])
-            integers.discard(name)
-            storages[name] = "int8"
+        array = array.astype(helper.tensor_dtype_to_np_dtype(values["to"]))
         stored[name] = numpy_helper.from_array(array, name)
         new_names[output] = name
     _replace(model, kept, stored.values())
@@ -92,13 +79,13 @@ def fold_constants(model: onnx.ModelProto) -> dict[str, Storage]:
     return storages | unpacked
 
 
-def _unpack_int4(model: onnx.ModelProto) -> dict[str, Storage]:
-    """Unpack weights that this package stored in 4 bits, in place; return their storage by name.
+def _unpack(model: onnx.ModelProto) -> dict[str, Storage]:
+    """Unpack weights of 8 and 4 bits, in place; return their storage by name.
 
-    Their nodes are compared with those that it writes: weights that are used in another way, or may
-    be overridden by a caller, stay as they are.
+    Their nodes are compared with those that this package writes: weights that are used in another
+    way, or may be overridden by a caller, stay as they are.
     """
-    from onnx import numpy_helper
+    from onnx import TensorProto, numpy_helper
 
     graph = model.graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
@@ -107,37 +94,26 @@ def _unpack_int4(model: onnx.ModelProto) -> dict[str, Storage]:
     unpacked: dict[str, Storage] = {}
     new_names: dict[str, str] = {}
     for name in scales_of(graph):
-        nodes = reading_nodes(name, "int4")
+        storage: Storage = "int8" if stored[name].data_type == TensorProto.INT8 else "int4"
+        nodes = reading_nodes(name, storage)
         result = float32_name(name)
         inner = {read for node in nodes for read in (*node.input, *node.output)} - {result}
         outside = [one for read in inner for one in reading.get(read, []) if one not in nodes]
         as_written = all(producing.get(node.output[0]) == node for node in nodes)
         if not as_written or outside or not fixed.isdisjoint((result, *inner)):
             continue
-        array = read_weights(graph, [name])[name].astype(np.float32)
+        try:
+            array = read_weights(graph, [name])[name].astype(np.float32)
+        except ValueError:  # its scales are not those that this package writes
+            continue
         stored[name].CopyFrom(numpy_helper.from_array(array, name))
         new_names[result] = name
-        unpacked[name] = "int4"
+        unpacked[name] = storage
     for node in graph.node:
         node.input[:] = [new_names.get(name, name) for name in node.input]
     if unpacked:
         drop_unread(model)
     return unpacked
-
-
-def _are_scaled(
-    product: onnx.NodeProto, integers: set[str], stored: Mapping[str, onnx.TensorProto]
-) -> bool:
-    """Return whether a product is of stored integers, cast to float32, and their scales."""
-    from onnx import TensorProto, numpy_helper
-
-    weight, scale = product.input
-    return (
-        weight in integers
-        and stored[weight].data_type == TensorProto.FLOAT
-        and scale in stored
-        and is_scale(numpy_helper.to_array(stored[scale]), tuple(stored[weight].dims))
-    )
 
 
 def drop_unread(model: onnx.ModelProto) -> None:

@@ -10,6 +10,7 @@ onnx = pytest.importorskip("onnx", reason="needs the export, calibrate or trt ex
 from onnx import TensorProto, helper, numpy_helper
 
 from dggn.onnx_graph.fold import drop_unread, fold_constants
+from dggn.onnx_graph.weight_storage import reading_nodes
 
 HALF = np.array([1.5, 2.25], np.float16)
 
@@ -89,14 +90,12 @@ def int8_model(**changed: Any) -> Any:
     """y = x @ (w * scale), with other initializers, or readers of the integers, on demand."""
     others = changed.pop("nodes", [])
     nodes = [
-        cast("w", "w.int32", TensorProto.INT32),
-        cast("w.int32", "w.integers"),
-        helper.make_node("Mul", ["w.integers", "s"], ["w.float32"]),
+        *reading_nodes("w", "int8"),
         helper.make_node("MatMul", ["x", "w.float32"], ["product"]),
         *others,
         helper.make_node("Sum", ["product", *(node.output[0] for node in others)], ["y"]),
     ]
-    return model_of(nodes, {"w": INT8, "s": SCALES} | changed)
+    return model_of(nodes, {"w": INT8, "w.scale": SCALES} | changed)
 
 
 def test_a_scaled_weight_keeps_its_name() -> None:
@@ -110,24 +109,56 @@ def test_a_scaled_weight_keeps_its_name() -> None:
     np.testing.assert_array_equal(compute(model), expected)
 
 
-def test_integers_that_are_read_otherwise_stay() -> None:
-    model = int8_model(nodes=[helper.make_node("MatMul", ["x", "w.integers"], ["other"])])
-    expected = compute(model)
-    assert fold_constants(model) == {"w.float32": "int8"}
-    np.testing.assert_array_equal(weights(model)["w"], INT8)
-    np.testing.assert_array_equal(compute(model), expected)
-
-
 @pytest.mark.parametrize(
     "changed",
-    [{"s": SCALES.T}, {"s": SCALES.ravel()}, {"w": INT8.astype(np.uint8)}],
-    ids=["scales of inputs", "scales of another rank", "unsigned"],
+    [
+        {"nodes": [helper.make_node("MatMul", ["x", "w.integers"], ["other"])]},
+        {"w.scale": SCALES.T},
+        {"w.scale": SCALES.ravel()},
+        {"w": INT8.astype(np.uint8)},
+        {"w": INT8.astype(np.uint8), "w.shape": np.array([2, 2])},
+    ],
+    ids=[
+        "integers read otherwise",
+        "scales of inputs",
+        "scales of another rank",
+        "unsigned",
+        "unsigned, with a shape",
+    ],
 )
 def test_other_products_are_not_folded(changed: dict[str, Any]) -> None:
     model = int8_model(**changed)
     expected = compute(model)
     assert fold_constants(model) == {}
-    assert [node.op_type for node in model.graph.node] == ["Mul", "MatMul", "Sum"]
+    kinds = [node.op_type for node in model.graph.node]
+    assert kinds[:2] == ["Mul", "MatMul"], "only the casts are folded"
+    np.testing.assert_array_equal(compute(model), expected)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"w": np.zeros((1, 2, 16), np.uint8), "w.shape": np.array([2, 64])},
+        {"w.scale": np.ones((1, 1, 1), np.float16)},
+        {"w.shape": np.array([2, -1])},
+    ],
+    ids=["of other blocks", "one scale", "a shape to be inferred"],
+)
+def test_four_bits_of_another_kind_stay(changed: dict[str, Any]) -> None:
+    arrays = {
+        "w": np.zeros((2, 1, 16), np.uint8),
+        "w.scale": np.ones((2, 1, 1), np.float16),
+        "w.shape": np.array([2, 32]),
+    }
+    nodes = [
+        *reading_nodes("w", "int4"),
+        helper.make_node("ReduceMax", ["w.float32"], ["largest"], keepdims=0),
+        helper.make_node("Mul", ["x", "largest"], ["y"]),
+    ]
+    model = model_of(nodes, arrays | changed)
+    expected = compute(model)
+    assert "w" not in fold_constants(model)
+    assert "Reshape" in [node.op_type for node in model.graph.node]
     np.testing.assert_array_equal(compute(model), expected)
 
 
