@@ -15,9 +15,9 @@ from dggn.training.loss_config import PerceptualConfig
 DOMAIN = 0x7368
 """Seed component that keeps the shifts' random numbers independent of others."""
 
-SHIFTS_PX = 4
-"""Bound of the random shift along each axis. A network's strides see some pixels more than others;
-shifting keeps the loss from imprinting their grid.
+SHIFTS_PX = 16
+"""Bound of the random shift along each axis: the stride of both networks' deepest layers. Strides
+see some pixels more than others; shifting keeps the loss from imprinting their grid.
 """
 
 
