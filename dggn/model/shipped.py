@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dggn.model.generator import Generator
 
 LARGEST_FILE_BYTES = 2**30
-"""Size above which files are refused unread; the flagship has 15 MB."""
+"""Size above which files are refused unread; the flagships have 9 MB."""
 
 
 def load(model: str = DEFAULT_MODEL) -> Generator:
