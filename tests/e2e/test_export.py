@@ -101,7 +101,7 @@ def test_a_blend_is_written_and_inspected(tmp_path: Path) -> None:
         (("onnx", "dggn-lite", "-o", "model.pt"), "model.pt does not end in .onnx"),
         (
             ("inspect", "nosuch.onnx"),
-            "neither a file nor a shipped model (dggn-lite-photo, dggn-lite, dggn)",
+            "neither a file nor a shipped model (dggn-lite-photo, dggn-lite, dggn-photo, dggn)",
         ),
         (("onnx", "dggn-lite-photo", "--halo", "12"), "halo_px is 12: expected a multiple"),
         (("onnx", "--blend", "dggn-lite-photo", "dggn-lite-photo", "2"), "expected the share of A"),
