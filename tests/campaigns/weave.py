@@ -3,7 +3,8 @@
 python -m tests.campaigns.weave FOLDER...
 
 For windows of 64x64 pixels of every picture: the power of their luma at 1/8 cycle per pixel along
-both axes, and at 1/4 along one or both, divided by that of neighbouring frequencies. Shown is the
+both axes, at 1/8 along one and 1/4 along the other, and at 1/4 along one or both, divided by that
+of neighbouring frequencies. Shown is the
 median and the 90th percentile; without a pattern the median is about 1 or, since power falls with
 the frequency, less.
 """
@@ -23,11 +24,15 @@ WINDOW_PX = 64
 NEIGHBOUR = 3
 """Distance to a neighbouring frequency, in cycles per window: beyond the taper's reach."""
 
-PLACES = {8: ((8, 8), (8, -8)), 4: ((16, 16), (16, -16), (16, 0), (0, 16))}
-"""Frequencies by period in pixels, in cycles per window."""
+PLACES = {
+    "8 px": ((8, 8), (8, -8)),
+    "8 by 4 px": ((8, 16), (8, -16), (16, 8), (16, -8)),
+    "4 px": ((16, 16), (16, -16), (16, 0), (0, 16)),
+}
+"""Frequencies by the pattern's period, in cycles per window."""
 
 
-def excess(image_hwc: NDArray[np.uint8], period_px: int) -> NDArray[np.float64]:
+def excess(image_hwc: NDArray[np.uint8], period: str) -> NDArray[np.float64]:
     """Return, for each window that is not flat, how far a pattern's power stands out."""
     luma = luma_bt601(image_hwc)
     rows, columns = (length // WINDOW_PX for length in luma.shape)
@@ -47,7 +52,7 @@ def excess(image_hwc: NDArray[np.uint8], period_px: int) -> NDArray[np.float64]:
     ratios = [
         at(row, column)
         / np.mean([at(row + up, column + left) for up in sides for left in sides], axis=0)
-        for row, column in PLACES[period_px]
+        for row, column in PLACES[period]
     ]
     result: NDArray[np.float64] = np.mean(ratios, axis=0)
     return result
@@ -55,13 +60,13 @@ def excess(image_hwc: NDArray[np.uint8], period_px: int) -> NDArray[np.float64]:
 
 def main() -> None:
     """Measure folders of pictures, and print a table."""
-    print("| pictures | 8 px, median | 90th | 4 px, median | 90th |")
-    print("| --- | ---: | ---: | ---: | ---: |")
+    print(f"| pictures | {' | '.join(f'{period}, median | 90th' for period in PLACES)} |")
+    print(f"| --- |{' ---: |' * 2 * len(PLACES)}")
     for name in sys.argv[1:]:
         pictures = [read_rgb(path) for path in picture_paths(Path(name))]
         shown = []
-        for period_px in PLACES:
-            ratios = np.concatenate([excess(one, period_px) for one in pictures])
+        for period in PLACES:
+            ratios = np.concatenate([excess(one, period) for one in pictures])
             shown += [f"{np.percentile(ratios, part):.2f}" for part in (50, 90)]
         print(f"| {Path(name).name} | {' | '.join(shown)} |")
 
