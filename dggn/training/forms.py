@@ -33,7 +33,7 @@ Terms = dict[str, Tensor]
 class Update(Protocol):
     """Computes a loss and all gradients of one batch without changing weights."""
 
-    def __call__(self, lr: Tensor, hr: Tensor, shift: tuple[int, int]) -> Terms:
+    def __call__(self, lr: Tensor, hr: Tensor, shift: Tensor | None) -> Terms:
         """Leave the gradients in the parameters.
 
         Args:
@@ -63,21 +63,25 @@ class GraphedUpdate:
         self._record = record or record_cuda_graph
         self._replay: Callable[[], None] | None = None
         self._lr = self._hr = torch.empty(0)
+        self._shift: Tensor | None = None
         self._terms: Terms = {}
 
-    def __call__(self, lr: Tensor, hr: Tensor, shift: tuple[int, int]) -> Terms:
+    def __call__(self, lr: Tensor, hr: Tensor, shift: Tensor | None) -> Terms:
         """Compute like :class:`Update`; the results hold until the next call."""
-        assert shift == (0, 0), "a graph's sizes cannot change"
         if self._replay is None:
             self._lr, self._hr = lr.clone(), hr.clone()
+            self._shift = None if shift is None else shift.clone()
             self._replay = self._record(self._run)
         self._lr.copy_(lr)
         self._hr.copy_(hr)
+        if self._shift is not None:
+            assert shift is not None, "recorded with one"
+            self._shift.copy_(shift)
         self._replay()
         return self._terms
 
     def _run(self) -> None:
-        self._terms = self._update(self._lr, self._hr, (0, 0))
+        self._terms = self._update(self._lr, self._hr, self._shift)
 
 
 def record_cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
@@ -101,11 +105,7 @@ def possible_forms(config: TrainConfig, process: ProcessContext) -> tuple[str, .
     with several processes or with an update that differs from step to step are not recorded.
     """
     forms = ["compiled" if config.compile else "eager"]
-    is_alike = (
-        config.batches_per_step == 1
-        and not config.fusion_only_steps
-        and (not config.loss.perceptual or config.perceptual.compare != "directions")
-    )
+    is_alike = config.batches_per_step == 1 and not config.fusion_only_steps
     if process.device.type == "cuda" and process.count == 1:
         forms = ["eager", "compiled"] if config.compile else ["eager"]
         if is_alike:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from dggn.model.gradient import GradientMagnitude
 from dggn.training.loss_config import LossConfig
+from dggn.training.perceptual import shifted
 from dggn.training.phases import grid_excess, phase_means
 
 
@@ -41,7 +42,7 @@ class GeneratorLoss(nn.Module):
         image: Tensor,
         branch_gradient: Tensor | None,
         target: Tensor,
-        shift: tuple[int, int] = (0, 0),
+        shift: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Return weighted terms by the names of `LossConfig`; their sum is minimized.
 
@@ -49,14 +50,16 @@ class GeneratorLoss(nn.Module):
             image: the generator's pictures, (N, 3, H, W), float32.
             branch_gradient: its gradient branch's prediction, same shape; None without a branch.
             target: the HR pictures, same shape, RGB in [0, 1].
-            shift: rows and columns that the perceptual network does not see.
+            shift: where the perceptual network's window begins (`random_shift`); None for all
+                of the pictures.
         """
         config = self._config
         terms: dict[str, Tensor] = {}
         if config.perceptual:
             assert self._perceptual is not None
-            top, left = shift
-            seen = [batch[: self._compared, :, top:, left:] for batch in (image, target)]
+            seen = [batch[: self._compared] for batch in (image, target)]
+            if shift is not None:
+                seen = [shifted(batch, shift) for batch in seen]
             terms["perceptual"] = config.perceptual * self._perceptual(*seen)
         if config.pixel:
             terms["pixel"] = config.pixel * F.l1_loss(image, target)

@@ -53,15 +53,34 @@ class PerceptualLoss(nn.Module):
         return torch.stack([F.l1_loss(*pair) for pair in pairs]).mean()
 
 
-def random_shift(seed: int, number: int) -> tuple[int, int]:
-    """Draw the rows and columns to skip before the perceptual network.
+def random_shift(seed: int, number: int) -> Tensor:
+    """Draw the first row and column that the perceptual network sees.
 
     Args:
         seed: seed of the run.
         number: batch number in the whole run.
+
+    Returns:
+        (2,), int64, from 0 to below `SHIFTS_PX`.
     """
-    top, left = np.random.default_rng((seed, number, DOMAIN)).integers(SHIFTS_PX, size=2)
-    return int(top), int(left)
+    shift = np.random.default_rng((seed, number, DOMAIN)).integers(SHIFTS_PX, size=2)
+    return torch.from_numpy(shift)
+
+
+def shifted(image: Tensor, shift: Tensor) -> Tensor:
+    """Cut a window of the same size at any shift, so that a CUDA graph can hold the cut.
+
+    Args:
+        image: (N, C, H, W).
+        shift: as `random_shift` draws it, on the same device.
+
+    Returns:
+        (N, C, H - 15, W - 15).
+    """
+    for axis, first in zip((2, 3), shift, strict=True):
+        length = image.shape[axis] - SHIFTS_PX + 1
+        image = image.index_select(axis, first + torch.arange(length, device=image.device))
+    return image
 
 
 def _between_directions(one: Tensor, other: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ class Step:
         # No weights change: an update is the gradients alone.
         updates = {form: self._in_form(form) for form in forms}
         trial = try_forms(
-            {form: partial(update, lr, hr, (0, 0)) for form, update in updates.items()},
+            {form: partial(update, lr, hr, self._shift(0)) for form, update in updates.items()},
             wait=torch.cuda.synchronize,
         )
         self._state.optimizer.zero_grad(set_to_none=True)
@@ -184,7 +184,7 @@ class Step:
         return terms
 
     def _gradients(
-        self, generate: nn.Module, lr: Tensor, hr: Tensor, shift: tuple[int, int]
+        self, generate: nn.Module, lr: Tensor, hr: Tensor, shift: Tensor | None
     ) -> Terms:
         """Compute the generator's loss and gradients; see `dggn.training.forms.Update`."""
         state, config = self._state, self._state.config
@@ -205,11 +205,11 @@ class Step:
         norm = nn.utils.clip_grad_norm_(self._weights, config.optimizer.clip_norm)
         return {"loss": loss.detach(), **terms, NORM: norm}
 
-    def _shift(self, number: int) -> tuple[int, int]:
+    def _shift(self, number: int) -> Tensor | None:
         config = self._state.config
-        if config.perceptual.compare == "directions":
-            return random_shift(config.seed, number)
-        return 0, 0  # as the paper has it
+        if not config.loss.perceptual or config.perceptual.compare != "directions":
+            return None  # as the paper has it
+        return self._process.send(random_shift(config.seed, number))
 
     def _autocast(self) -> torch.autocast:
         enabled = self._state.config.precision == "bf16"

@@ -15,14 +15,14 @@ from runtime.system.terminal import errors_reported
 
 def campaign(
     name: Annotated[
-        Literal["psnr", "gan", "ablation", "lite"],
+        Literal["psnr", "gan", "ablation", "lite", "photo", "photo-gan"],
         typer.Argument(metavar="NAME", help="Campaign; see docs/gpu.md."),
     ],
     data: Annotated[
         Path,
         typer.Argument(
             metavar="DATA",
-            help="Folder with train/, val/ and, if needed, benchmark/ and perceptual/.",
+            help="Folder with train/ or taught/, val/ and, if needed, benchmark/ and perceptual/.",
         ),
     ],
     output: Annotated[
@@ -48,7 +48,7 @@ def campaign(
         Path | None,
         typer.Option(
             help="Checkpoint, exported or shipped model to start from; by default random weights, "
-            "or, for gan, those of psnr."
+            "or, for gan and photo-gan, those of psnr and photo."
         ),
     ] = None,
     recipes: Annotated[Path | None, typer.Option(help="Folder of alternative recipes.")] = None,

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+EVALUATE = (sys.executable, "-c", "from dggn.metrics.cli import app; app()")
+"""`dggn-eval` of this environment."""
+
 
 def measure(models: Mapping[str, str], data: Path, perceptual: Path) -> tuple[int, list[str]]:
     """Measure models on the validation pictures and on every benchmark, with `dggn-eval model`.
@@ -27,8 +30,7 @@ def measure(models: Mapping[str, str], data: Path, perceptual: Path) -> tuple[in
     options += ["--features", str(perceptual)] if perceptual.exists() else []
     lines: list[str] = []
     for name, model in models.items():
-        command = [sys.executable, "-c", "from dggn.metrics.cli import app; app()", "model"]
-        command += [model, *options, "--markdown"]
+        command = [*EVALUATE, "model", model, *options, "--markdown"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             return done.returncode, lines
@@ -36,6 +38,37 @@ def measure(models: Mapping[str, str], data: Path, perceptual: Path) -> tuple[in
         lines += [] if lines else [header, rule]
         lines += [f"| {name} |{row.split('|', 2)[2]}" for row in rows]
     return 0, lines + differences(lines[2:])
+
+
+def measure_on_realistic(
+    models: Mapping[str, str], data: Path, perceptual: Path
+) -> tuple[int, list[str]]:
+    """Measure models on the validation pictures made realistic, with `dggn-eval realistic`.
+
+    Args:
+        models: name in the table, and the model as `dggn-eval` takes it.
+        data: folder with `val/` and, for NIQE, `metrics/niqe_pris_params.npz`.
+        perceptual: SqueezeNet's weights, for the perceptual distance if they exist.
+
+    Returns:
+        The exit code of the command, and the lines of the table in Markdown: bicubic
+        interpolation, the models, the originals.
+    """
+    niqe = data / "metrics" / "niqe_pris_params.npz"
+    options = ["--features", str(perceptual)] if perceptual.exists() else []
+    options += ["--niqe", str(niqe)] if niqe.exists() else []
+    before: list[str] = []
+    own: list[str] = []
+    after: list[str] = []
+    for name, model in models.items():
+        command = [*EVALUATE, "realistic", str(data / "val"), "--model", model, *options]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            return done.returncode, before + own
+        *before, row, originals = done.stdout.splitlines()
+        after = [originals]
+        own.append(f"| {name} |{row.split('|', 2)[2]}")
+    return 0, before + own + after
 
 
 def differences(rows: list[str]) -> list[str]:

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dggn.data.taught import MANIFEST_NAME
 from dggn.training.campaign.portable import is_complete, restore, write_portable
-from dggn.training.campaign.report import measure
+from dggn.training.campaign.report import EVALUATE, measure, measure_on_realistic
 from dggn.training.campaign.stages import CAMPAIGNS, CampaignName, Stage
 from dggn.training.config import read_config
 from dggn.training.state import STATE_NAME, WEIGHTS_NAME
@@ -45,7 +46,9 @@ class CampaignOptions:
     name: CampaignName
 
     data: Path
-    """Folder with `train/`, `val/` and, if needed, `benchmark/` and `perceptual/`."""
+    """Folder with `train/` or `taught/`, `val/` and, if needed, `benchmark/`, `perceptual/` and
+    `metrics/`.
+    """
 
     output: Path
     """Folder of the results, with everything needed to resume on another machine."""
@@ -67,7 +70,8 @@ class CampaignOptions:
 
     start: Path | None = None
     """Model that the run starts from, as `dggn-train run --from` takes it; by default random
-    weights, or for `gan` the campaign `psnr`'s. Not for `ablation`, which compares two structures.
+    weights, or for `gan` and `photo-gan` those of the campaign before. Not for `ablation`, which
+    compares two structures.
     """
 
     recipes: Path = RECIPES_FOLDER
@@ -88,7 +92,7 @@ class Campaign:
     def __init__(self, options: CampaignOptions, say: Callable[[str], None]) -> None:
         self._options, self._say = options, say
         self._data, self._output, self._work = options.data, options.output, options.work
-        self._set = self._work / "set"
+        self._set, self._realistic = self._work / "set", self._work / "realistic"
         self._perceptual = self._data / "perceptual" / "squeezenet1_0_imagenet.npz"
         limit = options.stop_after_minutes
         self._ends_at = None if limit is None else time.monotonic() + 60 * limit
@@ -100,7 +104,7 @@ class Campaign:
             The exit code: 0, :data:`STOPPED`, or that of the command that failed.
 
         Raises:
-            ConfigError: the run to start from does not exist.
+            ConfigError: the run to start from does not exist, or there is no taught set.
             ModelError: the files in OUTPUT are damaged.
         """
         stages = CAMPAIGNS[self._options.name]
@@ -110,13 +114,40 @@ class Campaign:
                 "it out"
             )
         self._output.mkdir(parents=True, exist_ok=True)
-        cutting = ["--size", WHOLE_PX, "--step", WHOLE_PX]
-        for scale in SCALES:
-            cutting += ["--scale", scale]
-        code = self._watch(_train("prepare", self._data / "train", self._set, *cutting))
+        code = self._make_realistic() if stages[0].taught else self._prepare()
         for stage in stages:
             code = code or self._train(stage, stages)
         return code or self._report(stages)
+
+    def _prepare(self) -> int:
+        cutting = ["--size", WHOLE_PX, "--step", WHOLE_PX]
+        for scale in SCALES:
+            cutting += ["--scale", scale]
+        return self._watch(_train("prepare", self._data / "train", self._set, *cutting))
+
+    def _make_realistic(self) -> int:
+        """Degrade the validation pictures, once, like those that the network learns from."""
+        if self._realistic.exists():
+            return 0
+        unfinished = self._realistic.with_suffix(".part")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        pictures = [self._data / "val", "--model", "bicubic", "--output", unfinished]
+        code = self._watch(_evaluate("realistic", *pictures))
+        if not code:
+            unfinished.rename(self._realistic)
+        return code
+
+    def _pictures(self, stage: Stage) -> tuple[list[str], str]:
+        """Return the folders that a stage trains on, and the one it is validated on."""
+        if not stage.taught:
+            return [str(self._set)], str(self._data / "val")
+        sets = sorted(str(path.parent) for path in self._data.glob(f"taught/*/{MANIFEST_NAME}"))
+        if not sets:
+            raise ConfigError(
+                f"{self._data / 'taught'} contains no taught set: make some in folders there with "
+                "`dggn-train teach`"
+            )
+        return sets, str(self._realistic)
 
     def _train(self, stage: Stage, stages: tuple[Stage, ...]) -> int:
         for name in filter(None, (stage.run, stage.start)):
@@ -128,7 +159,10 @@ class Campaign:
             return 0
         options = self._options
         command = _train("run", options.recipes / f"{stage.recipe}.toml", run)
-        command += ["--train", str(self._set), "--validation", str(self._data / "val")]
+        sets, validation = self._pictures(stage)
+        for folder in sets:
+            command += ["--train", folder]
+        command += ["--validation", validation]
         command += ["--resident", "--device", options.device]
         command += ["--compile"] if options.compile else []
         command += ["--steps", str(options.steps)] if options.steps else []
@@ -155,7 +189,10 @@ class Campaign:
         names = dict.fromkeys(name for one in stages for name in (one.start, one.run) if name)
         weights = {name: self._work / name / WEIGHTS_NAME for name in names}
         models = {name: str(path) for name, path in weights.items() if path.exists()}
-        code, lines = measure({"bicubic": "bicubic", **models}, self._data, self._perceptual)
+        if stages[0].taught:
+            code, lines = measure_on_realistic(models, self._data, self._perceptual)
+        else:
+            code, lines = measure({"bicubic": "bicubic", **models}, self._data, self._perceptual)
         if code:
             return code
         report = f"# Campaign {self._options.name}\n\n" + "\n".join(lines) + "\n"
@@ -171,9 +208,8 @@ class Campaign:
 
     def _restore(self, name: str) -> None:
         stage = next(one for stages in CAMPAIGNS.values() for one in stages if one.run == name)
-        changes: dict[str, Any] = {
-            "data": {"train": [str(self._set)], "validation": [str(self._data / "val")]}
-        }
+        sets, validation = self._pictures(stage)
+        changes: dict[str, Any] = {"data": {"train": sets, "validation": [validation]}}
         if self._uses_perceptual(stage):
             changes["perceptual"] = {"weights": str(self._perceptual)}
         is_own = stage in CAMPAIGNS[self._options.name]
@@ -219,6 +255,10 @@ class Campaign:
 def _train(*arguments: object) -> list[str]:
     command = [sys.executable, "-c", "from dggn.training.cli import app; app()"]
     return command + [str(argument) for argument in arguments]
+
+
+def _evaluate(*arguments: object) -> list[str]:
+    return [*EVALUATE, *(str(argument) for argument in arguments)]
 
 
 def _modified(path: Path | None) -> float | None:

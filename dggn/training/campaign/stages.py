@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-CampaignName = Literal["psnr", "gan", "ablation", "lite"]
+CampaignName = Literal["psnr", "gan", "ablation", "lite", "photo", "photo-gan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +24,16 @@ class Stage:
     replaces_start: bool = False
     """Whether this run replaces the one it starts from in OUTPUT."""
 
+    taught: bool = False
+    """Whether it learns from taught sets and is measured on realistic photographs."""
+
 
 CAMPAIGNS: dict[CampaignName, tuple[Stage, ...]] = {
     "psnr": (Stage(run="psnr", recipe="psnr"),),
     "gan": (Stage(run="gan", recipe="gan", start="psnr"),),
     "lite": (Stage(run="lite", recipe="lite"),),
+    "photo": (Stage(run="photo", recipe="photo", taught=True),),
+    "photo-gan": (Stage(run="photo-gan", recipe="photo-gan", start="photo", taught=True),),
     # Stage by stage, so that both arms have come equally far when the time runs out.
     "ablation": (
         Stage(run="with-psnr", recipe="psnr"),

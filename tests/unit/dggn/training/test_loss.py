@@ -106,3 +106,16 @@ def test_the_perceptual_loss_of_some_pictures() -> None:
     for compared, expected in ((0, 2.0), (1, 1.0)):
         loss = GeneratorLoss(LossConfig(perceptual=1.0), Count(), compared=compared)
         assert float(loss(image, None, target)["perceptual"]) == expected
+
+
+def test_the_perceptual_loss_sees_the_same_window_of_both() -> None:
+    class Corner(nn.Module):
+        def forward(self, image: Tensor, target: Tensor) -> Tensor:
+            assert image.shape == target.shape
+            return image[0, 0, 0, 0] - 2 * target[0, 0, 0, 0]
+
+    image = torch.arange(3 * 32 * 32.0).view(1, 3, 32, 32)
+    loss = GeneratorLoss(LossConfig(perceptual=1.0), Corner())
+    assert float(loss(image, None, image)["perceptual"]) == 0
+    shift = torch.tensor([2, 5])
+    assert float(loss(image, None, image, shift)["perceptual"]) == -(2 * 32 + 5)

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 
 
 from dggn.training.loss_config import PerceptualConfig
-from dggn.training.perceptual import PerceptualLoss, open_perceptual
+from dggn.training.perceptual import PerceptualLoss, open_perceptual, random_shift, shifted
 from runtime.errors import ConfigError
 
 
@@ -53,3 +53,17 @@ def test_squeezenet_by_the_same_interface(squeezenet_file: Path) -> None:
     assert sizes == [29, 14, 3]
     assert loss(image, target) > 0
     assert loss(target, target) == 0
+
+
+def test_windows_begin_anywhere_and_have_one_size() -> None:
+    image = torch.arange(2 * 40 * 48.0).view(1, 2, 40, 48).requires_grad_()
+    shifts = [random_shift(1, number) for number in range(50)]
+    assert {int(one) for shift in shifts for one in shift} == set(range(16))
+    for shift in shifts[:3]:
+        top, left = shift.tolist()
+        assert torch.equal(shifted(image, shift), image[..., top : top + 25, left : left + 33])
+    shifted(image, shifts[0]).sum().backward()
+    assert image.grad is not None
+    top, left = shifts[0].tolist()
+    assert image.grad[..., top : top + 25, left : left + 33].eq(1).all()
+    assert image.grad.sum() == 2 * 25 * 33
