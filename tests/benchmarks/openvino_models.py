@@ -6,26 +6,15 @@ import logging
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dggn.model.community import CommunityConfig, CommunityModel
 from export.graph import default_halo_px
 from export.write import ExportOptions, write_onnx
-from tests.benchmarks.gpu.rrdb import RrdbNet
+from tests.benchmarks.gpu.rrdb import read_rrdb
 
 REAL_ESRGAN = "Real-ESRGAN x4plus"
 SRVGG = "SRVGG (realesr-animevideov3), random weights"
-
-_BASICSR = {
-    "head": "conv_first",
-    "join": "conv_body",
-    "up1": "conv_up1",
-    "up2": "conv_up2",
-    "last": "conv_hr",
-    "tail": "conv_last",
-}
-"""Names in BasicSR and Real-ESRGAN of the convolutions around the blocks."""
 
 
 def write_real_esrgan(weights: Path, folder: Path) -> Path:
@@ -35,11 +24,8 @@ def write_real_esrgan(weights: Path, folder: Path) -> Path:
         weights: a safetensors file with BasicSR's names.
         folder: where the ONNX file goes.
     """
-    published = load_file(weights)
-    network = RrdbNet()
-    network.load_state_dict({name: _tensor(published, name) for name in network.state_dict()})
     config = CommunityConfig(architecture="ESRGAN", scale=4, size_multiple_px=1)
-    return _write(CommunityModel(network.eval(), config).eval(), folder / "real-esrgan.onnx")
+    return _write(CommunityModel(read_rrdb(weights), config).eval(), folder / "real-esrgan.onnx")
 
 
 class _Srvgg(nn.Module):
@@ -65,18 +51,6 @@ def write_srvgg(folder: Path) -> Path:
     torch.manual_seed(0)
     config = CommunityConfig(architecture="SRVGGNetCompact", scale=4, size_multiple_px=1)
     return _write(CommunityModel(_Srvgg().eval(), config).eval(), folder / "srvgg.onnx")
-
-
-def _tensor(published: dict[str, Tensor], name: str) -> Tensor:
-    """The published tensor of one of ours."""
-    match name.split("."):
-        case ["body", block, "blocks", dense, "convolutions", convolution, kind]:
-            layer = f"body.{block}.rdb{int(dense) + 1}.conv{int(convolution) + 1}"
-        case [part, kind]:
-            layer = _BASICSR[part]
-        case _:
-            raise AssertionError(name)
-    return published[f"{layer}.{kind}"]
 
 
 def _write(network: CommunityModel, path: Path) -> Path:

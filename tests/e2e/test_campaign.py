@@ -19,6 +19,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from dggn.model.checkpoint import load_generator
 from dggn.model.config import PRESETS
 from dggn.training.state import WEIGHTS_NAME
+from runtime.model.info import model_path
 
 APP = "from dggn.training.cli import app; app()"
 RECIPE = """
@@ -97,6 +98,31 @@ def test_both_stages_and_a_lost_machine(
     assert "; step 0," in done.stderr
     assert load_generator(tmp_path / "work" / "gan" / WEIGHTS_NAME).config == PRESETS["dggn-lite"]
     assert (tmp_path / "out" / "gan" / "weights-0000004-1-of-1").is_file()
+
+
+@pytest.mark.slow
+def test_the_photo_model_learns_from_a_teacher_and_from_critics(
+    tmp_path: Path, campaign: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    for name, other in (("photo", "psnr"), ("photo-gan", "gan")):
+        text = (tmp_path / "recipes" / f"{other}.toml").read_text()
+        text = text.replace("dggn-lite", "dggn-lite-photo")
+        text = text.replace("[data]", '[data]\ntarget = "teacher"\noriginals = 0.5')
+        (tmp_path / "recipes" / f"{name}.toml").write_text(text)
+    early = campaign("photo")
+    assert early.returncode == 2
+    assert "contains no taught set" in early.stderr.replace("\n", " ")
+    taught = tmp_path / "data" / "taught" / "one"
+    command = [sys.executable, "-c", APP, "teach", str(tmp_path / "data" / "train"), str(taught)]
+    command += ["--teacher", str(model_path("dggn-lite")), "--count", "2", "--size", "16"]
+    subprocess.run(command, check=True, timeout=300)
+    for name, own in (("photo", ["| photo"]), ("photo-gan", ["| photo", "| photo-gan"])):
+        done = campaign(name)
+        assert done.returncode == 0, done.stderr
+        table = (tmp_path / "out" / f"{name}.md").read_text()
+        rows = [line.split(" | ")[0] for line in table.splitlines()[4:]]
+        assert rows == ["| bicubic", *own, "| originals"]
+    assert (tmp_path / "out" / "photo-gan" / "weights-0000004-1-of-1").is_file()
 
 
 @pytest.mark.slow

@@ -17,6 +17,9 @@ pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnxscript", reason="needs the export extra")
 pytest.importorskip("isal", reason="needs the cpu extra")
 
+from safetensors.torch import save_file
+
+from tests.benchmarks.gpu.rrdb import RrdbNet, published_name
 from tests.campaigns.gpu_kit import cargo
 from tests.campaigns.gpu_kit.stages import Stages
 
@@ -81,6 +84,31 @@ def test_the_first_kit(tmp_path: Path) -> None:
     names = sorted(path.name for path in out.rglob("*") if path.is_file())
     assert {"progress.json", "psnr.md", "training.log"} < set(names)
     assert all(path.stat().st_size < 16 << 20 for path in out.rglob("*"))
+
+
+@pytest.mark.slow
+def test_the_kit_for_photographs(tmp_path: Path) -> None:
+    y, x = np.mgrid[0:96, 0:128]
+    picture = np.stack([2 * x, 2 * y, x + y], axis=-1).astype(np.uint8)
+    for inside in ("train/one.png", "val/one.png"):
+        (tmp_path / "data" / inside).parent.mkdir(parents=True)
+        Image.fromarray(picture).save(tmp_path / "data" / inside)
+    network = RrdbNet(width=4, blocks=1, growth=2)
+    teacher = {published_name(name): one for name, one in network.state_dict().items()}
+    save_file(teacher, tmp_path / "teacher.safetensors")
+    (tmp_path / "recipes").mkdir()
+    recipe = RECIPE.replace("dggn-lite", "dggn-lite-photo")
+    recipe = recipe.replace("[data]", '[data]\ntarget = "teacher"')
+    (tmp_path / "recipes" / "photo.toml").write_text(recipe)
+    pieces, out = str(tmp_path / "cargo"), tmp_path / "out"
+    data = ["--data", str(tmp_path / "data"), "--teacher", str(tmp_path / "teacher.safetensors")]
+    assert "photo-1-of-1" in kit("photo", tmp_path, "prepare", pieces, *data)
+    options = ["--pairs", "3", "--processes", "2", "--recipes", str(tmp_path / "recipes")]
+    kit("photo", tmp_path, "run", pieces, str(out), "--seconds", "200", *options)
+    measured = found(out / "photo.json")
+    assert measured["teaching"] == {"pairs": 4} and measured["training"] == {"exit_code": 0}
+    names = {path.name for path in out.rglob("*") if path.is_file()}
+    assert {"progress.json", "photo.md", "training.log"} < names
 
 
 @pytest.mark.slow

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 LEAK = 0.2
 SCALING = 0.2
+
+BASICSR = {
+    "head": "conv_first",
+    "join": "conv_body",
+    "up1": "conv_up1",
+    "up2": "conv_up2",
+    "last": "conv_hr",
+    "tail": "conv_last",
+}
+"""Names in BasicSR and Real-ESRGAN of the convolutions around the blocks."""
 
 
 class DenseBlock(nn.Module):
@@ -80,3 +93,30 @@ class RrdbNet(nn.Module):
             features = F.leaky_relu(convolution(features), LEAK)
         result: Tensor = self.tail(F.leaky_relu(self.last(features), LEAK))
         return result
+
+
+def read_rrdb(weights: Path) -> RrdbNet:
+    """The generator with published weights, of any size.
+
+    Args:
+        weights: a safetensors file with BasicSR's names, as of Real-ESRGAN x4plus.
+    """
+    published = load_file(weights)
+    width, growth = (len(published[f"{name}.bias"]) for name in ("conv_first", "body.0.rdb1.conv1"))
+    blocks = 1 + max(int(name.split(".")[1]) for name in published if name.startswith("body."))
+    network = RrdbNet(width, blocks, growth)
+    network.load_state_dict(
+        {name: published[published_name(name)] for name in network.state_dict()}
+    )
+    return network.eval()
+
+
+def published_name(name: str) -> str:
+    """BasicSR's name of a parameter."""
+    match name.split("."):
+        case ["body", block, "blocks", dense, "convolutions", convolution, kind]:
+            return f"body.{block}.rdb{int(dense) + 1}.conv{int(convolution) + 1}.{kind}"
+        case [part, kind]:
+            return f"{BASICSR[part]}.{kind}"
+        case _:
+            raise AssertionError(name)

@@ -15,8 +15,6 @@ does all of it on a CPU, tiny. DATA is as `dggn-train campaign` takes it.
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import os
 import subprocess
 import sys
 import tempfile
@@ -31,20 +29,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tests.campaigns.gpu_kit import sessions
+from tests.campaigns.gpu_kit.campaign import add_options, run_campaign
 from tests.campaigns.gpu_kit.cargo import PIECE_MB, decompress, pack, unpack
 from tests.campaigns.gpu_kit.places import make_photographs, open_device, tiles_of
 from tests.campaigns.gpu_kit.stages import Stages
-from tests.campaigns.gpu_kit.wheels import download
+from tests.campaigns.gpu_kit.wheels import PYTHON, packages
 
 Files: TypeAlias = list[tuple[str, Path]]
 """Names in an archive, and files or folders."""
-
-ROOT = Path(__file__).parents[3]
-PACKAGES = ("isal",)
-"""List what the GPU machine lacks."""
-
-PYTHON = "3.12"
-"""The version there."""
 
 MODEL = "dggn-lite-photo"
 TILE_PX, BATCHES = 256, (4, 8)
@@ -67,13 +59,7 @@ def main() -> None:
     ran.add_argument("cargo", type=Path)
     ran.add_argument("output", type=Path)
     ran.add_argument("--step", type=int, choices=(1, 2, 3), required=True)
-    ran.add_argument("--seconds", type=float, required=True)
-    ran.add_argument("--minutes", type=float, help="of the schedule [what is left]")
-    ran.add_argument("--campaign", default="psnr", choices=("psnr", "lite"))
-    ran.add_argument("--start", help="model that the campaign starts from, as dggn-lite-photo")
-    ran.add_argument("--eager", action="store_true", help="do not try compiled forms")
-    ran.add_argument("--recipes", type=Path, help="of the campaign")
-    ran.add_argument("--rehearse", action="store_true")
+    add_options(ran, ("psnr", "lite"))
     options = parser.parse_args()
     if options.command == "prepare":
         prepare(options)
@@ -123,25 +109,13 @@ def _for_measuring(folder: Path, data: Path, *, rehearse: bool) -> Files:
     expected = np.stack([super_resolve(generator, tile) for tile in tiles])
     np.save(folder / "expected.npy", expected)
     files = [(name, folder / name) for name in ("tiles.npy", "expected.npy")]
-    if rehearse:
-        files += [(f"packages/{name}", _installed(name)) for name in PACKAGES]
-    else:
-        download(PACKAGES, PYTHON, folder / "packages")
-        files.append(("packages", folder / "packages"))
+    files += packages(folder, rehearse=rehearse)
     parts = [part for part in ("val", "perceptual") if (data / part).is_dir()]
     return files + [(f"data/{part}", data / part) for part in parts]
 
 
-def _installed(package: str) -> Path:
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise SystemExit(f"{package} is not installed here: pip install {package}")
-    return Path(spec.origin).parent
-
-
 def run(options: argparse.Namespace) -> None:
     """Do one step."""
-    begun = time.monotonic()
     work = options.cargo / "unpacked"
     stages = Stages(options.output / f"first-{options.step}.json", options.seconds)
     stages.run("unpack", lambda out: unpack(options.cargo, f"first-{options.step}", work))
@@ -153,8 +127,7 @@ def run(options: argparse.Namespace) -> None:
         stages.run("decompress", lambda out: decompress(work))
         sessions.measure(stages, work / "sessions", rehearse=options.rehearse)
     else:
-        left_s = options.seconds - (time.monotonic() - begun)
-        stages.run("training", partial(_train, options, work, left_s))
+        stages.run("training", partial(run_campaign, options, work, stages.left_s))
     print(options.output)
 
 
@@ -305,29 +278,6 @@ class _Setting:
                     self._work / f"out-{kind}",
                     kind,
                 )
-
-
-def _train(options: argparse.Namespace, work: Path, left_s: float, out: dict[str, Any]) -> None:
-    """`dggn-train campaign` until the time is over."""
-    minutes = options.minutes or max(0.1, (left_s - 60) / 60)
-    command = [sys.executable, "-c", "from dggn.training.cli import app; app()", "campaign"]
-    command += [options.campaign, str(work / "data"), str(options.output)]
-    command += ["--work", str(work / "runs"), "--minutes", f"{minutes:.2f}"]
-    command += ["--stop-after", f"{left_s / 60:.3f}", "--keep-every", "1"]
-    command += ["--start", options.start] if options.start else []
-    command += ["--eager"] if options.eager or options.rehearse else []
-    command += ["--device", "cpu", "--steps", "2"] if options.rehearse else []
-    command += ["--recipes", str(options.recipes)] if options.recipes else []
-    paths = [str(ROOT), str(work / "packages"), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    log = options.output / "training.log"
-    with log.open("w") as file:
-        out["exit_code"] = subprocess.run(
-            command, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False
-        ).returncode
-    # 130: stopped when the time was over, to go on another day.
-    if out["exit_code"] not in (0, 130):
-        raise RuntimeError(f"training ended with {out['exit_code']}: see {log}")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+
+PACKAGES = ("isal",)
+"""What the GPU machine lacks for training and measuring."""
+
+PYTHON = "3.12"
+"""The version there."""
+
+
+def packages(folder: Path, *, rehearse: bool) -> list[tuple[str, Path]]:
+    """Return the cargo of `PACKAGES`: names in an archive, and files or folders.
+
+    Args:
+        folder: receives them, in `packages`.
+        rehearse: whether they are those installed here.
+    """
+    if rehearse:
+        return [(f"packages/{name}", _installed(name)) for name in PACKAGES]
+    download(PACKAGES, PYTHON, folder / "packages")
+    return [("packages", folder / "packages")]
+
+
+def _installed(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"{package} is not installed here: pip install {package}")
+    return Path(spec.origin).parent
 
 
 def download(

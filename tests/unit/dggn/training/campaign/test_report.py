@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dggn.training.campaign.report import differences, measure
+from dggn.training.campaign.report import differences, measure, measure_on_realistic
 
 TABLE = "| model | benchmark | n | PSNR |\n| --- | --- | --- | --- |\n| {} | val | 20 | {} |\n"
 
@@ -42,3 +42,29 @@ def test_models_and_benchmarks_make_one_table(
     ]
     code, _ = measure({"broken": "broken"}, tmp_path, tmp_path / "none.npz")
     assert code == 1
+
+
+def test_models_on_realistic_photographs_stand_between_bicubic_and_originals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    niqe = tmp_path / "metrics" / "niqe_pris_params.npz"
+    niqe.parent.mkdir()
+    niqe.touch()
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        rows = ("model", "---", "bicubic", "generator", "originals")
+        table = "".join(f"| {row} | val | 20 |\n" for row in rows)
+        return subprocess.CompletedProcess(command, int("broken" in command), table)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    models = {"photo": "a/generator.safetensors", "photo-gan": "b/generator.safetensors"}
+    code, lines = measure_on_realistic(models, tmp_path, tmp_path / "none.npz")
+    named = [line.split(" | ")[0] for line in lines]
+    assert (code, named[2:]) == (0, ["| bicubic", "| photo", "| photo-gan", "| originals"])
+    assert commands[1][3:] == [
+        *("realistic", str(tmp_path / "val"), "--model", "b/generator.safetensors"),
+        *("--niqe", str(niqe)),
+    ]
+    assert measure_on_realistic({"x": "broken"}, tmp_path, tmp_path / "none.npz")[0] == 1

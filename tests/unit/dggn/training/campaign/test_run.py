@@ -33,6 +33,17 @@ def test_campaign_recipes_are_read_and_complete() -> None:
     assert all(weights.values())
 
 
+def test_photo_recipes_are_of_the_same_network_and_targets() -> None:
+    from dggn.training.config import read_config
+
+    photo, gan = (
+        read_config(str(RECIPES_FOLDER / f"{name}.toml")) for name in ("photo", "photo-gan")
+    )
+    assert photo.preset == gan.preset == "dggn-photo"
+    assert photo.data.target == gan.data.target == "teacher"
+    assert all(vars(gan.loss).values())
+
+
 @pytest.mark.parametrize("name", ["psnr", "gan", "lite"])
 def test_a_run_starts_from_the_model_that_is_named(
     name: CampaignName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -54,6 +65,37 @@ def test_a_run_starts_from_the_model_that_is_named(
     if name == "lite":
         Campaign(replace(options, start=None), lambda line: None).run()
         assert "--from" not in commands[-1]
+
+
+def test_photo_campaigns_learn_from_all_taught_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def watch(self: Campaign, command: list[str], **more: Any) -> int:
+        commands.append(command)
+        if "realistic" in command:
+            Path(command[-1]).mkdir()
+        return 0
+
+    monkeypatch.setattr(Campaign, "_watch", watch)
+    monkeypatch.setattr(Campaign, "_report", lambda *_: 0)
+    options = CampaignOptions(
+        name="photo", data=tmp_path / "data", output=tmp_path / "out", work=tmp_path
+    )
+    with pytest.raises(ConfigError, match=r"taught contains no taught set: make some"):
+        Campaign(options, lambda line: None).run()
+    for number in (1, 2):
+        folder = tmp_path / "data" / "taught" / f"set-{number}"
+        folder.mkdir(parents=True)
+        (folder / "taught.jsonl").touch()
+    assert Campaign(options, lambda line: None).run() == 0
+    made, *trained = commands
+    assert made[3:5] == ["realistic", str(tmp_path / "data" / "val")]
+    (training,) = trained  # the realistic pictures were there already
+    folders = [training[at + 1] for at, one in enumerate(training) if one == "--train"]
+    assert folders == [str(tmp_path / "data" / "taught" / f"set-{number}") for number in (1, 2)]
+    assert training[training.index("--validation") + 1] == str(tmp_path / "realistic")
 
 
 def test_two_structures_start_from_no_model(tmp_path: Path) -> None:
