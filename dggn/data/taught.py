@@ -5,8 +5,9 @@
     SET/HR/NAME.ppm         the original, of pairs that have one
     SET/taught.jsonl        how the set is made, and a line for each pair
 
-A teacher's result is a function of its input, so a student that learns it with L1 stays sharp,
-where L1 against the original photograph must blur what cannot be known.
+A teacher's result is a function of its input, so a student that learns its edges with L1 stays
+sharp, where L1 against the original photograph must blur what cannot be known. Its texture is not
+learnt like that: it depends on pixels far away (docs/models/dggn-lite-photo.md).
 """
 
 from __future__ import annotations
