@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PACKAGES = ("isal",)
-"""What the GPU machine lacks for training and measuring."""
+"""List what the GPU machine lacks."""
 
 PYTHON = "3.12"
 """The version there."""
