@@ -15,13 +15,11 @@ ROOT = Path(__file__).parents[3]
 
 def add_options(parser: argparse.ArgumentParser, campaigns: Sequence[str]) -> None:
     """Add what :func:`run_campaign` reads; the first campaign is the default."""
-    parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--minutes", type=float, help="of the schedule [what is left]")
     parser.add_argument("--campaign", default=campaigns[0], choices=campaigns)
     parser.add_argument("--start", help="model that the campaign starts from, as dggn-lite-photo")
     parser.add_argument("--eager", action="store_true", help="do not try compiled forms")
     parser.add_argument("--recipes", type=Path, help="of the campaign")
-    parser.add_argument("--rehearse", action="store_true")
 
 
 def run_campaign(
@@ -30,8 +28,8 @@ def run_campaign(
     """`dggn-train campaign` until the time is over.
 
     Args:
-        options: with those of :func:`add_options`, and `output`, from which the campaign goes on
-            anywhere.
+        options: those of :func:`add_options` and of every kit's `run`; from `output` the campaign
+            goes on anywhere.
         work: folder with `data` and `packages`.
         left_s: time left.
         out: takes the exit code.

@@ -30,7 +30,8 @@ import numpy as np
 
 from tests.campaigns.gpu_kit import sessions
 from tests.campaigns.gpu_kit.campaign import add_options, run_campaign
-from tests.campaigns.gpu_kit.cargo import PIECE_MB, decompress, pack, unpack
+from tests.campaigns.gpu_kit.cargo import decompress, pack, unpack
+from tests.campaigns.gpu_kit.command import kit_parsers, show
 from tests.campaigns.gpu_kit.places import make_photographs, open_device, tiles_of
 from tests.campaigns.gpu_kit.stages import Stages
 from tests.campaigns.gpu_kit.wheels import PYTHON, packages
@@ -45,19 +46,9 @@ REHEARSED_PX = 48
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    prepared = commands.add_parser("prepare")
-    prepared.add_argument("cargo", type=Path)
+    parser, prepared, ran = kit_parsers(__doc__.splitlines()[0])
     prepared.add_argument("--data", type=Path, required=True)
     prepared.add_argument("--onnxruntime", action="store_true", help="make step 3's cargo, too")
-    prepared.add_argument(
-        "--piece-mb", type=float, default=PIECE_MB, help=f"largest piece [{PIECE_MB}]"
-    )
-    prepared.add_argument("--rehearse", action="store_true")
-    ran = commands.add_parser("run")
-    ran.add_argument("cargo", type=Path)
-    ran.add_argument("output", type=Path)
     ran.add_argument("--step", type=int, choices=(1, 2, 3), required=True)
     add_options(ran, ("psnr", "lite"))
     options = parser.parse_args()
@@ -83,8 +74,7 @@ def prepare(options: argparse.Namespace) -> None:
         for number, files in steps.items():
             pieces = pack(options.cargo, f"first-{number}", files, piece_mb=options.piece_mb)
             print(f"[{time.monotonic() - begun:6.1f} s] step {number} needs:")
-            for piece in pieces:
-                print(f"  {piece}  {piece.stat().st_size / 1e6:.1f} MB")
+            show(pieces)
 
 
 def _balanced(first: Files, pictures: Files) -> int:

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.campaigns.gpu_kit.campaign import add_options, run_campaign
-from tests.campaigns.gpu_kit.cargo import PIECE_MB, pack, unpack
+from tests.campaigns.gpu_kit.cargo import pack, unpack
+from tests.campaigns.gpu_kit.command import kit_parsers, show
 from tests.campaigns.gpu_kit.stages import Stages
 from tests.campaigns.gpu_kit.wheels import packages
 
@@ -31,19 +32,9 @@ SIZE_PX, REHEARSED_PX = 96, 24
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    prepared = commands.add_parser("prepare")
-    prepared.add_argument("cargo", type=Path)
+    parser, prepared, ran = kit_parsers(__doc__.splitlines()[0])
     prepared.add_argument("--data", type=Path, required=True)
     prepared.add_argument("--teacher", type=Path, required=True)
-    prepared.add_argument(
-        "--piece-mb", type=float, default=PIECE_MB, help=f"largest piece [{PIECE_MB}]"
-    )
-    prepared.add_argument("--rehearse", action="store_true")
-    ran = commands.add_parser("run")
-    ran.add_argument("cargo", type=Path)
-    ran.add_argument("output", type=Path)
     ran.add_argument("--pairs", type=int, default=4000, help="to make first [4000]")
     ran.add_argument("--seed", type=int, default=0, help="of the pairs [0]")
     ran.add_argument("--processes", type=int, default=os.cpu_count(), help="[all cores]")
@@ -63,8 +54,7 @@ def prepare(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files += packages(Path(folder), rehearse=options.rehearse)
         files.append((TEACHER, options.teacher))
-        for piece in pack(options.cargo, NAME, files, piece_mb=options.piece_mb):
-            print(f"  {piece}  {piece.stat().st_size / 1e6:.1f} MB")
+        show(pack(options.cargo, NAME, files, piece_mb=options.piece_mb))
 
 
 def run(options: argparse.Namespace) -> None:

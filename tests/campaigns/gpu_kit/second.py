@@ -25,7 +25,6 @@ from pathlib import Path
 
 from tests.campaigns.gpu_kit.cargo import (
     ARCHIVED,
-    PIECE_MB,
     UNPACKER,
     archived,
     compress,
@@ -33,6 +32,7 @@ from tests.campaigns.gpu_kit.cargo import (
     pack,
     unpack,
 )
+from tests.campaigns.gpu_kit.command import kit_parsers, show
 from tests.campaigns.gpu_kit.stand_in import PLUGINS, make_stand_in
 
 ROOT = Path(__file__).parents[3]
@@ -49,21 +49,9 @@ LARGE_BYTES = 1 << 20
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    prepared = commands.add_parser("prepare")
-    prepared.add_argument("cargo", type=Path)
+    parser, prepared, _ = kit_parsers(__doc__.splitlines()[0])
     prepared.add_argument("--wheel", type=Path, help="of TensorRT 8.5.3.1, for Python 3.10")
     prepared.add_argument("--python", type=Path, metavar="PREFIX", help="of a Python 3.10")
-    prepared.add_argument(
-        "--piece-mb", type=float, default=PIECE_MB, help=f"largest piece [{PIECE_MB}]"
-    )
-    prepared.add_argument("--rehearse", action="store_true")
-    ran = commands.add_parser("run")
-    ran.add_argument("cargo", type=Path)
-    ran.add_argument("output", type=Path)
-    ran.add_argument("--seconds", type=float, required=True)
-    ran.add_argument("--rehearse", action="store_true")
     options = parser.parse_args()
     if options.command == "run":
         run(options)
@@ -105,8 +93,7 @@ def prepare(options: argparse.Namespace) -> None:
     files = [(path.name, path) for path in sorted(parts.iterdir())]
     pieces = pack(options.cargo, "second", files, piece_mb=options.piece_mb)
     print(f"[{time.monotonic() - begun:6.1f} s] {len(pieces)} pieces")
-    for piece in pieces:
-        print(f"  {piece}  {piece.stat().st_size / 1e6:.1f} MB")
+    show(pieces)
 
 
 def _tensorrt(wheel: Path, target: Path) -> None:
