@@ -1,7 +1,7 @@
 """Taught sets on disk: LR pictures, a teacher's results, and the originals.
 
     SET/LR_x4/NAME.ppm      what the network sees
-    SET/teacher/NAME.ppm    what the teacher made of it, with the LR picture's local colours
+    SET/teacher/NAME.ppm    what the teacher made of it
     SET/HR/NAME.ppm         the original, of pairs that have one
     SET/taught.jsonl        how the set is made, and a line for each pair
 
@@ -25,7 +25,7 @@ from runtime.errors import ConfigError
 MANIFEST_NAME = "taught.jsonl"
 TEACHER_FOLDER = "teacher"
 FORMAT = "dggn-taught-2"
-"""Results have the local colours of their LR pictures since the second."""
+"""Results have the local colours of realistic LR pictures since the second."""
 
 
 TARGETS = ("original", "teacher")
@@ -66,6 +66,11 @@ class TeachOptions:
     graphics: float = 0.1
     """Fraction of LR pictures that are drawn: text, windows, line art, flat shapes, charts."""
 
+    clean: bool = False
+    """Whether LR pictures are only reduced, by antialiased bicubic as in the benchmarks, for a
+    teacher of fidelity. Its results keep their own colours, which are nearer to the originals'.
+    """
+
     largest_reduction: float = 2.5
     """Maximum of the random factor by which sources are first reduced."""
 
@@ -77,6 +82,11 @@ class TeachOptions:
             raise ConfigError(
                 f"the shares are {self.unreduced} unreduced and {self.graphics} graphics: "
                 "expected at least 0 each and at most 1 together"
+            )
+        if self.clean and self.unreduced:
+            raise ConfigError(
+                f"clean is true and unreduced {self.unreduced}: clean LR pictures are all "
+                "reduced, so unreduced must be 0"
             )
         if not 1 <= self.largest_reduction <= 8:
             raise ConfigError(f"largest_reduction is {self.largest_reduction}: expected 1 to 8")

@@ -85,9 +85,17 @@ def teach(
     count: Annotated[int, typer.Option(help="Number of pairs in the set.", min=1)] = 1000,
     size: Annotated[int, typer.Option(help="Side of an LR picture in pixels.")] = 128,
     seed: Annotated[int, typer.Option(help="Seed of all random choices.", min=0)] = 0,
+    clean: Annotated[
+        bool,
+        typer.Option("--clean", help="Only reduce, by antialiased bicubic as in the benchmarks."),
+    ] = False,
     unreduced: Annotated[
-        float, typer.Option(help="Fraction of LR pictures cut at the source's own size.")
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            help="Fraction of LR pictures cut at the source's own size; 0.2 by default, 0 with "
+            "--clean."
+        ),
+    ] = None,
     graphics: Annotated[
         float, typer.Option(help="Fraction of LR pictures that are drawn: text, windows, charts.")
     ] = 0.1,
@@ -95,7 +103,7 @@ def teach(
         str, typer.Option(help="Inference library for an ONNX teacher, as in dggn-run.")
     ] = "auto",
 ) -> None:
-    """Make realistic LR pictures with a teacher's results, once.
+    """Make LR pictures, realistic or clean, with a teacher's results, once.
 
     A run learns from them with target = "teacher" in its [data]. Interrupt with Ctrl-C, and
     resume with the same command or a larger --count; complete pairs are kept.
@@ -110,7 +118,11 @@ def teach(
 
     resume = f"stopped; run the same command to resume ({target})"
     with errors_reported("dggn-train", interrupted=resume):
-        options = TeachOptions(size_px=size, seed=seed, unreduced=unreduced, graphics=graphics)
+        if unreduced is None:
+            unreduced = 0.0 if clean else 0.2
+        options = TeachOptions(
+            size_px=size, seed=seed, unreduced=unreduced, graphics=graphics, clean=clean
+        )
         sources = read_sources(source)
         with open_teacher(teacher, backend) as enlarge, show_progress() as (_, on_progress):
             taught = teach_pairs(

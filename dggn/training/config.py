@@ -78,10 +78,15 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """The generator's Adam, and the schedule of all learning rates."""
+    """The generator's optimizers, and the schedule of all learning rates."""
 
     learning_rate: float = 5e-4
-    """Learning rate at the end of the warm-up."""
+    """Adam's learning rate at the end of the warm-up."""
+
+    muon_learning_rate: float = 0.0
+    """Learning rate of Muon for the kernels of convolutions, on the same schedule; 0 leaves them to
+    Adam, as in the paper's predecessors.
+    """
 
     schedule: str = "cosine"
     """Schedule after the linear warm-up: `cosine`, down to zero, or `halving`."""
@@ -111,6 +116,10 @@ class OptimizerConfig:
             raise ConfigError(
                 f"learning_rate is {self.learning_rate} and clip_norm {self.clip_norm}: "
                 "both must be positive"
+            )
+        if self.muon_learning_rate < 0:
+            raise ConfigError(
+                f"muon_learning_rate is {self.muon_learning_rate}: it must not be negative"
             )
         if self.warmup_steps < 0:
             raise ConfigError(f"warmup_steps is {self.warmup_steps}: it must not be negative")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from dggn.model.generator import Generator
 from dggn.model.shipped import load
 from dggn.settings import from_mapping, to_mapping
 from dggn.training.config import TrainConfig
+from dggn.training.muon import Muon
 from runtime.errors import ConfigError, ModelError, TargetError
 from runtime.model.info import shipped_models
 
@@ -55,7 +56,10 @@ class TrainingState:
     """Exponential moving average of the weights, which is validated and kept."""
 
     optimizer: torch.optim.Adam
-    """Adam with its moments."""
+    """Adam with its moments; of all weights, or of those that Muon leaves."""
+
+    kernel_optimizer: Muon | None
+    """Muon with its momentum, if it is used."""
 
     critics: dict[str, Critic]
     """Critics by input, `image` and `gradient`, if the loss uses them."""
@@ -91,7 +95,17 @@ class TrainingState:
     def _new(cls, config: TrainConfig, device: torch.device | None) -> TrainingState:
         torch.manual_seed(config.seed)
         generator = _placed(Generator(config.generator), device)
-        optimizer = _adam(generator, (config.optimizer.beta1, config.optimizer.beta2), device)
+        muon = Muon(generator) if config.optimizer.muon_learning_rate else None
+        kernels = (
+            {id(kernel) for group in muon.param_groups for kernel in group["params"]}
+            if muon
+            else set()
+        )
+        optimizer = _adam(
+            [one for one in generator.parameters() if id(one) not in kernels],
+            (config.optimizer.beta1, config.optimizer.beta2),
+            device,
+        )
         average = copy.deepcopy(generator).eval().requires_grad_(False)
         weights = {"image": config.loss.adversarial, "gradient": config.loss.gradient_adversarial}
         return cls(
@@ -99,6 +113,7 @@ class TrainingState:
             generator=generator,
             average=average,
             optimizer=optimizer,
+            kernel_optimizer=muon,
             critics={name: _critic(config, device) for name, weight in weights.items() if weight},
         )
 
@@ -189,13 +204,15 @@ class TrainingState:
             raise ModelError(f"{path} is damaged ({error}): name another run folder") from error
         return state
 
-    def _parts(self) -> dict[str, nn.Module | torch.optim.Adam]:
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         """Return every part of a checkpoint by its tensor name prefix."""
-        parts: dict[str, nn.Module | torch.optim.Adam] = {
+        parts: dict[str, nn.Module | torch.optim.Optimizer] = {
             "generator": self.generator,
             "average": self.average,
             "optimizer": self.optimizer,
         }
+        if self.kernel_optimizer is not None:
+            parts["kernel_optimizer"] = self.kernel_optimizer
         for name, critic in self.critics.items():
             parts[f"{name}_critic"] = critic.network
             parts[f"{name}_critic_optimizer"] = critic.optimizer
@@ -223,15 +240,17 @@ def _critic(config: TrainConfig, device: torch.device | None) -> Critic:
     network = Discriminator(config.data.patch_lr_px * SCALE, config.critic.width)
     network = _placed(network, device)
     betas = (config.critic.beta1, config.critic.beta2)
-    return Critic(network=network, optimizer=_adam(network, betas, device))
+    return Critic(network=network, optimizer=_adam(network.parameters(), betas, device))
 
 
 def _adam(
-    network: nn.Module, betas: tuple[float, float], device: torch.device | None
+    parameters: Iterable[nn.Parameter],
+    betas: tuple[float, float],
+    device: torch.device | None,
 ) -> torch.optim.Adam:
     # Fused, it is one pass over the weights instead of a dozen. The meta device has no kernel.
     fused = device is None or device.type != "meta"
-    return torch.optim.Adam(network.parameters(), betas=betas, fused=fused)
+    return torch.optim.Adam(parameters, betas=betas, fused=fused)
 
 
 def _initial_weights(path: Path, generator: Generator) -> dict[str, Tensor]:
@@ -250,13 +269,13 @@ def _initial_weights(path: Path, generator: Generator) -> dict[str, Tensor]:
     return dict(loaded.state_dict())
 
 
-def _load_moments(optimizer: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> None:
+def _load_moments(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, moment = name.partition(".")
         if tensor.ndim:
-            # In the parameter's memory layout, as Adam had it: the sums of a resumed run
+            # In the parameter's memory layout, as it was: the sums of a resumed run
             # are then those of an uninterrupted one, bit for bit.
             tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
         moments.setdefault(int(index), {})[moment] = tensor

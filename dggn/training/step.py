@@ -117,7 +117,7 @@ class Step:
             {form: partial(update, lr, hr, self._shift(0)) for form, update in updates.items()},
             wait=torch.cuda.synchronize,
         )
-        self._state.optimizer.zero_grad(set_to_none=True)
+        self._state.generator.zero_grad(set_to_none=True)
         for line in trial.lines:
             say(line)
         return trial.fastest
@@ -180,6 +180,10 @@ class Step:
         lr, hr = self._batches.batch(number)
         terms = self._update(lr, hr, self._shift(number))
         _apply(state.optimizer, rate)
+        if state.kernel_optimizer is not None:
+            optimizer = state.config.optimizer
+            share = optimizer.muon_learning_rate / optimizer.learning_rate
+            _apply(state.kernel_optimizer, rate * share)
         self._update_average()
         return terms
 
@@ -194,14 +198,14 @@ class Step:
             image, branch_gradient = generate(lr)
             terms: Terms = self._loss(image, branch_gradient, hr, shift)
         loss = torch.stack(list(terms.values())).sum()
-        state.optimizer.zero_grad(set_to_none=True)
+        state.generator.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         for critic in state.critics.values():
             critic.network.requires_grad_(True)
         if state.step < config.fusion_only_steps:
             for name, parameter in state.generator.named_parameters():
                 if not name.startswith(FUSION):
-                    parameter.grad = None  # which Adam passes over
+                    parameter.grad = None  # which optimizers pass over
         norm = nn.utils.clip_grad_norm_(self._weights, config.optimizer.clip_norm)
         return {"loss": loss.detach(), **terms, NORM: norm}
 
@@ -223,7 +227,7 @@ class Step:
         torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
 
 
-def _apply(optimizer: torch.optim.Adam, rate: float) -> None:
+def _apply(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()

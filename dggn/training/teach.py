@@ -1,4 +1,4 @@
-"""Makes taught sets: realistic LR pictures with a teacher's results."""
+"""Makes taught sets: realistic or clean LR pictures with a teacher's results."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dggn.data.colours import with_colours_of
+from dggn.data.degrade import degrade_bicubic
 from dggn.data.folder import picture_paths, read_rgb
 from dggn.data.graphics import draw_graphic
 from dggn.data.history import apply_history
 from dggn.data.prepared import HR_FOLDER, LR_FOLDER, write_ppm
-from dggn.data.realistic import GRAPHICS, PHOTOGRAPHS, draw_history
+from dggn.data.realistic import GRAPHICS, PHOTOGRAPHS, Realism, draw_history
 from dggn.data.taught import (
     TEACHER_FOLDER,
     Lesson,
@@ -142,7 +143,7 @@ def make_lr_picture(
     if kind < options.graphics:
         side = options.size_px * SCALE
         original = draw_graphic(side, side, random)
-        return apply_history(original, draw_history(random, GRAPHICS)), original, DRAWN
+        return _reduced(original, options, GRAPHICS, random), original, DRAWN
     path = sources.paths[int(random.choice(len(sources.paths), p=sources.weights))]
     picture, source = read_rgb(path), path.relative_to(sources.folder).as_posix()
     if kind < options.graphics + options.unreduced:
@@ -150,7 +151,15 @@ def make_lr_picture(
         return apply_history(cut, draw_history(random, PHOTOGRAPHS, reduced=False)), None, source
     factor = options.largest_reduction ** random.random()
     original = _cut(picture, options.size_px * SCALE, factor, 8 * SCALE, random)
-    return apply_history(original, draw_history(random, PHOTOGRAPHS)), original, source
+    return _reduced(original, options, PHOTOGRAPHS, random), original, source
+
+
+def _reduced(
+    original: Image8, options: TeachOptions, realism: Realism, random: np.random.Generator
+) -> Image8:
+    if options.clean:
+        return degrade_bicubic(original)
+    return apply_history(original, draw_history(random, realism))
 
 
 def _cut(
@@ -191,7 +200,8 @@ def _make(
     pair = TaughtPair(
         name=name, height=height, width=width, original=original is not None, source=source
     )
-    taught = with_colours_of(lr, taught)
+    if not options.clean:
+        taught = with_colours_of(lr, taught)
     pictures = {LR_FOLDER: lr, TEACHER_FOLDER: taught, HR_FOLDER: original}
     for kind, path in pair_paths(target, pair).items():
         picture = pictures[kind]

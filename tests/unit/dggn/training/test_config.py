@@ -57,6 +57,10 @@ def test_file(tmp_path: Path) -> None:
             "nothing is fused",
         ),
         ('preset = "dggn-lite"\nsteps = 5\n[optimizer]\nlearning_rate = 0', "must be positive"),
+        (
+            'preset = "dggn-lite"\nsteps = 5\n[optimizer]\nmuon_learning_rate = -1',
+            "must not be negative",
+        ),
         ('preset = "dggn-lite"\nsteps = 5\n[optimizer]\nlearning_rate = inf', "a finite number"),
         ('preset = "dggn-lite"\nsteps = 5\n[optimizer]\nwarmup_steps = -1', "warmup_steps is -1"),
         ('preset = "dggn-lite"\nsteps = 5\n[optimizer]\nema_decay = 1', "0 <= ema_decay < 1"),

@@ -58,6 +58,19 @@ def test_the_rate_warms_up_and_ends(config: TrainConfig, pairs: list[Pair]) -> N
     assert last == pytest.approx(0, abs=1e-9)
 
 
+def test_muon_moves_the_kernels_at_its_own_rate(config: TrainConfig, pairs: list[Pair]) -> None:
+    optimizer = replace(config.optimizer, muon_learning_rate=0.02)
+    with opened(replace(config, optimizer=optimizer), pairs) as (state, step):
+        state.step = 6  # past the warm-up
+        before = weights(state.generator)
+        step(0.5)
+        kernels = dict(state.generator.named_parameters())
+        name = "image_tail.last.weight"  # others wait for it to leave zero
+        change = (kernels[name] - before[name]).detach().flatten(1)
+    # Half of the rate by the cosine, for singular values near 1.
+    assert torch.linalg.matrix_norm(change, ord=2).item() == pytest.approx(0.01, rel=0.3)
+
+
 def test_the_average_follows_the_weights(config: TrainConfig, pairs: list[Pair]) -> None:
     with opened(config, pairs) as (state, step):
         before = weights(state.average)

@@ -9,6 +9,7 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="needs the train extra")
 
+from dggn.data.degrade import degrade_bicubic
 from dggn.data.pairs import read_pairs
 from dggn.data.taught import TaughtSet, TeachOptions, pair_paths, read_taught
 from dggn.training.teach import make_lr_picture, read_sources, teach
@@ -32,12 +33,18 @@ def repeat(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image_hwc.repeat(4, axis=0).repeat(4, axis=1)
 
 
-def made(photographs: Path, target: Path, count: int = COUNT, **change: object) -> TaughtSet:
+def made(
+    photographs: Path,
+    target: Path,
+    count: int = COUNT,
+    options: TeachOptions = OPTIONS,
+    **change: object,
+) -> TaughtSet:
     settings = {"teacher": repeat, "teacher_sha256": "a" * 64, "on_progress": lambda *_: None}
     return teach(
         read_sources(photographs),
         target,
-        OPTIONS,
+        options,
         count,
         **{**settings, **change},  # type: ignore[arg-type]
     )
@@ -84,6 +91,20 @@ def test_a_set_depends_on_its_settings_alone(photographs: Path, tmp_path: Path) 
     other = make_lr_picture(5, sources, TeachOptions(size_px=16, seed=4))[0]
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_clean_lr_pictures_are_only_reduced_and_results_stay_as_they_are(
+    photographs: Path, tmp_path: Path
+) -> None:
+    options = TeachOptions(size_px=16, seed=3, unreduced=0.0, graphics=0.2, clean=True)
+    folder = tmp_path / "set"
+    taught = made(photographs, folder, options=options, teacher=lambda lr: 255 - repeat(lr))
+    assert "drawn" in {pair.source for pair in taught.pairs}
+    assert all(pair.original for pair in taught.pairs)
+    lessons = read_pairs([folder], target="teacher")
+    for lesson, plain in zip(lessons, read_pairs([folder]), strict=True):
+        assert np.array_equal(lesson.lr_hwc, degrade_bicubic(plain.hr_hwc))
+        assert np.array_equal(lesson.hr_hwc, 255 - repeat(lesson.lr_hwc))
 
 
 def test_an_interrupted_set_goes_on_and_can_grow(photographs: Path, tmp_path: Path) -> None:
@@ -187,6 +208,7 @@ def test_a_damaged_manifest(photographs: Path, tmp_path: Path) -> None:
         ({"size_px": 20}, "multiple of 8"),
         ({"unreduced": 0.8, "graphics": 0.3}, "at most 1 together"),
         ({"graphics": -0.1}, "at least 0"),
+        ({"clean": True}, "unreduced must be 0"),
         ({"largest_reduction": 0.5}, "expected 1 to 8"),
     ],
 )

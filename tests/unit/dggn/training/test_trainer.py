@@ -128,7 +128,8 @@ def test_validations_are_logged(
 
 
 @pytest.mark.parametrize(
-    ("stage", "precision"), [("psnr", "fp32"), ("psnr", "bf16"), ("gan", "bf16")]
+    ("stage", "precision"),
+    [("psnr", "fp32"), ("psnr", "bf16"), ("muon", "fp32"), ("gan", "bf16")],
 )
 def test_resumed_run_equals_a_straight_one_bit_for_bit(
     tmp_path: Path,
@@ -139,7 +140,12 @@ def test_resumed_run_equals_a_straight_one_bit_for_bit(
     stage: str,
     precision: str,
 ) -> None:
-    chosen = config if stage == "psnr" else replace(gan_config, steps=8, save_every=3)
+    muon = replace(config.optimizer, muon_learning_rate=0.01)
+    chosen = {
+        "psnr": config,
+        "muon": replace(config, optimizer=muon),
+        "gan": replace(gan_config, steps=8, save_every=3),
+    }[stage]
     config = replace(chosen, precision=precision)
     assert train(config, pairs, tmp_path / "straight")[0]
     interrupted = tmp_path / "interrupted"
