@@ -67,8 +67,11 @@ def test_muon_moves_the_kernels_at_its_own_rate(config: TrainConfig, pairs: list
         kernels = dict(state.generator.named_parameters())
         name = "image_tail.last.weight"  # others wait for it to leave zero
         change = (kernels[name] - before[name]).detach().flatten(1)
-    # Half of the rate by the cosine, for singular values near 1.
-    assert torch.linalg.matrix_norm(change, ord=2).item() == pytest.approx(0.01, rel=0.3)
+    rows, columns = change.shape
+    assert rows > columns
+    # Half of the rate by the cosine, for singular values near 1, and more for tall matrices.
+    expected = 0.01 * (rows / columns) ** 0.5
+    assert torch.linalg.matrix_norm(change, ord=2).item() == pytest.approx(expected, rel=0.3)
 
 
 def test_the_average_follows_the_weights(config: TrainConfig, pairs: list[Pair]) -> None:
