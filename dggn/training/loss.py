@@ -1,4 +1,4 @@
-"""The six terms of Eq. 6, and two for the phases of the sub-pixel convolution."""
+"""The six terms of Eq. 6, two for the phases of the sub-pixel convolution, and one of spectra."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dggn.model.gradient import GradientMagnitude
 from dggn.training.loss_config import LossConfig
 from dggn.training.perceptual import shifted
 from dggn.training.phases import grid_excess, phase_means
+from dggn.training.spectrum import spectrum_distance
 
 
 class GeneratorLoss(nn.Module):
@@ -80,4 +81,6 @@ class GeneratorLoss(nn.Module):
             terms["phase"] = config.phase * F.l1_loss(phase_means(image), phase_means(target))
         if config.grid:
             terms["grid"] = config.grid * grid_excess(image, target)
+        if config.spectrum:
+            terms["spectrum"] = config.spectrum * spectrum_distance(image, target)
         return terms

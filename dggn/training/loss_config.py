@@ -40,6 +40,10 @@ class LossConfig:
     """Not the paper's: by how much the detail of the 64 phases differs more than in the target
     (`grid_excess`). It weakens patterns of 4 and 8 pixels, which a perceptual network asks for."""
 
+    spectrum: float = 0.0
+    """Not the paper's: difference of the logarithms of local power spectra (`spectrum_distance`).
+    It asks for texture of every frequency, without asking where."""
+
     def __post_init__(self) -> None:
         weights = {field.name: getattr(self, field.name) for field in fields(self)}
         negative = [f"{name} is {weight}" for name, weight in weights.items() if weight < 0]
