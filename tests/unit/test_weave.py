@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.campaigns.weave import PLACES, excess
+from tests.campaigns.weave import PLACES, excess, rise_db
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,25 @@ def test_a_pattern_stands_out_at_its_period(
 
 def test_flat_windows_are_left_out() -> None:
     assert not len(excess(np.full((64, 128, 3), 7, np.uint8), "8 px"))
+
+
+def test_a_mesh_without_a_fixed_distance_makes_power_rise() -> None:
+    random = np.random.default_rng(0)
+    frequencies = np.fft.fftfreq(256)
+    radius = np.hypot(frequencies[:, None], frequencies)
+    radius[0, 0] = 1
+
+    def with_power(amplitude: np.ndarray) -> np.ndarray:
+        noise = np.fft.fft2(random.normal(0, 1, (256, 256)))
+        result: np.ndarray = np.fft.ifft2(noise * amplitude).real
+        return result
+
+    def picture(luma: np.ndarray) -> np.ndarray:
+        grey: np.ndarray = np.clip(128 + luma, 0, 255).astype(np.uint8)
+        return grey[..., None].repeat(3, axis=2)
+
+    texture = with_power(1 / radius)
+    mesh = with_power(20.0 * ((radius > 1 / 3.5) & (radius < 1 / 3.25)))
+    assert rise_db([picture(texture)]) < 0
+    assert rise_db([picture(texture + mesh)]) > 3
+    assert all(np.median(excess(picture(texture + mesh), place)) < 3 for place in PLACES)

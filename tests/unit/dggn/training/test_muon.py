@@ -58,7 +58,7 @@ def test_a_step_moves_kernels_by_the_rate_and_leaves_biases() -> None:
 
 def test_kernels_without_a_gradient_stay() -> None:
     trained = network()
-    kernel = trained[2].weight
+    kernel = dict(trained.named_parameters())["2.weight"]
     kernel.requires_grad_(False)
     before = kernel.clone()
     optimizer = Muon(trained, learning_rate=0.1)
@@ -80,4 +80,4 @@ def test_the_momentum_survives_its_state() -> None:
             optimizer.zero_grad()
             trained(batch).square().mean().backward()
             optimizer.step()
-    assert torch.equal(first[0].weight, second[0].weight)
+    assert torch.equal(first.state_dict()["0.weight"], second.state_dict()["0.weight"])

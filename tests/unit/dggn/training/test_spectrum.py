@@ -14,11 +14,12 @@ from dggn.training.spectrum import spectrum_distance
 
 def texture(seed: int, strength: float = 0.1) -> Tensor:
     random = torch.Generator().manual_seed(seed)
-    return 0.5 + strength * torch.randn(2, 1, 192, 192, generator=random).expand(-1, 3, -1, -1)
+    noise: Tensor = torch.randn(2, 1, 192, 192, generator=random)
+    return 0.5 + strength * noise.expand(-1, 3, -1, -1)
 
 
 def mesh(period_px: float, strength: float = 0.1) -> Tensor:
-    waves = torch.sin(torch.arange(192) * (2 * torch.pi / period_px))
+    waves: Tensor = torch.sin(torch.arange(192) * (2 * torch.pi / period_px))
     return strength * waves[:, None] * waves
 
 
