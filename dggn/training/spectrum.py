@@ -10,7 +10,9 @@ WINDOW_PX = 32
 """Side of the windows that are transformed."""
 
 AVERAGED = 3
-"""Windows along each axis whose power is averaged: of one alone it is mostly chance."""
+"""Windows along each axis whose power is averaged, or all of a smaller picture: the power of one
+alone is mostly chance.
+"""
 
 FLOOR_LEVELS = 1.0
 """White noise, in 8-bit levels, whose power is added to both: fainter detail is not compared."""
@@ -27,7 +29,7 @@ def spectrum_distance(image: Tensor, target: Tensor) -> Tensor:
     has every frequency: it lacks none in texture and exceeds at none in a mesh.
 
     Args:
-        image: (N, 3, H, W), RGB in [0, 1], H and W at least 64.
+        image: (N, 3, H, W), RGB in [0, 1], H and W at least 32.
         target: same shape.
 
     Returns:
@@ -37,7 +39,8 @@ def spectrum_distance(image: Tensor, target: Tensor) -> Tensor:
 
 
 def _log_power(image: Tensor) -> Tensor:
-    luma = (image.float() * image.new_tensor(LUMA, dtype=torch.float32)[:, None, None]).sum(dim=1)
+    # Numbers, not a tensor of them: copying one to the device cannot be recorded as a CUDA graph.
+    luma: Tensor = sum(weight * image[:, index].float() for index, weight in enumerate(LUMA))  # type: ignore[assignment]
     windows = luma.unfold(1, WINDOW_PX, WINDOW_PX // 2).unfold(2, WINDOW_PX, WINDOW_PX // 2)
     windows = windows - windows.mean(dim=(-2, -1), keepdim=True)
     hann = torch.hann_window(WINDOW_PX, device=image.device)
@@ -46,6 +49,6 @@ def _log_power(image: Tensor) -> Tensor:
     power = bins.real.square() + bins.imag.square()
     count, rows, columns = power.shape[:3]
     power = power.permute(0, 3, 4, 1, 2).reshape(count, -1, rows, columns)
-    power = F.avg_pool2d(power, AVERAGED, stride=1)
+    power = F.avg_pool2d(power, min(AVERAGED, rows, columns), stride=1)
     floor = taper.square().sum() * (FLOOR_LEVELS / 255) ** 2
     return torch.log(power + floor)

@@ -43,6 +43,11 @@ def test_meshes_of_any_period_are_seen(period_px: float) -> None:
     assert spectrum_distance(smooth + mesh(period_px), smooth).item() > 0.1
 
 
+def test_crops_of_one_window_are_compared() -> None:
+    small = (slice(None), slice(None), slice(32), slice(32))
+    assert spectrum_distance(texture(0)[small], texture(0, strength=0.05)[small]).item() > 1
+
+
 def test_detail_below_one_level_is_not_compared() -> None:
     flat = torch.full((1, 3, 64, 64), 0.5)
     faint = 0.5 + (texture(0, strength=0.2 / 255)[:1, :, :64, :64] - 0.5)
