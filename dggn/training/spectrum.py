@@ -24,8 +24,8 @@ LUMA = (0.299, 0.587, 0.114)
 def spectrum_distance(image: Tensor, target: Tensor) -> Tensor:
     """Return the mean difference of the logarithms of local power spectra.
 
-    Comparing pixels blurs texture whose place cannot be known, and a perceptual network prefers some
-    frequencies. A power spectrum does not depend on the place and covers all frequencies, so
+    Comparing pixels blurs texture whose place cannot be known, and a perceptual network prefers
+    some frequencies. A power spectrum does not depend on the place and covers all frequencies, so
     neither missing texture nor a mesh at a few of them goes unnoticed.
 
     Args:
