@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from runtime.errors import Cancelled, ConfigError
-from runtime.model.info import DEFAULT_MODEL
+from runtime.model.info import DEFAULT_MODEL, GPU_DEFAULT_MODEL, gpu_default
 from runtime.system.package import require, version_option
 from runtime.system.terminal import INTERRUPTED, errors_reported, show_progress
 
@@ -138,9 +138,14 @@ def trt(
         ),
     ] = None,
     onnx: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE|URL", help="Shipped model, ONNX file or its https URL."),
-    ] = DEFAULT_MODEL,
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE|URL",
+            help="Shipped model, ONNX file or its https URL "
+            f"[default: {GPU_DEFAULT_MODEL}; in INT8 {DEFAULT_MODEL}].",
+            show_default=False,
+        ),
+    ] = None,
     io: Annotated[
         Literal["uint8", "float32"],
         typer.Option(help="uint8: bytes in and out; float32: for 16-bit pictures."),
@@ -194,7 +199,8 @@ def trt(
 
         if output is not None and output.suffix != SUFFIX:
             raise ConfigError(f"{output} does not end in {SUFFIX}: name a file that does")
-        file = model_file(fetched_model(onnx), chosen)
+        name = onnx or gpu_default("int8" if chosen == "int8" else None)
+        file = model_file(fetched_model(name), chosen)
         names = [name.strip().lower() for name in target.split(",")] if target else []
         targets = choose_targets(names, flavor, device)
         source = read_model(file, targets.flavor)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from runtime.model.info import DEFAULT_MODEL
 from runtime.run.arguments import (
     BackendOption,
     DevicesOption,
@@ -55,7 +54,7 @@ def run(
             "a file. Also in an object store.",
         ),
     ],
-    model: ModelOption = DEFAULT_MODEL,
+    model: ModelOption = None,
     denoise: Annotated[
         float | None,
         typer.Option(

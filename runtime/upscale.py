@@ -8,20 +8,19 @@ from typing import Any, overload
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.model.info import DEFAULT_MODEL
 from runtime.upscaler import AnyImage, Upscaler
 
 
 @overload
-def upscale(image: str | Path, *, model: str | Path = ...) -> Image.Image: ...
+def upscale(image: str | Path, *, model: str | Path | None = ...) -> Image.Image: ...
 
 
 @overload
-def upscale(image: AnyImage, *, model: str | Path = ...) -> AnyImage: ...
+def upscale(image: AnyImage, *, model: str | Path | None = ...) -> AnyImage: ...
 
 
 def upscale(
-    image: str | Path | Image.Image | NDArray[Any], *, model: str | Path = DEFAULT_MODEL
+    image: str | Path | Image.Image | NDArray[Any], *, model: str | Path | None = None
 ) -> Image.Image | NDArray[Any]:
     """Upscale one image; for many, `Upscaler` loads the model only once.
 
@@ -33,7 +32,7 @@ def upscale(
 
     Args:
         image: a file, a PIL image or an array; see `Upscaler.__call__`.
-        model: name of a shipped model, or path of an ONNX file.
+        model: name of a shipped model, or path of an ONNX file; see `Upscaler` for the default.
 
     Returns:
         An array for an array, a PIL image otherwise, larger.

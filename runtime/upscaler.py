@@ -17,7 +17,7 @@ from PIL import Image
 from runtime.backends.denoise import denoised, own_strength
 from runtime.backends.fetch import local_model
 from runtime.backends.request import BackendName, BackendRequest
-from runtime.backends.select import open_backend
+from runtime.backends.select import open_backend, open_default
 from runtime.backends.trt.request import BuildEngine
 from runtime.codecs.decode import decode
 from runtime.codecs.frames import all_frames
@@ -27,7 +27,14 @@ from runtime.image.picture import Picture, Samples
 from runtime.image.resize import enlarge_alpha
 from runtime.image.strip_source import StripReader
 from runtime.image.transparency import fill_transparent, without_steps
-from runtime.model.info import DEFAULT_MODEL, WantedPrecision, file_sha256, model_name, model_path
+from runtime.model.info import (
+    DEFAULT_MODEL,
+    WantedPrecision,
+    file_sha256,
+    gpu_default,
+    model_name,
+    model_path,
+)
 from runtime.tiles.backend import Backend
 from runtime.tiles.plan import check_tiling, default_tile_px
 from runtime.tiles.stitch import OnTile, Watched, part_progress, submit_in_tiles
@@ -49,7 +56,9 @@ class Upscaler:
         (80, 120, 3)
 
     Args:
-        model: name of a shipped model, path of an ONNX file, or the https URL of one.
+        model: name of a shipped model, path of an ONNX file, or the https URL of one; by default
+            `dggn-photo` on NVIDIA GPUs, except with `denoise` or `int8`, and else
+            `dggn-lite-photo`.
         tile_size: side of a tile in input pixels, overlap included; by default 256, or more if
             the overlap is large.
         overlap: context on each side of a tile, in input pixels; by default as much as the model
@@ -82,7 +91,7 @@ class Upscaler:
 
     def __init__(
         self,
-        model: str | Path = DEFAULT_MODEL,
+        model: str | Path | None = None,
         *,
         tile_size: int | None = None,
         overlap: int | None = None,
@@ -112,7 +121,7 @@ class Upscaler:
     @classmethod
     def from_request(
         cls,
-        model: str | Path,
+        model: str | Path | None,
         request: BackendRequest,
         *,
         overlap: int | None = None,
@@ -121,7 +130,7 @@ class Upscaler:
         """Open an upscaler for a command's request.
 
         Args:
-            model: a shipped name or an ONNX file.
+            model: a shipped name or an ONNX file; None for the default.
             request: the backend request.
             overlap: LR pixels of context per side; by default what the model was measured to need.
             denoise: see the class.
@@ -135,17 +144,23 @@ class Upscaler:
 
     def _open(
         self,
-        model: str | Path,
+        model: str | Path | None,
         request: BackendRequest,
         overlap: int | None,
         denoise: float | None,
     ) -> None:
-        path = model_path(local_model(str(model), say=request.say), request.precision)
+        def file(name: str) -> Path:
+            path = model_path(name, request.precision)
+            return path if denoise is None else denoised(path, denoise)
+
+        if model is None:
+            on_gpu = gpu_default(request.precision, denoise)
+            path, self._backend, self.why = open_default(file(on_gpu), file(DEFAULT_MODEL), request)
+        else:
+            path = file(local_model(str(model), say=request.say))
+            self._backend, self.why = open_backend(path, request)
         self.denoise = own_strength(path) if denoise is None else denoise
         """Strength of denoising; None for models of one strength."""
-        if denoise is not None:
-            path = denoised(path, denoise)
-        self._backend, self.why = open_backend(path, request)
         self.info = self._backend.info
         self.model_name, self.model_sha256 = model_name(path), file_sha256(path)
         self.overlap = self.info.halo_px if overlap is None else overlap

@@ -58,6 +58,45 @@ def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
         return _open_cuda(onnx, request), ""
     if request.name == "tensorrt":
         return _open_tensorrt(onnx, request), ""
+    backend, reason = _try_gpus(onnx, request)
+    return (backend, reason) if backend else _open_on_processor(onnx, request, reason)
+
+
+def open_default(
+    on_gpu: Path, on_processor: Path, request: BackendRequest
+) -> tuple[Path, Backend, str]:
+    """Open one of two models, whichever suits what this machine computes with.
+
+    Args:
+        on_gpu: the file for NVIDIA GPUs.
+        on_processor: the file for everything else.
+        request: backend, devices and precision.
+
+    Returns:
+        The file, and what `open_backend` returns for it.
+
+    Raises:
+        DggnError: see `open_backend`.
+    """
+    if request.name in ("tensorrt", "cuda"):
+        return on_gpu, *open_backend(on_gpu, request)
+    if request.name != "auto" or request.precision == "bfloat16":
+        return on_processor, *open_backend(on_processor, request)
+    backend, reason = _try_gpus(on_gpu, request)
+    if backend:
+        return on_gpu, backend, reason
+    return on_processor, *_open_on_processor(on_processor, request, reason)
+
+
+def _try_gpus(onnx: Path, request: BackendRequest) -> tuple[Backend | None, str]:
+    """Open TensorRT, or else ONNX Runtime on CUDA; also return the reason for the choice.
+
+    Returns:
+        None with the reason if only the CPU is left.
+
+    Raises:
+        BackendError: GPUs are requested, and none can be used.
+    """
     reason = _no_tensorrt()
     if not reason:
         try:
@@ -75,7 +114,7 @@ def open_backend(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
             f"--devices {chosen} names GPUs, but only the CPU can be used: {reason}. "
             "Leave --devices out to compute on the CPU"
         )
-    return _open_on_processor(onnx, request, reason)
+    return None, reason
 
 
 def _open_on_processor(onnx: Path, request: BackendRequest, reason: str) -> tuple[Backend, str]:

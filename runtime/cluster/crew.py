@@ -21,6 +21,7 @@ from runtime.errors import Cancelled, DggnError, EnvironmentProblem
 from runtime.jobs.job import Job
 from runtime.jobs.result import FileResult
 from runtime.jobs.stamp import SourceStamp
+from runtime.model.info import DEFAULT_MODEL, gpu_default
 from runtime.report.progress import Progress
 from runtime.run.options import Options
 from runtime.run.workers import Order, Workers
@@ -249,7 +250,8 @@ def _crew(
                 return []
             return divide(fresh, workers=None, on_gpu=on_gpu, memory_bytes=options.memory_bytes)
 
-        hirer = Hirer(ray, absolute(options), make_builder, progress)
+        settled = with_one_model(absolute(options), divide_now())
+        hirer = Hirer(ray, settled, make_builder, progress)
         yield Crew(ray, hirer, progress, divide_now, newcomers, cancelled)
     finally:
         # The cancelling thread still talks to the workers, and ends the process.
@@ -272,9 +274,21 @@ def absolute(options: Options) -> Options:
         source=source.absolute() if isinstance(source, Path) else source,
         target=target.absolute() if isinstance(target, Path) else target,
         model=str(Path(model).absolute())
-        if "://" not in model and Path(model).is_file()
+        if model and "://" not in model and Path(model).is_file()
         else model,
     )
+
+
+def with_one_model(options: Options, slots: Sequence[Slot]) -> Options:
+    """Return options that name the model, as results of several would differ.
+
+    By default it is the GPUs' if every worker has one.
+    """
+    if options.model is not None:
+        return options
+    on_gpu = all(slot.gpus for slot in slots)
+    large = gpu_default(options.request.precision, options.denoise)
+    return replace(options, model=large if on_gpu else DEFAULT_MODEL)
 
 
 def _counted(workers: Sequence[Hired]) -> str:

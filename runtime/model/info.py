@@ -21,6 +21,9 @@ MODELS_FOLDER = Path(__file__).parents[1] / "models"
 DEFAULT_MODEL = "dggn-lite-photo"
 """Default model, for photographs from cameras, programs and the web."""
 
+GPU_DEFAULT_MODEL = "dggn-photo"
+"""Default model on NVIDIA GPUs: better and ten times the work, which takes too long on CPUs."""
+
 INT8_SUFFIX = "-int8"
 """File name suffix of a shipped model's INT8 version."""
 
@@ -180,6 +183,19 @@ def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> P
             f"models only ({', '.join(shipped)}); dggn-calibrate makes INT8 versions of others"
         )
     return path
+
+
+def gpu_default(precision: WantedPrecision | None, denoise: float | None = None) -> str:
+    """Return the name of the default model on NVIDIA GPUs.
+
+    It is the CPUs' default where that is asked for which the large model lacks: an INT8 version,
+    or strengths of denoising.
+
+    Args:
+        precision: the requested one.
+        denoise: the requested strength.
+    """
+    return GPU_DEFAULT_MODEL if precision != "int8" and denoise is None else DEFAULT_MODEL
 
 
 def model_name(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from runtime.errors import ConfigError
+from runtime.model.info import DEFAULT_MODEL, GPU_DEFAULT_MODEL
 from runtime.stores.url import StoreUrl
 
 if TYPE_CHECKING:
@@ -76,11 +77,13 @@ def openvino_device(text: str | None) -> str:
 PrecisionName = Literal["auto", "bfloat16", "float32", "int8"]
 
 ModelOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="NAME|FILE|URL",
         help="Shipped model, ONNX file of an RGB upscaler, or its https URL, downloaded once; "
-        "append #sha256=... to pin the content.",
+        "append #sha256=... to pin the content "
+        f"[default: {DEFAULT_MODEL}; on NVIDIA GPUs {GPU_DEFAULT_MODEL}].",
+        show_default=False,
     ),
 ]
 PrecisionOption = Annotated[

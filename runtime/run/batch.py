@@ -184,7 +184,7 @@ def describe(report: Report, options: Options, facts: Facts) -> Fingerprints:
     if settings.scale is not None:  # other sizes depend on the picture
         target_size_hw((1, 1), settings, facts.scale)
     report.shard = str(options.shard) if options.shard else None
-    report.model, report.runs_on = options.model, facts.description
+    report.model, report.runs_on = options.model or facts.model_name, facts.description
     report.model_sha256 = facts.model_sha256
     report.precision = facts.precision
     report.settings = {

@@ -10,7 +10,6 @@ from runtime.backends.fetch import local_model
 from runtime.backends.request import BackendRequest
 from runtime.codecs.output import OutputSettings
 from runtime.jobs.shard import Shard
-from runtime.model.info import DEFAULT_MODEL
 from runtime.report.progress import Progress
 from runtime.run.ends import Ends, Place, open_ends
 from runtime.run.memory import RESULT_SHARE, default_memory_bytes
@@ -25,7 +24,8 @@ class Options:
     source: Place
     target: Place
     settings: OutputSettings = field(default_factory=OutputSettings)
-    model: str = DEFAULT_MODEL
+    model: str | None = None
+    """Shipped model, ONNX file or URL; None for the default, see `Upscaler`."""
     request: BackendRequest = field(default_factory=BackendRequest)
     """Backend request; its messages go to the progress display."""
     denoise: float | None = None
@@ -54,7 +54,9 @@ def open_upscaler(options: Options, progress: Progress) -> Upscaler:
     Raises:
         DggnError: see `Upscaler`.
     """
-    model = local_model(options.model, say=progress.say, bar=progress.fetching)
+    model = options.model
+    if model is not None:
+        model = local_model(model, say=progress.say, bar=progress.fetching)
     request = replace(options.request, say=progress.say)
     return Upscaler.from_request(model, request, overlap=options.overlap, denoise=options.denoise)
 

@@ -25,6 +25,7 @@ class Facts:
     """Human-readable model and backend."""
     why: str
     """That is used; may be empty."""
+    model_name: str
     model_sha256: str
     precision: str
     scale: int
@@ -37,6 +38,7 @@ class Facts:
         return cls(
             description=upscaler.description,
             why=upscaler.why,
+            model_name=upscaler.model_name,
             model_sha256=upscaler.model_sha256,
             precision=upscaler.precision,
             scale=upscaler.info.scale,

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from runtime.model.info import DEFAULT_MODEL
 from runtime.run.arguments import (
     BackendOption,
     DevicesOption,
@@ -57,7 +56,7 @@ def serve(
             help="Additional host name of this server, for example a proxy's; repeatable.",
         ),
     ] = None,
-    model: ModelOption = DEFAULT_MODEL,
+    model: ModelOption = None,
     denoise: Annotated[
         float | None,
         typer.Option(
@@ -137,8 +136,9 @@ def serve(
             say=progress.say,
         )
         with bound_socket(address) as listening:
-            path = local_model(model, say=progress.say, bar=progress.fetching)
-            opened = partial(Upscaler.from_request, path, request)
+            if model is not None:
+                model = local_model(model, say=progress.say, bar=progress.fetching)
+            opened = partial(Upscaler.from_request, model, request)
             with opened(denoise=denoise) as upscaler:
                 progress.say(upscaler.description + (f"; {upscaler.why}" if upscaler.why else ""))
                 run_server(

@@ -95,7 +95,7 @@ def test_an_engine_for_other_machines(tmp_path: Path) -> None:
     shown = run("inspect", "x.engine", folder=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "sm86, sm120" in shown.stdout
-    assert "dggn-lite-photo, x4" in shown.stdout
+    assert "dggn-photo, x4" in shown.stdout
 
 
 CTRL_C_IN_THE_BUILD = """

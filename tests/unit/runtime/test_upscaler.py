@@ -17,11 +17,14 @@ pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 import dggn
 import runtime.upscale
 import runtime.upscaler
+from runtime.backends import select
 from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.request import BackendRequest
 from runtime.errors import Cancelled, ConfigError, ImageError, ImageReadError, ModelError
 from runtime.image.picture import Picture
 from runtime.image.strips import header_of
 from runtime.model.info import DEFAULT_MODEL, model_path
+from runtime.tiles.backend import Backend
 from runtime.tiles.strips import STRIP_BYTES
 from runtime.upscaler import Upscaler
 
@@ -103,6 +106,28 @@ def test_colours_stay_where_they_are(model: str, most_levels: float) -> None:
     assert luma_distance(small, image) < most_levels
     assert luma_distance(small[..., ::-1], image) > 10
     assert luma_distance(np.roll(small, 1, axis=0), image) > luma_distance(small, image)
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "strength"),
+    [
+        ({}, "dggn-photo", None),
+        ({"denoise": 1.0}, DEFAULT_MODEL, 1.0),
+        ({"precision": "int8"}, DEFAULT_MODEL, None),
+    ],
+)
+def test_gpus_have_a_default_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], name: str, strength: float | None
+) -> None:
+    def try_gpus(onnx: Path, request: BackendRequest) -> tuple[Backend, str]:
+        return OrtBackend(onnx, threads=1, where="cpu"), "a GPU was found"
+
+    monkeypatch.setattr(select, "_try_gpus", try_gpus)
+    with Upscaler(**options) as upscaler:
+        assert (upscaler.model_name, upscaler.denoise) == (name, strength)
+        assert upscaler.why == "a GPU was found"
+    with Upscaler(backend="cpu", **options) as upscaler:
+        assert upscaler.model_name == DEFAULT_MODEL
 
 
 def test_the_result_is_sharper_than_bicubic() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gpu_machine import Machine
+from tests.support.gpu_machine import LITE, TILE_PX, Machine
 
 pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
@@ -17,6 +17,8 @@ import runtime.backends.trt.library
 import runtime.backends.trt.open
 from runtime.backends.gpu import Probe
 from runtime.backends.onnxruntime import OrtBackend
+from runtime.backends.request import BackendRequest
+from runtime.backends.select import open_default
 from runtime.errors import BackendError, ConfigError, MissingDependency
 from runtime.model.info import model_path, tensorrt_model_path
 
@@ -91,3 +93,36 @@ def test_cuda_is_refused_where_onnx_runtime_has_none(machine: Machine) -> None:
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(BackendError, match=r"for CPUs only.*dggn\[gpu\]"):
         machine.open(name="cuda")
+
+
+@pytest.mark.parametrize("has_engine", [True, False])
+def test_the_default_model_follows_the_device(machine: Machine, has_engine: bool) -> None:
+    small = model_path("dggn-lite-photo")
+    if has_engine:
+        machine.engine()
+    request = BackendRequest(tile_px=TILE_PX, threads=1)
+    file, backend, why = open_default(LITE, small, request)
+    with backend:
+        assert file == (LITE if has_engine else small)
+        assert ("it has an engine" if has_engine else "there is no TensorRT engine") in why
+
+
+def test_a_named_backend_decides_the_default_model(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = model_path("dggn-lite-photo")
+    machine.engine()
+    file, backend, why = open_default(LITE, small, BackendRequest(name="cpu", threads=1))
+    with backend:
+        assert (file, why) == (small, "")
+    file, backend, why = open_default(LITE, small, BackendRequest(name="tensorrt", tile_px=TILE_PX))
+    with backend:
+        assert (file, why) == (LITE, "")
+    monkeypatch.setattr(runtime.backends.select, "_open_openvino", _opens_on_processor)
+    file, backend, why = open_default(LITE, small, BackendRequest(precision="bfloat16"))
+    with backend:
+        assert (file, why) == (small, "it supports bfloat16")
+
+
+def _opens_on_processor(onnx: Path, request: BackendRequest) -> OrtBackend:
+    return OrtBackend(onnx, threads=1, where="cpu")

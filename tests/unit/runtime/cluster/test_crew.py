@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from runtime.cluster.crew import Crew
+from runtime.cluster.crew import Crew, with_one_model
 from runtime.cluster.hire import Hired, Hirer
 from runtime.cluster.share import Node, Slot
 from runtime.cluster.worker import Made
@@ -22,11 +23,13 @@ from runtime.jobs.journal import Fingerprints, Journal
 from runtime.jobs.result import FileResult
 from runtime.jobs.stamp import SourceStamp
 from runtime.report.progress import PlainProgress
+from runtime.run.options import Options
 from runtime.run.workers import Facts, Order
 
 FACTS = Facts(
     description="a model",
     why="",
+    model_name="a model",
     model_sha256="a" * 64,
     precision="float32",
     scale=4,
@@ -224,3 +227,16 @@ def test_workers_that_a_cancel_ends_are_not_replaced(tmp_path: Path) -> None:
         run.over(*NAMES)
     assert run.hiring.hired == 1
     assert "was lost" not in run.stream.getvalue()
+
+
+def test_all_workers_get_one_model() -> None:
+    gpu = replace(SLOT, gpus=1)
+    options = Options(source=Path("in"), target=Path("out"))
+
+    def model(slots: Sequence[Slot], **changed: Any) -> str | None:
+        return with_one_model(replace(options, **changed), slots).model
+
+    assert model([gpu, gpu]) == "dggn-photo"
+    assert model([gpu, SLOT]) == "dggn-lite-photo"
+    assert model([gpu], denoise=0.5) == "dggn-lite-photo"
+    assert model([gpu], model="dggn-lite") == "dggn-lite"

@@ -9,8 +9,10 @@ from runtime.errors import ConfigError, ModelError
 from runtime.model import info
 from runtime.model.info import (
     DEFAULT_MODEL,
+    GPU_DEFAULT_MODEL,
     ModelInfo,
     file_sha256,
+    gpu_default,
     model_path,
     shipped_models,
     tensorrt_model_path,
@@ -61,9 +63,16 @@ def test_absurd_values_are_refused_with_the_file_named(key: str, value: str) -> 
         ModelInfo.from_metadata({**PROPERTIES, f"dggn.{key}": value}, where="m.onnx")
 
 
-def test_the_default_model_ships() -> None:
-    assert DEFAULT_MODEL in shipped_models()
-    assert model_path(DEFAULT_MODEL).is_file()
+def test_the_default_models_ship() -> None:
+    for name in (DEFAULT_MODEL, GPU_DEFAULT_MODEL):
+        assert name in shipped_models()
+        assert model_path(name).is_file()
+
+
+def test_gpus_take_the_large_model_where_it_has_what_is_asked_for() -> None:
+    assert gpu_default(None) == gpu_default("float32") == GPU_DEFAULT_MODEL
+    assert gpu_default("int8") == gpu_default(None, denoise=0.5) == DEFAULT_MODEL
+    assert model_path(gpu_default("int8"), "int8").is_file()
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones() -> None:

@@ -25,7 +25,8 @@ class Upscaler(NearestUpscaler):
     """Replaces the result of `open_upscaler`, without a model."""
 
     description, why, precision = "nearest, in memory", "", "uint8"
-    model_sha256, tile_size, overlap, on_gpu = "a" * 64, 64, 0, False
+    model_name, model_sha256 = "fake", "a" * 64
+    tile_size, overlap, on_gpu = 64, 0, False
 
     def __enter__(self) -> Upscaler:
         return self
