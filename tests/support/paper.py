@@ -1,4 +1,4 @@
-"""What the paper says, to compare recipes with."""
+"""The paper's terms, for tests of recipes."""
 
 from __future__ import annotations
 
