@@ -280,9 +280,9 @@ def absolute(options: Options) -> Options:
 
 
 def with_one_model(options: Options, slots: Sequence[Slot]) -> Options:
-    """Return options that name the model, as results of several would differ.
+    """Return options that name the model, so that no worker chooses another.
 
-    By default it is the GPUs' if every worker has one.
+    The default is the one for GPUs if every worker has a GPU.
     """
     if options.model is not None:
         return options

@@ -188,8 +188,7 @@ def model_path(name_or_file: str, precision: WantedPrecision | None = None) -> P
 def gpu_default(precision: WantedPrecision | None, denoise: float | None = None) -> str:
     """Return the name of the default model on NVIDIA GPUs.
 
-    It is the CPUs' default where that is asked for which the large model lacks: an INT8 version,
-    or strengths of denoising.
+    INT8 and strengths of denoising choose the CPUs' default, since the large model has neither.
 
     Args:
         precision: the requested one.
