@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -10,22 +11,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dggn.training.log import Record
+from dggn.training.loss_config import LossConfig
 from runtime.errors import ConfigError, TargetError
 
 CURVES_NAME = "curves.png"
 
 PANELS = {
-    "generator": (
-        "loss",
-        "perceptual",
-        "pixel",
-        "gradient",
-        "adversarial",
-        "gradient_adversarial",
-        "branch_gradient",
-        "phase",
-        "grid",
-    ),
+    "generator": ("loss", *(field.name for field in fields(LossConfig))),
     "critics": ("image_critic", "image_penalty", "gradient_critic", "gradient_penalty"),
     "PSNR (dB)": ("psnr_db",),
     "SSIM": ("ssim",),

@@ -10,6 +10,8 @@ pytest.importorskip("matplotlib", reason="needs the train extra")
 from matplotlib.figure import Figure
 from PIL import Image
 
+from dggn.settings import to_mapping
+from dggn.training.loss_config import LossConfig
 from dggn.training.plot import draw_curves
 from runtime.errors import ConfigError, TargetError
 
@@ -30,15 +32,27 @@ def test_a_panel_for_each_group_that_is_there(tmp_path: Path) -> None:
     assert heights[0] == pytest.approx(4 * heights[1], abs=2)
 
 
-def test_legends_hide_no_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved: list[Figure] = []
+@pytest.fixture
+def saved(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Figures that are written."""
+    figures: list[Figure] = []
     save = Figure.savefig
 
     def savefig(figure: Figure, *arguments: Any, **options: Any) -> None:
-        saved.append(figure)
+        figures.append(figure)
         save(figure, *arguments, **options)
 
     monkeypatch.setattr(Figure, "savefig", savefig)
+    return figures
+
+
+def test_every_term_of_the_loss_has_a_curve(tmp_path: Path, saved: list[Figure]) -> None:
+    terms = to_mapping(LossConfig())
+    draw_curves([{"step": 1, "loss": 0.5, **terms}], tmp_path / "all.png", title="run")
+    assert {line.get_label() for line in saved[0].axes[0].get_lines()} == {"loss", *terms}
+
+
+def test_legends_hide_no_curve(tmp_path: Path, saved: list[Figure]) -> None:
     draw_curves(RECORDS, tmp_path / "all.png", title="run")
     axis = saved[0].axes[0]
     legend = axis.get_legend()
