@@ -71,7 +71,7 @@ def test_the_first_kit(tmp_path: Path) -> None:
     assert "s left] dggn-run" in said, "stages are timed"
     measured = found(out / "first-1.json")
     assert measured["slots, batches of 2, no graphs"]["psnr_db"] > 50
-    assert measured["dggn-run"]["png, second"]["delivered_mp_per_s"] > 0
+    assert measured["dggn-run"]["png, second"]["computed_mp_per_s"] > 0
     assert {row["form"] for row in measured["units"]["rows"]} == {"grouped", "separate"}
     kit("first", tmp_path, "run", pieces, str(out), "--step", "3", "--seconds", "200")
     found_here = found(out / "first-3.json")

@@ -15,6 +15,7 @@ from PIL import Image
 from runtime.backends.gpu import Gpu
 from runtime.backends.trt.request import EngineRequest
 from runtime.image.picture import Samples
+from runtime.model.info import DEFAULT_MODEL, GPU_DEFAULT_MODEL
 from runtime.upscaler import Upscaler
 
 pytestmark = [pytest.mark.gpu, pytest.mark.tensorrt, pytest.mark.slow]
@@ -50,8 +51,11 @@ def said() -> list[str]:
     return []
 
 
-def open_tensorrt(said: list[str], precision: str | None = None) -> Upscaler:
+def open_tensorrt(
+    said: list[str], precision: str | None = None, model: str = DEFAULT_MODEL
+) -> Upscaler:
     return Upscaler(
+        model,
         backend="tensorrt",
         precision=precision,  # type: ignore[arg-type]
         tile_size=128,
@@ -63,13 +67,14 @@ def open_tensorrt(said: list[str], precision: str | None = None) -> Upscaler:
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("precision", [None, "float32"])
+@pytest.mark.parametrize("model", [DEFAULT_MODEL, GPU_DEFAULT_MODEL])
 def test_within_one_grey_level_of_onnx_runtime(
-    said: list[str], precision: str | None, deep: bool
+    said: list[str], model: str, precision: str | None, deep: bool
 ) -> None:
     picture = photograph(deep=deep)
-    with Upscaler(backend="cpu", tile_size=128) as reference:
+    with Upscaler(model, backend="cpu", tile_size=128) as reference:
         expected = reference(picture).astype(np.int64)
-    with open_tensorrt(said, precision) as upscaler:
+    with open_tensorrt(said, precision, model) as upscaler:
         found = upscaler(picture).astype(np.int64)
     level = 257 if deep else 1
     share = float((np.abs(found - expected) <= level).mean())

@@ -231,57 +231,71 @@ def main() -> None:
             f"nothing was built or measured: {'; '.join(problems.values())}. "
             f"Done before: unpacking, {', '.join(passed) or 'nothing else'}"
         )
+    built = []
     for name in ORDER:
-        _measure(stages, found[0], name, options)
+        subject = Subject(name, options.work)
+        needs_s = 0 if options.rehearse else LEAST_BUILD_S[name]
+        stages.run(f"{name}, build", partial(found[0].build, subject), needs_s=needs_s)
+        if f"{name}, build" in problems:
+            continue
+        built.append(subject)
+        _measure(stages, found[0], subject, options, graphs=False)
+        if name != "esrgan":
+            _measure_command(stages, found[0], subject, options)
+    # Last, for a fault of a graph, which TensorRT 8 is known for, ends all that the process can do.
+    for subject in () if options.rehearse else built:
+        _measure(stages, found[0], subject, options, graphs=True)
 
 
 def _measure(
-    stages: Stages, library: Stand | TensorRt, name: str, options: argparse.Namespace
+    stages: Stages,
+    library: Stand | TensorRt,
+    subject: Subject,
+    options: argparse.Namespace,
+    *,
+    graphs: bool,
 ) -> None:
-    subject = Subject(name, options.work)
     seconds = 0.01 if options.rehearse else 2.0
-    needs_s = 0 if options.rehearse else LEAST_BUILD_S[name]
-    stages.run(f"{name}, build", partial(library.build, subject), needs_s=needs_s)
-    if f"{name}, build" in stages.found["problems"]:
-        return
-    for graphs in (False,) if options.rehearse else (False, True):
-        how = "graphs" if graphs else "no graphs"
+    how = "graphs" if graphs else "no graphs"
 
-        def slots(out: dict[str, Any], graphs: bool = graphs) -> None:
-            with library.backend(subject, graphs) as backend:
-                out |= compare(backend, subject.tiles, subject.expected)
-                out["with_copies_mp_per_s"] = with_copies(backend, subject.tiles, seconds)
+    def slots(out: dict[str, Any]) -> None:
+        with library.backend(subject, graphs) as backend:
+            out |= compare(backend, subject.tiles, subject.expected)
+            out["with_copies_mp_per_s"] = with_copies(backend, subject.tiles, seconds)
 
-        def engine(out: dict[str, Any], graphs: bool = graphs) -> None:
-            device = library.device()
-            out["mp_per_s"] = engine_only(
-                device,
-                library.executions(subject),
-                subject.tiles,
-                subject.info.scale,
-                slots=SLOTS,
-                graphs=graphs,
-                seconds=seconds,
-            )
-            device.close()
+    def engine(out: dict[str, Any]) -> None:
+        device = library.device()
+        out["mp_per_s"] = engine_only(
+            device,
+            library.executions(subject),
+            subject.tiles,
+            subject.info.scale,
+            slots=SLOTS,
+            graphs=graphs,
+            seconds=seconds,
+        )
+        device.close()
 
-        stages.run(f"{name}, with copies, {how}", slots)
-        stages.run(f"{name}, engine only, {how}", engine)
-    if name == "esrgan":
-        return
+    stages.run(f"{subject.name}, with copies, {how}", slots)
+    stages.run(f"{subject.name}, engine only, {how}", engine)
 
+
+def _measure_command(
+    stages: Stages, library: Stand | TensorRt, subject: Subject, options: argparse.Namespace
+) -> None:
     def command(out: dict[str, Any]) -> None:
         photographs = make_photographs(options.work / "photographs", rehearse=options.rehearse)
         for kind in ("png", "jpg"):
             for attempt in ("first", "second"):
                 out[f"{kind}, {attempt}"] = whole_command(
                     lambda: library.backend(subject, False),
+                    subject.graph,
                     photographs,
-                    options.work / f"out-{name}-{kind}",
+                    options.work / f"out-{subject.name}-{kind}",
                     kind,
                 )
 
-    stages.run(f"{name}, dggn-run", command)
+    stages.run(f"{subject.name}, dggn-run", command)
 
 
 if __name__ == "__main__":

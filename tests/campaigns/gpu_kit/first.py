@@ -257,6 +257,7 @@ class _Setting:
 
     def command(self, out: dict[str, Any]) -> None:
         """A whole dggn-run over a folder, as PNG and as JPEG."""
+        from runtime.model.info import model_path
         from tests.campaigns.gpu_kit.measure import whole_command
 
         photographs = make_photographs(self._work / "photographs", rehearse=self._rehearse)
@@ -264,6 +265,7 @@ class _Setting:
             for attempt in ("first", "second"):
                 out[f"{kind}, {attempt}"] = whole_command(
                     lambda: self._open(2 if self._rehearse else 4, False),
+                    model_path(MODEL),
                     photographs,
                     self._work / f"out-{kind}",
                     kind,

@@ -132,12 +132,13 @@ def per_second(run: Callable[[int], None], seconds: float) -> float:
 
 
 def whole_command(
-    open_backend: Callable[[], Backend], photographs: Path, target: Path, kind: str
+    open_backend: Callable[[], Backend], model: Path, photographs: Path, target: Path, kind: str
 ) -> dict[str, float]:
     """`dggn-run` over a folder in this process, over a backend.
 
     Args:
         open_backend: opens it, as a part of the command.
+        model: its ONNX file.
         photographs: folder.
         target: folder of the results.
         kind: their format.
@@ -165,11 +166,15 @@ def whole_command(
 
     begun = time.perf_counter()
     with mock.patch.object(upscaler, "open_backend", opened):
-        arguments = [str(photographs), str(target), "--format", kind, "--quiet", "--overwrite"]
+        # With a model named, for the default is chosen by what the machine has.
+        arguments = [str(photographs), str(target), "--model", str(model)]
+        arguments += ["--format", kind, "--quiet", "--overwrite"]
         code = app(arguments, standalone_mode=False)
     if code:
         raise RuntimeError(f"dggn-run ended with {code}")
     took = time.perf_counter() - begun
+    if not computed:
+        raise RuntimeError("dggn-run did not use the backend that is measured")
     delivered = sum(_megapixels(path) for path in target.iterdir() if path.suffix[1:] == kind)
     return {
         "delivered_mp_per_s": round(delivered / took, 2),

@@ -83,6 +83,8 @@ def measure(stages: Stages, work: Path, *, rehearse: bool) -> None:
 
 def _start(work: Path, rehearse: bool, out: dict[str, Any]) -> None:
     """Import the package that came along."""
+    import torch  # before it: PyTorch loads CUDA's libraries, which ONNX Runtime would not find
+
     package = work / "package"
     if not rehearse:
         for path in (work / "libraries").iterdir():
@@ -91,6 +93,7 @@ def _start(work: Path, rehearse: bool, out: dict[str, Any]) -> None:
     import onnxruntime
 
     out |= {"version": onnxruntime.__version__, "file": onnxruntime.__file__}
+    out["cuda"] = torch.version.cuda
     out["providers"] = onnxruntime.get_available_providers()
 
 

@@ -24,6 +24,7 @@ CONTEXT_PX = 16
 """Reflected around a picture, so that the teacher sees no border."""
 
 GRAPHICS = 0.06
+MOST_PROCESSES = 1000
 SCALE = 4
 
 
@@ -47,7 +48,7 @@ def make_sets(
         pairs: least number of pairs in all.
         size_px: side of an LR picture.
         processes: how many.
-        seed: of the first set; the others follow.
+        seed: sets of different seeds have no pair in common, whatever the number of processes.
         device: where the teacher is, as PyTorch names it.
 
     Returns:
@@ -57,7 +58,8 @@ def make_sets(
     each = -(-pairs // processes)
     make = partial(_make_set, sources, target, teacher, each, size_px, device)
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        return sum(pool.map(make, range(seed, seed + processes)))
+        first = seed * MOST_PROCESSES
+        return sum(pool.map(make, range(first, first + processes)))
 
 
 def _make_set(
