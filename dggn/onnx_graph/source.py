@@ -42,17 +42,30 @@ class SourceModel:
     storages: Mapping[str, Storage]
     """Storage of the weights that the file does not store in float32, by name."""
 
+    least_px: int
+    """Height and width of the smallest picture that the model accepts."""
+
     @classmethod
-    def of(cls, path: Path, model: onnx.ModelProto, info: ModelInfo) -> SourceModel:
+    def of(
+        cls, path: Path, model: onnx.ModelProto, info: ModelInfo, *, least_px: int = 1
+    ) -> SourceModel:
         """Fold the constants of a model.
 
         Args:
             path: the model's file.
             model: its graph; modified, and kept.
             info: facts about it.
+            least_px: smallest picture, if its size multiple is not what limits it.
         """
         storages = fold_constants(model)
-        return cls(path=path, sha256=file_sha256(path), info=info, model=model, storages=storages)
+        return cls(
+            path=path,
+            sha256=file_sha256(path),
+            info=info,
+            model=model,
+            storages=storages,
+            least_px=max(least_px, info.size_multiple_px),
+        )
 
     @property
     def is_quantized(self) -> bool:

@@ -63,7 +63,8 @@ class OrtBackend:
         self._run_options = onnxruntime.RunOptions()
         self._cancelled = False
         self.is_foreign = False
-        self.info, self.tensors, self._least_px = self._facts(path)
+        self.info, self.tensors, self.least_px = self._facts(path)
+        """Facts, tensor format, and height and width of the smallest tile computed unpadded."""
 
     def _facts(self, path: Path) -> tuple[ModelInfo, TensorFormat, int]:
         """Return the model's facts, its tensor format and the smallest input size."""
@@ -133,7 +134,7 @@ class OrtBackend:
                 "or use a model exported without `--io uint8`"
             )
         height, width = tiles_nhwc.shape[1:3]
-        missing = [max(0, self._least_px - size) for size in (height, width)]
+        missing = [max(0, self.least_px - size) for size in (height, width)]
         if any(missing):
             padding = ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0))
             tiles_nhwc = np.pad(tiles_nhwc, padding, mode="edge")

@@ -116,14 +116,14 @@ def _build_verified(
         precision = "fp32"
     while True:
         try:
-            plan, facts = _build(source, request, precision, context)
+            plan, facts, failed = _build(
+                source, request, precision, folder / target.name, context, largest=largest
+            )
         except (BuildRefused, ModelError) as error:
             if precision not in SAFER:
                 raise
             problem, outcome = str(error), "cannot be built"
         else:
-            facts = replace(facts, largest_activation=largest)
-            failed, facts = _verify(plan, facts, folder / target.name, source, context)
             if failed is None:
                 write_engine(target, plan, facts)
                 return facts
@@ -139,8 +139,19 @@ def _build_verified(
 
 
 def _build(
-    source: SourceModel, request: EngineRequest, precision: EnginePrecision, context: BuildContext
-) -> tuple[bytes, EngineFacts]:
+    source: SourceModel,
+    request: EngineRequest,
+    precision: EnginePrecision,
+    candidate: Path,
+    context: BuildContext,
+    *,
+    largest: float | None,
+) -> tuple[bytes, EngineFacts, str | None]:
+    """Build and verify the largest engine that fits into the GPU's memory.
+
+    Returns:
+        The plan, its facts, and the reason to reject it, if any.
+    """
     library, gpu = context.library, context.gpu
     capabilities = library.capabilities
     model = tensorrt_graph(
@@ -152,13 +163,13 @@ def _build(
     info = engine_info(source.info, request)
     graph = Graph(
         content=model.SerializeToString(),
-        least_px=info.size_multiple_px,
+        least_px=source.least_px,
         float32_layers=float32_layers(model) if capabilities.precision_flags else frozenset(),
     )
     context.say(f"building for {', '.join(request.targets)} in {precision} with {library.name}")
     most = min(request.batch, _fixed_batch(model) or request.batch)
     first = replace(request, precision=precision, batch=most)
-    for wanted in _shrinking(first, info.size_multiple_px):
+    for wanted in _shrinking(first, info):
         try:
             plan = build_interruptibly(
                 library,
@@ -168,42 +179,47 @@ def _build(
                 cancelled=context.cancelled,
                 device=gpu.index if gpu else 0,
             )
+            facts = EngineFacts(
+                onnx_sha256=source.sha256,
+                onnx_name=source.path.name,
+                plan_sha256=hashlib.sha256(plan).hexdigest(),
+                plan_bytes=len(plan),
+                request=request,
+                precision=wanted.precision,
+                tile_px=wanted.tile_px,
+                batch=wanted.batch,
+                library_version=library.version,
+                gpu_name=gpu.name if gpu else "",
+                cuda_version=gpu.cuda_version if gpu else "",
+                least_px=graph.least_px,
+                profiles=profile_count(library),
+                info=info,
+                largest_activation=largest,
+                verification=None,
+            )
+            failed, facts = _verify(plan, facts, candidate, source, context)
         except OutOfDeviceMemory as error:
             context.say(
                 f"batches of {wanted.batch} tiles of {wanted.tile_px} px do not fit: {error}"
             )
             reason = error
-            continue
-        return plan, EngineFacts(
-            onnx_sha256=source.sha256,
-            onnx_name=source.path.name,
-            plan_sha256=hashlib.sha256(plan).hexdigest(),
-            plan_bytes=len(plan),
-            request=request,
-            precision=wanted.precision,
-            tile_px=wanted.tile_px,
-            batch=wanted.batch,
-            library_version=library.version,
-            gpu_name=gpu.name if gpu else "",
-            cuda_version=gpu.cuda_version if gpu else "",
-            least_px=graph.least_px,
-            profiles=profile_count(library),
-            info=info,
-            largest_activation=None,
-            verification=None,
-        )
+        else:
+            return plan, facts, failed
     raise reason
 
 
-def _shrinking(request: EngineRequest, multiple: int) -> Iterator[EngineRequest]:
+def _shrinking(request: EngineRequest, info: ModelInfo) -> Iterator[EngineRequest]:
     """Yield requests to try: this one, then smaller batches and tiles."""
-    yield request
-    while request.batch > 1 or request.tile_px // 2 >= max(LEAST_TILE_PX, multiple):
+    multiple = info.size_multiple_px
+    while True:
+        yield request
         if request.batch > 1:
             request = replace(request, batch=request.batch // 2)
-        else:
-            request = replace(request, tile_px=request.tile_px // 2 // multiple * multiple)
-        yield request
+            continue
+        tile_px = request.tile_px // 2 // multiple * multiple
+        if tile_px < max(LEAST_TILE_PX, 2 * info.halo_px + 1):
+            return
+        request = replace(request, tile_px=tile_px)
 
 
 def _fixed_batch(model: onnx.ModelProto) -> int:
@@ -236,7 +252,7 @@ def _verify(
         with open_engine(candidate, gpu) as engine:
             found = verify_with(engine, lambda: OrtBackend(source.path, where="cpu"), facts.tile_px)
     except OutOfDeviceMemory:
-        raise  # a safer precision needs more of it
+        raise  # a smaller engine may fit; a safer precision needs more of it
     except (BackendError, ModelError) as error:
         return str(error), facts
     return verification_failure(found, facts.precision), with_verification(facts, found)

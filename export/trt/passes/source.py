@@ -24,13 +24,14 @@ def read_source(path: Path) -> SourceModel:
     from runtime.backends.onnxruntime import OrtBackend
 
     with OrtBackend(path, threads=1, where="cpu") as backend:
-        info = backend.info  # of another program's model it was found by trying it
+        # Of another program's model they were found by trying it.
+        info, least_px = backend.info, backend.least_px
         if backend.tensors not in (PLAIN, OF_BYTES):
             raise ModelError(
                 f"{path} takes {backend.tensors}, and engines are built of models that take "
                 "float32 NCHW in [0, 1]: export it again so, or run it with --backend cpu or cuda"
             )
-    source = SourceModel.of(path, read_onnx(path), info)
+    source = SourceModel.of(path, read_onnx(path), info, least_px=least_px)
     kinds = {node.op_type for node in source.model.graph.node}
     integer = sorted(kind for kind in kinds if kind.startswith(INTEGER_PREFIXES))
     if integer or "DynamicQuantizeLinear" in kinds:

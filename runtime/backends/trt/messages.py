@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import deque
 from typing import Any, Literal
@@ -24,6 +25,12 @@ MEMORY_PHRASES = (
     "failed to allocate memory",
 )
 """Lower-case phrases when memory runs out: TensorRT 8.5 to 11, RTX, ONNX Runtime and CUDA."""
+
+LEAST_SHORTAGE_BYTES = 16 << 20
+"""Tactics that ask for less than this are skipped for another reason than the GPU's memory, such as
+its shared memory or the workspace: TensorRT uses the same words, and goes on."""
+
+_REQUESTED = re.compile(r"insufficient memory on requested size of (\d+)", re.IGNORECASE)
 
 KEPT = 400
 """Number of messages kept; a failed build logs a few dozen."""
@@ -81,8 +88,13 @@ class Messages:
 
 
 def says_out_of_memory(text: str) -> bool:
-    """Return whether a library's message reports a lack of memory."""
+    """Return whether a library's message reports a lack of the GPU's memory."""
+    text = _REQUESTED.sub(_keep_if_large, text)
     return any(phrase in text.lower() for phrase in MEMORY_PHRASES)
+
+
+def _keep_if_large(found: re.Match[str]) -> str:
+    return found[0] if int(found[1]) >= LEAST_SHORTAGE_BYTES else ""
 
 
 def make_logger(module: Any, messages: Messages) -> Any:

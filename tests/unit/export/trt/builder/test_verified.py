@@ -243,6 +243,31 @@ def test_want_of_memory_is_no_want_of_precision(scene: Scene, tmp_path: Path) ->
     assert not [line for line in scene.said if "not good enough" in line]
 
 
+def test_an_engine_that_does_not_fit_when_opened_is_built_smaller(
+    scene: Scene, tmp_path: Path
+) -> None:
+    open_engine = scene.context.open_engine
+    assert open_engine is not None
+    opened: list[int] = []
+
+    def open_second(path: Path, gpu: Gpu) -> Backend:
+        opened.append(read_facts(path).batch)
+        if len(opened) == 1:
+            raise OutOfDeviceMemory("too little memory left")
+        return open_engine(path, gpu)
+
+    context = dataclasses.replace(scene.context, open_engine=open_second)
+    facts = build_engine(scene.source, REQUEST, tmp_path / "x.engine", context)
+    assert (opened, facts.batch, facts.precision) == ([2, 1], 1, "fp16")
+    assert [line for line in scene.said if "2 tiles of 64 px do not fit: too little" in line]
+
+
+def test_an_engine_takes_no_smaller_tiles_than_its_model(scene: Scene, tmp_path: Path) -> None:
+    source = dataclasses.replace(scene.source, least_px=24)
+    facts = build_engine(source, REQUEST, tmp_path / "x.engine", scene.context)
+    assert facts.least_px == 24
+
+
 def test_when_nothing_is_good_enough_nothing_is_kept(scene: Scene, tmp_path: Path) -> None:
     scene.errors = {"fp16": 15, "fp32": 15}
     target = tmp_path / "x.engine"

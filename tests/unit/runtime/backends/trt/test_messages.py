@@ -71,3 +71,15 @@ def test_want_of_memory_is_recognised(said: str) -> None:
     messages.add("warning", said)
     messages.add("error", "Could not find any implementation for node conv")
     assert messages.ran_out_of_memory(mark)
+
+
+def test_skipped_tactics_are_no_want_of_memory() -> None:
+    """TensorRT logs this for small scratch memory on any GPU, and chooses another tactic."""
+    messages = Messages()
+    messages.add(
+        "warning",
+        "Skipping tactic 4 due to insufficient memory on requested size of 66048 detected for "
+        "tactic 0x0000000000000004.",
+    )
+    messages.add("error", "Could not find any implementation for node conv")
+    assert not messages.ran_out_of_memory(0)
