@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -159,6 +160,14 @@ class Upscaler:
         else:
             path = file(local_model(str(model), say=request.say))
             self._backend, self.why = open_backend(path, request)
+        with ExitStack() as on_failure:
+            on_failure.enter_context(self._backend)
+            self._describe(path, request, overlap, denoise)
+            on_failure.pop_all()
+
+    def _describe(
+        self, path: Path, request: BackendRequest, overlap: int | None, denoise: float | None
+    ) -> None:
         self.denoise = own_strength(path) if denoise is None else denoise
         """Strength of denoising; None for models of one strength."""
         self.info = self._backend.info

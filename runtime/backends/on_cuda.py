@@ -19,7 +19,7 @@ from runtime.backends.request import BackendRequest
 from runtime.backends.trt.by_depth import BitDepthRouter
 from runtime.backends.trt.find_engine import batch_for
 from runtime.backends.trt.verify import verification_failure, verify_with
-from runtime.errors import BackendError, DggnError, MissingDependency, TargetError
+from runtime.errors import BackendError, DggnError, MissingDependency, ModelError, TargetError
 from runtime.model.info import ModelInfo
 from runtime.system.files import write_whole
 from runtime.tiles.backend import Backend
@@ -83,7 +83,11 @@ def _open_half(
             "dggn-run --backend cuda makes it"
         )
         return None
-    backend = _open(path, replace(info, sample_type="uint8"), "float16", gpu, request)
+    try:
+        backend = _open(path, replace(info, sample_type="uint8"), "float16", gpu, request)
+    except (BackendError, ModelError) as error:
+        request.say(f"computing in float32, because float16 cannot be used here: {error}")
+        return None
     with ExitStack() as on_failure:
         on_failure.enter_context(backend)
         problem = _verify(onnx, path, backend, gpu, request)

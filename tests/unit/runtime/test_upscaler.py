@@ -216,6 +216,16 @@ def test_tiles_must_suit_the_model() -> None:
         Upscaler(overlap=3)
 
 
+def test_what_was_opened_is_closed_if_the_tiles_do_not_suit_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[object] = []
+    monkeypatch.setattr(OrtBackend, "__exit__", lambda self, *exception: closed.append(self))
+    with pytest.raises(ConfigError, match="overlap is 3"):
+        Upscaler(overlap=3, backend="onnxruntime")
+    assert len(closed) == 1
+
+
 def test_tiles_shrink_where_a_row_of_them_would_take_much() -> None:
     pixel = Picture(rgb_hwc=np.zeros((1, 1, 3), np.uint16))
     narrow, wide = (header_of(pixel, (8000, width)) for width in (1000, 8192))

@@ -172,6 +172,14 @@ def test_float16_that_fails_is_not_used(scene: Scene, monkeypatch: pytest.Monkey
     assert scene.said[1].endswith("not good enough here: no kernel for Half")
 
 
+def test_float16_that_does_not_open_is_not_used(scene: Scene) -> None:
+    scene.half.write_bytes(b"no model")
+    with scene.open() as backend:
+        assert backend.precision == "float32"
+    assert scene.said[0].startswith("computing in float32, because float16 cannot be used here: ")
+    assert all(device.closed for device in scene.devices)
+
+
 def test_without_onnx_it_is_float32_and_said(scene: Scene) -> None:
     def no_onnx(path: Path) -> Path:
         raise MissingDependency("this needs onnx: pip install 'dggn[gpu]'")
