@@ -88,6 +88,16 @@ def open_default(
     return on_processor, *_open_on_processor(on_processor, request, reason)
 
 
+def builds_first(request: BackendRequest) -> bool:
+    """Return whether this machine has what TensorRT needs, and missing engines are to be built."""
+    return (
+        request.build is not None
+        and request.name in ("auto", "tensorrt")
+        and request.precision != "bfloat16"
+        and not _no_tensorrt()
+    )
+
+
 def _try_gpus(onnx: Path, request: BackendRequest) -> tuple[Backend | None, str]:
     """Open TensorRT, or else ONNX Runtime on CUDA; also return the reason for the choice.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from runtime.backends.select import builds_first
 from runtime.codecs.formats import check_size
 from runtime.codecs.output import passes_for, target_size_hw
 from runtime.codecs.png import write_png
@@ -21,7 +22,7 @@ from runtime.jobs.ends import Source
 from runtime.jobs.job import Job
 from runtime.jobs.journal import Fingerprints
 from runtime.jobs.result import FileResult
-from runtime.model.info import ModelInfo
+from runtime.model.info import ModelInfo, gpu_default
 from runtime.report.progress import Progress
 from runtime.report.summary import Report
 from runtime.run.batch import describe, sort_out
@@ -70,8 +71,7 @@ def dry_run(options: Options, progress: Progress) -> Report:
         DggnError: as the run itself.
     """
     report = Report()
-    without_build = replace(options, request=replace(options.request, build=None))
-    with ends_of(options) as ends, open_upscaler(without_build, progress) as upscaler:
+    with ends_of(options) as ends, _open_without_building(options, progress) as upscaler:
         plan = report.plan = ends.plan
         fingerprints = describe(report, options, Facts.of(upscaler))
         with ends.open_ledger(read_only=True) as journal:
@@ -99,7 +99,8 @@ def dry_run(options: Options, progress: Progress) -> Report:
         of_clips_px = 1e6 * sum(result.target_mp for result in results if result.clip)
         seconds = 0.0
         if sizes or clips:
-            progress.say(f"{upscaler.description}: measuring its speed")
+            why = f" ({upscaler.why})" if upscaler.why else ""
+            progress.say(f"{upscaler.description}{why}: measuring its speed")
             speed = measure(upscaler)
             seconds = expected_s(
                 fed,
@@ -117,6 +118,20 @@ def dry_run(options: Options, progress: Progress) -> Report:
         "seconds": round(seconds, 3),
     }
     return report
+
+
+def _open_without_building(options: Options, progress: Progress) -> Upscaler:
+    """Open what the run would compute with, but build no engine.
+
+    Where the run would build one first, its default model is opened elsewhere, since another
+    model's results would not count as done.
+    """
+    request, model = options.request, options.model
+    if model is None and builds_first(request):
+        model = gpu_default(request.precision, options.denoise)
+    return open_upscaler(
+        replace(options, model=model, request=replace(request, build=None)), progress
+    )
 
 
 def forecast(report: Report) -> str:

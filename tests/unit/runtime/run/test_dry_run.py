@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,16 @@ from PIL import Image
 
 pytest.importorskip("onnxruntime", reason="needs the cpu extra")
 
+from runtime.backends import select
+from runtime.backends.request import BackendRequest
 from runtime.codecs.output import OutputSettings
-from runtime.errors import ConfigError
-from runtime.report.progress import QuietProgress
+from runtime.errors import BackendError, ConfigError
+from runtime.model.info import DEFAULT_MODEL, GPU_DEFAULT_MODEL
+from runtime.report.progress import PlainProgress, QuietProgress
 from runtime.run.batch import Batch
 from runtime.run.dry_run import Speed, dry_run, expected_s, forecast, measure, rough_duration
 from runtime.run.options import Options
+from runtime.tiles.backend import Backend
 from runtime.upscaler import Upscaler
 
 SAMPLE_FORMAT = 339
@@ -45,8 +51,6 @@ def options(photos: Path) -> Options:
 
 
 def test_it_says_what_the_run_then_does(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import sys
-
     report = dry_run(options(photos), QuietProgress(sys.stderr))
     assert not (photos.parent / "out").exists()
     batch = Batch(options(photos), QuietProgress(sys.stderr))
@@ -68,6 +72,26 @@ def test_it_says_what_the_run_then_does(photos: Path, capsys: pytest.CaptureFixt
     assert (again.totals.up_to_date, again.totals.planned) == (4, 0)
     assert again.estimate is not None
     assert again.estimate["seconds"] == 0
+
+
+@pytest.mark.parametrize("builds", [True, False])
+def test_where_an_engine_must_be_built_first_its_model_is_planned(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], builds: bool
+) -> None:
+    def no_engine(onnx: Path, request: BackendRequest) -> Backend:
+        raise BackendError(f"there is no TensorRT engine of {onnx.name} for this GPU")
+
+    def build(onnx: Path, request: object, gpu: object) -> Path:
+        raise AssertionError("a dry run builds nothing")
+
+    monkeypatch.setattr(select, "_no_tensorrt", lambda: "")
+    monkeypatch.setattr(select, "_open_tensorrt", no_engine)
+    monkeypatch.setattr(select, "has_cuda", lambda: False)
+    request = BackendRequest(build=build if builds else None, threads=1)
+    report = dry_run(replace(options(photos), request=request), PlainProgress(sys.stderr))
+    model = GPU_DEFAULT_MODEL if builds else DEFAULT_MODEL
+    assert report.as_dict()["model"] == model
+    assert "no TensorRT engine of dggn-photo.onnx" in capsys.readouterr().err
 
 
 def test_the_same_refusals_as_the_run(tmp_path: Path) -> None:
