@@ -19,6 +19,7 @@ from runtime.backends.denoise import denoised, own_strength
 from runtime.backends.fetch import local_model
 from runtime.backends.request import BackendName, BackendRequest
 from runtime.backends.select import open_backend, open_default
+from runtime.backends.trt.by_depth import BitDepthRouter
 from runtime.backends.trt.request import BuildEngine
 from runtime.codecs.decode import decode
 from runtime.codecs.frames import all_frames
@@ -208,6 +209,16 @@ class Upscaler:
         other = copy(self)
         other._backend = backend
         return other
+
+    def prepare_deep(self) -> None:
+        """Open now what 16-bit pictures need; if not, the first of them does.
+
+        Raises:
+            ImageError: it cannot be opened; 8-bit pictures still work.
+            Cancelled: the upscaler is closed.
+        """
+        if isinstance(self._backend, BitDepthRouter):
+            self._backend.prepare_deep()
 
     @property
     def on_gpu(self) -> bool:

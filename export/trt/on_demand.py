@@ -21,8 +21,8 @@ class EngineBuilder:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._cancelled = threading.Event()
-        self._idle = threading.Event()
-        self._idle.set()
+        self._builds = 0
+        self._changed = threading.Condition()
 
     def __call__(self, onnx: Path, request: EngineRequest, gpu: Gpu) -> Path:
         """Build an engine of a model file on a GPU.
@@ -34,7 +34,8 @@ class EngineBuilder:
         from export.trt.command import build_or_reuse, read_model
         from runtime.system.terminal import show_progress
 
-        self._idle.clear()
+        with self._changed:
+            self._builds += 1
         try:
             with show_progress(quiet=self._quiet, transient=True) as (say, on_progress):
                 say(
@@ -50,13 +51,16 @@ class EngineBuilder:
                     cancelled=self._cancelled,
                 ).path
         finally:
-            self._idle.set()
+            with self._changed:
+                self._builds -= 1
+                self._changed.notify_all()
 
     def cancel(self, *, within_s: float) -> None:
-        """Cancel a build from another thread, and let it clean up.
+        """Cancel all builds from another thread, and let them clean up.
 
         Args:
             within_s: maximum seconds to wait for that.
         """
         self._cancelled.set()
-        self._idle.wait(within_s)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._builds, within_s)

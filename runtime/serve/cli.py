@@ -24,6 +24,9 @@ from runtime.run.arguments import (
 from runtime.system.package import version_option
 
 TOKEN_VARIABLE = "DGGN_SERVE_TOKEN"
+STOP_BUILDING_S = 5
+"""Seconds that a TensorRT build has to clean up when the server ends."""
+
 EXTRA = ("starlette", "uvicorn", "prometheus_client", "python_multipart")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -126,12 +129,13 @@ def serve(
             timeout_s=timeout,
             memory_bytes=None if memory is None else int(memory * 1e9) // RESULT_SHARE,
         )
+        builder = EngineBuilder(quiet=quiet)
         request = backend_request(
             backend,
             precision,
             devices,
             threads=threads,
-            build=EngineBuilder(quiet=quiet) if may_build(backend, no_build) else None,
+            build=builder if may_build(backend, no_build) else None,
             half=half_file,
             say=progress.say,
         )
@@ -147,5 +151,6 @@ def serve(
                     address,
                     limits,
                     reopen=lambda strength: opened(denoise=strength),
+                    stop_building=partial(builder.cancel, within_s=STOP_BUILDING_S),
                     say=progress.say,
                 )

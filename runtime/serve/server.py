@@ -119,6 +119,7 @@ def run_server(
     limits: Limits,
     *,
     reopen: Reopen,
+    stop_building: Callable[[], None] = lambda: None,
     say: Callable[[str], None],
 ) -> None:
     """Serve until a signal arrives; running requests finish, unless a second signal comes.
@@ -129,6 +130,7 @@ def run_server(
         address: who may talk to it.
         limits: what is taken.
         reopen: opens the upscaler's model at other strengths of denoising.
+        stop_building: ends the build of an engine that a request has begun.
         say: told the address.
 
     Raises:
@@ -159,6 +161,7 @@ def run_server(
         try:
             server.run(sockets=[listening])
         finally:
+            stop_building()
             service.close()
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -30,12 +31,15 @@ from runtime.serve.parameters import (
 )
 from runtime.serve.problems import Problem
 from runtime.serve.sizes import Size, Turn, size_of, sizes_for, turn_of
-from runtime.serve.strengths import Reopen, Strengths
+from runtime.serve.strengths import Reopen, Strength, Strengths
 from runtime.serve.upload import receive
 from runtime.serve.work import UPLOAD, PictureWork, Result, Waiting, check_before, view
 from runtime.upscaler import Upscaler
 
 Anything = TypeVar("Anything")
+_Wanted: TypeAlias = tuple[float | None, bool]
+"""Strength, and whether for 16 bits."""
+
 Make = Callable[[Path, RequestOptions, Held], Coroutine[Any, Any, Result]]
 
 
@@ -89,6 +93,9 @@ class Service:
         jobs = default_jobs(on_gpu=upscaler.on_gpu)
         self._sizes = sizes_for(limits.memory_bytes or default_memory_bytes(), jobs=jobs)
         self._threads = ThreadPoolExecutor(jobs + sum(size.at_once for size in self._sizes))
+        # One, for what it opens takes the device's memory and the processor for itself.
+        self._opener = ThreadPoolExecutor(1)
+        self._opening: dict[_Wanted, asyncio.Future[Strength]] = {}
         metrics.queue.set_function(lambda: self._taken)
 
     @property
@@ -99,6 +106,7 @@ class Service:
     def close(self) -> None:
         """Cancel running work."""
         self.is_closing = True
+        self._opener.shutdown(wait=False, cancel_futures=True)
         self.strengths.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
@@ -204,9 +212,7 @@ class Service:
         outline, result_bytes = await self._in_thread(
             held, lambda: check_before(upload, settings, scale=scale, max_pixels=max_pixels)
         )
-        strength = self.strengths.default
-        if options.denoise is not None:
-            strength = await self._in_thread(held, lambda: self.strengths.at(options.denoise))
+        strength = await self._opened(options.denoise, is_deep=outline.is_deep)
         size = size_of(result_bytes, self._sizes)
         async with turn_of(size) as turn:
             lane = strength.feeder.lane(size.rank)
@@ -226,6 +232,24 @@ class Service:
         ):
             self.metrics.pixels.labels(name).inc(height * width * result.frames)
         return result
+
+    async def _opened(self, denoise: float | None, *, is_deep: bool) -> Strength:
+        """Return the model at a strength, which all requests that want it wait for together."""
+        if denoise is None and not is_deep:
+            return self.strengths.default
+        wanted = (denoise, is_deep)
+        if wanted not in self._opening:
+            open_it = partial(self.strengths.at, denoise, is_deep=is_deep)
+            future = asyncio.get_running_loop().run_in_executor(self._opener, open_it)
+            future.add_done_callback(lambda done: self._forget_opening(wanted, done))
+            self._opening[wanted] = future
+        return await asyncio.shield(self._opening[wanted])
+
+    def _forget_opening(self, wanted: _Wanted, done: asyncio.Future[Strength]) -> None:
+        """Let later requests ask again: what is open is returned at once, and failures may pass."""
+        del self._opening[wanted]
+        if not done.cancelled():
+            done.exception()  # seen, even if all who waited for it have gone
 
     async def _worked(self, work: PictureWork, size: Size, held: Held, turn: Turn) -> Result:
         working = self.metrics.working.labels(size.name)

@@ -57,29 +57,37 @@ class Strengths:
         """Strengths that a request may ask for; empty for a model of one strength."""
         return () if self._reopen is None else STRENGTHS
 
-    def at(self, denoise: float | None) -> Strength:
-        """Return the model at a strength, which takes seconds the first time.
+    def at(self, denoise: float | None, *, is_deep: bool = False) -> Strength:
+        """Return the model at a strength, opened when first asked for.
+
+        That takes seconds, or minutes where an engine must be built.
 
         Args:
             denoise: one of those offered; None for the default.
+            is_deep: whether for a picture of 16 bits, which some backends open something for.
 
         Raises:
             ConfigError: the model has one strength only.
-            DggnError: the model cannot be opened at this one.
+            DggnError: the model cannot be opened at this one, or not for 16 bits.
             Cancelled: it is closed.
         """
-        if denoise is None:
-            return self.default
-        if self._reopen is None:
+        if denoise is not None and self._reopen is None:
             raise ConfigError("this server's model has one strength: leave denoise out")
         with self._guard:
             if self._is_closed:
                 raise Cancelled("the server is stopping")
-            if denoise not in self._open:
-                upscaler = self._opened.enter_context(self._reopen(denoise))
-                feeder = Feeder(upscaler.backend, on_failure=self._on_failure)
-                self._open[denoise] = Strength(upscaler=upscaler, feeder=feeder)
-            return self._open[denoise]
+            found = self.default if denoise is None else self._opened_at(denoise)
+            if is_deep:
+                found.upscaler.prepare_deep()
+            return found
+
+    def _opened_at(self, denoise: float) -> Strength:
+        if denoise not in self._open:
+            assert self._reopen is not None
+            upscaler = self._opened.enter_context(self._reopen(denoise))
+            feeder = Feeder(upscaler.backend, on_failure=self._on_failure)
+            self._open[denoise] = Strength(upscaler=upscaler, feeder=feeder)
+        return self._open[denoise]
 
     def close(self) -> None:
         """Cancel the work of all, and close those opened here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ class BitDepthRouter:
         self._open_floats = open_floats
         self._of_floats: Backend | None = None
         self._problem = ""
+        self._opening = threading.Lock()
         self._cancelled = False
 
     @property
@@ -68,6 +70,15 @@ class BitDepthRouter:
         if self._of_floats is not None:
             self._of_floats.cancel()
 
+    def prepare_deep(self) -> None:
+        """Open the backend for 16-bit tiles now, from any thread; building an engine takes minutes.
+
+        Raises:
+            ImageError: there is no such engine; 8-bit pictures still work.
+            Cancelled: it was cancelled or closed.
+        """
+        self._floats()
+
     def __enter__(self) -> BitDepthRouter:
         return self
 
@@ -83,11 +94,12 @@ class BitDepthRouter:
         Raises:
             ImageError: there is no such engine; 8-bit pictures still work.
         """
-        if self._of_floats is None and not self._problem:
-            try:
-                self._of_floats = self._open_floats()
-            except DggnError as error:
-                self._problem = str(error)
+        with self._opening:
+            if self._of_floats is None and not self._problem and not self._cancelled:
+                try:
+                    self._of_floats = self._open_floats()
+                except DggnError as error:
+                    self._problem = str(error)
         if self._cancelled:
             raise Cancelled("the backend was cancelled or closed: open a new one")
         if self._of_floats is None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import threading
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("uvicorn", reason="needs the serve extra")
 
-from runtime.errors import BackendError
+from runtime.errors import BackendError, ImageError
 from tests.support.pipeline_bench import within_limit
-from tests.support.processes import wait_until
+from tests.support.processes import HANGS_S, wait_until
 from tests.support.serve_bench import Answered, Bench, file_of, noise, served
 
 ID = "a" * 32
@@ -57,6 +59,42 @@ def test_full_places_are_said_with_when_to_come_again(bench: Bench) -> None:
     assert [answer().status for answer in answers] == [200] * 4
     wait_until(bench.is_idle)
     assert bench.ask("/readyz").status == 200
+
+
+def test_others_go_on_while_an_engine_for_16_bits_is_built(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, asked = threading.Event(), []
+
+    def prepare_deep() -> None:
+        asked.append(threading.get_ident())
+        assert built.wait(HANGS_S)
+
+    monkeypatch.setattr(bench.service.upscaler, "prepare_deep", prepare_deep)
+    content = io.BytesIO()
+    Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20)).save(content, "PNG")
+    deep = [in_thread(lambda: bench.ask("/upscale", content.getvalue())) for _ in range(2)]
+    wait_until(lambda: asked and bench.service._taken == 2)
+    assert bench.ask("/upscale", PICTURE).status == 200
+    built.set()
+    assert [answer().status for answer in deep] == [200, 200]
+    assert len(set(asked)) == 1
+    assert asked[0] not in bench.backend.threads, "not the thread that feeds all requests"
+
+
+def test_an_engine_that_cannot_be_built_fails_its_requests_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare_deep() -> None:
+        raise ImageError("the picture has 16 bits, which needs an engine of its own")
+
+    monkeypatch.setattr(bench.service.upscaler, "prepare_deep", prepare_deep)
+    content = io.BytesIO()
+    Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20)).save(content, "PNG")
+    for _ in range(2):
+        refused = bench.ask("/upscale", content.getvalue())
+        assert (refused.status, "engine of its own" in refused.json["error"]) == (422, True)
+    assert bench.ask("/upscale", PICTURE).status == 200
 
 
 def test_a_small_picture_overtakes_a_large_one(bench: Bench) -> None:

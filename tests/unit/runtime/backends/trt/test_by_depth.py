@@ -106,3 +106,16 @@ def test_leaving_frees_both() -> None:
         router.submit(WORDS, lambda result: None)
     assert of_bytes.calls == ["cancel", "exit"]
     assert opener.engine.calls[1:] == ["cancel", "exit"]
+
+
+def test_the_engine_for_16_bits_can_be_opened_before_the_first_tile() -> None:
+    opener = Opener()
+    router = BitDepthRouter(Engine("bytes"), opener)
+    router.prepare_deep()
+    router.submit(WORDS, lambda result: None)
+    assert opener.count == 1
+    router.cancel()
+    with pytest.raises(Cancelled):
+        router.prepare_deep()
+    with pytest.raises(ImageError, match="no engine"):
+        BitDepthRouter(Engine("bytes"), Opener(BackendError("no engine"))).prepare_deep()
