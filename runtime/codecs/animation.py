@@ -57,6 +57,8 @@ def save_animation(
             "duration": durations,
         }
         options |= _loop(frames[0].plays or 0, format_name)
+        if format_name == "AVIF" and frames[0].plays:
+            notes.append("the animation repeats for ever: AVIF is written without a count of plays")
         if format_name == "PNG":
             # Each frame replaces what was there: its alpha is the picture's, not a layer's.
             options |= {"disposal": 0, "blend": 0}

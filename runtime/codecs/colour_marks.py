@@ -70,18 +70,31 @@ def colours_of_boxes(file: IO[bytes]) -> StatedColours | None:
     Raises:
         ImageReadError: its colours cannot be read.
     """
+    for kind, value in _primary_properties(file):
+        if kind == b"colr" and value[:4] == b"nclx" and len(value) >= 8:
+            primaries, transfer = struct.unpack_from(">HH", value, 4)
+            return colours_of_cicp(primaries, transfer, by="nclx")
+    return None
+
+
+def bits_of_boxes(file: IO[bytes]) -> int:
+    """Return the bits per sample of an AVIF file's primary picture; 8 if it does not say."""
+    for kind, value in _primary_properties(file):
+        if kind == b"av1C" and len(value) > 2 and value[2] & 0x40:  # AV1 in ISOBMFF, 2.3.3
+            return 12 if value[2] & 0x20 else 10
+    return 8
+
+
+def _primary_properties(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return the kinds and values of the primary picture's properties."""
     meta = next((content for name, content in file_boxes(file) if name == b"meta"), None)
     try:
-        nclx = _primary_nclx(meta) if meta else None
+        return list(_properties(meta)) if meta else []
     except (struct.error, IndexError, KeyError):
-        return None  # damage is for the decoder to tell
-    if nclx is None or len(nclx) < 4:
-        return None
-    primaries, transfer = struct.unpack_from(">HH", nclx)
-    return colours_of_cicp(primaries, transfer, by="nclx")
+        return []  # damage is for the decoder to tell
 
 
-def _primary_nclx(meta: bytes) -> bytes | None:
+def _properties(meta: bytes) -> Iterator[tuple[bytes, bytes]]:
     boxes = dict(boxes_in(meta[4:]))
     pitm = boxes[b"pitm"]
     primary = int.from_bytes(pitm[4 : 8 if pitm[0] else 6], "big")
@@ -89,10 +102,8 @@ def _primary_nclx(meta: bytes) -> bytes | None:
     properties = [box for name, content in inside if name == b"ipco" for box in boxes_in(content)]
     for name, content in inside:
         for number in _associated(content, primary) if name == b"ipma" else ():
-            kind, value = properties[number - 1] if number else (b"", b"")
-            if kind == b"colr" and value[:4] == b"nclx":
-                return value[4:]
-    return None
+            if number:
+                yield properties[number - 1]
 
 
 def _associated(ipma: bytes, item: int) -> Iterator[int]:

@@ -12,7 +12,7 @@ from PIL import Image
 from runtime.codecs.apng import STILL_NOTE, apng_pictures
 from runtime.codecs.bmp import ALPHA_NOTE, bmp_image, is_bmp, read_bmp
 from runtime.codecs.boxes import FORMATS_OF_BOXES
-from runtime.codecs.colour_marks import colours_of_boxes
+from runtime.codecs.colour_marks import bits_of_boxes, colours_of_boxes
 from runtime.codecs.formats import FORMATS, load_formats
 from runtime.codecs.frames import Frames, duration_ms, frames_of, plays_of
 from runtime.codecs.gif import gif_pictures, read_gif
@@ -89,6 +89,8 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
         with image:
             with quiet_pillow():
                 frames = frames_of(image)
+            if image.format == "AVIF":
+                image.info["bit_depth"] = bits_of_boxes(io.BytesIO(data))
             # A profile counts more, for decoders and browsers alike.
             with_boxes = image.format in FORMATS_OF_BOXES and not image.info.get("icc_profile")
             colours = colours_of_boxes(io.BytesIO(data)) if with_boxes else None

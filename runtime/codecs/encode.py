@@ -35,6 +35,8 @@ from runtime.codecs.xmp_text import COMMENT, png_text_chunks, text_for, xmp_for
 from runtime.errors import ImageWriteError, TargetError
 from runtime.image.colour import to_srgb
 from runtime.image.picture import Picture, is_deep, on_white, with_8_bits
+from runtime.image.stated_colours import rgb_profile_of
+from runtime.image.transparency import is_mask
 from runtime.system.files import NotReplaced, replacing
 
 SaveOptions: TypeAlias = dict[str, Any]
@@ -108,6 +110,8 @@ def _prepare(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
         picture, note = _without_profile(picture, form.pillow_name)
         notes.append(note)
     if form is GIF:
+        if picture.alpha_hw is not None and not is_mask(picture.alpha_hw):
+            notes.append("alpha was reduced to on and off, the limit of GIF; webp and png keep it")
         notes.append("reduced to 256 colours, the limit of GIF; webp and png keep all")
     return picture, notes + metadata_notes
 
@@ -141,9 +145,25 @@ def metadata_for(picture: Picture, form: OutputFormat) -> tuple[Picture, list[st
     exif, left_out = _if_short(exif, form.max_exif_bytes, f"EXIF was dropped: {name}")
     xmp, xmp_left_out = _if_short(xmp_for(picture), form.max_xmp_bytes, f"XMP was dropped: {name}")
     text, text_notes = text_for(picture, form)
+    picture, profile_notes = _with_profile_of_samples(picture, form)
     picture, other_notes = _with_places_and_iptc(picture, form)
     picture = replace(picture, exif=exif, xmp=xmp, text=text)
-    return picture, exif_notes + left_out + xmp_left_out + text_notes + other_notes
+    notes = exif_notes + left_out + xmp_left_out + text_notes + profile_notes + other_notes
+    return picture, notes
+
+
+def _with_profile_of_samples(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:
+    """Replace a grey profile where grey is written as RGB."""
+    profile = picture.icc_profile
+    is_animated = picture.plays is not None
+    stays_grey = picture.is_grey and form.has_grey and not (form is PNG and is_animated)
+    if not profile or not form.has_icc or profile[16:20] != b"GRAY" or stays_grey:
+        return picture, []
+    equivalent = rgb_profile_of(profile)
+    note = "the grey ICC profile became an equivalent one for RGB: the result stores grey as RGB"
+    if equivalent is None:
+        note = "the ICC profile was dropped: it is for grey, and the result stores grey as RGB"
+    return replace(picture, icc_profile=equivalent), [note]
 
 
 def _with_places_and_iptc(picture: Picture, form: OutputFormat) -> tuple[Picture, list[str]]:

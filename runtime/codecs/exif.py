@@ -9,6 +9,7 @@ resolution travels by itself, as `Picture.dpi`.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
@@ -32,6 +33,33 @@ _BLOCKS = (IFD.Exif, IFD.GPSInfo)
 """Tags that point to nested tables."""
 
 BROKEN_NOTE = "EXIF is damaged and was dropped"
+
+
+class _Raw(str):
+    """A text of EXIF, each character one byte, which Pillow decodes so, but encodes as ASCII."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Return the bytes that were in the file, whatever their encoding."""
+        return super().encode("latin-1", "replace")
+
+
+def as_read(value: Any) -> Any:
+    """Return a tag's value, or a nested table, whose texts Pillow writes as it read them."""
+    if isinstance(value, str):
+        return _Raw(value)
+    if isinstance(value, dict):
+        return {tag: as_read(one) for tag, one in value.items()}
+    return value
+
+
+def _to_bytes(block: Image.Exif) -> bytes:
+    """Serialize a block, with its texts as they were read."""
+    for tag in list(block):
+        nested = dict(block.get_ifd(tag)) if tag in _BLOCKS else None
+        if nested is not None and IFD.Interop in nested:
+            nested[IFD.Interop] = block.get_ifd(IFD.Interop)
+        block[tag] = as_read(block[tag] if nested is None else nested)
+    return block.tobytes()
 
 
 def read_orientation(image: Image.Image) -> int:
@@ -64,11 +92,11 @@ def read_exif(image: Image.Image) -> tuple[bytes | None, list[str]]:
         plain = copy.copy(block)
         plain.bigtiff = False  # or Pillow writes what it cannot read
         kept = Image.Exif()
-        kept.load(plain.tobytes())
+        kept.load(_to_bytes(plain))
         for tag in list(kept):
             if tag not in KEPT_TAGS or (tag in _BLOCKS and not block.get_ifd(tag)):
                 del kept[tag]
-        return (kept.tobytes() if kept else None), []
+        return (_to_bytes(kept) if kept else None), []
     except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block
         return None, [BROKEN_NOTE]
 
@@ -113,7 +141,7 @@ def exif_for(
         ):
             if tag in details:
                 details[tag] = size_px
-        return block.tobytes(), notes
+        return _to_bytes(block), notes
     except Exception:  # noqa: BLE001 - Pillow lets every kind out of a damaged block
         return None, [BROKEN_NOTE]
 

@@ -57,6 +57,8 @@ class OutputFormat:
     """Whether the format stores animation frames."""
     has_pages: bool = False
     """Whether the format stores pages of different sizes and kinds."""
+    has_grey: bool = True
+    """Whether the format, and what writes it, has grey pictures; others write them as RGB."""
     has_text: bool = False
     has_comment: bool = False
     has_iptc: bool = False
@@ -78,7 +80,9 @@ JPEG = OutputFormat(
 )
 """The format allows 65,535 pixels per side; libjpeg writes 65,500."""
 
-WEBP = OutputFormat(pillow_name="WEBP", max_side_px=16_383, has_dpi=False, has_frames=True)
+WEBP = OutputFormat(
+    pillow_name="WEBP", max_side_px=16_383, has_dpi=False, has_grey=False, has_frames=True
+)
 TIFF = OutputFormat(
     pillow_name="TIFF",
     max_side_px=2**31 - 1,
@@ -98,7 +102,9 @@ GIF = OutputFormat(
     has_frames=True,
     has_comment=True,
 )
-AVIF = OutputFormat(pillow_name="AVIF", max_side_px=32_768, has_dpi=False, has_frames=True)
+AVIF = OutputFormat(
+    pillow_name="AVIF", max_side_px=32_768, has_dpi=False, has_grey=False, has_frames=True
+)
 """The format allows 65,536 pixels per side; its decoders refuse more than half of that."""
 
 BMP = OutputFormat(

@@ -17,6 +17,7 @@ from PIL import Image
 from PIL.ExifTags import IFD
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
+from runtime.codecs.exif import as_read
 from runtime.codecs.iptc import IPTC_TAG
 from runtime.codecs.tiff_places import add_places
 from runtime.image.picture import Picture, Samples
@@ -149,9 +150,9 @@ def _add_metadata(table: ImageFileDirectory_v2, page: Picture) -> None:
                 if IFD.Interop in nested:
                     nested[IFD.Interop] = block.get_ifd(IFD.Interop)
                 table.tagtype[tag] = _LONG
-                table[tag] = nested
+                table[tag] = as_read(nested)
             elif tag not in table:
-                table[tag] = block[tag]
+                table[tag] = as_read(block[tag])
 
 
 def _compressed(strips: Iterable[Picture], rows: int) -> Iterator[bytes]:

@@ -57,8 +57,16 @@ def read_text(image: Image.Image) -> dict[str, str]:
         return {key: value for key, value in text.items() if not _NOT_WORDS.fullmatch(key)}
     comment = image.info.get("comment")
     if isinstance(comment, bytes):
-        comment = comment.rstrip(b"\0").decode("utf-8", errors="replace")
+        comment = _decoded(comment.rstrip(b"\0"))
     return {COMMENT: comment} if isinstance(comment, str) and comment else {}
+
+
+def _decoded(comment: bytes) -> str:
+    """Decode a comment, whose encoding no file states: if it is not UTF-8, as Latin-1."""
+    try:
+        return comment.decode("utf-8")
+    except UnicodeDecodeError:
+        return comment.decode("latin-1")
 
 
 def text_for(picture: Picture, form: OutputFormat) -> tuple[dict[str, str], list[str]]:

@@ -236,8 +236,10 @@ def _from_samples(image: Image.Image, deep: Samples) -> Channels:
 
 def _from_8_bits(image: Image.Image, raw: str) -> Channels:
     notes = []
-    if ";16" in raw or image.info.get("bit_depth", 8) > 8:  # the latter from HEIC
-        notes.append("16-bit colours were reduced to 8 bits" if raw else "reduced to 8 bits")
+    if image.info.get("bit_depth", 8) > 8:  # of HEIC and AVIF
+        notes.append("reduced to 8 bits")
+    elif ";16" in raw:
+        notes.append("16-bit colours were reduced to 8 bits")
     key = image.info.get("transparency")
     mode, original = image.mode, image
     if mode in ("P", "PA"):

@@ -1,7 +1,7 @@
 """Colours that a file states numerically, and equivalent ICC profiles.
 
 The numbers are those of ITU-T H.273 (cICP of PNG, nclx of AVIF and HEIC), of PNG's gAMA and cHRM,
-and of Adobe RGB (1998), which cameras mark in EXIF alone.
+and of Adobe RGB (1998), which cameras mark in EXIF alone. Grey profiles become RGB ones here, too.
 """
 
 from __future__ import annotations
@@ -120,27 +120,57 @@ def colours_of_cicp(
     )
 
 
+def rgb_profile_of(grey_profile: bytes) -> bytes | None:
+    """Return an RGB profile that shows grey as a grey profile does; None if that has no curve.
+
+    Its primaries, which grey never shows, are sRGB's.
+    """
+    curve = _grey_curve(grey_profile)
+    if curve is None:
+        return None
+    return _written("The curve of a grey profile", _BT709, curve, is_grey=False)
+
+
+def _grey_curve(profile: bytes) -> bytes | None:
+    """Return the curve from grey to light of a profile, as it is in the file."""
+    if profile[20:24] != b"XYZ ":
+        return None  # to lightness instead
+    try:
+        (count,) = struct.unpack_from(">I", profile, 128)
+        for number in range(count):
+            name, place, length = struct.unpack_from(">4sII", profile, 132 + 12 * number)
+            if name == b"kTRC" and place + length <= len(profile):
+                return profile[place : place + length]
+    except struct.error:
+        pass
+    return None
+
+
 def _profile(stated: StatedColours, *, is_grey: bool) -> bytes:
-    curve = _curve(stated.curve)
+    name = f"Colours stated by {stated.by}"
+    return _written(name, stated.chromaticities, _curve(stated.curve), is_grey=is_grey)
+
+
+def _written(name: str, chromaticities: Chromaticities, curve: bytes, *, is_grey: bool) -> bytes:
     tags = {
-        b"desc": _text(f"Colours stated by {stated.by}"),
+        b"desc": _text(name),
         b"cprt": _text("No copyright, use freely"),
         b"wtpt": _xyz(_D50),
     }
-    white = _light(*stated.chromaticities[:2])
+    white = _light(*chromaticities[:2])
     adaptation = _adaptation(white)
     tags[b"chad"] = b"sf32" + bytes(4) + _fixed(*adaptation.ravel())
     if is_grey:
         tags[b"kTRC"] = curve
     else:
-        columns = adaptation @ _matrix(stated.chromaticities)
+        columns = adaptation @ _matrix(chromaticities)
         for letter, column in zip(b"rgb", columns.T, strict=True):
             tags[bytes([letter]) + b"XYZ"] = _xyz(column)
             tags[bytes([letter]) + b"TRC"] = curve
     place = 128 + 4 + 12 * len(tags)
     directory, body = struct.pack(">I", len(tags)), b""
-    for name, content in tags.items():
-        directory += struct.pack(">4sII", name, place + len(body), len(content))
+    for tag, content in tags.items():
+        directory += struct.pack(">4sII", tag, place + len(body), len(content))
         body += content + bytes(-len(content) % 4)
     header = struct.pack(
         ">I4sI4s4s4s6H4s",

@@ -53,6 +53,11 @@ def fill_transparent(rgb_hwc: Samples, alpha_hw: Samples) -> Samples:
     return result
 
 
+def is_mask(alpha_hw: Samples) -> bool:
+    """Return whether every pixel is either fully opaque or fully transparent."""
+    return bool(((alpha_hw == 0) | (alpha_hw == np.iinfo(alpha_hw.dtype).max)).all())
+
+
 def without_steps(alpha_hw: Samples) -> Samples:
     """Smooth the staircase outlines of a mask; other alpha stays as it is.
 
@@ -69,7 +74,7 @@ def without_steps(alpha_hw: Samples) -> Samples:
     """
     full = np.iinfo(alpha_hw.dtype).max
     inside = alpha_hw == full
-    if not (inside | (alpha_hw == 0)).all() or inside.all() or not inside.any():
+    if not is_mask(alpha_hw) or inside.all() or not inside.any():
         return alpha_hw
     share = inside.astype(np.float32)
     for axis in (0, 1):

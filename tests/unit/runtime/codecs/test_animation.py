@@ -10,6 +10,7 @@ from PIL import Image, ImageSequence
 
 from runtime.codecs.animation import LONGEST_MS, save_animation
 from runtime.codecs.decode import decode
+from runtime.codecs.formats import HAS_AVIF
 from runtime.image.picture import Picture
 
 COLOURS = [(200, 30, 40), (20, 180, 60), (30, 60, 220)]
@@ -60,6 +61,15 @@ def test_gif_counts_repetitions(plays: int, loop: int | None) -> None:
     frames = [replace(frame(one, 40), plays=plays) for one in COLOURS]
     assert saved(frames, "GIF")[0].info.get("loop") == loop
     assert saved(frames, "PNG")[0].info["loop"] == plays
+
+
+@pytest.mark.skipif(not HAS_AVIF, reason="Pillow has none")
+def test_avif_repeats_for_ever() -> None:
+    frames = [replace(frame(one, 40), plays=3) for one in COLOURS]
+    assert saved(frames, "AVIF")[1] == [
+        "the animation repeats for ever: AVIF is written without a count of plays"
+    ]
+    assert saved([replace(one, plays=0) for one in frames], "AVIF")[1] == []
 
 
 def test_equal_frames_are_joined_before_a_time_overflows() -> None:

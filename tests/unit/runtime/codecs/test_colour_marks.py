@@ -14,6 +14,8 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 
+from runtime.codecs import decode as decode_module
+from runtime.codecs.colour_marks import bits_of_boxes
 from runtime.codecs.decode import decode
 from runtime.codecs.encode import encode
 from runtime.codecs.formats import HAS_AVIF
@@ -175,6 +177,22 @@ def test_nclx_gets_a_profile(tmp_path: Path, write: Callable[..., None], name: s
     for read in (decode, read_outline):
         with pytest.raises(ImageReadError, match=r"HDR \(PQ, by nclx\)"):
             read(path)
+
+
+@pytest.mark.skipif(not HAS_AVIF, reason="Pillow has none")
+@pytest.mark.parametrize(("flags", "bits"), [(0x00, 8), (0x40, 10), (0x60, 12)])
+def test_avif_of_more_than_8_bits_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, bits: int
+) -> None:
+    path = tmp_path / "a.avif"
+    avif(path)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"av1C") + 6] |= flags
+    assert bits_of_boxes(io.BytesIO(data)) == bits
+    assert bits_of_boxes(io.BytesIO(data[:40])) == 8
+    # Pillow writes 8 bits only.
+    monkeypatch.setattr(decode_module, "bits_of_boxes", lambda file: bits)
+    assert decode(path).notes == (["reduced to 8 bits"] if bits > 8 else [])
 
 
 def adobe_exif(*, index: str = "R03", space: int = 65535) -> bytes:

@@ -201,6 +201,26 @@ def test_exif_comes_back_with_the_new_size(tmp_path: Path, suffix: str) -> None:
     assert image.size == (SIZE_HW[1], SIZE_HW[0])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_texts_keep_their_bytes(tmp_path: Path, suffix: str, encoding: str) -> None:
+    """EXIF is ASCII by its standard, and whatever cameras and programs write in practice."""
+    texts = [text.encode(encoding) for text in ("© Müller", "Größe", "Zoom für Müller")]
+    stand_ins = [letter * len(text) for letter, text in zip("xyz", texts, strict=True)]
+    exif = Image.Exif()
+    exif[Base.Copyright], exif[Base.ImageDescription] = stand_ins[:2]
+    exif[IFD.Exif] = {Base.LensModel: stand_ins[2]}
+    block = exif.tobytes()
+    for stand_in, text in zip(stand_ins, texts, strict=True):
+        block = block.replace(stand_in.encode(), text)
+    source, target = tmp_path / f"source{suffix}", tmp_path / f"a{suffix}"
+    Image.new("RGB", (8, 8)).save(source, exif=block)
+    if suffix == ".tif":  # Pillow's own writer does not keep them
+        encode(picture_of("rgb", exif=block), source, OutputSettings())
+    encode(decode(source), target, OutputSettings())
+    assert [text for text in texts if text not in target.read_bytes()] == []
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp"])
 @pytest.mark.parametrize("exif", [b"nonsense", b"II*\0\x08\0\0\0\xff\xff" + bytes(9)])
 def test_damaged_exif_does_not_cost_the_result(tmp_path: Path, suffix: str, exif: bytes) -> None:

@@ -80,6 +80,16 @@ def test_a_comment_comes_back(tmp_path: Path, suffix: str) -> None:
     assert dict(decode(tmp_path / f"b{suffix}").text) == {"Comment": "taken by me"}
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".gif"])
+def test_a_comment_in_latin_1_keeps_its_letters(tmp_path: Path, suffix: str) -> None:
+    comment = "Café ©".encode("latin-1")
+    Image.new("RGB", (5, 4)).save(tmp_path / f"a{suffix}", comment=comment)
+    picture = decode(tmp_path / f"a{suffix}")
+    assert dict(picture.text) == {"Comment": "Café ©"}
+    encode(picture, tmp_path / f"b{suffix}", OutputSettings())
+    assert dict(decode(tmp_path / f"b{suffix}").text) == {"Comment": "Café ©"}
+
+
 def test_resolution_travels_in_exif_where_there_is_no_other_place(tmp_path: Path) -> None:
     picture = Picture(rgb_hwc=BLACK, dpi=(300.0, 150.5))
     encode(picture, tmp_path / "a.webp", OutputSettings())

@@ -12,7 +12,13 @@ from PIL import Image, ImageCms
 from runtime.errors import ImageReadError
 from runtime.image.colour import to_srgb
 from runtime.image.profile import checked_profile
-from runtime.image.stated_colours import ADOBE_RGB, SRGB, StatedColours, colours_of_cicp
+from runtime.image.stated_colours import (
+    ADOBE_RGB,
+    SRGB,
+    StatedColours,
+    colours_of_cicp,
+    rgb_profile_of,
+)
 
 # From the standards' tables: linear RGB to XYZ with D65, which all of these share.
 TO_XYZ = {
@@ -71,6 +77,25 @@ def test_grey_gets_a_profile_for_grey(name: str) -> None:
     expected = to_8_bits_srgb(light(np.arange(256) / 255))
     # Near black, LittleCMS approximates steep curves by lines.
     assert np.abs(found - expected[:, None])[16:].max() <= 1.5
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_grey_looks_the_same_with_the_rgb_profile_of_its_own(name: str) -> None:
+    grey_profile = CASES[name][0].profile(is_grey=True)
+    profile = rgb_profile_of(grey_profile)
+    assert profile is not None
+    grey = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    expected = np.asarray(to_srgb(grey, grey_profile), np.int64)
+    found = np.asarray(to_srgb(grey.convert("RGB"), profile), np.int64)
+    assert np.abs(found - expected)[:, 16:].max() <= 1
+
+
+def test_a_grey_profile_without_a_curve_to_light_has_no_rgb_profile() -> None:
+    profile = ADOBE_RGB.profile(is_grey=True)
+    assert rgb_profile_of(profile) is not None
+    assert rgb_profile_of(profile.replace(b"kTRC", b"A2B0")) is None
+    assert rgb_profile_of(profile[:20] + b"Lab " + profile[24:]) is None
+    assert rgb_profile_of(profile[:140]) is None
 
 
 @pytest.mark.parametrize("is_grey", [False, True])
