@@ -6,7 +6,7 @@ Examples:
     ...     dggn.upscale("no-such-file.png")
     ... except dggn.errors.ImageReadError as error:
     ...     print(error)
-    no-such-file.png: no longer exists: expected a picture
+    no-such-file.png: does not exist: expected a picture
 """
 
 from runtime.errors import (

@@ -9,23 +9,27 @@ which is between the two in its pictures as well, where one was trained from the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from dggn.model.generator import Generator
 from dggn.settings import to_mapping
-from export.write import read_generator
+from export.write import read_generator, with_colours_kept
 from runtime.errors import ConfigError, ModelError
 
 
-def read_blend(first: str, second: str, share: str) -> tuple[Generator, str]:
+def read_blend(
+    first: str, second: str, share: str, *, keep_colours: bool = False
+) -> tuple[Generator, str]:
     """Read two models and interpolate their weights.
 
     Args:
         first: a shipped name, an ONNX file or a checkpoint.
         second: another of the same structure.
         share: weight of the first, from 0 to 1, as text.
+        keep_colours: whether both, and so the blend, are to keep local mean colours.
 
     Returns:
         The blended generator, in evaluation mode on the CPU, and its human-readable origin.
@@ -37,6 +41,8 @@ def read_blend(first: str, second: str, share: str) -> tuple[Generator, str]:
     """
     part = _share(share)
     one, other = _read(first), _read(second)
+    if keep_colours:
+        one, other = with_colours_kept(one, first), with_colours_kept(other, second)
     if one.config != other.config:
         mine, theirs = to_mapping(one.config), to_mapping(other.config)
         differing = [
@@ -44,9 +50,11 @@ def read_blend(first: str, second: str, share: str) -> tuple[Generator, str]:
             for name in mine
             if mine[name] != theirs[name]
         ]
+        remedy = "blend two checkpoints of the same preset and branches"
+        if replace(one.config, keeps_colours=other.config.keeps_colours) == other.config:
+            remedy = "--keep-colours makes both of one kind"
         raise ModelError(
-            f"{first} and {second} have different structures ({', '.join(differing)}): "
-            "blend two checkpoints of the same preset and branches"
+            f"{first} and {second} have different structures ({', '.join(differing)}): {remedy}"
         )
     others = dict(other.named_parameters())
     with torch.no_grad():

@@ -104,12 +104,12 @@ def onnx(
                 raise ConfigError(f"{target} is the source itself: name another --output")
         if not blend:
             generator, described = read_generator(sources[0]), Path(sources[0]).name
+            if keep_colours:
+                generator = with_colours_kept(generator, described)
         else:
             from export.blend import read_blend
 
-            generator, described = read_blend(*blend)
-        if keep_colours:
-            generator = with_colours_kept(generator, described)
+            generator, described = read_blend(*blend, keep_colours=keep_colours)
         options = ExportOptions(
             sample_type=io,
             weights=weights,

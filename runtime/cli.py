@@ -85,7 +85,10 @@ def run(
         ),
     ] = "same",
     quality: Annotated[
-        int, typer.Option(min=1, max=100, help="Quality of JPEG, WebP and AVIF.")
+        int,
+        typer.Option(
+            min=1, max=100, help="Quality of JPEG, WebP and AVIF; WebP is lossless at 100."
+        ),
     ] = 95,
     suffix: Annotated[
         str, typer.Option(help="Inserted before the extension of every result, for example _x4.")

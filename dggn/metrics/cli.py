@@ -232,7 +232,7 @@ def page(
         from dggn.metrics.page import write_page
 
         if len(models) != 2:
-            raise ConfigError(f"--model is given {len(models)} times: a page shows two models")
+            raise ConfigError(f"a page shows two models: expected two --model, not {len(models)}")
         count = write_page(output, folder, (models[0], models[1]))
         typer.echo(f"wrote {output} with {count} pictures")
 

@@ -29,6 +29,8 @@ def open_teacher(path: Path, backend: str = "auto") -> Iterator[Teacher]:
         MissingDependency: it needs a library that is not installed.
         ModelError: it is missing, damaged, or does not enlarge four times.
     """
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist: expected a teacher's ONNX file or checkpoint")
     if path.suffix == ".onnx":
         if backend not in get_args(BackendName):
             raise ConfigError(

@@ -57,7 +57,7 @@ def check_file(path: Path, max_bytes: int) -> None:
     try:
         if not path.is_file():
             # A pipe or device would make the read wait for ever.
-            found = "is not a regular file" if path.exists() else "no longer exists"
+            found = "is not a regular file" if path.exists() else "does not exist"
             raise ImageReadError(f"{found}: expected a picture")
         size = path.stat().st_size
     except OSError as error:

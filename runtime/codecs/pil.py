@@ -16,6 +16,7 @@ from runtime.codecs.iptc import read_iptc
 from runtime.codecs.limits import quiet_pillow, translated
 from runtime.codecs.sixteen_bit import deep_samples
 from runtime.codecs.xmp_text import read_text, read_xmp
+from runtime.errors import ImageReadError
 from runtime.image.colour import Channels, channels_of, raw_mode
 from runtime.image.picture import Picture, Samples, reduce_to_8_bits, repeat_grey
 from runtime.image.stated_colours import SRGB, StatedColours
@@ -30,6 +31,8 @@ def picture_from_image(image: Image.Image) -> Picture:
     Raises:
         ImageReadError: it cannot be loaded, or its samples have no meaning as a picture.
     """
+    if not all(image.size):
+        raise ImageReadError("the image has no pixels")
     with translated():
         return loaded_picture(image)
 

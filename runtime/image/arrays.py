@@ -18,8 +18,12 @@ def picture_from_array(image: NDArray[Any]) -> Picture:
         image: (H, W), (H, W, 3) or (H, W, 4), uint8 or uint16: grey, RGB or RGBA.
 
     Raises:
-        ConfigError: the array has another shape or type.
+        ConfigError: it has another shape or type, or is no array.
     """
+    if not isinstance(image, np.ndarray):
+        raise ConfigError(
+            f"{type(image).__name__} is not an image: expected a path, a PIL image or a NumPy array"
+        )
     if image.dtype not in (np.uint8, np.uint16):
         raise ConfigError(f"the array's type is {image.dtype}: expected uint8 or uint16")
     if image.ndim == 2 and image.size:

@@ -268,5 +268,6 @@ class Journal:
     def _unwritable(self, error: OSError | NotReplaced) -> TargetError:
         reason = error.strerror if isinstance(error, OSError) else None
         return TargetError(
-            f"cannot write {self._path}: {reason or error}. Make room, or choose another OUTPUT"
+            f"cannot write {self._path}: {reason or error}. "
+            "Make room or get permission, or choose another OUTPUT"
         )

@@ -53,7 +53,10 @@ def plan_jobs(source: Path, target: Path, settings: OutputSettings, *, suffix: s
         plan = _plan(source, target, settings, suffix)
         _refuse_overwriting_sources(plan.jobs)
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before 3.13
-        raise ConfigError(f"cannot access {source} and {target}: {error}") from error
+        at, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
+        raise ConfigError(
+            f"cannot access {at or f'{source} or {target}'}: {reason or error}"
+        ) from error
     return plan
 
 

@@ -78,7 +78,7 @@ class HtmlReport:
             reason = error.strerror if isinstance(error, OSError) else None
             raise TargetError(
                 f"cannot write the report {self._path}: {reason or error}. "
-                "Make room, or choose another place for --report"
+                "Make room or get permission, or choose another place for --report"
             ) from error
 
 
@@ -152,7 +152,7 @@ def _facts(report: Report) -> dict[str, str]:
         facts += f'<p class="error">{_text(report.error)}</p>\n'
     if report.not_reached:
         facts += f'<p class="error">not reached: {report.not_reached} pictures</p>\n'
-    heading = f"{totals.done} {'picture' if totals.done == 1 else 'pictures'} upscaled"
+    heading = f"{totals.done} upscaled"
     attention = totals.failed + totals.skipped
     if attention:
         heading += f", {attention} not"

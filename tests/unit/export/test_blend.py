@@ -73,6 +73,18 @@ def test_different_structures_are_refused(checkpoints: tuple[str, str], tmp_path
         read_blend(checkpoints[0], str(other), "0.5")
 
 
+def test_one_that_keeps_colours_and_one_that_does_not(tmp_path: Path) -> None:
+    config = replace(CONFIG, keeps_colours=True)
+    for name, one in (("keeps", config), ("shifts", CONFIG)):
+        save_generator(tmp_path / f"{name}.safetensors", Generator(one))
+    names = str(tmp_path / "keeps.safetensors"), str(tmp_path / "shifts.safetensors")
+    with pytest.raises(
+        ModelError, match=r"keeps_colours is True and False\): --keep-colours makes"
+    ):
+        read_blend(*names, "0.5")
+    assert read_blend(*names, "0.5", keep_colours=True)[0].config == config
+
+
 def test_other_architectures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     config = CommunityConfig(architecture="ESRGAN", scale=4, size_multiple_px=1)
     foreign = CommunityModel(torch.nn.Identity(), config)

@@ -82,7 +82,7 @@ def test_pictures_of_any_program(benchmark: Path, tmp_path: Path) -> None:
     [
         (("model", "bicubic"), "no benchmark: name a folder with --benchmark"),
         (("model", "bicubic", "Set2", "--json", "--csv"), "--json and --csv exclude each other"),
-        (("page", "Set2", "--model", "bicubic"), "--model is given 1 times"),
+        (("page", "Set2", "--model", "bicubic"), "expected two --model, not 1"),
         (("complexity", "--size", "50"), "expected HEIGHTxWIDTH"),
         (("images", "nowhere", "Set2"), "nowhere is not a folder"),
     ],

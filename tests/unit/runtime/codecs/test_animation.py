@@ -10,7 +10,9 @@ from PIL import Image, ImageSequence
 
 from runtime.codecs.animation import LONGEST_MS, save_animation
 from runtime.codecs.decode import decode
+from runtime.codecs.encode import encode
 from runtime.codecs.formats import HAS_AVIF
+from runtime.codecs.output import OutputSettings
 from runtime.image.picture import Picture
 
 COLOURS = [(200, 30, 40), (20, 180, 60), (30, 60, 220)]
@@ -104,3 +106,12 @@ def test_a_gif_of_one_picture_has_up_to_256_colours() -> None:
     grey = Picture(rgb_hwc=np.repeat(ramp[..., None], 3, axis=2), is_grey=True)
     image, _ = saved([grey], "GIF")
     assert np.array_equal(np.asarray(image.convert("L")), ramp), "grey needs no reduction"
+
+
+@pytest.mark.parametrize(("alpha", "noted"), [(255, False), (0, False), (100, True)])
+def test_gif_says_that_it_has_no_partial_alpha(tmp_path: Path, alpha: int, noted: bool) -> None:
+    picture = frame(COLOURS[0], 40, has_alpha=True)
+    picture.alpha_hw = np.full(picture.size_hw, alpha, np.uint8)
+    notes = encode(picture, tmp_path / "a.gif", OutputSettings())
+    note = "alpha was reduced to on and off, the limit of GIF; webp and png keep it"
+    assert (note in notes) == noted

@@ -235,3 +235,17 @@ def test_converted_colours_are_srgb_whatever_exif_says(tmp_path: Path) -> None:
     path = tmp_path / "b.jpg"
     Image.new("RGB", (16, 16)).save(path, exif=adobe_exif(), icc_profile=ICC)
     assert decode(path).icc_profile == ICC
+
+
+def test_a_grey_profile_without_an_equivalent_is_dropped_where_grey_becomes_rgb(
+    tmp_path: Path,
+) -> None:
+    profile = ADOBE_RGB.profile(is_grey=True).replace(b"kTRC", b"A2B0")
+    picture = Picture(rgb_hwc=np.full((4, 5, 3), 90, np.uint8), is_grey=True, icc_profile=profile)
+    assert encode(picture, tmp_path / "a.png", OutputSettings()) == []
+    notes = encode(picture, tmp_path / "a.webp", OutputSettings())
+    assert notes == [
+        "the ICC profile was dropped: it is for grey, and the result stores grey as RGB"
+    ]
+    with Image.open(tmp_path / "a.webp") as image:
+        assert "icc_profile" not in image.info

@@ -19,7 +19,6 @@ from runtime.codecs.formats import READABLE_SUFFIXES
 from runtime.codecs.output import OutputSettings, target_suffix
 from runtime.errors import ConfigError, ImageWriteError, TargetError
 from runtime.image.picture import Picture, repeat_grey
-from runtime.image.stated_colours import ADOBE_RGB
 from runtime.system.files import TEMPORARY_PREFIX, temporary_path
 from tests.support.images import (
     SRGB,
@@ -395,25 +394,3 @@ def test_threads_write_side_by_side(tmp_path: Path) -> None:
     ]
     for path in tmp_path.iterdir():
         assert np.array_equal(np.asarray(read_back(path)), smooth(3))
-
-
-@pytest.mark.parametrize(("alpha", "noted"), [(255, False), (0, False), (100, True)])
-def test_gif_says_that_it_has_no_partial_alpha(tmp_path: Path, alpha: int, noted: bool) -> None:
-    picture = picture_of("rgb-alpha")
-    picture.alpha_hw = np.full(picture.size_hw, alpha, np.uint8)
-    notes = encode(picture, tmp_path / "a.gif", OutputSettings())
-    note = "alpha was reduced to on and off, the limit of GIF; webp and png keep it"
-    assert (note in notes) == noted
-
-
-def test_a_grey_profile_without_an_equivalent_is_dropped_where_grey_becomes_rgb(
-    tmp_path: Path,
-) -> None:
-    profile = ADOBE_RGB.profile(is_grey=True).replace(b"kTRC", b"A2B0")
-    picture = picture_of("grey", icc_profile=profile)
-    assert encode(picture, tmp_path / "a.png", OutputSettings()) == []
-    notes = encode(picture, tmp_path / "a.webp", OutputSettings())
-    assert notes == [
-        "the ICC profile was dropped: it is for grey, and the result stores grey as RGB"
-    ]
-    assert "icc_profile" not in read_back(tmp_path / "a.webp").info

@@ -83,7 +83,7 @@ def test_reason_is_stated(tmp_path: Path, kind: str, words: str) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ImageReadError, match=r"gone\.png: no longer exists"):
+    with pytest.raises(ImageReadError, match=r"gone\.png: does not exist"):
         decode(tmp_path / "gone.png")
 
 

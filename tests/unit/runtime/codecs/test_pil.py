@@ -107,3 +107,8 @@ def test_16_bit_colour_becomes_the_nearest_8_bits() -> None:
     image = image_from_picture(picture)
     assert image.mode == "RGB"
     assert np.asarray(image).reshape(-1).tolist() == [0, 0, 1, 1, 2, 255]
+
+
+def test_an_image_without_pixels_is_refused() -> None:
+    with pytest.raises(ImageReadError, match="no pixels"):
+        picture_from_image(Image.new("RGB", (0, 5)))

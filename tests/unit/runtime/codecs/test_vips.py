@@ -196,7 +196,7 @@ REFUSED = {
     "a.webp": (pillow(), "not one of PNG, JPEG, TIFF.*convert it"),
     "bomb.png": (bomb, "60000 x 60000 pixels in .* bytes, which no picture has"),
     "empty.png": (lambda path: path.write_bytes(b""), "the file is empty"),
-    "gone.png": (lambda path: None, "no longer exists"),
+    "gone.png": (lambda path: None, "does not exist"),
     "folder.png": (lambda path: path.mkdir(), "not a regular file"),
 }
 

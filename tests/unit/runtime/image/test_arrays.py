@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import DTypeLike
@@ -28,8 +30,13 @@ def test_an_array_comes_back_as_it_was(shape: tuple[int, ...], dtype: DTypeLike)
         (np.zeros((2, 5, 2), np.uint8), r"shape is \(2, 5, 2\): expected"),
         (np.zeros((1, 2, 5, 3), np.uint8), r"shape is \(1, 2, 5, 3\): expected"),
         (np.zeros((0, 5), np.uint8), r"shape is \(0, 5\): expected"),
+        (
+            b"a file's content",
+            "bytes is not an image: expected a path, a PIL image or a NumPy array",
+        ),
+        (None, "NoneType is not an image"),
     ],
 )
-def test_what_is_no_picture(image: np.ndarray, message: str) -> None:
+def test_what_is_no_picture(image: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         picture_from_array(image)

@@ -49,7 +49,7 @@ def test_everything_is_said(tmp_path: Path) -> None:
         error="the disk is full",
     )
     for part in (
-        *("1 picture upscaled, 2 not", "9 x 8 → 36 x 32 · 1.2 s", "written as b.png"),
+        *("1 upscaled, 2 not", "9 x 8 → 36 x 32 · 1.2 s", "written as b.png"),
         *("failed: is damaged", "up to date from an earlier run", "skipped: the output exists"),
         *("the disk is full", "dggn-lite in float32 · a test"),
     ):
