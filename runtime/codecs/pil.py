@@ -184,9 +184,13 @@ def _aspect_note(image: Image.Image) -> list[str]:
 
 
 def _dpi(image: Image.Image, *, sideways: bool) -> tuple[float, float] | None:
-    # Pillow says 1 where a TIFF states none, and what another page of the file states.
-    is_tiff = isinstance(image, TiffImageFile)
-    stated = read_exif_dpi(image) if is_tiff else image.info.get("dpi") or read_exif_dpi(image)
+    stated = image.info.get("dpi")
+    # Pillow says 1 where a TIFF states none, and what another page of the file states; and 72
+    # where a JPEG states none.
+    is_jpeg = image.format in ("JPEG", "MPO")
+    is_invented = is_jpeg and stated == (72, 72) and not image.info.get("jfif_unit")
+    if isinstance(image, TiffImageFile) or is_invented or not stated:
+        stated = read_exif_dpi(image)
     try:
         horizontal, vertical = (float(value) for value in stated or ())
     except (TypeError, ValueError, ArithmeticError):

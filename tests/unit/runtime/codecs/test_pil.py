@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ExifTags import Base
 
 from runtime.codecs.decode import decode
 from runtime.codecs.pil import image_from_picture, picture_from_image
@@ -27,6 +28,18 @@ def test_tiff_without_a_resolution_has_none(tmp_path: Path) -> None:
     assert decode(path).dpi is None
     with Image.open(path) as image:
         assert picture_from_image(image).dpi is None
+
+
+def test_a_jpeg_without_a_resolution_gets_none(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[Base.Make] = "Camera"
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.info["dpi"] == (72, 72), "Pillow's own"
+    assert decode(tmp_path / "a.jpg").dpi is None
+    exif[Base.XResolution] = exif[Base.YResolution] = 72.0
+    Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg", exif=exif)
+    assert decode(tmp_path / "b.jpg").dpi == (72, 72)
 
 
 @pytest.mark.parametrize("dpi", [(0, 0), (float("nan"), 72), "x", 3, (72,), (1e9, 1e9)])
