@@ -85,13 +85,14 @@ def bits_of_boxes(file: IO[bytes]) -> int:
     return 8
 
 
-def _primary_properties(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
-    """Return the kinds and values of the primary picture's properties."""
+def _primary_properties(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kinds and values of the primary picture's properties."""
     meta = next((content for name, content in file_boxes(file) if name == b"meta"), None)
     try:
-        return list(_properties(meta)) if meta else []
+        if meta:
+            yield from _properties(meta)
     except (struct.error, IndexError, KeyError):
-        return []  # damage is for the decoder to tell
+        return  # damage is for the decoder to tell
 
 
 def _properties(meta: bytes) -> Iterator[tuple[bytes, bytes]]:
