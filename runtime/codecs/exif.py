@@ -8,7 +8,6 @@ resolution travels by itself, as `Picture.dpi`.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from PIL import Image
@@ -53,13 +52,17 @@ def as_read(value: Any) -> Any:
 
 
 def _to_bytes(block: Image.Exif) -> bytes:
-    """Serialize a block, with its texts as they were read."""
-    for tag in list(block):
-        nested = dict(block.get_ifd(tag)) if tag in _BLOCKS else None
-        if nested is not None and IFD.Interop in nested:
-            nested[IFD.Interop] = block.get_ifd(IFD.Interop)
-        block[tag] = as_read(block[tag] if nested is None else nested)
-    return block.tobytes()
+    """Serialize a block, which is not changed, with its texts as they were read."""
+    written = Image.Exif()
+    written.endian = block.endian
+    for tag in block:
+        value = block[tag]
+        if tag in _BLOCKS:
+            value = dict(block.get_ifd(tag))
+            if IFD.Interop in value:
+                value[IFD.Interop] = block.get_ifd(IFD.Interop)
+        written[tag] = as_read(value)
+    return written.tobytes()
 
 
 def read_orientation(image: Image.Image) -> int:
@@ -89,10 +92,8 @@ def read_exif(image: Image.Image) -> tuple[bytes | None, list[str]]:
         if not block:
             # Pillow gives an empty block for bytes that it cannot make sense of.
             return None, [BROKEN_NOTE] if image.info.get("exif") else []
-        plain = copy.copy(block)
-        plain.bigtiff = False  # or Pillow writes what it cannot read
         kept = Image.Exif()
-        kept.load(_to_bytes(plain))
+        kept.load(_to_bytes(block))
         for tag in list(kept):
             if tag not in KEPT_TAGS or (tag in _BLOCKS and not block.get_ifd(tag)):
                 del kept[tag]

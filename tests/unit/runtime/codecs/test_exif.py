@@ -168,9 +168,11 @@ def test_unreadable_exif_is_reported(tmp_path: Path) -> None:
 def test_image_is_not_changed(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.jpg", Image.new("RGB", (3, 2)), exif=photo_exif())
     with Image.open(path) as image:
+        before = dict(image.getexif())
         picture = picture_from_image(image)
         assert picture.size_hw == (3, 2)
         assert image.size == (3, 2)
+        assert dict(image.getexif()) == before
         assert image.getexif()[Base.Orientation] == 6
 
 
