@@ -85,6 +85,7 @@ def calibrate(
             f"the tile size is {options.tile_px}: this model needs a multiple of {multiple}"
         )
     layers = find_layers(original.model)
+    _check_prefixes(options.keep_float, [layer.name for layer in layers])
     candidates = [each for each in layers if not each.name.startswith(options.keep_float)]
     if not candidates:
         raise ModelError(f"{model} has no convolution that could become INT8")
@@ -155,6 +156,20 @@ def calibrate(
     for path, content in files.items():
         write_whole(path, content)
     return findings
+
+
+def _check_prefixes(prefixes: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse a prefix that no layer's name has.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for prefix in prefixes:
+        if not prefix or not any(name.startswith(prefix) for name in names):
+            raise ConfigError(
+                f"--keep-float {prefix!r} is the beginning of no layer's name; there are "
+                f"{', '.join(names[:3])} and others"
+            )
 
 
 def _read_pictures(images: Path, validation: Path | None) -> tuple[list[Pair], list[Pair]]:

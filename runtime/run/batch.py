@@ -19,6 +19,7 @@ from runtime.report.progress import Progress
 from runtime.report.summary import Report
 from runtime.run.options import Options, ends_of
 from runtime.run.workers import Facts, OpenWorkers, Order, Workers, open_here
+from runtime.stores.staging import Staging
 from runtime.system.files import (
     make_folder,
     name_problem,
@@ -59,6 +60,7 @@ class Batch:
         self._workers: Workers | None = None
         self._folders: frozenset[Path] = frozenset()
         self._own_targets: frozenset[Path] | None = None
+        self._staging: Staging | None = None
         self._cancelled = threading.Event()
         self._has_waited = False
         self._page: HtmlReport | None = None
@@ -73,7 +75,8 @@ class Batch:
         options, report, progress = self._options, self.report, self._progress
         with ExitStack() as stack:
             ends = stack.enter_context(ends_of(options))
-            report.plan = plan = ends.plan
+            report.plan, self._staging = ends.plan, ends.staging
+            plan = ends.plan
             workers = stack.enter_context(self._open_workers(options, progress))
             self._workers = workers
             fingerprints = describe(report, options, workers.facts)
@@ -122,6 +125,8 @@ class Batch:
         self._progress.stop()
         remove_unfinished()
         remove_temporaries(self._folders, of=self._own_targets)
+        if self._staging:
+            self._staging.remove()
 
     def _wait(self, seconds: float) -> None:
         """Wait for another run into the same folder; announced once."""

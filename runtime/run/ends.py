@@ -35,6 +35,8 @@ class Ends:
     source: Source
     target: Place
     shard: Shard | None = None
+    staging: Staging | None = None
+    """For downloads and uploads, if there are any."""
 
     def open_ledger(
         self, *, read_only: bool = False, wait: Callable[[float], None] | None = None
@@ -91,8 +93,13 @@ def open_ends(
         plan = plan_with_stores(
             source, target, settings, suffix=suffix, staging=staging, store=store
         )
-        pictures = Objects(store) if store else Files()
-        yield Ends(plan=_part(plan, source, shard), source=pictures, target=target, shard=shard)
+        yield Ends(
+            plan=_part(plan, source, shard),
+            source=Objects(store) if store else Files(),
+            target=target,
+            shard=shard,
+            staging=staging,
+        )
 
 
 def _part(plan: Plan, source: Place, shard: Shard | None) -> Plan:

@@ -87,8 +87,11 @@ def make_clip(
     journal.begin(job, stamp, fingerprint)
     with replacing_target(job.target) as file:
         written = Path(file.name)
-        work.notes += put_together(plan.clip, plan.encoding, store, written, job.target)
-        work.notes += what_is_lost(plan.clip, plan.encoding, store, written, job.target.suffix)
+        muxed = put_together(plan.clip, plan.encoding, store, written, job.target)
+        work.notes += muxed.notes
+        work.notes += what_is_lost(
+            plan.clip, plan.encoding, store, written, job.target.suffix, copied=muxed.copied
+        )
     journal.finish(job, stamp, fingerprint)
     try:
         store.remove()

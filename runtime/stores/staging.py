@@ -49,8 +49,12 @@ class Staging:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self.remove()
         self._lock.close()
+
+    def remove(self) -> None:
+        """Remove the folder; from any thread, too, before the process ends."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _locked_folder() -> tuple[Path, IO[bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -62,6 +63,7 @@ def plan_encoding(
         ImageWriteError: the encoder cannot be opened, or the container does not support it.
     """
     encoder = _encoder(clip, target, settings)
+    _check_preset(encoder, target, settings)
     pixel_format, notes = _pixel_format(encoder, clip)
     even_hw = _even(size_hw, pixel_format)
     if even_hw != size_hw:
@@ -78,6 +80,7 @@ def plan_encoding(
         notes=tuple(notes),
     )
     open_encoder(encoding, target.name)
+    _check_container(encoding, target)
     return encoding
 
 
@@ -147,11 +150,18 @@ def _encoder(clip: Clip, target: Path, settings: VideoSettings) -> str:
         raise ConfigError(f"--video-codec is {settings.codec!r}, which encodes no video")
     muxer = av.format.ContainerFormat(MUXERS[target.suffix.lower()], "w")
     if not _holds(muxer.name, found.name):
-        raise ImageWriteError(
-            f"{target.name}: {target.suffix} does not support {found.name}: choose another "
-            "--video-codec, or name the result .mkv"
-        )
+        raise ImageWriteError(_not_supported(target, found.name))
     return str(found.name)
+
+
+def _check_preset(encoder: str, target: Path, settings: VideoSettings) -> None:
+    """Refuse a preset by name where presets are numbers; other clips of the run may have names."""
+    is_numbered = encoder.startswith(("libvpx", "libaom", "libsvtav1"))
+    if settings.preset and is_numbered and not settings.preset.lstrip("-").isdecimal():
+        raise ImageWriteError(
+            f"{target.name}: --preset is {settings.preset!r}, and presets of {encoder} are "
+            "numbers, such as --preset 4: higher ones are faster"
+        )
 
 
 def _holds(muxer: str, encoder: str) -> bool:
@@ -163,6 +173,32 @@ def _holds(muxer: str, encoder: str) -> bool:
         except ValueError:
             return False
         return True
+
+
+def _check_container(encoding: Encoding, target: Path) -> None:
+    """Write a header in memory: some muxers refuse an encoder only there.
+
+    Raises:
+        ImageWriteError: the container does not support the encoder.
+    """
+    av = pyav()
+    try:
+        with av.open(io.BytesIO(), "w", format=MUXERS[target.suffix.lower()]) as container:
+            stream: Any = container.add_stream(encoding.encoder, rate=encoding.rate)
+            stream.width, stream.height = encoding.size_hw[1], encoding.size_hw[0]
+            configure(stream.codec_context, encoding)
+            with scheduling_kept():
+                container.start_encoding()
+    except (av.error.FFmpegError, OSError) as error:
+        raise ImageWriteError(_not_supported(target, encoding.encoder)) from error
+
+
+def _not_supported(target: Path, encoder: str) -> str:
+    instead = "" if target.suffix.lower() == ".mkv" else ", or name the result .mkv"
+    return (
+        f"{target.name}: {target.suffix} does not support {encoder}: choose another "
+        f"--video-codec{instead}"
+    )
 
 
 class _Nowhere:

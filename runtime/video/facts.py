@@ -186,7 +186,8 @@ def _facts(path: Path, container: InputContainer, stream: VideoStream, frame: Vi
         is_full=form.name.startswith("yuvj"),
     )
     matrix_name(colours.matrix, path.name)
-    if any(one.is_alpha for one in components):
+    # FFmpeg's own decoders of VP8 and VP9 leave alpha out, which is a stream inside the stream.
+    if any(one.is_alpha for one in components) or stream.metadata.get("alpha_mode") == "1":
         notes.append("transparency is not kept")
     if len(container.streams.video) > 1:
         notes.append(

@@ -33,6 +33,17 @@ _REMEDY = "Choose another container, for example .mkv"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Muxed:
+    """What went into a result."""
+
+    copied: list[int]
+    """Indices of the source's streams that were copied, in the result's order."""
+
+    notes: list[str]
+    """What the container does not support."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Timed:
     """An encoded frame with its times, in ticks of the video's time base."""
 
@@ -45,7 +56,7 @@ class Timed:
 
 def put_together(
     clip: Clip, encoding: Encoding, store: SegmentStore, file: Path, target: Path
-) -> list[str]:
+) -> Muxed:
     """Write a result.
 
     Args:
@@ -54,9 +65,6 @@ def put_together(
         store: all segments.
         file: file to write, which is replaced.
         target: final path, whose suffix selects the container.
-
-    Returns:
-        Notes on streams that the container does not support.
 
     Raises:
         ImageReadError: the source can no longer be read.
@@ -89,6 +97,11 @@ def _is_old() -> bool:
     return int(pyav().__version__.partition(".")[0]) < 19
 
 
+def is_cover(stream: Stream) -> bool:
+    """Return whether a stream is a picture that belongs to the file, such as cover art."""
+    return bool(stream.disposition & pyav().stream.Disposition.attached_pic)
+
+
 def says_nothing(packet: Packet[Stream]) -> bool:
     """Return whether a packet ends a stream, or is an empty subtitle, which MP4 muxers add."""
     if packet.stream.type == "subtitle" and packet.stream.codec_context.name == "mov_text":
@@ -115,7 +128,7 @@ class _Muxer:
         self._copies: dict[int, Stream] = {}
         self._notes: list[str] = []
 
-    def run(self, store: SegmentStore) -> list[str]:
+    def run(self, store: SegmentStore) -> Muxed:
         main = video_stream(self._source, self._clip.path.name)
         for stream in self._source.streams:
             if stream.index == main.index:
@@ -137,7 +150,7 @@ class _Muxer:
         while pending:
             self._write(video, pending)
             pending = next(frames, None)
-        return self._notes
+        return Muxed(copied=list(self._copies), notes=self._notes)
 
     def _copy(self, packet: Packet[Stream]) -> None:
         packet.stream = self._copies[packet.stream.index]
@@ -158,7 +171,9 @@ class _Muxer:
             video.set_display_matrix(self._turn(self._clip.turn))
         video.disposition = stream.disposition
         video.metadata.update(
-            (key, value) for key, value in stream.metadata.items() if not is_statistic(key)
+            (key, value)
+            for key, value in stream.metadata.items()
+            if not is_statistic(key) and key != "alpha_mode"
         )
         return video
 
@@ -171,9 +186,13 @@ class _Muxer:
 
     def _add_copy(self, stream: Stream) -> None:
         if stream.type in ("data", "unknown"):
-            is_known = "timecode" in stream.metadata or self._source.chapters()
-            if not is_known:
+            # Chapters of MP4 are a track, too, which players do not show.
+            is_chapters = self._source.chapters() and not stream.disposition
+            if not ("timecode" in stream.metadata or is_chapters):
                 self._notes.append(f"data stream ({stream.name or 'unknown'}) was left out")
+            return
+        if self._muxer == "matroska" and is_cover(stream):
+            self._attach(stream)
             return
         try:
             if stream.type == "attachment" and self._muxer != "matroska":
@@ -191,6 +210,15 @@ class _Muxer:
         )
         if stream.type != "attachment":
             self._copies[stream.index] = copy
+
+    def _attach(self, cover: Stream) -> None:
+        """Add cover art as an attachment, as Matroska keeps it."""
+        with reading(self._clip.path.name), open_clip(self._clip.path) as container:
+            packets = container.demux(container.streams[cover.index])
+            content = next((bytes(packet) for packet in packets if packet.size), b"")
+        kind = "jpeg" if cover.name == "mjpeg" else str(cover.name)
+        name = cover.metadata.get("filename", f"cover.{kind.replace('jpeg', 'jpg')}")
+        self._result.add_attachment(name, f"image/{kind}", content)
 
     def _describe(self) -> None:
         source, result = self._source, self._result

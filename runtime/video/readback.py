@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,30 +11,30 @@ from runtime.errors import ImageWriteError
 from runtime.video.encoding import Encoding
 from runtime.video.facts import Clip, look_at, open_clip, video_stream
 from runtime.video.library import fraction, reading
-from runtime.video.mux import describes_old_file, is_statistic, says_nothing
+from runtime.video.mux import describes_old_file, is_cover, is_statistic, says_nothing
 from runtime.video.segments import SegmentStore
 from runtime.video.settings import VideoSettings
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.stream import Stream
 
 HARDLY_MS = 0.001
 """Differences in time that are not worth a note."""
 
-_WRITTEN_BY_MUXERS = frozenset({"handler_name", "vendor_id", "language", "creation_time"})
-
-
-@dataclass(kw_only=True)
-class _Times:
-    """Presentation times of a stream's packets, in seconds."""
-
-    kind: str
-    is_main: bool
-    shown: list[Fraction] = field(default_factory=list)
+_WRITTEN_BY_MUXERS = frozenset(
+    {"handler_name", "vendor_id", "language", "creation_time", "alpha_mode"}
+)
 
 
 def what_is_lost(
-    clip: Clip, encoding: Encoding, store: SegmentStore, result: Path, suffix: str
+    clip: Clip,
+    encoding: Encoding,
+    store: SegmentStore,
+    result: Path,
+    suffix: str,
+    *,
+    copied: Sequence[int],
 ) -> list[str]:
     """Compare a result with its source.
 
@@ -45,6 +44,7 @@ def what_is_lost(
         store: segments of the result.
         result: finished file, under a temporary name.
         suffix: suffix of its final name.
+        copied: indices of the source's streams that it has, too.
 
     Returns:
         Notes for the user; empty if everything was kept.
@@ -57,8 +57,9 @@ def what_is_lost(
         expected = [
             stamp * clip.time_base - clip.start for head in store.heads() for stamp in head.stamps
         ]
-        notes = list(_changed_times(old, new, expected, clip.path.name, suffix))
-        lost = list(_lost_words(old, new))
+        pairs = _pairs(old, new, copied, clip.path.name)
+        notes = list(_changed_times(old, new, expected, clip.path.name, suffix, pairs))
+        lost = list(_lost_words(old, new, pairs))
         if len(new.chapters()) < len(old.chapters()):
             lost.append("chapters")
     lost += _lost_display(clip, encoding, made)
@@ -74,15 +75,34 @@ def _lost_display(clip: Clip, encoding: Encoding, made: Clip) -> Iterator[str]:
         yield "tags of colours"
 
 
+def _pairs(
+    old: InputContainer, new: InputContainer, copied: Sequence[int], name: str
+) -> list[tuple[Stream, Stream]]:
+    """Pair the source's streams with the result's, the main videos first.
+
+    Containers keep covers and attachments elsewhere, and their chapters may be a stream of data.
+    """
+    mains = video_stream(old, name), video_stream(new, name)
+    before = [old.streams[index] for index in copied]
+    after = [one for one in new.streams if one.index != mains[1].index]
+    kinds = ("video", "audio", "subtitle")
+    ordered = (
+        [one for one in streams if one.type in kinds and not is_cover(one)]
+        for streams in (before, after)
+    )
+    return [mains, *zip(*ordered, strict=False)]
+
+
 def _changed_times(
     old: InputContainer,
     new: InputContainer,
     expected: list[Fraction],
     name: str,
     suffix: str,
+    pairs: Sequence[tuple[Stream, Stream]],
 ) -> Iterator[str]:
-    before, after = _times(old, name), _times(new, name)
-    shown = next(one.shown for one in after if one.is_main)
+    before, after = _times(old), _times(new)
+    shown = after[pairs[0][1].index]
     if len(shown) != len(expected):
         raise ImageWriteError(
             f"{name}: the result has {len(shown)} frames instead of {len(expected)}: choose "
@@ -97,50 +117,36 @@ def _changed_times(
     off = max(abs(a - b - shift) for a, b in zip(shown, expected, strict=True))
     if off * 1000 > HARDLY_MS:
         yield f"times of frames are up to {float(off) * 1000:.2f} ms off: {suffix} rounds them"
-    kept = [one for one in after if not one.is_main]
-    for one in before:
-        if one.is_main or not one.shown:
-            continue
-        match = next((other for other in kept if other.kind == one.kind), None)
-        if match is None:
-            continue  # left out, which was noted when the result was muxed
-        kept.remove(match)
-        if len(match.shown) < len(one.shown):
-            missing = len(one.shown) - len(match.shown)
-            yield f"{missing} packets of its {one.kind} are damaged and were left out"
+    for one, other in pairs[1:]:
+        missing = len(before[one.index]) - len(after[other.index])
+        if missing > 0:
+            yield f"{missing} packets of its {one.type} are damaged and were left out"
 
 
-def _times(container: InputContainer, name: str) -> list[_Times]:
-    main = video_stream(container, name).index
+def _times(container: InputContainer) -> dict[int, list[Fraction]]:
+    """Return the presentation times of each stream's packets, in seconds, by its index."""
     streams = [one for one in container.streams if one.type != "attachment"]
-    times = {one.index: _Times(kind=str(one.type), is_main=one.index == main) for one in streams}
+    times: dict[int, list[Fraction]] = {one.index: [] for one in streams}
     for packet in container.demux(streams):
         if packet.pts is not None and not says_nothing(packet):
             time_base = fraction(packet.time_base) or Fraction(1)
-            times[packet.stream.index].shown.append(packet.pts * time_base)
-    for one in times.values():
-        one.shown.sort()
-    return list(times.values())
+            times[packet.stream.index].append(packet.pts * time_base)
+    return {index: sorted(shown) for index, shown in times.items()}
 
 
-def _lost_words(old: InputContainer, new: InputContainer) -> Iterator[str]:
+def _lost_words(
+    old: InputContainer, new: InputContainer, pairs: Sequence[tuple[Stream, Stream]]
+) -> Iterator[str]:
     missing = [
         key for key in old.metadata
         if not describes_old_file(key) and key.lower() not in _lowered(new.metadata)
     ]  # fmt: skip
-    kinds = ("audio", "subtitle")
-    for kind in kinds:
-        pairs = zip(
-            (one for one in old.streams if one.type == kind),
-            (one for one in new.streams if one.type == kind),
-            strict=False,
-        )
-        for one, other in pairs:
-            missing += [
-                f"{kind} {key}" for key in one.metadata
-                if key.lower() not in _lowered(other.metadata) | _WRITTEN_BY_MUXERS
-                and not is_statistic(key)
-            ]  # fmt: skip
+    for one, other in pairs:
+        missing += [
+            f"{one.type} {key}" for key in one.metadata
+            if key.lower() not in _lowered(other.metadata) | _WRITTEN_BY_MUXERS
+            and not is_statistic(key)
+        ]  # fmt: skip
     if missing:
         yield f"metadata ({', '.join(sorted(set(missing)))})"
 

@@ -118,6 +118,15 @@ def test_what_stays_in_float_keeps_its_8_bits(
     assert mean_psnr_db(tmp_path / "int8.onnx", held_out) == found.outcome.best.psnr_db
 
 
+@pytest.mark.parametrize("prefix", ["image_trnk", ""])
+def test_a_layer_that_is_not_there_cannot_stay_in_float(
+    models: dict[str, Path], photographs: Path, tmp_path: Path, prefix: str
+) -> None:
+    options = replace(OPTIONS, keep_float=("image_trunk.0.enter", prefix))
+    with pytest.raises(ConfigError, match=f"--keep-float '{prefix}' is the beginning of no layer"):
+        quantized(models["int8"], photographs, tmp_path / "int8.onnx", options)
+
+
 def test_a_stopped_calibration_goes_on(
     models: dict[str, Path], photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from runtime.run import workers as workers_module
 from runtime.run.batch import Batch, describe, sort_out
 from runtime.run.options import Options, ends_of, result_bytes
 from runtime.run.workers import Facts
+from runtime.stores.staging import Staging
 from tests.support.pipeline_bench import NearestUpscaler
 
 
@@ -101,6 +103,19 @@ def test_files_of_others_are_kept_unless_told(
     assert batch.report.totals.skipped == 1
     assert (target / "a.png").read_bytes() == b"mine"
     assert statuses(run(replace(options, overwrite=True))[0])["a.png"] == "done"
+
+
+def test_a_cancel_removes_what_was_fetched(
+    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends without leaving its blocks."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    batch = Batch(options, PlainProgress(io.StringIO()))
+    with Staging() as staging:
+        (staging.sources / "a.png").write_bytes(b"a")
+        batch._staging = staging
+        batch.cancel(within_s=1)
+        assert not staging.sources.exists()
 
 
 def test_a_cancel_before_the_start(options: Options, upscaler: Upscaler, target: Path) -> None:

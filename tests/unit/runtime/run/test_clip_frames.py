@@ -22,7 +22,7 @@ from runtime.run import make_clip as make_clip_module
 from runtime.system.files import write_whole
 from runtime.video import segment_encoder as encoder_module
 from runtime.video import segments as segments_module
-from runtime.video.mux import put_together
+from runtime.video.mux import Muxed, put_together
 from runtime.video.segments import Segment
 from runtime.video.settings import VideoSettings
 from tests.support import clips
@@ -309,7 +309,7 @@ def test_a_disk_that_fills_up_at_the_end_keeps_all_segments(
 
     real, limit = put_together, resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def limited(*arguments: Any) -> list[str]:
+    def limited(*arguments: Any) -> Muxed:
         # Python ignores the signal, so that writing fails as it does on a full disk.
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
         try:

@@ -84,6 +84,8 @@ def test_sizes_are_made_even_where_they_must_be() -> None:
         ("x.mp4", {"codec": "nonsense"}, ConfigError, "has no such encoder"),
         ("x.mp4", {"codec": "aac"}, ConfigError, "encodes no video"),
         ("x.webm", {"codec": "h264"}, ImageWriteError, "does not support libx264"),
+        ("x.mov", {"codec": "vp9"}, ImageWriteError, r"\.mov does not support libvpx-vp9"),
+        ("x.webm", {"preset": "slow"}, ImageWriteError, "presets of libvpx-vp9 are numbers"),
         ("x.mp4", {"preset": "nonsense"}, ImageWriteError, "--preset"),
         ("x.mkv", {"codec": "ffv1", "preset": "slow"}, ConfigError, "--preset"),
         ("x.mkv", {"codec": "ffv1", "crf": 3}, ConfigError, "--crf"),
