@@ -35,9 +35,9 @@ from runtime.system.terminal import OnProgress
 if TYPE_CHECKING:
     import onnx
 
-MAX_FROZEN_DROP_DB = 0.02
-"""Maximum drop of the mean PSNR on Y from replacing excitation gates with constants. Computed gates
-cost more: seams then keep most layers in float."""
+FROZEN_SHARE = 0.5
+"""Share of the allowed drop of PSNR that replacing excitation gates with constants may take.
+Computed gates cost more: seams then keep most layers in float."""
 
 HELD_OUT = 5
 """One in this many pictures is held out for the gates, without a validation folder."""
@@ -109,7 +109,14 @@ def calibrate(
             "onnxruntime": _onnxruntime_version(),
         },
     )
-    source, frozen_drop_db = _settle_excitation(original, tiles, held_out, ledger, on_progress)
+    source, frozen_drop_db = _settle_excitation(
+        original,
+        tiles,
+        held_out,
+        ledger,
+        on_progress,
+        max_drop_db=FROZEN_SHARE * options.max_drop_db,
+    )
     mixer = Mixer(
         original=original,
         source=source,
@@ -191,8 +198,10 @@ def _settle_excitation(
     held_out: Sequence[Pair],
     ledger: Ledger,
     on_progress: OnProgress,
+    *,
+    max_drop_db: float,
 ) -> tuple[SourceModel, float | None]:
-    """Freeze excitation if it costs next to nothing; return the model and the PSNR drop."""
+    """Freeze excitation if it costs little; return the model and the drop of the mean PSNR on Y."""
     frozen = freeze_excitation(original, tiles)
     if frozen is original:
         return original, None
@@ -207,7 +216,7 @@ def _settle_excitation(
         return psnr_db[0] - psnr_db[1]
 
     drop_db = float(ledger.get("drop with frozen excitation", measure))
-    return frozen if drop_db <= MAX_FROZEN_DROP_DB else original, drop_db
+    return frozen if drop_db <= max_drop_db else original, drop_db
 
 
 def _ranges(
