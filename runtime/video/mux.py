@@ -34,13 +34,13 @@ _REMEDY = "Choose another container, for example .mkv"
 
 @dataclass(frozen=True, kw_only=True)
 class Muxed:
-    """What went into a result."""
+    """A finished result: the copied streams, and notes on the others."""
 
     copied: list[int]
     """Indices of the source's streams that were copied, in the result's order."""
 
     notes: list[str]
-    """What the container does not support."""
+    """Notes on streams that the container does not support."""
 
 
 @dataclass(frozen=True, kw_only=True)
