@@ -241,15 +241,14 @@ class Service:
         if wanted not in self._opening:
             open_it = partial(self.strengths.at, denoise, is_deep=is_deep)
             future = asyncio.get_running_loop().run_in_executor(self._opener, open_it)
-            future.add_done_callback(lambda done: self._forget_opening(wanted, done))
+            future.add_done_callback(lambda done: self._forget_failure(wanted, done))
             self._opening[wanted] = future
         return await asyncio.shield(self._opening[wanted])
 
-    def _forget_opening(self, wanted: _Wanted, done: asyncio.Future[Strength]) -> None:
-        """Let later requests ask again: what is open is returned at once, and failures may pass."""
-        del self._opening[wanted]
-        if not done.cancelled():
-            done.exception()  # seen, even if all who waited for it have gone
+    def _forget_failure(self, wanted: _Wanted, done: asyncio.Future[Strength]) -> None:
+        """Let later requests ask again for what could not be opened; what is open stays here."""
+        if done.cancelled() or done.exception():
+            del self._opening[wanted]
 
     async def _worked(self, work: PictureWork, size: Size, held: Held, turn: Turn) -> Result:
         working = self.metrics.working.labels(size.name)

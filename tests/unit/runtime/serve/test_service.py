@@ -80,6 +80,10 @@ def test_others_go_on_while_an_engine_for_16_bits_is_built(
     assert [answer().status for answer in deep] == [200, 200]
     assert len(set(asked)) == 1
     assert asked[0] not in bench.backend.threads, "not the thread that feeds all requests"
+    # What is open does not wait for what another request has opened meanwhile.
+    asked.clear()
+    assert bench.ask("/upscale", content.getvalue()).status == 200
+    assert not asked
 
 
 def test_an_engine_that_cannot_be_built_fails_its_requests_alone(
